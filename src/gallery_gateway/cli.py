@@ -1,0 +1,185 @@
+"""The command line: `serve`, `demo` and `schema`."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from pydantic import HttpUrl
+
+from gallery_gateway import __version__
+from gallery_gateway.app import create_app
+from gallery_gateway.demo.callers import CALLERS
+from gallery_gateway.demo.running import running
+from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.schema.build import build_schema, print_schema
+from gallery_gateway.settings import Settings, SettingsError
+from gallery_gateway.telemetry import logs
+
+_EXAMPLE = """{
+  gallery(perPage: 2, maxImagesPerProject: 1) {
+    pagination { total }
+    projects { projectName totalImages pendingImages images { status output { thumbnail } } }
+  }
+}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit status is 0, 1 where an operation had errors, 2 for wrong settings."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except SettingsError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gallery-gateway", description="A GraphQL gateway over PiktID's gallery endpoint."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser(
+        "serve",
+        help="serve the gateway in front of the real endpoint",
+        description="Serves the gateway. Settings come from GALLERY_GATEWAY_* and .env.",
+    )
+    serve.add_argument("--host", help="address to listen on")
+    serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    serve.add_argument("--workers", type=int, help="how many processes")
+    serve.set_defaults(command=_serve)
+
+    demo = commands.add_parser(
+        "demo",
+        help="serve the gateway in front of an embedded stand-in, with made-up projects",
+        description="Starts a made-up gallery endpoint and the gateway in front of it.",
+    )
+    demo.add_argument("--host", help="address to listen on")
+    demo.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
+    demo.add_argument("--upstream-port", type=int, default=0, help="port of the stand-in (a free one)")
+    kind = demo.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--once",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="run the operation in FILE (or an example), print its answer, and exit",
+    )
+    kind.add_argument("--upstream-only", action="store_true", help="serve the stand-in alone")
+    demo.set_defaults(command=_demo)
+
+    schema = commands.add_parser("schema", help="print the graph's SDL")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = Settings.read(**_overrides(arguments, "host", "port", "workers"))
+    logs.configure(settings.log_level)
+    uvicorn.run(
+        "gallery_gateway.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        **_server_options(settings),
+    )
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    settings = Settings.read(**_overrides(arguments, "host", "port"))
+    logs.configure("warning" if arguments.once is not None else settings.log_level)
+    with running(create_upstream(), port=arguments.upstream_port) as upstream_url:
+        if arguments.upstream_only:
+            return _wait(upstream_url)
+        settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url)})
+        if arguments.once is not None:
+            return _run_once(settings, arguments.once)
+        return _serve_demo(settings, upstream_url)
+
+
+def _schema(_arguments: argparse.Namespace) -> int:
+    print(print_schema(build_schema()), end="")
+    return 0
+
+
+def _serve_demo(settings: Settings, upstream_url: str) -> int:
+    # Bound here, so that the address that is printed is the one that was got.
+    listener = socket.create_server((settings.host, settings.port))
+    url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
+    print(_banner(url, upstream_url), flush=True)
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), **_server_options(settings)))
+    server.run(sockets=[listener])
+    return 0
+
+
+def _wait(upstream_url: str) -> int:
+    print(f"The made-up gallery endpoint: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+    return 0
+
+
+def _run_once(settings: Settings, file: str) -> int:
+    document = Path(file).read_text(encoding="utf-8") if file else _EXAMPLE
+    answer = asyncio.run(_post(settings.model_copy(update={"log_level": "warning"}), document))
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    return 1 if "errors" in answer else 0
+
+
+async def _post(settings: Settings, document: str) -> Any:
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
+    ):
+        response = await client.post(
+            "/graphql",
+            json={"query": document},
+            headers={"authorization": f"Bearer {CALLERS[0].token}"},
+        )
+        return response.json()
+
+
+def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    given = ((name, getattr(arguments, name)) for name in names)
+    return {name: value for name, value in given if value is not None}
+
+
+def _server_options(settings: Settings) -> dict[str, Any]:
+    return {
+        # Set up by create_app, and its own line for each operation stands in for an access log.
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
+    }
+
+
+def _banner(url: str, upstream_url: str) -> str:
+    example = "{ gallery(perPage: 3) { projects { projectName totalImages pendingImages } } }"
+    return f"""
+The gateway: {url}   (open it in a browser for GraphiQL)
+The made-up endpoint behind it: {upstream_url}/gallery/by-project
+{_tokens()}
+Paste this:
+
+curl {url} -H 'Authorization: Bearer {CALLERS[0].token}' \\
+  -H 'Content-Type: application/json' -d '{json.dumps({"query": example})}'
+"""
+
+
+def _tokens() -> str:
+    return "Made-up callers:\n" + "\n".join(f"  {c.name}: Bearer {c.token}" for c in CALLERS)

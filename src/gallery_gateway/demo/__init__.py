@@ -1,0 +1,1 @@
+"""An embedded stand-in for the gallery endpoint, with made-up projects and pictures."""

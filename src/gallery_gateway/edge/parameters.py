@@ -1,0 +1,64 @@
+"""The GraphQL request in an HTTP body or a query string (GraphQL over HTTP, request parameters)."""
+
+from typing import Any
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from gallery_gateway.errors import RequestError
+from gallery_gateway.execution.executor import GraphQLRequest
+
+
+class _Parameters(msgspec.Struct, rename="camel"):
+    query: str
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    extensions: dict[str, Any] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Parameters)
+
+
+def parse_body(body: bytes) -> GraphQLRequest:
+    """Raises: RequestError: not JSON, or not a GraphQL request."""
+    try:
+        parameters = _decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"The body is not a GraphQL request: {exc}.") from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as exc:
+        raise RequestError("The body is not JSON in UTF-8.") from exc
+    except RecursionError as exc:
+        raise RequestError("The body is nested too deeply.") from exc
+    return _request(parameters)
+
+
+def parse_query(query: QueryParams) -> GraphQLRequest:
+    """Raises: RequestError: not a GraphQL request, or a parameter that is given twice."""
+    named = query.multi_items()
+    given = dict(named)
+    if len(given) < len(named):
+        raise RequestError("Send each parameter once.")
+    members: dict[str, object] = {name: given[name] for name in ("query", "operationName") if name in given}
+    members |= {name: _parse_map(name, given.get(name)) for name in ("variables", "extensions")}
+    try:
+        parameters = msgspec.convert(members, _Parameters)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"This is not a GraphQL request: {exc}.") from exc
+    return _request(parameters)
+
+
+def _parse_map(name: str, text: str | None) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any] | None)
+    except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as exc:
+        raise RequestError(f"`{name}` is not a JSON object.") from exc
+
+
+def _request(parameters: _Parameters) -> GraphQLRequest:
+    return GraphQLRequest(
+        query=parameters.query,
+        operation_name=parameters.operation_name or None,
+        variables=parameters.variables,
+    )

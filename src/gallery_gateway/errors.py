@@ -1,0 +1,105 @@
+"""Every error that the gateway raises on purpose, and the code that clients see it under.
+
+GatewayError
+ ├── RequestError                 BAD_REQUEST, with an HTTP status of its own
+ ├── BadUserInputError            BAD_USER_INPUT
+ │    └── RejectedParameterError  (the endpoint's own 400 or 422)
+ ├── UnauthenticatedError         UNAUTHENTICATED
+ ├── ForbiddenError               FORBIDDEN
+ ├── RateLimitedError             RATE_LIMITED
+ ├── UpstreamTimeoutError         UPSTREAM_TIMEOUT
+ ├── UpstreamUnavailableError     UPSTREAM_UNAVAILABLE
+ └── UpstreamContractError        UPSTREAM_CONTRACT
+      └── UpstreamNotFoundError   (the endpoint's 404, before anyone knows what it means)
+
+Messages are read by clients: they never hold a URL, host, header, body or token.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """An expected failure.
+
+    Args:
+        message: one sentence for the client.
+        extensions: further members of `extensions`, beside `code`.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, message: str, **extensions: object) -> None:
+        super().__init__(message)
+        # graphql-core copies this attribute of an original error into the GraphQL error.
+        self.extensions: dict[str, object] = {"code": self.code, **extensions}
+
+
+class RequestError(GatewayError):
+    """An HTTP request that never becomes an operation; `status` is its HTTP answer."""
+
+    code = "BAD_REQUEST"
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BadUserInputError(GatewayError):
+    """An argument is out of range; `argument` is its name in the graph."""
+
+    code = "BAD_USER_INPUT"
+
+    def __init__(self, message: str, *, argument: str | None = None) -> None:
+        super().__init__(message, **({"argument": argument} if argument else {}))
+
+
+class RejectedParameterError(BadUserInputError):
+    """The endpoint refused the request; `parameter` is what it named, in REST's words."""
+
+    def __init__(self, message: str, *, parameter: str | None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class UnauthenticatedError(GatewayError):
+    """No token, or one that the endpoint does not know."""
+
+    code = "UNAUTHENTICATED"
+
+
+class ForbiddenError(GatewayError):
+    """The token is known, and does not open this."""
+
+    code = "FORBIDDEN"
+
+
+class RateLimitedError(GatewayError):
+    """Too many requests; `retry_after_seconds` where the endpoint said it."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
+        known = retry_after_seconds is not None
+        super().__init__(message, **({"retryAfter": retry_after_seconds} if known else {}))
+
+
+class UpstreamTimeoutError(GatewayError):
+    """No answer in time."""
+
+    code = "UPSTREAM_TIMEOUT"
+
+
+class UpstreamUnavailableError(GatewayError):
+    """Refused, reset, cut off, or 5xx."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+
+class UpstreamContractError(GatewayError):
+    """An answer that is not what the contract says."""
+
+    code = "UPSTREAM_CONTRACT"
+
+
+class UpstreamNotFoundError(UpstreamContractError):
+    """404: an unknown project or a page past the end, if that is what was asked for."""

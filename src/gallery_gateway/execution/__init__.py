@@ -1,0 +1,1 @@
+"""A document prepared once and run many times."""

@@ -1,0 +1,1 @@
+"""What is known about galleries: requests, callers, and how each page is fetched once."""

@@ -1,0 +1,44 @@
+"""Who asks: the only thing that pages, flights and loaders are kept under."""
+
+import hashlib
+import hmac
+
+
+class Caller:
+    """A caller, known by a key that the token cannot be read from.
+
+    Two callers are equal if their tokens are. `repr` and `fingerprint` show the beginning of the key; the
+    token is told to nobody but the client that sends it.
+
+    Args:
+        token: the bearer token, without its scheme.
+        secret: key of the HMAC, for one process or for all that share a cache.
+    """
+
+    __slots__ = ("_token", "key")
+
+    def __init__(self, token: str, *, secret: bytes) -> None:
+        self._token = token
+        self.key = hmac.digest(secret, token.encode(), hashlib.sha256)
+
+    @property
+    def authorization(self) -> str:
+        """The value of the outgoing Authorization header; for nothing else."""
+        return f"Bearer {self._token}"
+
+    @property
+    def fingerprint(self) -> str:
+        return self.key[:4].hex()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Caller) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"Caller({self.fingerprint})"
+
+    def __reduce__(self) -> str:
+        # Pickling or copying would carry the token elsewhere.
+        raise TypeError("a caller stays in its process")

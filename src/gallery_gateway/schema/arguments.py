@@ -1,0 +1,51 @@
+"""Arguments are checked before any upstream call, against the ranges of the REST contract."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from strawberry import UNSET
+
+from gallery_gateway.errors import BadUserInputError, RejectedParameterError
+
+# No range is documented for texts; these keep the URL below what servers take.
+_MAX_TEXT_LENGTH = 500
+_MAX_FEEDBACK_VALUES = 50
+
+
+Value = TypeVar("Value")
+
+
+def given(value: Value | None) -> Value | None:
+    """None for an argument that was left out, which Strawberry marks as UNSET."""
+    return None if value is UNSET else value
+
+
+def check_range(argument: str, value: int, *, least: int, most: int | None = None) -> None:
+    """Raises: BadUserInputError: outside of `least` to `most`, both included."""
+    if value < least or (most is not None and value > most):
+        bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
+        raise BadUserInputError(f"`{argument}` must be {bounds}, not {value}.", argument=argument)
+
+
+def check_text(argument: str, value: str | None) -> None:
+    """Raises: BadUserInputError: longer than the endpoint can be asked for."""
+    if value and len(value) > _MAX_TEXT_LENGTH:
+        message = f"`{argument}` must be at most {_MAX_TEXT_LENGTH} characters, not {len(value)}."
+        raise BadUserInputError(message, argument=argument)
+
+
+def check_feedback(values: Sequence[str] | None) -> None:
+    """Raises: BadUserInputError: too many values, or one that is too long."""
+    if values and len(values) > _MAX_FEEDBACK_VALUES:
+        message = f"`feedback` must have at most {_MAX_FEEDBACK_VALUES} values, not {len(values)}."
+        raise BadUserInputError(message, argument="feedback")
+    for value in values or ():
+        check_text("feedback", value)
+
+
+def rejected_argument(error: RejectedParameterError, arguments: dict[str, str]) -> BadUserInputError:
+    """The endpoint's refusal in the graph's words; `arguments` maps REST names to the field's."""
+    argument = arguments.get(error.parameter or "")
+    if argument is None:
+        return BadUserInputError(str(error))
+    return BadUserInputError(f"The gallery did not accept `{argument}`.", argument=argument)

@@ -1,0 +1,1 @@
+"""The REST endpoint: its contract, the client, and the translation of its failures."""

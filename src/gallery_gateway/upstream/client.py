@@ -1,0 +1,116 @@
+"""The client of `GET /gallery/by-project`: one request, one page or one error of the gateway."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httpx
+
+from gallery_gateway.errors import (
+    GatewayError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+from gallery_gateway.upstream.body import read_body
+from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.refusals import refusal
+
+# An error's body is read to learn the refused parameter, and to keep the connection.
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """All in seconds: to connect, of silence while reading, and for the call as a whole."""
+
+    connect: float
+    read: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """A page, and the bytes of JSON that it was parsed from."""
+
+    page: Page
+    size_bytes: int
+
+
+class GalleryClient:
+    """Fetches pages over one shared transport, which it owns.
+
+    Args:
+        base_url: of the REST API, without `/gallery/by-project`.
+        max_bytes: the largest body that is read, compressed or inflated.
+        user_agent: sent with every request.
+        accept_encoding: sent with every request; whatever comes back is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport,
+        timeouts: Timeouts,
+        max_bytes: int,
+        user_agent: str,
+        accept_encoding: str = "identity",
+    ) -> None:
+        self._url = base_url.rstrip("/") + "/gallery/by-project"
+        self._transport = transport
+        self._timeouts = timeouts
+        self._max_bytes = max_bytes
+        self._headers = {
+            "accept": "application/json",
+            "accept-encoding": accept_encoding,
+            "user-agent": user_agent,
+        }
+
+    async def fetch_page(self, parameters: Iterable[tuple[str, str]], *, authorization: str) -> FetchedPage:
+        """Asks for one page; `authorization` is the value of the one Authorization header sent.
+
+        Raises:
+            GatewayError: of the kind that says what went wrong.
+        """
+        request = httpx.Request(
+            "GET",
+            f"{self._url}?{urlencode(list(parameters))}",
+            headers={**self._headers, "authorization": authorization},
+            extensions={
+                "timeout": {
+                    "connect": self._timeouts.connect,
+                    "read": self._timeouts.read,
+                    "write": self._timeouts.read,
+                    "pool": self._timeouts.total,
+                }
+            },
+        )
+        try:
+            async with asyncio.timeout(self._timeouts.total):
+                return await self._send(request)
+        except (httpx.TimeoutException, TimeoutError) as exc:
+            raise UpstreamTimeoutError("The gallery took too long to answer.") from exc
+        except httpx.TransportError as exc:
+            raise UpstreamUnavailableError("The gallery could not be reached.") from exc
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def _send(self, request: httpx.Request) -> FetchedPage:
+        response = await self._transport.handle_async_request(request)
+        try:
+            if response.status_code == 200:
+                body = await read_body(response, max_bytes=self._max_bytes)
+                return FetchedPage(parse_page(body), len(body))
+            raise refusal(response, await _read_error_body(response))
+        finally:
+            await response.aclose()
+
+
+async def _read_error_body(response: httpx.Response) -> bytes:
+    try:
+        return await read_body(response, max_bytes=_MAX_ERROR_BYTES)
+    except (GatewayError, httpx.TransportError):
+        return b""

@@ -1,0 +1,118 @@
+"""The endpoint's answer as msgspec structs: an attribute for each REST field, under its REST name.
+
+Two names differ, where the graph adds a derived value: `Image.result_id` is REST's `id`, and `id` is the
+global id on images and projects alike. Fields that "treat as yes" in the contract may be null or absent;
+newer fields may be absent; unknown fields are ignored. JSON of no known shape stays as the bytes it
+came in. Pages are shared between operations, so all of it is frozen.
+
+Source: `GET /gallery/by-project`, response, in both known renderings of its documentation.
+"""
+
+from msgspec import Raw, Struct
+
+from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.upstream.identity import image_global_id, project_global_id
+
+JSON_NULL = Raw(b"null")
+
+
+class ImageFile(Struct, frozen=True, gc=False):
+    """Links to one picture in two sizes; fetched without the token, maybe signed and expiring."""
+
+    full_size: str | None = None
+    thumbnail: str | None = None
+    uuid: str | None = None
+
+
+class Image(Struct, frozen=True, gc=False, rename={"result_id": "id"}):
+    """One generated image; the first four fields identify it."""
+
+    job_id: str
+    image_index: int
+    group_index: int
+    version: int
+    result_id: int | None = None
+    original_filename: str | None = None
+    download_filename: str | None = None
+    inputs: list[ImageFile] = []
+    output: ImageFile | None = None
+    input_description: Raw = JSON_NULL
+    model_used: str | None = None
+    detail_needs_review: bool | None = None
+    detail_review_reason: str | None = None
+    status: str | None = None
+    quality_score: float | None = None
+    processing_time: float | None = None
+    error_message: str | None = None
+    feedback: str | None = None
+    feedback_comment: str | None = None
+    created_at: str | None = None
+    review_status: str | None = None
+    review_annotations: Raw = JSON_NULL
+    retouch_claim: Raw = JSON_NULL
+
+    @property
+    def id(self) -> str:
+        position = self.image_index, self.group_index, self.version
+        # A damaged answer is kept as it came, so the declared types are no promise.
+        if not isinstance(self.job_id, str) or not all(type(part) is int for part in position):
+            raise UpstreamContractError("The gallery sent an image without what identifies it.")
+        return image_global_id(self.job_id, *position)
+
+
+class Project(Struct, frozen=True, gc=False):
+    """One project with at most `max_images_per_project` of its images."""
+
+    project_id: int
+    images: list[Image]
+    project_name: str | None = None
+    project_key: str | None = None
+    created_at: str | None = None
+    created_by: str | None = None
+    total_images: int | None = None
+    completed_images: int | None = None
+    failed_images: int | None = None
+
+    @property
+    def id(self) -> str:
+        if type(self.project_id) is not int:
+            raise UpstreamContractError("The gallery sent a project without its id.")
+        return project_global_id(self.project_id)
+
+    @property
+    def pending_images(self) -> int | None:
+        """Neither completed nor failed, never below 0; null unless all three counters are there."""
+        total, completed, failed = self.total_images, self.completed_images, self.failed_images
+        if type(total) is not int or type(completed) is not int or type(failed) is not int:
+            return None
+        return max(0, total - completed - failed)
+
+
+class Pagination(Struct, frozen=True, gc=False):
+    """Where a page stands; `total` counts projects."""
+
+    page: int
+    per_page: int
+    total: int
+    pages: int
+    has_next: bool
+    has_prev: bool
+
+
+class Page(Struct, frozen=True, gc=False):
+    """One answer of the endpoint."""
+
+    pagination: Pagination
+    projects: list[Project]
+
+
+class ErrorDetail(Struct, frozen=True, gc=False):
+    """What the endpoint says of one parameter that it refused."""
+
+    field: str | None = None
+
+
+class InvalidRequest(Struct, frozen=True, gc=False):
+    """The body of a 400 or 422, where it is JSON."""
+
+    detail: list[ErrorDetail] = []

@@ -1,0 +1,64 @@
+"""Opaque global ids, made of what identifies a project or an image.
+
+An id is base64url without padding of `Project:<project_id>` or
+`Image:<image_index>:<group_index>:<version>:<job_id>`; the job id stands last as it may hold colons.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectIdentity:
+    """What identifies a project."""
+
+    project_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIdentity:
+    """What identifies an image."""
+
+    job_id: str
+    image_index: int
+    group_index: int
+    version: int
+
+
+def project_global_id(project_id: int) -> str:
+    return _encoded(f"Project:{project_id}")
+
+
+def image_global_id(job_id: str, image_index: int, group_index: int, version: int) -> str:
+    return _encoded(f"Image:{image_index}:{group_index}:{version}:{job_id}")
+
+
+def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
+    """Raises: ValueError: this is no id of ours."""
+    text = _decoded(global_id)
+    match text.split(":", 4):
+        case ["Project", project_id]:
+            identity: ProjectIdentity | ImageIdentity = ProjectIdentity(int(project_id))
+            canonical = project_global_id(int(project_id))
+        case ["Image", image_index, group_index, version, job_id]:
+            position = int(image_index), int(group_index), int(version)
+            identity = ImageIdentity(job_id, *position)
+            canonical = image_global_id(job_id, *position)
+        case _:
+            raise ValueError("an id of no known type")
+    if canonical != global_id:
+        raise ValueError("an id in another spelling than ours")
+    return identity
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii")
+
+
+def _decoded(global_id: str) -> str:
+    try:
+        padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
+        return base64.urlsafe_b64decode(padded).decode()
+    except (UnicodeError, binascii.Error) as exc:
+        raise ValueError("an id that is not base64url") from exc

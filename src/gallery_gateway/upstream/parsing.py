@@ -1,0 +1,95 @@
+"""Makes contract out of bytes: at once if the body is as promised, else field by field.
+
+A damaged body yields the same structs. A scalar of the wrong type is kept as it came, so that it costs its
+own field when it is selected; an object or a list of the wrong type becomes None, and so does a required
+field that is absent.
+"""
+
+import types
+import typing
+from typing import Any
+
+import msgspec
+
+from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.upstream.contract import InvalidRequest, Page, Pagination
+
+_page_decoder = msgspec.json.Decoder(Page)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def parse_page(body: bytes) -> Page:
+    """Raises: UpstreamContractError: not UTF-8 JSON, or no page at all."""
+    try:
+        # msgspec does not look into Raw, where bad UTF-8 would pass unseen to the client.
+        if not body.isascii():
+            body.decode()
+        return _parse_strictly_or_salvage(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        raise UpstreamContractError("The gallery's answer could not be read as JSON.") from exc
+
+
+def parse_rejected_parameter(body: bytes) -> str | None:
+    """The first parameter that an error body names, if it is the contract's and names one."""
+    try:
+        detail = msgspec.json.decode(body, type=InvalidRequest).detail
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return next((entry.field for entry in detail if entry.field), None)
+
+
+def _parse_strictly_or_salvage(body: bytes) -> Page:
+    try:
+        return _page_decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        page = _salvage(body, Page)
+        if (
+            isinstance(page, Page)
+            and isinstance(page.pagination, Pagination)
+            and isinstance(page.projects, list)
+        ):
+            return page
+        raise UpstreamContractError("The gallery's answer is not a page of projects.") from exc
+
+
+def _salvage(raw: bytes | msgspec.Raw, kind: Any) -> Any:
+    """`raw` as `kind`, with whatever is wrong in it kept or left out."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError:
+        pass
+    kind = _without_none(kind)
+    if typing.get_origin(kind) is list:
+        return _salvage_list(raw, typing.get_args(kind)[0])
+    if issubclass(kind, msgspec.Struct):
+        return _salvage_struct(raw, kind)
+    return msgspec.json.decode(raw)
+
+
+def _salvage_list(raw: bytes | msgspec.Raw, kind: Any) -> list[Any] | None:
+    try:
+        items = _items_decoder.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    return [_salvage(item, kind) for item in items]
+
+
+def _salvage_struct(raw: bytes | msgspec.Raw, kind: type[msgspec.Struct]) -> msgspec.Struct | None:
+    try:
+        members = _members_decoder.decode(raw)
+    except msgspec.ValidationError:
+        return None
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if field.encode_name in members:
+            values[field.name] = _salvage(members[field.encode_name], field.type)
+        elif field.required:
+            values[field.name] = None
+    return kind(**values)
+
+
+def _without_none(kind: Any) -> Any:
+    if isinstance(kind, types.UnionType):
+        return next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    return kind

@@ -1,0 +1,140 @@
+"""The edge of the gateway, faked: an upstream that counts, a body maker, a client of the app."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from gallery_gateway.app import create_app
+from gallery_gateway.settings import Settings
+
+TOKEN = "made-up-token-of-ada"
+OTHER_TOKEN = "made-up-token-of-ben"
+
+Handler = Callable[[httpx.Request], Awaitable[httpx.Response] | httpx.Response]
+
+
+class FakeUpstream(httpx.AsyncBaseTransport):
+    """Answers with `handler` (a page of one project to begin with), and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.handler: Handler = lambda _request: httpx.Response(200, json=page_body())
+
+    def answer(self, status: int = 200, **response: Any) -> None:
+        self.handler = lambda _request: httpx.Response(status, **response)
+
+    def fail(self, error: Exception) -> None:
+        def handler(_request: httpx.Request) -> httpx.Response:
+            raise error
+
+        self.handler = handler
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        response = self.handler(request)
+        return response if isinstance(response, httpx.Response) else await response
+
+
+class Client:
+    """A client of the gateway, over ASGI."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def post(
+        self,
+        document: str,
+        variables: dict[str, Any] | None = None,
+        *,
+        token: str | None = TOKEN,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        sent = {**(headers or {}), **({"authorization": f"Bearer {token}"} if token else {})}
+        body = {"query": document, "variables": variables}
+        return await self.http.post("/graphql", json=body, headers=sent)
+
+    async def ask(
+        self, document: str, variables: dict[str, Any] | None = None, *, token: str | None = TOKEN
+    ) -> Any:
+        """The GraphQL response to an operation."""
+        return (await self.post(document, variables, token=token)).json()
+
+
+@asynccontextmanager
+async def gateway(transport: httpx.AsyncBaseTransport, **settings: Any) -> AsyncIterator[Client]:
+    """The whole app over `transport`, its lifespan entered; settings by their Python names."""
+    app = create_app(Settings.read(_env_file=None, **settings), transport=transport)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+    ):
+        yield Client(http)
+
+
+def page_body(*projects: dict[str, Any], **pagination: Any) -> dict[str, Any]:
+    """A page with these projects, or with one."""
+    listed = list(projects or [project_body()])
+    return {
+        "pagination": {
+            "page": 1,
+            "per_page": 20,
+            "total": len(listed),
+            "pages": 1,
+            "has_next": False,
+            "has_prev": False,
+            **pagination,
+        },
+        "projects": listed,
+    }
+
+
+def project_body(project_id: int = 7, *images: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {
+        "project_id": project_id,
+        "project_name": f"Project {project_id}",
+        "project_key": f"key-{project_id}",
+        "created_at": "2026-01-02T03:04:05Z",
+        "created_by": "ada",
+        "total_images": len(images),
+        "completed_images": len(images),
+        "failed_images": 0,
+        "images": list(images),
+        **fields,
+    }
+
+
+def image_body(image_index: int = 0, **fields: Any) -> dict[str, Any]:
+    return {
+        "job_id": "job-1",
+        "image_index": image_index,
+        "group_index": 0,
+        "version": 0,
+        "original_filename": "shirt.jpg",
+        "download_filename": None,
+        "inputs": [{"full_size": "https://pictures.example/in", "thumbnail": None}],
+        "output": {"full_size": "https://pictures.example/out", "thumbnail": None},
+        "input_description": {"prompt": "a linen shirt"},
+        "status": "completed",
+        "quality_score": 0.5,
+        "processing_time": 12.25,
+        "error_message": None,
+        "feedback": "like",
+        "feedback_comment": None,
+        "created_at": "2026-01-02T03:04:05Z",
+        "review_status": None,
+        "review_annotations": None,
+        "retouch_claim": None,
+        **fields,
+    }
+
+
+def parameters_of(request: httpx.Request) -> dict[str, str]:
+    return dict(request.url.params.multi_items())
+
+
+def dumped(response: httpx.Response) -> str:
+    """Everything of a response that a client can see."""
+    return json.dumps([response.text, list(response.headers.items())])
