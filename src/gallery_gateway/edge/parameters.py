@@ -22,6 +22,9 @@ _decoder = msgspec.json.Decoder(_Parameters)
 def parse_body(body: bytes) -> GraphQLRequest:
     """Raises: RequestError: not JSON, or not a GraphQL request."""
     try:
+        # msgspec does not look into members that it has no use for.
+        if not body.isascii():
+            body.decode()
         parameters = _decoder.decode(body)
     except msgspec.ValidationError as exc:
         raise RequestError(f"The body is not a GraphQL request: {exc}.") from exc

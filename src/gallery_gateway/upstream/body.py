@@ -1,7 +1,7 @@
 """Reads an answer's body under a cap that holds for the bytes on the wire and for what they inflate to."""
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import cast
 
 import httpx
@@ -18,30 +18,31 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
         UpstreamContractError: more than `max_bytes`, or an unknown or broken compression.
     """
     # The stream itself: a response that is driven without httpx.AsyncClient may be read already.
-    chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
+    chunks = _capped(cast("httpx.AsyncByteStream", response.stream), max_bytes=max_bytes)
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        chunks = _inflated(chunks, max_bytes=max_bytes)
+        chunks = _capped(_inflated(chunks, max_bytes=max_bytes), max_bytes=max_bytes)
     elif encoding not in {"identity", ""}:
         raise UpstreamContractError("The gallery answered in a compression that was not asked for.")
-    parts = []
+    parts = [chunk async for chunk in chunks]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _capped(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:
     size = 0
     async for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
             raise _too_large(max_bytes)
-        parts.append(chunk)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        yield chunk
 
 
 async def _inflated(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:
     inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
         async for chunk in chunks:
-            # Bounded, so that a bomb is found out before it has inflated.
+            # Bounded, so that a bomb is found out before it has inflated: one byte too many is enough.
             yield inflater.decompress(chunk, max_bytes + 1)
-            if inflater.unconsumed_tail:
-                raise _too_large(max_bytes)
         yield inflater.flush()
     except zlib.error as exc:
         raise UpstreamContractError("The gallery's compressed answer is broken.") from exc

@@ -34,7 +34,7 @@ def parse_rejected_parameter(body: bytes) -> str | None:
     """The first parameter that an error body names, if it is the contract's and names one."""
     try:
         detail = msgspec.json.decode(body, type=InvalidRequest).detail
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return next((entry.field for entry in detail if entry.field), None)
 

@@ -70,7 +70,8 @@ def _retry_after_seconds(value: str) -> int | None:
         return int(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    # A number beyond C's own is no part of a date, but not a ValueError either.
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -33,7 +33,11 @@ class _AiohttpTransport(httpx_aiohttp.AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _errors_told_apart():
-            response = await super().handle_async_request(request)
+            try:
+                response = await super().handle_async_request(request)
+            # httpx-aiohttp encodes the reason phrase as UTF-8, which it need not be (RFC 9112, section 4).
+            except UnicodeError as exc:
+                raise httpx.RemoteProtocolError(str(exc)) from exc
         response.stream = _Stream(cast("httpx.AsyncByteStream", response.stream))
         return response
 

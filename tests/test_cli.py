@@ -1,0 +1,319 @@
+"""The command line: each command in a process of its own where it serves, and its exit status."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gallery_gateway import __version__
+from gallery_gateway.cli import main
+
+_DEADLINE_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings but a test's own, and no log handler left behind."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("GALLERY_GATEWAY_"):
+            monkeypatch.delenv(name)
+    yield
+    for name in ("gallery_gateway", "uvicorn"):
+        logging.getLogger(name).handlers = []
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+class Command:
+    """The gateway's command in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def read_until(self, pattern: str, *, errors: bool = False) -> re.Match[str]:
+        """The first match in a line of what it prints, or logs."""
+        stream = self._process.stderr if errors else self._process.stdout
+        assert stream
+        read = b""
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while line := await stream.readline():
+                if match := re.search(pattern, line.decode()):
+                    return match
+                read += line
+        raise AssertionError(f"ended without {pattern}:\n{read.decode()}")
+
+    async def end(self, how: signal.Signals) -> tuple[int | None, str]:
+        """Its exit status, and what it logged to the end."""
+        self._process.send_signal(how)
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            _, errors = await self._process.communicate()
+        return self._process.returncode, errors.decode()
+
+
+@contextlib.asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[Command]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gallery_gateway",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield Command(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
+
+
+async def paste(curl: str) -> Any:
+    """What the printed curl line would answer."""
+    _, url, *options = shlex.split(curl)
+    given = list(zip(options[::2], options[1::2], strict=True))
+    headers = dict(value.split(": ", 1) for option, value in given if option == "-H")
+    (body,) = (value for option, value in given if option == "-d")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return (await http.post(url, headers=headers, content=body)).json()
+
+
+async def get(url: str, **headers: str) -> httpx.Response:
+    # Tried again while it is refused: with several workers, the address is told before they listen.
+    transport = httpx.AsyncHTTPTransport(retries=5)
+    async with httpx.AsyncClient(transport=transport) as http:
+        return await http.get(url, headers=headers)
+
+
+def status_of(*arguments: str) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as exc:
+        return int(exc.code or 0)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_of("--version")
+
+    assert (status, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--help"], ["serve", "demo", "schema"]),
+        (["serve", "--help"], ["--host", "--port", "--workers", "GALLERY_GATEWAY_"]),
+        (["demo", "--help"], ["--port", "--upstream-port", "--once", "FILE", "--upstream-only"]),
+        (["schema", "--help"], ["schema"]),
+    ],
+)
+def test_each_command_explains_itself(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], told: list[str]
+) -> None:
+    status = status_of(*arguments)
+
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert [word for word in told if word not in printed] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["schema", "more"],
+        ["serve", "--port", "x"],
+        ["demo", "--port", "x"],
+        ["demo", "--upstream-port", "70000"],
+        ["demo", "--upstream-port", "-1"],
+        ["demo", "--upstream-port", "x"],
+        ["demo", "--once", "--upstream-only"],
+    ],
+)
+def test_wrong_arguments_are_told(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    status = status_of(*arguments)
+
+    assert status == 2
+    assert "gallery-gateway" in capsys.readouterr().err
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_of("schema")
+
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "type Query {" in printed
+    assert printed.endswith("}\n")
+    assert not printed.endswith("\n\n")
+
+
+def test_an_example_is_run_once(capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_of("demo", "--once")
+
+    answer = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert len(answer["data"]["gallery"]["projects"]) == 2
+
+
+def test_running_once_logs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    status_of("demo", "--once")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_the_operation_of_a_file_is_run_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("operation.graphql").write_text("# \u00e9\n{ gallery { pagination { page } } }")
+
+    status = status_of("demo", "--once", "operation.graphql")
+
+    answer = json.loads(capsys.readouterr().out)
+    assert (status, answer["data"]) == (0, {"gallery": {"pagination": {"page": 1}}})
+
+
+@pytest.mark.parametrize("operation", ["", "{ nothing }", "{ gallery(page: 0) { pagination { page } } }"])
+def test_an_operation_that_fails_has_status_1(capsys: pytest.CaptureFixture[str], operation: str) -> None:
+    Path("operation.graphql").write_text(operation)
+
+    status = status_of("demo", "--once", "operation.graphql")
+
+    answer = json.loads(capsys.readouterr().out)
+    assert status == 1
+    assert answer["errors"]
+
+
+@pytest.mark.parametrize("name", ["missing.graphql", ".", "binary.graphql"])
+def test_a_file_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    Path("binary.graphql").write_bytes(b"\xff\xfe")
+
+    status = status_of("demo", "--once", name)
+
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert captured.err.startswith(f"{name} cannot be read: ")
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["demo"], ["demo", "--once"], ["demo", "--upstream-only"]])
+def test_a_wrong_setting_stops_the_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_CACHE_TTL_SECONDS", "-1")
+
+    status = status_of(*arguments)
+
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert captured.err.startswith("GALLERY_GATEWAY_CACHE_TTL_SECONDS: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["serve", "--port", "70000"], "PORT"),
+        (["serve", "--workers", "0"], "WORKERS"),
+        (["serve", "--host", ""], "HOST"),
+        (["demo", "--port", "-1"], "PORT"),
+    ],
+)
+def test_a_wrong_option_is_told_under_the_settings_name(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], name: str
+) -> None:
+    status = status_of(*arguments)
+
+    assert status == 2
+    assert capsys.readouterr().err.startswith(f"GALLERY_GATEWAY_{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--port", "The gateway cannot listen: "), ("--upstream-port", "The stand-in cannot listen: ")],
+)
+def test_a_port_that_is_in_use_is_told(
+    capsys: pytest.CaptureFixture[str], taken_port: int, option: str, told: str
+) -> None:
+    status = status_of("demo", "--port", "0", option, str(taken_port))
+
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert captured.err.splitlines()[-1].startswith(told)
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_tells_of_a_port_that_is_in_use(taken_port: int, workers: str) -> None:
+    async with started("serve", "--port", str(taken_port), "--workers", workers) as command:
+        message = await command.read_until(r"error (.*)", errors=True)
+
+    assert "ddress already in use" in message[1]
+
+
+@pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])
+async def test_the_demo_answers_its_own_curl_line_and_ends_quietly(
+    how: signal.Signals, statuses: set[int]
+) -> None:
+    async with started("demo", "--port", "0", "--upstream-port", "0") as command:
+        beginning = await command.read_until(r"^curl .*")
+        rest = await command.read_until(r"^  -H.*")
+        answer = await paste(beginning[0].rstrip("\\") + rest[0])
+        status, errors = await command.end(how)
+
+    assert len(answer["data"]["gallery"]["projects"]) == 3
+    assert status in statuses
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])
+async def test_the_stand_in_is_served_alone(how: signal.Signals, statuses: set[int]) -> None:
+    async with started("demo", "--upstream-only") as command:
+        upstream = await command.read_until(r"endpoint: (\S+)")
+        caller = await command.read_until(r"  (\w+): (Bearer \S+)")
+        response = await get(upstream[1], Authorization=caller[2])
+        status, errors = await command.end(how)
+
+    assert response.json()["pagination"]["page"] == 1
+    assert status in statuses
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_is_alive_and_ends_on_sigterm(workers: str) -> None:
+    async with started("serve", "--port", "0", "--workers", workers) as command:
+        url = await command.read_until(r"running on (http://\S+)", errors=True)
+        response = await get(f"{url[1]}/livez")
+        status, errors = await command.end(signal.SIGTERM)
+
+    assert response.json() == {"status": "alive"}
+    assert status in {0, -signal.SIGTERM}
+    assert "Traceback" not in errors
+
+
+@pytest.fixture
+def _env_file() -> None:
+    Path(".env").write_text("GALLERY_GATEWAY_PORT=0\nGALLERY_GATEWAY_GRAPHQL_GET=false\n")
+
+
+@pytest.mark.usefixtures("_env_file")
+async def test_serve_reads_its_settings_from_the_env_file() -> None:
+    async with started("serve") as command:
+        url = await command.read_until(r"running on (http://\S+)", errors=True)
+        response = await get(f"{url[1]}/graphql?query={{__typename}}")
+
+    assert response.status_code == 405

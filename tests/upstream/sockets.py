@@ -1,0 +1,93 @@
+"""A real upstream on a loopback port, in raw bytes: it can do everything that a server must not."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Respond = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+"""Answers the head of one request, as it came."""
+
+
+class RawServer:
+    """Counts connections, and keeps the head of every request."""
+
+    def __init__(self, respond: Respond) -> None:
+        self.connections = 0
+        self.heads: list[bytes] = []
+        self.port = 0
+        self._respond = respond
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._is_closed = False
+        self._changed = asyncio.Condition()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def wait_for_requests(self, count: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.heads) >= count)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_closed:
+            writer.close()
+            return
+        self.connections += 1
+        self._writers.append(writer)
+        handler = asyncio.create_task(self._serve(reader, writer))
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+
+    async def aclose(self) -> None:
+        self._is_closed = True
+        handlers = list(self._handlers)
+        for handler in handlers:
+            handler.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+        # Those too whose handler was cancelled before it began.
+        for writer in self._writers:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                async with self._changed:
+                    self.heads.append(head)
+                    self._changed.notify_all()
+                await self._respond(head, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            # The client has gone.
+            return
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(respond: Respond, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+    server = RawServer(respond)
+    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        await server.aclose()
+        await listener.wait_closed()
+
+
+def always(raw: bytes, *, then_close: bool = False) -> Respond:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        if then_close:
+            writer.close()
+
+    return respond
+
+
+def http_response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
