@@ -1,8 +1,30 @@
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+import hypothesis
 import pytest
+
 from tests.fakes import Client, FakeUpstream, gateway
+
+# The short form is the same each time; `--hypothesis-profile=long` looks further.
+hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
+hypothesis.settings.load_profile("short")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--differential-cases", type=int, default=3_000, help="plain against compiled")
+    parser.addoption("--isolation-steps", type=int, default=100_000, help="length of the isolation walk")
+    parser.addoption("--isolation-seed", type=int, default=7, help="which walk is taken")
+    parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI, where everything is installed, a skipped test is a failed run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from gallery_gateway.app import create_app
+from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.settings import Settings
 
 TOKEN = "made-up-token-of-ada"
@@ -64,9 +65,11 @@ class Client:
 
 
 @asynccontextmanager
-async def gateway(transport: httpx.AsyncBaseTransport, **settings: Any) -> AsyncIterator[Client]:
+async def gateway(
+    transport: httpx.AsyncBaseTransport, *, clock: Clock = SYSTEM_CLOCK, **settings: Any
+) -> AsyncIterator[Client]:
     """The whole app over `transport`, its lifespan entered; settings by their Python names."""
-    app = create_app(Settings.read(_env_file=None, **settings), transport=transport)
+    app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,

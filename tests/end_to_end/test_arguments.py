@@ -7,11 +7,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fakes import Client, gateway
-from tests.rest import as_rest, every_field, with_newer_fields
 
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream
+from tests.fakes import Client, gateway
+from tests.rest import as_rest, every_field, with_newer_fields
 
 TOKEN = CALLERS[0].token
 NOON = 1_780_000_000.0
@@ -79,7 +79,7 @@ def as_parameters(variables: dict[str, Any]) -> Parameters:
     return pairs
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(variables=ARGUMENTS)
 async def test_every_argument_and_field_is_the_endpoints_own_answer(
     client: Client, endpoint: httpx.ASGITransport, variables: dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, dumped, gateway, page_body, project_body
 
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream
+from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, dumped, gateway, page_body, project_body
 
 
 async def test_thousands_of_interleaved_operations_show_each_caller_its_own() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes import gateway
 
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import Behaviour, create_upstream
+from tests.fakes import gateway
 
 TOKEN = CALLERS[0].token
 

@@ -1,86 +1,434 @@
+import math
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
 import pytest
-from tests.fakes import OTHER_TOKEN, TOKEN
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.entry import Entry
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.client import FetchedPage
+from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Pagination
+from tests.fakes import OTHER_TOKEN, TOKEN
+from tests.gallery.endpoints import ManualClock, parsed_page, sized_projects
 
 ADA = Caller(TOKEN, secret=b"s" * 32)
 BEN = Caller(OTHER_TOKEN, secret=b"s" * 32)
 REQUEST = GalleryRequest()
+KIB = 1024
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
+@dataclass
+class Kept:
+    """A cache with its clock."""
 
-    def __call__(self) -> float:
-        return self.now
+    max_bytes: int = 20 * KIB
+    caller_max_bytes: int = 20 * KIB
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    def __post_init__(self) -> None:
+        self.cache = PageCache(
+            max_bytes=self.max_bytes, caller_max_bytes=self.caller_max_bytes, clock=self.clock.clock
+        )
+
+    def put(self, caller: Caller = ADA, request: GalleryRequest = REQUEST, **fields: Any) -> Entry:
+        entry = entry_of(request, now=self.clock.seconds, **fields)
+        self.cache.put(caller, entry)
+        return entry
+
+    def has(self, caller: Caller = ADA, request: GalleryRequest = REQUEST) -> bool:
+        return self.cache.find(caller, request, needs_links=False) is not None
 
 
-def page(size_bytes: int = 100) -> FetchedPage:
-    pagination = Pagination(page=1, per_page=20, total=0, pages=0, has_next=False, has_prev=False)
-    return FetchedPage(Page(pagination, []), size_bytes)
+def entry_of(
+    request: GalleryRequest,
+    *,
+    now: float,
+    size_bytes: int = 100,
+    seconds: float = 30,
+    kept_seconds: float | None = None,
+    asked_at: float | None = None,
+    etag: str | None = None,
+    page: Page | None = None,
+) -> Entry:
+    nothing = Pagination(page=1, per_page=20, total=0, pages=0, has_next=False, has_prev=False)
+    return Entry(
+        request=request,
+        page=page or Page(nothing, []),
+        size_bytes=size_bytes,
+        received_bytes=size_bytes,
+        seconds=0,
+        rules=CachingRules(etag=etag),
+        asked_at=now if asked_at is None else asked_at,
+        born_at=now,
+        fresh_until=now + seconds,
+        keep_until=now + (seconds if kept_seconds is None else kept_seconds),
+        links_until=math.inf,
+    )
 
 
-def test_a_page_is_got_until_its_time_to_live_is_over() -> None:
-    clock = Clock()
-    cache = PageCache(ttl_seconds=30, max_bytes=10_000, clock=clock)
-    kept = page()
-    cache.put(ADA, REQUEST, kept)
+def weight_of(*, pages: float) -> int:
+    """What so many pages weigh in a cache."""
+    roomy = Kept(max_bytes=1024 * KIB, caller_max_bytes=1024 * KIB)
+    roomy.put()
+    return int(pages * roomy.cache.size_bytes)
 
-    clock.now += 29.9
-    before = cache.get(ADA, REQUEST)
-    clock.now += 0.1
-    after = cache.get(ADA, REQUEST)
 
-    assert before is kept.page
+def paged(number: int) -> GalleryRequest:
+    return GalleryRequest(page=number)
+
+
+def test_a_page_is_found_until_its_time_is_over() -> None:
+    kept = Kept()
+    entry = kept.put(seconds=30)
+
+    kept.clock.step(29.9)
+    before = kept.cache.find(ADA, REQUEST, needs_links=False)
+    kept.clock.step(0.1)
+    after = kept.cache.find(ADA, REQUEST, needs_links=False)
+
+    assert before == (entry, entry.page)
     assert after is None
 
 
-def test_a_page_is_got_by_its_own_caller_only() -> None:
-    cache = PageCache(ttl_seconds=30, max_bytes=10_000)
-    cache.put(ADA, REQUEST, page())
+def test_a_page_is_found_by_its_own_caller_only() -> None:
+    kept = Kept()
 
-    assert cache.get(BEN, REQUEST) is None
+    kept.put(ADA)
+
+    assert not kept.has(BEN)
 
 
-def test_a_time_to_live_of_nothing_keeps_nothing() -> None:
-    cache = PageCache(ttl_seconds=0, max_bytes=10_000)
-    cache.put(ADA, REQUEST, page())
+def test_a_project_is_found_by_its_own_caller_only() -> None:
+    kept = Kept()
+    kept.put(ADA, page=parsed_page(sized_projects(1), REQUEST))
+    wanted = GalleryRequest(project_id=1)
 
-    assert cache.get(ADA, REQUEST) is None
+    assert kept.cache.find_project(ADA, wanted, needs_links=False) is not None
+    assert kept.cache.find_project(BEN, wanted, needs_links=False) is None
+
+
+def test_a_page_without_time_is_not_kept() -> None:
+    kept = Kept()
+
+    kept.put(seconds=0)
+
+    assert not kept.has()
+    assert kept.cache.size_bytes == 0
+
+
+def test_a_page_without_time_takes_the_place_of_the_one_before() -> None:
+    kept = Kept()
+    kept.put()
+
+    kept.put(seconds=0)
+
+    assert not kept.has()
 
 
 def test_the_least_recently_used_page_goes_when_the_budget_is_used_up() -> None:
-    cache = PageCache(ttl_seconds=30, max_bytes=10_000)
-    first, second, third = (GalleryRequest(page=number) for number in (1, 2, 3))
-    cache.put(ADA, first, page(3_500))
-    cache.put(ADA, second, page(3_500))
-    cache.get(ADA, first)
+    kept = Kept(max_bytes=weight_of(pages=3.5), caller_max_bytes=weight_of(pages=100))
+    kept.put(ADA, paged(1))
+    kept.put(BEN, paged(2))
+    kept.put(ADA, paged(3))
+    kept.has(ADA, paged(1))
 
-    cache.put(ADA, third, page(3_500))
+    kept.put(ADA, paged(4))
 
-    assert cache.get(ADA, first) is not None
-    assert cache.get(ADA, second) is None
-    assert cache.get(ADA, third) is not None
+    assert [kept.has(ADA, paged(number)) for number in (1, 3, 4)] == [True, True, True]
+    assert not kept.has(BEN, paged(2))
 
 
-@pytest.mark.parametrize("max_bytes", [0, 99, 1_000])
-def test_a_page_larger_than_the_budget_is_not_kept_and_evicts_nothing(max_bytes: int) -> None:
-    cache = PageCache(ttl_seconds=30, max_bytes=max_bytes)
+def test_a_page_that_answered_for_a_slice_was_used() -> None:
+    kept = Kept(max_bytes=weight_of(pages=3.5), caller_max_bytes=weight_of(pages=100))
+    kept.put(ADA, paged(1))
+    kept.put(ADA, paged(2))
+    kept.put(ADA, paged(3))
+    kept.has(ADA, paged(1).narrowed(1))
 
-    cache.put(ADA, REQUEST, page(5_000))
+    kept.put(ADA, paged(4))
 
-    assert cache.get(ADA, REQUEST) is None
+    assert kept.has(ADA, paged(1))
+    assert not kept.has(ADA, paged(2))
+
+
+@pytest.mark.parametrize("max_bytes", [0, 99, 4_000])
+def test_a_page_larger_than_the_budget_is_not_kept(max_bytes: int) -> None:
+    kept = Kept(max_bytes=max_bytes, caller_max_bytes=1024 * KIB)
+
+    kept.put(size_bytes=5_000)
+
+    assert not kept.has()
+
+
+def test_a_page_larger_than_the_quota_evicts_nothing() -> None:
+    kept = Kept(max_bytes=1024 * KIB, caller_max_bytes=20 * KIB)
+    kept.put(ADA, paged(1))
+
+    kept.put(ADA, paged(2), size_bytes=20 * KIB)
+
+    assert kept.has(ADA, paged(1))
+    assert not kept.has(ADA, paged(2))
 
 
 def test_pages_of_nothing_use_up_the_budget_too() -> None:
-    cache = PageCache(ttl_seconds=30, max_bytes=10_000)
+    kept = Kept(max_bytes=10_000)
 
     for number in range(1, 101):
-        cache.put(ADA, GalleryRequest(page=number), page(0))
+        kept.put(ADA, paged(number), size_bytes=0)
 
-    assert sum(cache.get(ADA, GalleryRequest(page=n)) is not None for n in range(1, 101)) < 10
+    assert 0 < sum(kept.has(ADA, paged(number)) for number in range(1, 101)) < 10
+
+
+def test_a_noisy_caller_evicts_its_own_pages_only() -> None:
+    kept = Kept(max_bytes=weight_of(pages=10), caller_max_bytes=weight_of(pages=6))
+    kept.put(BEN, paged(1))
+
+    for number in range(1, 201):
+        kept.put(ADA, paged(number))
+
+    assert kept.has(BEN, paged(1))
+    assert kept.has(ADA, paged(200))
+    assert not kept.has(ADA, paged(1))
+
+
+def test_within_its_quota_a_caller_loses_the_least_recently_used() -> None:
+    kept = Kept(max_bytes=weight_of(pages=100), caller_max_bytes=weight_of(pages=3.5))
+    for number in (1, 2, 3):
+        kept.put(ADA, paged(number))
+    kept.has(ADA, paged(1))
+
+    kept.put(ADA, paged(4))
+
+    assert [kept.has(ADA, paged(number)) for number in (1, 2, 3, 4)] == [True, False, True, True]
+
+
+def test_a_purge_forgets_one_caller_only() -> None:
+    kept = Kept()
+    kept.put(ADA, paged(1))
+    kept.put(ADA, paged(2))
+    kept.put(BEN, paged(1))
+
+    kept.cache.purge(ADA)
+
+    assert not kept.has(ADA, paged(1))
+    assert not kept.has(ADA, paged(2))
+    assert kept.has(BEN, paged(1))
+
+
+def test_a_purge_of_somebody_unknown_is_no_error() -> None:
+    kept = Kept()
+
+    kept.cache.purge(BEN)
+
+    assert kept.cache.size_bytes == 0
+
+
+def test_what_is_purged_leaves_nothing_behind() -> None:
+    kept = Kept()
+    kept.put(ADA, paged(1))
+    kept.put(ADA, GalleryRequest(status="failed"))
+
+    kept.cache.purge(ADA)
+
+    assert kept.cache.size_bytes == 0
+    assert kept.cache._shelves == {}
+
+
+def test_what_has_had_its_time_leaves_nothing_behind() -> None:
+    kept = Kept()
+    for number in range(1, 4):
+        kept.put(ADA, paged(number), seconds=number)
+        kept.put(BEN, paged(number), seconds=number)
+
+    kept.clock.step(3)
+
+    assert kept.cache.size_bytes == 0
+    assert kept.cache._shelves == {}
+
+
+def test_a_listing_without_pages_leaves_nothing_behind() -> None:
+    kept = Kept()
+    kept.put(ADA, paged(1), seconds=30)
+    kept.put(ADA, GalleryRequest(status="failed"), seconds=3)
+    kept.clock.step(3)
+
+    kept.put(BEN)
+
+    shelf = kept.cache._shelves[ADA]
+    assert list(shelf._by_listing) == [paged(1).listing]
+    assert list(shelf._by_images) == [paged(1).images]
+
+
+def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> None:
+    kept = Kept()
+    kept.clock.step(10)
+    later = kept.put(asked_at=kept.clock.seconds - 1)
+
+    kept.put(asked_at=kept.clock.seconds - 5)
+
+    assert kept.cache.find(ADA, REQUEST, needs_links=False) == (later, later.page)
+
+
+def test_a_page_past_its_freshness_can_be_renewed_by_its_etag() -> None:
+    kept = Kept()
+    entry = kept.put(seconds=30, kept_seconds=330, etag='"a"')
+
+    kept.clock.step(329)
+
+    assert not kept.has()
+    assert kept.cache.renewable(ADA, REQUEST) is entry
+
+
+@pytest.mark.parametrize(
+    ("caller", "request_"), [(BEN, REQUEST), (ADA, paged(2)), (ADA, REQUEST.narrowed(1))]
+)
+def test_only_the_very_page_of_the_very_caller_can_be_renewed(
+    caller: Caller, request_: GalleryRequest
+) -> None:
+    kept = Kept()
+
+    kept.put(ADA, REQUEST, etag='"a"')
+
+    assert kept.cache.renewable(caller, request_) is None
+
+
+def test_a_page_without_an_etag_cannot_be_renewed() -> None:
+    kept = Kept()
+
+    kept.put(seconds=30)
+
+    assert kept.cache.renewable(ADA, REQUEST) is None
+
+
+def test_time_that_passes_while_a_page_is_put_leaves_nothing_half_done() -> None:
+    """A page may end between any two looks at the clock."""
+    ticking = count()
+    cache = PageCache(
+        max_bytes=20 * KIB, caller_max_bytes=8 * KIB, clock=Clock(monotonic=lambda: float(next(ticking)))
+    )
+    for lifetime in range(1, 60):
+        number = 1 + lifetime % 5
+        born = float(next(ticking))
+        entry = entry_of(paged(number), now=born, seconds=lifetime % 9)
+        cache.put(ADA, entry)
+        cache.remember(ADA, entry, "writer", b"x" * 100)
+        size_bytes = cache.size_bytes
+        assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
+
+    for _ in range(20):
+        next(ticking)
+
+    assert cache.size_bytes == 0
+    assert cache._shelves == {}
+
+
+CALLERS = [Caller(f"made-up-{number}", secret=b"s" * 32) for number in range(3)]
+REQUESTS = [
+    GalleryRequest(per_page=per_page, page=page, max_images_per_project=cap, status=status)
+    for per_page in (2, 4)
+    for page in (1, 2)
+    for cap in (1, 3)
+    for status in (None, "failed")
+]
+SIMULATED = sized_projects(2, 0, 5, 1, 3)
+
+
+class CacheMachine(RuleBasedStateMachine):
+    """Any order of puts, finds, purges and clock steps keeps the books in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = Kept(max_bytes=300 * KIB, caller_max_bytes=140 * KIB)
+        self.put_by: dict[Caller, set[int]] = {caller: set() for caller in CALLERS}
+
+    @rule(
+        caller=st.sampled_from(CALLERS),
+        request=st.sampled_from(REQUESTS),
+        size_bytes=st.integers(min_value=0, max_value=20 * KIB),
+        seconds=st.integers(min_value=-1, max_value=20),
+        renewal=st.sampled_from([0, 15]),
+    )
+    def put(
+        self, caller: Caller, request: GalleryRequest, size_bytes: int, seconds: int, renewal: int
+    ) -> None:
+        entry = self.kept.put(
+            caller,
+            request,
+            size_bytes=size_bytes,
+            seconds=seconds,
+            kept_seconds=seconds + renewal,
+            page=parsed_page(SIMULATED, request),
+        )
+        self.put_by[caller].add(id(entry.page))
+        self.entries = [*getattr(self, "entries", []), entry]  # so that no id is used twice
+
+    @rule(caller=st.sampled_from(CALLERS), request=st.sampled_from(REQUESTS))
+    def find(self, caller: Caller, request: GalleryRequest) -> None:
+        found = self.kept.cache.find(caller, request, needs_links=True)
+        if found is not None:
+            entry, page = found
+            assert page == parsed_page(SIMULATED, request)
+            assert entry.fresh_until > self.kept.clock.seconds
+            assert id(entry.page) in self.put_by[caller]
+
+    @rule(
+        caller=st.sampled_from(CALLERS),
+        request=st.sampled_from(REQUESTS),
+        writer=st.integers(min_value=0, max_value=12),
+        size_bytes=st.integers(min_value=0, max_value=60 * KIB),
+    )
+    def remember(self, caller: Caller, request: GalleryRequest, writer: int, size_bytes: int) -> None:
+        found = self.kept.cache.find(caller, request, needs_links=False)
+        if found is not None:
+            self.kept.cache.remember(caller, found[0], writer, b"x" * size_bytes)
+
+    @rule(caller=st.sampled_from(CALLERS), project_id=st.integers(1, 6), cap=st.integers(1, 6))
+    def find_project(self, caller: Caller, project_id: int, cap: int) -> None:
+        wanted = GalleryRequest(project_id=project_id, max_images_per_project=cap)
+        found = self.kept.cache.find_project(caller, wanted, needs_links=True)
+        if found is not None:
+            entry, project = found
+            assert [project] == parsed_page(SIMULATED, wanted).projects
+            assert id(entry.page) in self.put_by[caller]
+
+    @rule(caller=st.sampled_from(CALLERS))
+    def purge(self, caller: Caller) -> None:
+        self.kept.cache.purge(caller)
+
+        assert not any(self.kept.has(caller, request) for request in REQUESTS)
+
+    @rule(seconds=st.sampled_from([0.5, 3, 10, 40]))
+    def step(self, seconds: float) -> None:
+        self.kept.clock.step(seconds)
+
+    @invariant()
+    def the_budgets_hold(self) -> None:
+        cache = self.kept.cache
+        assert cache.size_bytes <= self.kept.max_bytes
+        assert all(shelf.size_bytes <= self.kept.caller_max_bytes for shelf in cache._shelves.values())
+
+    @invariant()
+    def shelves_hold_what_the_cache_holds_and_nothing_else(self) -> None:
+        cache = self.kept.cache
+        size_bytes = cache.size_bytes
+        assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
+        assert {(c, r) for c, shelf in cache._shelves.items() for r in shelf} == set(cache._entries)
+        assert all(shelf for shelf in cache._shelves.values())
+
+    @invariant()
+    def indexes_hold_what_the_shelf_holds_and_nothing_else(self) -> None:
+        for shelf in self.kept.cache._shelves.values():
+            for index in (shelf._by_listing, shelf._by_images):
+                assert {request for requests in index.values() for request in requests} == set(shelf)
+                assert all(index.values())
+
+
+CacheMachine.TestCase.settings = settings(stateful_step_count=40)
+TestCacheMachine = CacheMachine.TestCase

@@ -2,9 +2,9 @@ import copy
 import pickle
 
 import pytest
-from tests.fakes import OTHER_TOKEN, TOKEN
 
 from gallery_gateway.gallery.caller import Caller
+from tests.fakes import OTHER_TOKEN, TOKEN
 
 SECRET = b"s" * 32
 

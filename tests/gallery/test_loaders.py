@@ -2,19 +2,25 @@ import asyncio
 
 import httpx
 import pytest
-from tests.fakes import TOKEN, FakeUpstream, page_body, project_body
 
 from gallery_gateway.errors import UpstreamUnavailableError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import SYSTEM_CLOCK
+from gallery_gateway.gallery.demand import EVERYTHING, Demand
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from tests.fakes import TOKEN, FakeUpstream, page_body, project_body
+from tests.gallery.endpoints import caps
 
 
 @pytest.fixture
-async def loaders(upstream: FakeUpstream) -> GalleryLoaders:
+def gallery(upstream: FakeUpstream) -> Gallery:
     client = GalleryClient(
         base_url="https://gallery.example",
         transport=upstream,
@@ -23,16 +29,25 @@ async def loaders(upstream: FakeUpstream) -> GalleryLoaders:
         user_agent="test",
     )
     # Without a cache, so that only the loaders can spare a request.
-    gallery = Gallery(client=client, cache=PageCache(ttl_seconds=0, max_bytes=0))
-    return GalleryLoaders(gallery, Caller(TOKEN, secret=b"s" * 32))
+    cache = PageCache(max_bytes=0, caller_max_bytes=0, clock=SYSTEM_CLOCK)
+    freshness = FreshnessPolicy(ttl_seconds=0, unfinished_ttl_seconds=0, link_margin_seconds=0)
+    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=SYSTEM_CLOCK)
+    return Gallery(fetcher=fetcher, cache=cache, clock=SYSTEM_CLOCK)
+
+
+@pytest.fixture
+async def loaders(gallery: Gallery) -> GalleryLoaders:
+    ledger = Ledger(Budget(max_calls=20, max_images=20_000))
+    caller = Caller(TOKEN, secret=b"s" * 32)
+    return GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=False)
 
 
 async def test_one_request_is_asked_once_in_an_operation(
     loaders: GalleryLoaders, upstream: FakeUpstream
 ) -> None:
-    first = await loaders.page(GalleryRequest())
+    first = await loaders.page(GalleryRequest(), EVERYTHING)
 
-    second = await loaders.page(GalleryRequest(per_page=20))
+    second = await loaders.page(GalleryRequest(per_page=20), EVERYTHING)
 
     assert first is second
     assert len(upstream.requests) == 1
@@ -49,9 +64,19 @@ async def test_requests_of_one_moment_are_under_way_together(
 
     upstream.handler = answer
 
-    await asyncio.gather(loaders.page(GalleryRequest(page=1)), loaders.page(GalleryRequest(page=2)))
+    await asyncio.gather(*(loaders.page(GalleryRequest(page=page), EVERYTHING) for page in (1, 2)))
 
     assert len(upstream.requests) == 2
+
+
+async def test_the_largest_request_of_one_moment_is_the_one_that_is_asked(
+    loaders: GalleryLoaders, upstream: FakeUpstream
+) -> None:
+    demands = [Demand(most_images=most, needs_links=False) for most in (2, 0, 30, None, 7)]
+
+    await asyncio.gather(*(loaders.page(GalleryRequest(), demand) for demand in demands))
+
+    assert caps(upstream) == [50]
 
 
 async def test_a_failed_request_fails_alone_and_is_not_remembered(
@@ -61,15 +86,17 @@ async def test_a_failed_request_fails_alone_and_is_not_remembered(
         503 if request.url.params["page"] == "2" else 200, json=page_body()
     )
     good, bad = await asyncio.gather(
-        loaders.page(GalleryRequest(page=1)), loaders.page(GalleryRequest(page=2)), return_exceptions=True
+        loaders.page(GalleryRequest(page=1), EVERYTHING),
+        loaders.page(GalleryRequest(page=2), EVERYTHING),
+        return_exceptions=True,
     )
     upstream.answer(json=page_body())
 
-    again = await loaders.page(GalleryRequest(page=2))
+    again = await loaders.page(GalleryRequest(page=2), EVERYTHING)
 
     assert not isinstance(good, BaseException)
     assert isinstance(bad, UpstreamUnavailableError)
-    assert again.projects
+    assert again.value.projects
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
@@ -83,14 +110,37 @@ async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
         return httpx.Response(200, json=page_body())
 
     upstream.handler = answer
-    first = asyncio.create_task(loaders.page(GalleryRequest()))
-    second = asyncio.create_task(loaders.page(GalleryRequest()))
+    first = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
+    second = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
     await asked.wait()
 
     first.cancel()
     answered.set()
 
-    assert (await second).projects
+    assert (await second).value.projects
+    assert len(upstream.requests) == 1
+
+
+async def test_a_field_after_a_cancelled_one_gets_what_both_asked_for(
+    loaders: GalleryLoaders, upstream: FakeUpstream
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await answered.wait()
+        return httpx.Response(200, json=page_body())
+
+    upstream.handler = answer
+    first = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
+    await asked.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    answered.set()
+
+    second = await loaders.page(GalleryRequest(), EVERYTHING)
+
+    assert second.value.projects
     assert len(upstream.requests) == 1
 
 
@@ -99,9 +149,9 @@ async def test_a_project_is_the_one_asked_for_whatever_else_is_listed(
 ) -> None:
     upstream.answer(json=page_body(project_body(1), project_body(2)))
 
-    found = await loaders.project(GalleryRequest(project_id=2))
-    missing = await loaders.project(GalleryRequest(project_id=3))
+    found = await loaders.project(GalleryRequest(project_id=2), EVERYTHING)
+    missing = await loaders.project(GalleryRequest(project_id=3), EVERYTHING)
 
-    assert found is not None
-    assert found.project_id == 2
-    assert missing is None
+    assert found.value is not None
+    assert found.value.project_id == 2
+    assert missing.value is None

@@ -1,52 +1,175 @@
-"""Pages that are still fresh, within a budget of bytes."""
+"""The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
-from cachetools import TLRUCache
+from cachetools import Cache, TLRUCache
 
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.entry import Entry
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.client import FetchedPage
-from gallery_gateway.upstream.contract import Page
+from gallery_gateway.gallery.shelf import Shelf
+from gallery_gateway.gallery.slicing import slice_page, slice_project
+from gallery_gateway.upstream.contract import Page, Project
 
-# What a page of nothing costs all the same: its key, its structs and the cache's own records.
-_ENTRY_BYTES = 1024
+# What a page takes in memory, measured by tests/benchmarks/memory.py: its values and the body that its JSON
+# scalars point into, and for any page its key, its indexes and the cache's own records.
+_BYTES_PER_JSON_BYTE = 2.4
+_ENTRY_BYTES = 3072
+
+# Clients have few operations each; whoever has more makes them anew.
+_MAX_RENDERED = 8
 
 
 class PageCache:
-    """Pages by caller and request, each fresh until its own moment; the least recent go first.
+    """Pages until their time is over; where the budget is used up, the least recently used go first.
 
     Args:
-        ttl_seconds: how long a page is fresh; 0 keeps none.
-        max_bytes: budget for all pages, in bytes of the JSON that they came from.
-        clock: seconds that never run backwards; a test passes its own.
+        max_bytes: budget for all pages, in bytes of memory.
+        caller_max_bytes: quota for the pages of one caller, so that none can evict the others'.
     """
+
+    def __init__(self, *, max_bytes: int, caller_max_bytes: int, clock: Clock) -> None:
+        self._clock = clock
+        self._max_bytes = min(max_bytes, caller_max_bytes)
+        self._caller_max_bytes = caller_max_bytes
+        self._shelves: dict[Caller, Shelf] = {}
+        self._entries = _Entries(max_bytes, clock.monotonic, self._take_off_shelf)
+
+    @property
+    def size_bytes(self) -> float:
+        return self._entries.currsize
+
+    def find(
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+    ) -> tuple[Entry, Page] | None:
+        """A fresh entry that holds the answer to the request, and that answer."""
+        shelf = self._shelves.get(caller)
+        if shelf is None:
+            return None
+        exact = shelf.get(request)
+        if exact is not None and self._is_fresh(exact, needs_links=needs_links):
+            return self._used(caller, shelf, exact), exact.page
+        for entry in shelf.of_listing(request):
+            if not self._is_fresh(entry, needs_links=needs_links):
+                continue
+            page = slice_page(entry.page, of=entry.request, to=request)
+            if page is not None:
+                return self._used(caller, shelf, entry), page
+        return None
+
+    def find_project(
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+    ) -> tuple[Entry, Project | None] | None:
+        """A fresh entry that tells of the project which the request names, and that project.
+
+        The project is None where the endpoint has listed no such project.
+        """
+        shelf = self._shelves.get(caller)
+        if shelf is None or request.project_id is None:
+            return None
+        exact = shelf.get(request)
+        if exact is not None and self._is_fresh(exact, needs_links=needs_links):
+            return self._used(caller, shelf, exact), exact.project(request.project_id)
+        for entry in shelf.of_images(request):
+            listed = entry.project(request.project_id)
+            project = listed and slice_project(listed, of=entry.request, to=request)
+            if project is not None and self._is_fresh(entry, needs_links=needs_links):
+                return self._used(caller, shelf, entry), project
+        return None
+
+    def renewable(self, caller: Caller, request: GalleryRequest) -> Entry | None:
+        """An entry for just this request that the endpoint can renew by its ETag.
+
+        Not one whose links have expired: to call it unchanged would bring no new ones.
+        """
+        entry = self._entries.get((caller, request))
+        if entry is None or not entry.rules.etag or entry.links_until <= self._clock.wall():
+            return None
+        return entry
+
+    def put(self, caller: Caller, entry: Entry) -> None:
+        """Keeps an entry until its time; one that is larger than the budget is not kept."""
+        # The cache's own time stands still meanwhile, so that no entry ends halfway.
+        with self._entries.timer as now:
+            self._entries.expire(now)
+            known = self._entries.pop((caller, entry.request), None)
+            if known is not None and known.asked_at > entry.asked_at:
+                # This answer was overtaken by that of a later call.
+                entry = known
+            weight = _weight(entry)
+            if weight > self._max_bytes or entry.keep_until <= now:
+                return
+            self._make_room(caller, weight)
+            self._entries[caller, entry.request] = entry
+            self._shelves.setdefault(caller, Shelf()).add(entry, weight=weight)
+
+    def remember(self, caller: Caller, entry: Entry, key: Hashable, rendered: bytes) -> None:
+        """Keeps what an entry was written as, within the same budget; only of an entry that is kept."""
+        # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
+        with self._entries.timer:
+            if self._entries.get((caller, entry.request)) is not entry:
+                return
+            if len(entry.rendered) < _MAX_RENDERED and _weight(entry) + len(rendered) <= self._max_bytes:
+                # It is put anew, so that it is weighed anew.
+                self._entries.pop((caller, entry.request), None)
+                entry.rendered[key] = rendered
+                self.put(caller, entry)
+
+    def purge(self, caller: Caller) -> None:
+        """Forgets everything of a caller, who may no longer see it."""
+        for request in self._shelves.get(caller, ()):
+            self._entries.pop((caller, request), None)
+
+    def _is_fresh(self, entry: Entry, *, needs_links: bool) -> bool:
+        return entry.remaining_seconds(self._clock, needs_links=needs_links) > 0
+
+    def _used(self, caller: Caller, shelf: Shelf, entry: Entry) -> Entry:
+        shelf.touch(entry)
+        self._entries.get((caller, entry.request))
+        return entry
+
+    def _make_room(self, caller: Caller, weight: int) -> None:
+        shelf = self._shelves.get(caller)
+        for request in shelf or ():
+            if shelf is None or shelf.size_bytes + weight <= self._caller_max_bytes:
+                return
+            self._entries.pop((caller, request), None)
+
+    def _take_off_shelf(self, caller: Caller, entry: Entry) -> None:
+        shelf = self._shelves[caller]
+        shelf.remove(entry, weight=_weight(entry))
+        if not shelf:
+            del self._shelves[caller]
+
+
+class _Entries(TLRUCache[tuple[Caller, GalleryRequest], Entry]):
+    """cachetools' cache of items with a time of their own, which tells what it has removed."""
 
     def __init__(
         self,
-        *,
-        ttl_seconds: float,
         max_bytes: int,
-        clock: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float],
+        on_removed: Callable[[Caller, Entry], None],
     ) -> None:
-        def expiry(_key: object, _value: object, now: float) -> float:
-            return now + ttl_seconds
+        super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, _weight)
+        self._on_removed = on_removed
 
-        self._max_bytes = max_bytes
-        self._pages: TLRUCache[tuple[Caller, GalleryRequest], FetchedPage] = TLRUCache(
-            maxsize=max_bytes, ttu=expiry, timer=clock, getsizeof=_weight
-        )
+    def expire(self, time: float | None = None) -> list[tuple[tuple[Caller, GalleryRequest], Entry]]:
+        removed = list(super().expire(time))
+        for (caller, _), entry in removed:
+            self._on_removed(caller, entry)
+        return removed
 
-    def get(self, caller: Caller, request: GalleryRequest) -> Page | None:
-        fetched = self._pages.get((caller, request))
-        return fetched.page if fetched else None
+    def __delitem__(self, key: tuple[Caller, GalleryRequest]) -> None:
+        # Past its time, an item is deleted and reported as missing at once (cachetools 8).
+        entry = Cache.__getitem__(self, key)
+        try:
+            super().__delitem__(key)
+        finally:
+            self._on_removed(key[0], entry)
 
-    def put(self, caller: Caller, request: GalleryRequest, fetched: FetchedPage) -> None:
-        """Keeps a page; one that is larger than the whole budget is not kept."""
-        if _weight(fetched) <= self._max_bytes:
-            self._pages[caller, request] = fetched
 
-
-def _weight(fetched: FetchedPage) -> int:
-    return fetched.size_bytes + _ENTRY_BYTES
+def _weight(entry: Entry) -> int:
+    rendered_bytes = sum(map(len, entry.rendered.values()))
+    return _ENTRY_BYTES + int(_BYTES_PER_JSON_BYTE * entry.size_bytes) + rendered_bytes

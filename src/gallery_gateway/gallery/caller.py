@@ -1,7 +1,12 @@
 """Who asks: the only thing that pages, flights and loaders are kept under."""
 
+import base64
+import binascii
 import hashlib
 import hmac
+import math
+
+import msgspec
 
 
 class Caller:
@@ -30,6 +35,21 @@ class Caller:
     def fingerprint(self) -> str:
         return self.key[:4].hex()
 
+    @property
+    def expires_at(self) -> float:
+        """When the token ends, in seconds since 1970; infinite unless it is a JWT that says so.
+
+        The claim is not verified, so it may shorten what is kept, and do nothing else (RFC 7519, 4.1.4).
+        """
+        parts = self._token.split(".")
+        if len(parts) != 3:
+            return math.inf
+        try:
+            claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+            return msgspec.json.decode(claims, type=_Claims).exp
+        except (binascii.Error, ValueError, RecursionError, msgspec.DecodeError):
+            return math.inf
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Caller) and self.key == other.key
 
@@ -42,3 +62,7 @@ class Caller:
     def __reduce__(self) -> str:
         # Pickling or copying would carry the token elsewhere.
         raise TypeError("a caller stays in its process")
+
+
+class _Claims(msgspec.Struct):
+    exp: float = math.inf

@@ -1,52 +1,87 @@
-"""Single flight: identical calls that are under way at the same time are one."""
+"""Single flight: calls that are under way at the same time, and whose answers hold each other, are one."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gallery_gateway.errors import UpstreamUnavailableError
 
-Key = TypeVar("Key", bound=Hashable)
+
+class Question(Protocol):
+    """What a call asks; the answer to one question may hold the answer to another."""
+
+    def covers(self, other: Self, /) -> bool: ...
+
+
+Owner = TypeVar("Owner", bound=Hashable)
+Asked = TypeVar("Asked", bound=Question)
 Value = TypeVar("Value")
 
 
-class Flights(Generic[Key, Value]):
-    """Calls under way, each in a task of its own, which any number of waiters share.
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight(Generic[Asked, Value]):
+    """A call under way in a task of its own; `number` counts flights in the order of their start."""
 
-    An error goes to those who wait now, and is not kept.
-    """
+    number: int
+    question: Asked
+    task: asyncio.Task[Value]
 
-    def __init__(self) -> None:
-        self._under_way: dict[Key, asyncio.Task[Value]] = {}
-
-    async def join(self, key: Key, call: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """The value of the call under way for `key`, started here if there is none.
+    async def land(self) -> Value:
+        """The answer, which any number of waiters share.
 
         Raises:
             UpstreamUnavailableError: the flight was cancelled, because the process ends.
         """
-        flight = self._under_way.get(key)
-        if flight is None:
-            flight = asyncio.create_task(call())
-            self._under_way[key] = flight
-            flight.add_done_callback(lambda done: self._land(key, done))
         try:
             # Shielded, so that one waiter giving up does not cancel the rest.
-            return await asyncio.shield(flight)
+            return await asyncio.shield(self.task)
         except asyncio.CancelledError:
-            if flight.cancelled():
+            if self.task.cancelled():
                 raise UpstreamUnavailableError("The gateway is shutting down.") from None
             raise
 
+
+class Flights(Generic[Owner, Asked, Value]):
+    """The calls under way, by who asked. An error goes to those who wait now, and is not kept."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Owner, list[Flight[Asked, Value]]] = defaultdict(list)
+        self._started = 0
+
+    @property
+    def started(self) -> int:
+        """How many flights there have been: the number that the next one will bear."""
+        return self._started
+
+    def find(self, owner: Owner, question: Asked, *, since: int = 0) -> Flight[Asked, Value] | None:
+        """A flight whose answer will hold the answer to the question, and whose number is `since` or more."""
+        for flight in self._under_way.get(owner, ()):
+            if flight.number >= since and flight.question.covers(question):
+                return flight
+        return None
+
+    def start(
+        self, owner: Owner, question: Asked, call: Callable[[], Coroutine[Any, Any, Value]]
+    ) -> Flight[Asked, Value]:
+        flight = Flight(self._started, question, asyncio.create_task(call()))
+        self._started += 1
+        self._under_way[owner].append(flight)
+        flight.task.add_done_callback(lambda _task: self._land(owner, flight))
+        return flight
+
     async def aclose(self) -> None:
         """Cancels what nobody waits for any more."""
-        flights = list(self._under_way.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        tasks = [flight.task for flights in self._under_way.values() for flight in flights]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _land(self, key: Key, flight: asyncio.Task[Value]) -> None:
-        del self._under_way[key]
-        if not flight.cancelled():
+    def _land(self, owner: Owner, flight: Flight[Asked, Value]) -> None:
+        self._under_way[owner].remove(flight)
+        if not self._under_way[owner]:
+            del self._under_way[owner]
+        if not flight.task.cancelled():
             # Marks the error as seen: its waiters may all have gone.
-            flight.exception()
+            flight.task.exception()

@@ -1,83 +1,100 @@
 """The gallery: a page for a caller, from memory, from a call under way, or from upstream."""
 
-import time
-from dataclasses import replace
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-import msgspec
-
-from gallery_gateway.errors import GatewayError, UpstreamContractError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flight import Flights
+from gallery_gateway.gallery.ledger import Outcome
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.logs import log_event
-from gallery_gateway.upstream.client import FetchedPage, GalleryClient
-from gallery_gateway.upstream.contract import Page, Pagination
+from gallery_gateway.gallery.slicing import slice_page
+from gallery_gateway.upstream.contract import Page, Project
+
+Value = TypeVar("Value", Page, Project | None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[Value]):
+    """What answers a request, the entry it was got from, and how that was come by."""
+
+    request: GalleryRequest
+    value: Value
+    entry: Entry
+    outcome: Outcome
+
+    def recall(self, writer: Hashable) -> bytes | None:
+        """What it was written as by this writer, if that is remembered."""
+        return self.entry.rendered.get((writer, self.request))
 
 
 class Gallery:
     """Pages of the endpoint, each fetched once while it is fresh; for the life of a process."""
 
-    def __init__(self, *, client: GalleryClient, cache: PageCache) -> None:
-        self._client = client
+    def __init__(self, *, fetcher: PageFetcher, cache: PageCache, clock: Clock) -> None:
+        self.clock = clock
+        self._fetcher = fetcher
         self._cache = cache
-        self._flights: Flights[tuple[Caller, GalleryRequest], Page] = Flights()
+        self._flights: Flights[Caller, GalleryRequest, Entry] = Flights()
 
-    async def page(self, caller: Caller, request: GalleryRequest) -> Page:
-        """Raises: GatewayError: upstream gave no page."""
-        cached = self._cache.get(caller, request)
-        if cached is not None:
-            return cached
-        return await self._flights.join((caller, request), lambda: self._fetch(caller, request))
+    @property
+    def next_flight(self) -> int:
+        """The number that the next flight will bear: `since` for those who want none that is under way."""
+        return self._flights.started
+
+    def get_page(
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+    ) -> Delivery[Page] | None:
+        """The answer out of the cache, if a fresh page holds it."""
+        found = self._cache.find(caller, request, needs_links=needs_links)
+        return found and Delivery(request, found[1], found[0], Outcome.HIT)
+
+    def get_project(
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+    ) -> Delivery[Project | None] | None:
+        """The project that the request names, if a fresh page tells of it with images enough."""
+        found = self._cache.find_project(caller, request, needs_links=needs_links)
+        return found and Delivery(request, found[1], found[0], Outcome.HIT)
+
+    def remember(self, caller: Caller, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
+        """Keeps what a delivery was written as, once it was come by twice."""
+        if delivery.outcome is Outcome.HIT:
+            self._cache.remember(caller, delivery.entry, (writer, delivery.request), rendered)
+
+    def is_under_way(self, caller: Caller, request: GalleryRequest, *, since: int) -> bool:
+        return self._flights.find(caller, request, since=since) is not None
+
+    async def join_page(
+        self, caller: Caller, request: GalleryRequest, *, since: int = 0
+    ) -> Delivery[Page] | None:
+        """The answer out of calls that are under way; None if none of them holds it.
+
+        Raises:
+            GatewayError: upstream gave no page.
+        """
+        while (flight := self._flights.find(caller, request, since=since)) is not None:
+            entry = await flight.land()
+            page = slice_page(entry.page, of=entry.request, to=request)
+            if page is not None:
+                return Delivery(request, page, entry, Outcome.COLLAPSED)
+            # Others may have waited for nothing too, and have asked meanwhile.
+            since = flight.number + 1
+        return None
+
+    async def fetch_page(self, caller: Caller, request: GalleryRequest) -> Delivery[Page]:
+        """The answer out of a call of its own.
+
+        Raises:
+            GatewayError: upstream gave no page.
+        """
+        flight = self._flights.start(caller, request, lambda: self._fetcher.fetch(caller, request))
+        entry = await flight.land()
+        return Delivery(request, entry.page, entry, Outcome.MISS)
 
     async def aclose(self) -> None:
         await self._flights.aclose()
-        await self._client.aclose()
-
-    async def _fetch(self, caller: Caller, request: GalleryRequest) -> Page:
-        started = time.perf_counter()
-        outcome = "cancelled"
-        try:
-            fetched = await self._client.fetch_page(request.parameters(), authorization=caller.authorization)
-            outcome = "ok"
-        except UpstreamNotFoundError:
-            outcome = "not_found"
-            fetched = FetchedPage(await self._page_of_nothing(caller, request), 0)
-        except GatewayError as exc:
-            outcome = exc.code
-            raise
-        finally:
-            log_event(
-                "page.fetched",
-                outcome=outcome,
-                seconds=time.perf_counter() - started,
-                caller=caller.fingerprint,
-            )
-        self._cache.put(caller, request, fetched)
-        return fetched.page
-
-    async def _page_of_nothing(self, caller: Caller, request: GalleryRequest) -> Page:
-        """What a 404 stands for (the contract's open questions 1 and 2): a page without projects.
-
-        For a project it is an empty list; past the end, what the first page says of the whole.
-
-        Raises:
-            UpstreamContractError: neither was asked for, so the endpoint itself is missing.
-        """
-        if request.project_id is not None:
-            pagination = Pagination(
-                page=request.page,
-                per_page=request.per_page,
-                total=0,
-                pages=0,
-                has_next=False,
-                has_prev=request.page > 1,
-            )
-        elif request.page > 1:
-            first = await self.page(caller, replace(request, page=1, max_images_per_project=1))
-            pagination = msgspec.structs.replace(
-                first.pagination, page=request.page, has_next=False, has_prev=True
-            )
-        else:
-            raise UpstreamContractError("The gallery endpoint was not found.")
-        return Page(pagination, [])
+        await self._fetcher.aclose()

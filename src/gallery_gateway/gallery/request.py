@@ -1,8 +1,8 @@
 """The canonical request: what is asked of the endpoint, spelled in one way only."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Literal, Self
 
 Order = Literal["asc", "desc"]
 SortBy = Literal["original_filename", "quality_score"]
@@ -44,3 +44,42 @@ class GalleryRequest:
                 yield from ((field.name, member) for member in value)
             elif value is not None:
                 yield field.name, str(value)
+
+    @property
+    def images(self) -> tuple[object, ...]:
+        """What decides which images a project has and in which order, whatever page it stands on."""
+        return self.order, self.sort_by, self.status, self.feedback
+
+    @property
+    def listing(self) -> tuple[object, ...]:
+        """What decides which projects there are and in which order: all but the page and the cap."""
+        return *self.images, self.project_id, self.ownership, self.search
+
+    @property
+    def window(self) -> range:
+        """The places in the listing that this page holds, from 0."""
+        return range((self.page - 1) * self.per_page, self.page * self.per_page)
+
+    @property
+    def most_images(self) -> int:
+        """How many images the answer can hold."""
+        projects = self.per_page if self.project_id is None else 1
+        return projects * self.max_images_per_project
+
+    def narrowed(self, most_images: int | None) -> Self:
+        """The request for at most so many images of each project; None = as many as it says.
+
+        The endpoint cannot be asked for none (REST contract, `max_images_per_project`).
+        """
+        if most_images is None or most_images >= self.max_images_per_project:
+            return self
+        return replace(self, max_images_per_project=max(1, most_images))
+
+    def covers(self, other: "GalleryRequest") -> bool:
+        """Whether the answer to this request holds the answer to the other."""
+        return (
+            self.max_images_per_project >= other.max_images_per_project
+            and self.window.start <= other.window.start
+            and self.window.stop >= other.window.stop
+            and self.listing == other.listing
+        )

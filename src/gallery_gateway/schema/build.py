@@ -4,11 +4,12 @@ import strawberry
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
+from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.query import Query
 
 
 def build_schema() -> strawberry.Schema:
-    return strawberry.Schema(query=Query, config=StrawberryConfig())
+    return strawberry.Schema(query=Query, config=StrawberryConfig(info_class=Info))
 
 
 def executable(schema: strawberry.Schema) -> GraphQLSchema:

@@ -1,21 +1,62 @@
-"""What the resolvers of one operation share."""
+"""What the resolvers of one operation share, and how they come by it."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import strawberry
+from graphql import GraphQLResolveInfo
 
 from gallery_gateway.errors import UnauthenticatedError
+from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 
+Value = TypeVar("Value")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class OperationContext:
     """Made for each operation; without a caller there are no loaders, and so no upstream call."""
 
-    caller_loaders: GalleryLoaders | None
+    ledger: Ledger
+    loaders: GalleryLoaders | None
+    _outcomes: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def loaders(self) -> GalleryLoaders:
-        if self.caller_loaders is None:
+    async def load(self, key: str, call: Callable[[GalleryLoaders], Awaitable[Value]]) -> Value:
+        """What a root field loads, asked for once in an operation, whichever way the field is run.
+
+        `key` is the response key of the root field.
+
+        Raises:
+            Exception: what was raised the first time.
+        """
+        if key not in self._outcomes:
+            try:
+                self._outcomes[key] = await call(self.known_loaders())
+            except Exception as exc:  # noqa: BLE001  # a fence: it is raised again below, and for who comes next
+                self._outcomes[key] = exc
+        outcome: Value | Exception = self._outcomes[key]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def known_loaders(self) -> GalleryLoaders:
+        """Raises: UnauthenticatedError: there is no caller."""
+        if self.loaders is None:
             raise UnauthenticatedError(
                 "Send your access token in the header `Authorization: Bearer <token>`."
             )
-        return self.caller_loaders
+        return self.loaders
+
+
+class Info(strawberry.Info[OperationContext, None]):
+    """Strawberry's info, with graphql-core's own behind it."""
+
+    @property
+    def resolve_info(self) -> GraphQLResolveInfo[Any]:
+        return self._raw_info
+
+    @property
+    def key(self) -> str:
+        """The response key of a root field."""
+        return str(self.path.key)

@@ -1,27 +1,20 @@
 """The root fields: from GraphQL arguments to a canonical request, and its page."""
 
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
 
-from gallery_gateway.errors import BadUserInputError, RejectedParameterError
-from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.arguments import (
-    check_feedback,
-    check_range,
-    check_text,
-    given,
-    rejected_argument,
-)
-from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.errors import RejectedParameterError
+from gallery_gateway.execution.selection import selection_of
+from gallery_gateway.schema.arguments import rejected_argument
+from gallery_gateway.schema.context import Info
+from gallery_gateway.schema.demands import gallery_demand, project_demand
+from gallery_gateway.schema.requests import gallery_request, node_request, project_request
 from gallery_gateway.schema.types import Gallery, ImageSort, Node, Ownership, Project, SortOrder
 from gallery_gateway.upstream import contract
-from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
-
-Info = strawberry.Info[OperationContext, None]
-Value = TypeVar("Value")
 
 PageArgument = Annotated[int, strawberry.argument(description="The page to get, from 1.")]
 PerPageArgument = Annotated[
@@ -36,9 +29,6 @@ SortByArgument = Annotated[ImageSort, strawberry.argument(description="What imag
 MaxImagesArgument = Annotated[
     int, strawberry.argument(description="How many images of a project to get, from 1 to 200.")
 ]
-
-_MAX_PER_PAGE = 100
-_MAX_IMAGES = 200
 
 _GALLERY_ARGUMENTS = {
     "page": "page",
@@ -92,25 +82,22 @@ class Query:
             strawberry.argument(description="Only projects with this in name, key or id."),
         ] = UNSET,
     ) -> contract.Page:
-        check_range("page", page, least=1)
-        check_range("perPage", per_page, least=1, most=_MAX_PER_PAGE)
-        check_range("maxImagesPerProject", max_images_per_project, least=1, most=_MAX_IMAGES)
-        check_text("status", status)
-        check_text("search", search)
-        check_feedback(feedback)
-        request = GalleryRequest(
+        request = gallery_request(
             page=page,
             per_page=per_page,
-            order=order.value,
-            project_id=given(project_id),
+            order=order,
+            project_id=project_id,
             status=status,
-            feedback=tuple(feedback or ()),
-            sort_by=sort_by.value,
-            ownership=ownership.value if ownership else None,
+            feedback=feedback,
+            sort_by=sort_by,
+            ownership=ownership,
             max_images_per_project=max_images_per_project,
             search=search,
         )
-        return await _translated(info.context.loaders.page(request), _GALLERY_ARGUMENTS)
+        demand = gallery_demand(selection_of(info.resolve_info, "Gallery"))
+        with _refusals_translated(_GALLERY_ARGUMENTS):
+            found = await info.context.load(info.key, lambda loaders: loaders.page(request, demand))
+            return found.value
 
     @strawberry.field(
         graphql_type=Project | None,
@@ -128,18 +115,18 @@ class Query:
         sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
         max_images: MaxImagesArgument = 50,
     ) -> contract.Project | None:
-        check_range("maxImages", max_images, least=1, most=_MAX_IMAGES)
-        check_text("status", status)
-        check_feedback(feedback)
-        request = GalleryRequest(
+        request = project_request(
             project_id=project_id,
-            order=order.value,
+            order=order,
             status=status,
-            feedback=tuple(feedback or ()),
-            sort_by=sort_by.value,
-            max_images_per_project=max_images,
+            feedback=feedback,
+            sort_by=sort_by,
+            max_images=max_images,
         )
-        return await _translated(info.context.loaders.project(request), _PROJECT_ARGUMENTS)
+        demand = project_demand(selection_of(info.resolve_info, "Project"))
+        with _refusals_translated(_PROJECT_ARGUMENTS):
+            found = await info.context.load(info.key, lambda loaders: loaders.project(request, demand))
+            return found.value
 
     @strawberry.field(
         graphql_type=Node | None,
@@ -150,19 +137,16 @@ class Query:
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of a Project.")],
     ) -> contract.Project | None:
-        try:
-            identity = parse_global_id(id)
-        except ValueError as exc:
-            raise BadUserInputError("`id` is not the id of a Project.", argument="id") from exc
-        if not isinstance(identity, ProjectIdentity):
-            message = "An Image cannot be fetched by its id; ask for its project."
-            raise BadUserInputError(message, argument="id")
-        request = GalleryRequest(project_id=identity.project_id)
-        return await _translated(info.context.loaders.project(request), {"project_id": "id"})
+        request = node_request(id)
+        demand = project_demand(selection_of(info.resolve_info, "Project"))
+        with _refusals_translated({"project_id": "id"}):
+            found = await info.context.load(info.key, lambda loaders: loaders.project(request, demand))
+            return found.value
 
 
-async def _translated(loading: Awaitable[Value], arguments: dict[str, str]) -> Value:
+@contextmanager
+def _refusals_translated(arguments: dict[str, str]) -> Iterator[None]:
     try:
-        return await loading
+        yield
     except RejectedParameterError as exc:
         raise rejected_argument(exc, arguments) from exc

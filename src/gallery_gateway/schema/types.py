@@ -9,6 +9,7 @@ from msgspec import Raw
 from strawberry import UNSET
 from strawberry.scalars import JSON
 
+from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY
 from gallery_gateway.schema.arguments import check_range, given
 from gallery_gateway.schema.scalars import json_or_none
 from gallery_gateway.upstream import contract
@@ -124,16 +125,26 @@ class Image:
     review_status: str | None = strawberry.field(description="Where the image's review stands. An open list.")
 
     @strawberry.field(
-        graphql_type=JSON | None, description="What the generation was asked for, in free form."
+        graphql_type=JSON | None,
+        metadata={ATTRIBUTE: "input_description"},
+        description="What the generation was asked for, in free form.",
     )
     def input_description(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
         return json_or_none(root.input_description)
 
-    @strawberry.field(graphql_type=JSON | None, description="Remarks made in the review, in free form.")
+    @strawberry.field(
+        graphql_type=JSON | None,
+        metadata={ATTRIBUTE: "review_annotations"},
+        description="Remarks made in the review, in free form.",
+    )
     def review_annotations(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
         return json_or_none(root.review_annotations)
 
-    @strawberry.field(graphql_type=JSON | None, description="Who is retouching the image, in free form.")
+    @strawberry.field(
+        graphql_type=JSON | None,
+        metadata={ATTRIBUTE: "retouch_claim"},
+        description="Who is retouching the image, in free form.",
+    )
     def retouch_claim(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
         return json_or_none(root.retouch_claim)
 
@@ -160,6 +171,7 @@ class Project(Node):
 
     @strawberry.field(
         graphql_type=list[Image],
+        metadata={ATTRIBUTE: "images", LIMITED_BY: "first"},
         description="The images that were asked for in the field above, in its order.",
     )
     def images(

@@ -8,12 +8,16 @@ from urllib.parse import urlencode
 import httpx
 
 from gallery_gateway.errors import (
+    BadUserInputError,
     GatewayError,
+    UpstreamContractError,
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
 from gallery_gateway.upstream.body import read_body
+from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.links import earliest_link_expiry
 from gallery_gateway.upstream.parsing import parse_page
 from gallery_gateway.upstream.refusals import refusal
 
@@ -32,10 +36,25 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page, and the bytes of JSON that it was parsed from."""
+    """A page, and what is to be known for keeping it.
+
+    Args:
+        size_bytes: of the JSON that it was parsed from.
+        rules: what its headers say.
+        links_expire_at: seconds since 1970, of the first of its links; None if none says so.
+    """
 
     page: Page
     size_bytes: int
+    rules: CachingRules = NOTHING_SAID
+    links_expire_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The page that the ETag stands for is still the right one (304)."""
+
+    rules: CachingRules
 
 
 class GalleryClient:
@@ -74,19 +93,24 @@ class GalleryClient:
         Raises:
             GatewayError: of the kind that says what went wrong.
         """
-        request = httpx.Request(
-            "GET",
-            f"{self._url}?{urlencode(list(parameters))}",
-            headers={**self._headers, "authorization": authorization},
-            extensions={
-                "timeout": {
-                    "connect": self._timeouts.connect,
-                    "read": self._timeouts.read,
-                    "write": self._timeouts.read,
-                    "pool": self._timeouts.total,
-                }
-            },
-        )
+        answer = await self._ask(parameters, {"authorization": authorization})
+        if isinstance(answer, NotModified):
+            raise UpstreamContractError("The gallery answered a question that was not asked.")
+        return answer
+
+    async def revalidate_page(
+        self, parameters: Iterable[tuple[str, str]], *, authorization: str, etag: str
+    ) -> FetchedPage | NotModified:
+        """Asks for one page unless it still is the one that `etag` came with; else as `fetch_page`."""
+        return await self._ask(parameters, {"authorization": authorization, "if-none-match": etag})
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def _ask(
+        self, parameters: Iterable[tuple[str, str]], headers: dict[str, str]
+    ) -> FetchedPage | NotModified:
+        request = self._build(parameters, headers)
         try:
             async with asyncio.timeout(self._timeouts.total):
                 return await self._send(request)
@@ -95,15 +119,35 @@ class GalleryClient:
         except httpx.TransportError as exc:
             raise UpstreamUnavailableError("The gallery could not be reached.") from exc
 
-    async def aclose(self) -> None:
-        await self._transport.aclose()
+    def _build(self, parameters: Iterable[tuple[str, str]], headers: dict[str, str]) -> httpx.Request:
+        try:
+            return httpx.Request(
+                "GET",
+                f"{self._url}?{urlencode(list(parameters))}",
+                headers={**self._headers, **headers},
+                extensions={
+                    "timeout": {
+                        "connect": self._timeouts.connect,
+                        "read": self._timeouts.read,
+                        "write": self._timeouts.read,
+                        "pool": self._timeouts.total,
+                    }
+                },
+            )
+        # Longer than httpx takes (64 KiB), which many long arguments are once they are percent-encoded.
+        except httpx.InvalidURL as exc:
+            raise BadUserInputError("The arguments are too long to be asked for.") from exc
 
-    async def _send(self, request: httpx.Request) -> FetchedPage:
+    async def _send(self, request: httpx.Request) -> FetchedPage | NotModified:
         response = await self._transport.handle_async_request(request)
         try:
             if response.status_code == 200:
                 body = await read_body(response, max_bytes=self._max_bytes)
-                return FetchedPage(parse_page(body), len(body))
+                page = parse_page(body)
+                rules = parse_caching_rules(response.headers)
+                return FetchedPage(page, len(body), rules, earliest_link_expiry(page, body))
+            if response.status_code == 304:
+                return NotModified(parse_caching_rules(response.headers))
             raise refusal(response, await _read_error_body(response))
         finally:
             await response.aclose()

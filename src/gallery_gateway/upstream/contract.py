@@ -11,12 +11,13 @@ Source: `GET /gallery/by-project`, response, in both known renderings of its doc
 from msgspec import Raw, Struct
 
 from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.execution.projected import Projected
 from gallery_gateway.upstream.identity import image_global_id, project_global_id
 
 JSON_NULL = Raw(b"null")
 
 
-class ImageFile(Struct, frozen=True, gc=False):
+class ImageFile(Projected, frozen=True, gc=False):
     """Links to one picture in two sizes; fetched without the token, maybe signed and expiring."""
 
     full_size: str | None = None
@@ -24,7 +25,7 @@ class ImageFile(Struct, frozen=True, gc=False):
     uuid: str | None = None
 
 
-class Image(Struct, frozen=True, gc=False, rename={"result_id": "id"}):
+class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
     """One generated image; the first four fields identify it."""
 
     job_id: str
@@ -34,7 +35,7 @@ class Image(Struct, frozen=True, gc=False, rename={"result_id": "id"}):
     result_id: int | None = None
     original_filename: str | None = None
     download_filename: str | None = None
-    inputs: list[ImageFile] = []
+    inputs: list[ImageFile] = []  # noqa: RUF012  # msgspec makes a new list each time
     output: ImageFile | None = None
     input_description: Raw = JSON_NULL
     model_used: str | None = None
@@ -60,7 +61,7 @@ class Image(Struct, frozen=True, gc=False, rename={"result_id": "id"}):
         return image_global_id(self.job_id, *position)
 
 
-class Project(Struct, frozen=True, gc=False):
+class Project(Projected, frozen=True, gc=False):
     """One project with at most `max_images_per_project` of its images."""
 
     project_id: int
@@ -88,7 +89,7 @@ class Project(Struct, frozen=True, gc=False):
         return max(0, total - completed - failed)
 
 
-class Pagination(Struct, frozen=True, gc=False):
+class Pagination(Projected, frozen=True, gc=False):
     """Where a page stands; `total` counts projects."""
 
     page: int
@@ -99,7 +100,7 @@ class Pagination(Struct, frozen=True, gc=False):
     has_prev: bool
 
 
-class Page(Struct, frozen=True, gc=False):
+class Page(Projected, frozen=True, gc=False):
     """One answer of the endpoint."""
 
     pagination: Pagination

@@ -1,0 +1,19 @@
+"""What an operation selects of a page, as far as it matters for asking."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a field needs of the page that it asks for.
+
+    Args:
+        most_images: at most so many images of each project; 0 = none, None = all that the request allows.
+        needs_links: whether any link to a picture is selected.
+    """
+
+    most_images: int | None
+    needs_links: bool
+
+
+EVERYTHING = Demand(most_images=None, needs_links=True)

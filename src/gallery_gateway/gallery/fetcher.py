@@ -1,0 +1,148 @@
+"""One upstream call for one caller, and what of it is kept."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import msgspec
+
+from gallery_gateway.errors import (
+    ForbiddenError,
+    GatewayError,
+    UnauthenticatedError,
+    UpstreamNotFoundError,
+)
+from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.freshness import FreshnessPolicy
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.telemetry.logs import log_event
+from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient
+from gallery_gateway.upstream.contract import Page, Pagination
+
+# How long past its freshness a page waits for being renewed by its ETag.
+_RENEWAL_SECONDS = 300.0
+
+
+class PageFetcher:
+    """Asks the endpoint, renews what it calls unchanged, and puts what came into the cache."""
+
+    def __init__(
+        self, *, client: GalleryClient, cache: PageCache, freshness: FreshnessPolicy, clock: Clock
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._freshness = freshness
+        self._clock = clock
+
+    async def fetch(self, caller: Caller, request: GalleryRequest) -> Entry:
+        """Raises: GatewayError: upstream gave no page."""
+        started = self._clock.monotonic()
+        outcome = "cancelled"
+        try:
+            answer = await self._ask(caller, request)
+            outcome = "ok"
+        except (UnauthenticatedError, ForbiddenError) as exc:
+            outcome = exc.code
+            self._cache.purge(caller)
+            raise
+        except GatewayError as exc:
+            outcome = exc.code
+            raise
+        finally:
+            seconds = self._clock.monotonic() - started
+            log_event("page.fetched", outcome=outcome, seconds=seconds, caller=caller.fingerprint)
+        entry = self._entry(caller, request, answer, asked_at=started)
+        self._cache.put(caller, entry)
+        return entry
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _ask(self, caller: Caller, request: GalleryRequest) -> "_Answer":
+        known = self._cache.renewable(caller, request)
+        try:
+            if known is None or known.rules.etag is None:
+                return _Answer.of(await self._fetch(caller, request))
+            answer = await self._client.revalidate_page(
+                request.parameters(), authorization=caller.authorization, etag=known.rules.etag
+            )
+        except UpstreamNotFoundError:
+            return _Answer(await self._page_of_nothing(caller, request))
+        if isinstance(answer, FetchedPage):
+            return _Answer.of(answer)
+        return _Answer(
+            known.page,
+            size_bytes=known.size_bytes,
+            rules=known.rules.renewed(answer.rules),
+            links_expire_at=known.links_until + self._freshness.link_margin_seconds,
+        )
+
+    async def _fetch(self, caller: Caller, request: GalleryRequest) -> FetchedPage:
+        return await self._client.fetch_page(request.parameters(), authorization=caller.authorization)
+
+    async def _page_of_nothing(self, caller: Caller, request: GalleryRequest) -> Page:
+        """What a 404 stands for (the contract's open questions 1 and 2): a page without projects.
+
+        For a project it is an empty list; past the end, what the first page says of the whole.
+
+        Raises:
+            UpstreamNotFoundError: neither was asked for, so the endpoint itself is missing.
+        """
+        if request.project_id is not None:
+            pagination = Pagination(
+                page=request.page,
+                per_page=request.per_page,
+                total=0,
+                pages=0,
+                has_next=False,
+                has_prev=request.page > 1,
+            )
+        elif request.page > 1:
+            first = await self._fetch(caller, replace(request, page=1, max_images_per_project=1))
+            pagination = msgspec.structs.replace(
+                first.page.pagination, page=request.page, has_next=False, has_prev=True
+            )
+        else:
+            raise UpstreamNotFoundError("The gallery endpoint was not found.")
+        return Page(pagination, [])
+
+    def _entry(self, caller: Caller, request: GalleryRequest, answer: "_Answer", *, asked_at: float) -> Entry:
+        now = self._clock.monotonic()
+        page, rules = answer.page, answer.rules
+        token_seconds = caller.expires_at - self._clock.wall()
+        lifetime = self._freshness.lifetime_seconds(page, rules, token_seconds=token_seconds)
+        is_renewable = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
+        renewal_seconds = min(_RENEWAL_SECONDS, token_seconds - lifetime) if is_renewable else 0.0
+        return Entry(
+            request=request,
+            page=page,
+            size_bytes=answer.size_bytes,
+            received_bytes=answer.received_bytes,
+            seconds=now - asked_at,
+            rules=rules,
+            asked_at=asked_at,
+            born_at=now - rules.age_seconds,
+            fresh_until=now + lifetime,
+            keep_until=now + lifetime + max(0.0, renewal_seconds),
+            links_until=answer.links_expire_at - self._freshness.link_margin_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A page, the bytes of its JSON, how many of them came now, and what is said of keeping it."""
+
+    page: Page
+    size_bytes: int = 0
+    received_bytes: int = 0
+    rules: CachingRules = NOTHING_SAID
+    links_expire_at: float = math.inf
+
+    @classmethod
+    def of(cls, fetched: FetchedPage) -> Self:
+        expiry = math.inf if fetched.links_expire_at is None else fetched.links_expire_at
+        return cls(fetched.page, fetched.size_bytes, fetched.size_bytes, fetched.rules, expiry)

@@ -1,0 +1,95 @@
+"""The bill of one operation: what it cost upstream, what it was spared, and how long its answer holds."""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from gallery_gateway.errors import BadUserInputError
+from gallery_gateway.gallery.entry import Entry
+
+
+class Outcome(Enum):
+    """How an answer was come by, in RFC 9211's words."""
+
+    HIT = "hit"
+    MISS = "miss"
+    COLLAPSED = "collapsed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one operation may cost upstream: so many calls, and so many images in their answers."""
+
+    max_calls: int
+    max_images: int
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Kept by the loaders of one operation.
+
+    Args:
+        asked: how often the operation's fields asked for a page or a project.
+        wanted_images: how many images their requests could have returned as they stood.
+        narrowed_images: how many after narrowing.
+        loaded: how many different pages and projects were not in the cache.
+        calls: how many upstream calls were made for them, answered or not.
+        remaining_seconds: how long the shortest-lived answer may still be used; infinite if there is none.
+        age_seconds: of the oldest answer.
+    """
+
+    budget: Budget
+    asked: int = 0
+    wanted_images: int = 0
+    narrowed_images: int = 0
+    loaded: int = 0
+    calls: int = 0
+    remaining_seconds: float = math.inf
+    age_seconds: float = 0.0
+    _charged_calls: int = 0
+    _charged_images: int = 0
+    _outcomes: list[tuple[Outcome, Entry]] = field(default_factory=list)
+
+    def charge(self, *, calls: int, images: int) -> None:
+        """Takes calls from the budget before they are made.
+
+        Raises:
+            BadUserInputError: they are more than what is left; nothing is taken.
+        """
+        calls += self._charged_calls
+        if calls > self.budget.max_calls:
+            raise BadUserInputError(
+                f"This operation needs {calls} calls of the gallery;"
+                f" {self.budget.max_calls} are allowed. Ask for less at once."
+            )
+        images += self._charged_images
+        if images > self.budget.max_images:
+            raise BadUserInputError(
+                f"This operation asks for up to {images} images;"
+                f" {self.budget.max_images} are allowed. Lower `perPage` or `maxImagesPerProject`."
+            )
+        self._charged_calls = calls
+        self._charged_images = images
+
+    def record(self, outcome: Outcome, entry: Entry, *, remaining_seconds: float, age_seconds: float) -> None:
+        self._outcomes.append((outcome, entry))
+        self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
+        self.age_seconds = max(self.age_seconds, age_seconds)
+
+    def report(self) -> dict[str, object]:
+        """The bill as `extensions.upstream` shows it; README tells what each figure means."""
+        own = [entry for outcome, entry in self._outcomes if outcome is Outcome.MISS]
+        joined = [entry for outcome, entry in self._outcomes if outcome is Outcome.COLLAPSED]
+        joined_own = sum(entry in own for entry in joined)
+        hits = sum(outcome is Outcome.HIT for outcome, _ in self._outcomes)
+        repeated = self.asked - hits - self.loaded
+        is_narrowed = self.narrowed_images < self.wanted_images
+        return {
+            "calls": self.calls,
+            "hits": hits,
+            "collapsed": len(joined) - joined_own,
+            "merged": joined_own + repeated,
+            "narrowed": {"from": self.wanted_images, "to": self.narrowed_images} if is_narrowed else None,
+            "bytes": sum(entry.received_bytes for entry in own),
+            "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
+        }

@@ -1,0 +1,69 @@
+"""Answers to smaller requests out of larger pages.
+
+A slice is what the endpoint would have said to the smaller request, or None where the larger page cannot
+tell. The endpoint truncates each project's images at the cap, and cuts pages out of one list of projects.
+"""
+
+from msgspec.structs import replace
+
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.upstream.contract import Page, Pagination, Project
+
+
+def slice_page(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Page | None:
+    """The answer to `to`, out of `page`, which is the answer to `of`; both of one listing."""
+    if of == to:
+        return page
+    projects = _within(page, of=of, to=to)
+    pagination = _pagination(page, of=of, to=to)
+    if projects is None or pagination is None:
+        return None
+    sliced = [slice_project(project, of=of, to=to) for project in projects]
+    known = [project for project in sliced if project is not None]
+    return Page(pagination, known) if len(known) == len(sliced) else None
+
+
+def slice_project(project: Project, *, of: GalleryRequest, to: GalleryRequest) -> Project | None:
+    """The project with the images that `to` asks for; both with the same filters of images."""
+    if not isinstance(project, Project) or not isinstance(project.images, list):
+        # A damaged page tells its damage to those who asked for it, and to nobody else.
+        return None
+    cap = to.max_images_per_project
+    if cap > of.max_images_per_project and len(project.images) >= of.max_images_per_project:
+        return None
+    return project if len(project.images) <= cap else replace(project, images=project.images[:cap])
+
+
+def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[Project] | None:
+    if of.window == to.window:
+        return page.projects
+    start = to.window.start - of.window.start
+    if start < 0 or to.window.stop > of.window.stop:
+        return None
+    return page.projects[start : start + to.per_page]
+
+
+def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Pagination | None:
+    """What `to` would be told, if the endpoint counts and lists as it promises; None if it does not."""
+    given = page.pagination
+    if of.window == to.window:
+        return given
+    # A damaged page may hold a total of any type.
+    if type(given.total) is not int or given != _counted(given.total, of):
+        return None
+    is_full = len(page.projects) == min(of.per_page, given.total - of.window.start)
+    if not is_full or to.window.start >= given.total:
+        return None
+    return _counted(given.total, to)
+
+
+def _counted(total: int, request: GalleryRequest) -> Pagination:
+    pages = -(-total // request.per_page)
+    return Pagination(
+        page=request.page,
+        per_page=request.per_page,
+        total=total,
+        pages=pages,
+        has_next=request.page < pages,
+        has_prev=request.page > 1,
+    )

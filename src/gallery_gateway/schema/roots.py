@@ -1,0 +1,63 @@
+"""How the root fields load when an operation runs by its plans; the same as their resolvers do."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+from strawberry.utils.str_converters import to_camel_case
+
+from gallery_gateway.execution.compiled import Load, PrepareLoad
+from gallery_gateway.execution.plan import Plan
+from gallery_gateway.execution.selection import Selection
+from gallery_gateway.gallery.gallery import Delivery
+from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.demands import gallery_demand, project_demand
+from gallery_gateway.schema.requests import gallery_request, project_request
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A delivery, and who keeps what it is written as."""
+
+    delivery: Delivery[Any]
+    loaders: GalleryLoaders
+
+    @property
+    def value(self) -> object:
+        return self.delivery.value
+
+    def recall(self, plan: Plan) -> bytes | None:
+        return self.delivery.recall(plan)
+
+    def remember(self, plan: Plan, rendered: bytes) -> None:
+        self.loaders.remember(self.delivery, plan, rendered)
+
+
+def _prepare_gallery(arguments: Mapping[str, Any], selection: Selection) -> Load:
+    request = _request(gallery_request, arguments)
+    demand = gallery_demand(selection)
+    return _load(lambda loaders: loaders.page(request, demand))
+
+
+def _prepare_project(arguments: Mapping[str, Any], selection: Selection) -> Load:
+    request = _request(project_request, arguments)
+    demand = project_demand(selection)
+    return _load(lambda loaders: loaders.project(request, demand))
+
+
+def _load(call: Callable[[GalleryLoaders], Awaitable[Delivery[Any]]]) -> Load:
+    async def load(context: OperationContext, key: str) -> _Loaded:
+        return _Loaded(await context.load(key, call), context.known_loaders())
+
+    return load
+
+
+def _request(build: Callable[..., GalleryRequest], arguments: Mapping[str, Any]) -> GalleryRequest:
+    named = {to_camel_case(name): name for name in signature(build).parameters}
+    return build(**{named[name]: value for name, value in arguments.items()})
+
+
+COMPILED_ROOTS: Mapping[str, PrepareLoad] = {"gallery": _prepare_gallery, "project": _prepare_project}

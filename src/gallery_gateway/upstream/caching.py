@@ -1,0 +1,53 @@
+"""What an answer's headers say about keeping it (RFC 9111), for a cache that is private to its caller."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachingRules:
+    """The headers' say.
+
+    Args:
+        is_storable: False under `no-store` (RFC 9111, 5.2.2.5).
+        lifetime_seconds: freshness that is left after `Age`; 0 under `no-cache`, None if nothing is said.
+        age_seconds: how old the answer was when it came (RFC 9111, 5.1).
+        etag: its validator, as it came.
+    """
+
+    is_storable: bool = True
+    lifetime_seconds: float | None = None
+    age_seconds: float = 0.0
+    etag: str | None = None
+
+    def renewed(self, told: Self) -> Self:
+        """These after a 304: what it does not say of stays as it was (RFC 9111, 4.3.4)."""
+        lifetime = self.lifetime_seconds if told.lifetime_seconds is None else told.lifetime_seconds
+        return replace(told, lifetime_seconds=lifetime, etag=told.etag or self.etag)
+
+
+NOTHING_SAID = CachingRules()
+
+
+def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
+    directives = _directives(headers.get("cache-control", ""))
+    age = _seconds(headers.get("age", "")) or 0.0
+    max_age = _seconds(directives.get("max-age", ""))
+    lifetime = None if max_age is None else max(0.0, max_age - age)
+    return CachingRules(
+        is_storable="no-store" not in directives,
+        lifetime_seconds=0.0 if "no-cache" in directives else lifetime,
+        age_seconds=age,
+        etag=headers.get("etag"),
+    )
+
+
+def _directives(value: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in value.lower().split(","))
+    return {name.strip(): argument.strip().strip('"') for name, _, argument in pairs}
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.isdecimal() and len(text) < 16 else None

@@ -1,0 +1,135 @@
+"""When the links of a page expire, as far as they say so themselves (the contract's open question 5)."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import unquote
+
+import msgspec
+
+from gallery_gateway.upstream.contract import Image, ImageFile, Page, Project
+
+# JSON holds no such character.
+_NOWHERE = b"\0"
+
+
+def earliest_link_expiry(page: Page, body: bytes) -> float | None:
+    """Seconds since 1970 at which the first link of the page expires; None if none says so.
+
+    `body` is the JSON that the page was parsed from.
+    """
+    questions = body.count(b"?")
+    if not questions:
+        return None
+    first = next((url for url in _links(page) if "?" in url), None)
+    if first is None:
+        return None
+    # Links are mostly signed all at once, and counting in the body costs a tenth of reading each of them.
+    if questions == body.count(_signing(first)):
+        return link_expiry(first)
+    moments = (link_expiry(url) for url in _links(page))
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def link_expiry(url: str) -> float | None:
+    """Seconds since 1970 at which the link expires; None if it does not say.
+
+    Reads S3 and GCS (version 4: `X-Amz-Date` or `X-Goog-Date` with `-Expires`; version 2: `Expires`),
+    CloudFront (`Expires`, or a custom `Policy`) and Azure (`se`).
+    """
+    _, _, query = url.partition("?")
+    if not query:
+        return None
+    for vendor in ("X-Amz-", "X-Goog-"):
+        if vendor in query:
+            return _dated_expiry(_parameter(query, vendor + "Date"), _parameter(query, vendor + "Expires"))
+    if "Expires=" in query:
+        return _epoch(_parameter(query, "Expires"))
+    if "Policy=" in query:
+        return _policy_expiry(_parameter(query, "Policy"))
+    if "se=" in query:
+        return _azure_expiry(_parameter(query, "se"))
+    return None
+
+
+def _signing(url: str) -> bytes:
+    """The part of the link that says when it expires, if it is one part; else what no body holds."""
+    query = url.partition("?")[2]
+    for vendor in ("X-Amz-", "X-Goog-"):
+        date, seconds = (_parameter(query, vendor + name) for name in ("Date", "Expires"))
+        if date and seconds:
+            return f"{vendor}Date={date}&{vendor}Expires={seconds}&".encode()
+    return _NOWHERE
+
+
+def _links(page: Page) -> Iterator[str]:
+    for project in page.projects:
+        # A damaged page may hold None, or a value of any other type, in each of these places.
+        for image in (isinstance(project, Project) and project.images) or ():
+            if isinstance(image, Image):
+                for file in (*(image.inputs or ()), image.output):
+                    if isinstance(file, ImageFile):
+                        yield from (url for url in (file.full_size, file.thumbnail) if isinstance(url, str))
+
+
+def _parameter(query: str, name: str) -> str:
+    """A parameter's value, still encoded; empty if there is none."""
+    marker = name + "="
+    start = 0 if query.startswith(marker) else query.find("&" + marker) + 1
+    if not start and not query.startswith(marker):
+        return ""
+    start += len(marker)
+    end = query.find("&", start)
+    return query[start:] if end < 0 else query[start:end]
+
+
+# All links of a page are signed within a second or two, so few of these are computed.
+@lru_cache(maxsize=1024)
+def _dated_expiry(date: str, seconds: str) -> float | None:
+    try:
+        signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return signed.timestamp() + int(seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(text: str) -> float | None:
+    return float(text) if text.isdecimal() and len(text) < 16 else None
+
+
+@lru_cache(maxsize=1024)
+def _policy_expiry(policy: str) -> float | None:
+    # CloudFront's own alphabet for base64 in URLs.
+    encoded = unquote(policy).translate(str.maketrans("-_~", "+=/"))
+    try:
+        statement = msgspec.json.decode(base64.b64decode(encoded), type=_Policy).statements[0]
+        return float(statement.condition.less_than.epoch_time)
+    except (binascii.Error, msgspec.DecodeError, IndexError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _azure_expiry(encoded: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(unquote(encoded))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+class _LessThan(msgspec.Struct):
+    epoch_time: int = msgspec.field(name="AWS:EpochTime")
+
+
+class _Condition(msgspec.Struct):
+    less_than: _LessThan = msgspec.field(name="DateLessThan")
+
+
+class _Statement(msgspec.Struct):
+    condition: _Condition = msgspec.field(name="Condition")
+
+
+class _Policy(msgspec.Struct):
+    statements: list[_Statement] = msgspec.field(name="Statement")

@@ -1,0 +1,89 @@
+"""What the endpoint's headers say of keeping an answer."""
+
+import httpx
+import pytest
+
+from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
+
+
+def rules(**headers: str) -> CachingRules:
+    return parse_caching_rules(httpx.Headers({n.replace("_", "-"): value for n, value in headers.items()}))
+
+
+def test_an_answer_without_headers_says_nothing() -> None:
+    assert rules() == NOTHING_SAID
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("max-age=60", 60),
+        ("private, max-age=60", 60),
+        ("Private,MAX-AGE=60", 60),
+        ('max-age="60"', 60),
+        ("max-age=0", 0),
+        ("no-cache", 0),
+        ("no-cache, max-age=60", 0),
+        ('no-cache="set-cookie", max-age=60', 0),
+        ("private", None),
+        # For shared caches only (RFC 9111, 5.2.2.10), and this one is not shared.
+        ("s-maxage=60", None),
+        ("", None),
+        (",,", None),
+        ("max-age", None),
+        ("max-age=", None),
+        ("max-age=soon", None),
+        ("max-age=-1", None),
+        ("max-age=" + "9" * 400, None),
+    ],
+)
+def test_cache_control_says_how_long_an_answer_is_fresh(value: str, seconds: float | None) -> None:
+    assert rules(cache_control=value).lifetime_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "is_storable"),
+    [("no-store", False), ("max-age=60, No-Store", False), ("no-cache", True), ("private", True)],
+)
+def test_no_store_says_that_an_answer_is_not_kept(value: str, is_storable: bool) -> None:
+    assert rules(cache_control=value).is_storable is is_storable
+
+
+@pytest.mark.parametrize(("age", "seconds"), [("15", 45), ("60", 0), ("90", 0), ("old", 60), ("-5", 60)])
+def test_age_is_taken_off_the_lifetime(age: str, seconds: float) -> None:
+    assert rules(cache_control="max-age=60", age=age).lifetime_seconds == seconds
+
+
+def test_age_is_told() -> None:
+    assert rules(age="15").age_seconds == 15
+
+
+@pytest.mark.parametrize("etag", ['"a"', 'W/"a"'])
+def test_an_etag_is_kept_as_it_came(etag: str) -> None:
+    assert rules(etag=etag).etag == etag
+
+
+def test_several_headers_of_one_name_count_as_one() -> None:
+    headers = httpx.Headers([("cache-control", "private"), ("cache-control", "max-age=5")])
+
+    assert parse_caching_rules(headers).lifetime_seconds == 5
+
+
+def test_a_renewal_changes_what_it_says() -> None:
+    known = rules(cache_control="max-age=60", etag='"a"')
+
+    renewed = known.renewed(rules(cache_control="max-age=5", etag='"b"', age="1"))
+
+    assert renewed == CachingRules(lifetime_seconds=4, age_seconds=1, etag='"b"')
+
+
+def test_a_renewal_leaves_what_it_does_not_say() -> None:
+    known = rules(cache_control="max-age=60", etag='"a"')
+
+    assert known.renewed(rules()) == known
+
+
+def test_a_renewal_may_forbid_to_keep_the_answer() -> None:
+    known = rules(cache_control="max-age=60", etag='"a"')
+
+    assert not known.renewed(rules(cache_control="no-store")).is_storable
