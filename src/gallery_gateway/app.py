@@ -6,19 +6,26 @@ from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from gallery_gateway import __version__
+from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
 from gallery_gateway.edge.health import Readiness, health_router
+from gallery_gateway.edge.shortcut import Shortcut
+from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import Settings
 from gallery_gateway.telemetry import logs
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
@@ -26,21 +33,28 @@ from gallery_gateway.upstream.transport import make_transport
 
 
 def create_app(
-    settings: Settings | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+    settings: Settings | None = None,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    explorer_token: str | None = None,
 ) -> FastAPI:
     """The gateway.
 
     Args:
         settings: read from the environment if None.
         transport: the way to the endpoint; a test passes its own.
+        clock: what freshness is counted by; a test passes its own.
+        explorer_token: what GraphiQL begins with, for the demo's made-up callers only.
 
     Raises:
         SettingsError: a setting is out of its range.
     """
     settings = settings or Settings.read()
     logs.configure(settings.log_level)
-    gallery = _build_gallery(settings, transport)
+    gallery = _build_gallery(settings, transport, clock)
     readiness = Readiness()
+    explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,11 +72,13 @@ def create_app(
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
-    app.router.routes.append(Route("/graphql", _build_endpoint(settings, gallery)))
+    endpoint = _build_endpoint(settings, gallery, explorer)
+    app.add_middleware(Shortcut, path=GRAPHQL_PATH, endpoint=endpoint)
+    app.router.routes.extend(explorer.routes() if explorer else [])
     return app
 
 
-def _build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> Gallery:
+def _build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Gallery:
     client = GalleryClient(
         base_url=str(settings.upstream_url),
         transport=transport or make_transport(max_connections=settings.upstream_max_connections),
@@ -75,11 +91,19 @@ def _build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | Non
         user_agent=f"gallery-gateway/{__version__}",
         accept_encoding=settings.upstream_accept_encoding,
     )
-    cache = PageCache(ttl_seconds=settings.cache_ttl_seconds, max_bytes=settings.cache_max_bytes)
-    return Gallery(client=client, cache=cache)
+    freshness = FreshnessPolicy(
+        ttl_seconds=settings.cache_ttl_seconds,
+        unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
+        link_margin_seconds=settings.link_margin_seconds,
+    )
+    cache = PageCache(
+        max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock
+    )
+    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
+    return Gallery(fetcher=fetcher, cache=cache, clock=clock)
 
 
-def _build_endpoint(settings: Settings, gallery: Gallery) -> GraphQLEndpoint:
+def _build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | None) -> GraphQLEndpoint:
     schema = executable(build_schema())
     documents = Documents(
         schema,
@@ -88,17 +112,25 @@ def _build_endpoint(settings: Settings, gallery: Gallery) -> GraphQLEndpoint:
     )
     secret = _caller_key_secret(settings)
 
-    async def make_context(token: str | None) -> OperationContext:
+    budget = Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images)
+
+    async def make_context(token: str | None, *, skips_cache: bool) -> OperationContext:
+        ledger = Ledger(budget)
         if token is None:
-            return OperationContext(None)
-        return OperationContext(GalleryLoaders(gallery, Caller(token, secret=secret)))
+            return OperationContext(ledger, None)
+        caller = Caller(token, secret=secret)
+        return OperationContext(
+            ledger,
+            GalleryLoaders(gallery, caller, ledger, narrows=settings.narrowing, skips_cache=skips_cache),
+        )
 
     return GraphQLEndpoint(
-        Executor(schema, documents),
+        Executor(schema, documents, Compiler(schema, COMPILED_ROOTS)),
         make_context,
-        explorer=None,
+        explorer=explorer.page if explorer and explorer.shares_path else None,
         allow_get=settings.graphql_get,
         max_body_bytes=settings.max_body_bytes,
+        always_reports=settings.report_always,
     )
 
 

@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gallery_gateway.app import create_app
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.site import site_routes
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -32,13 +34,19 @@ _EXAMPLE = """{
 }"""
 
 
+class CommandError(Exception):
+    """A command cannot start; the message says what stands in its way."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, 1 where an operation had errors, 2 for wrong settings."""
+    """Runs one command; the exit status is 0, 1 where an operation had errors, 2 where it cannot start."""
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
+    # uvicorn raises the signal that it ended by once more, and an end that was asked for is no failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return command(arguments)
-    except SettingsError as exc:
+    except (SettingsError, CommandError) as exc:
         print(exc, file=sys.stderr)
         return 2
 
@@ -67,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--host", help="address to listen on")
     demo.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
-    demo.add_argument("--upstream-port", type=int, default=0, help="port of the stand-in (a free one)")
+    demo.add_argument("--upstream-port", type=_port, default=0, help="port of the stand-in (a free one)")
     kind = demo.add_mutually_exclusive_group()
     kind.add_argument(
         "--once",
@@ -82,6 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the graph's SDL")
     schema.set_defaults(command=_schema)
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return port
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -101,13 +116,29 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port"))
     logs.configure("warning" if arguments.once is not None else settings.log_level)
-    with running(create_upstream(), port=arguments.upstream_port) as upstream_url:
+    document = _read(arguments.once) if arguments.once else _EXAMPLE
+    with contextlib.ExitStack() as stack:
+        with _reported("The stand-in cannot listen"):
+            upstream_url = stack.enter_context(running(create_upstream(), port=arguments.upstream_port))
         if arguments.upstream_only:
             return _wait(upstream_url)
-        settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url)})
+        settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url), "report_always": True})
         if arguments.once is not None:
-            return _run_once(settings, arguments.once)
+            return _run_once(settings, document)
         return _serve_demo(settings, upstream_url)
+
+
+def _read(file: str) -> str:
+    with _reported(f"{file} cannot be read"):
+        return Path(file).read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _reported(failure: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeError) as exc:
+        raise CommandError(f"{failure}: {exc}") from exc
 
 
 def _schema(_arguments: argparse.Namespace) -> int:
@@ -117,11 +148,17 @@ def _schema(_arguments: argparse.Namespace) -> int:
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:
     # Bound here, so that the address that is printed is the one that was got.
-    listener = socket.create_server((settings.host, settings.port))
+    with _reported("The gateway cannot listen"):
+        listener = socket.create_server((settings.host, settings.port))
     url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
     print(_banner(url, upstream_url), flush=True)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), **_server_options(settings)))
-    server.run(sockets=[listener])
+    app = create_app(settings, explorer_token=CALLERS[0].token)
+    explorer_path = settings.graphiql_path if settings.graphiql else None
+    app.router.routes.extend(site_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
+    server = uvicorn.Server(uvicorn.Config(app, **_server_options(settings)))
+    # Shut down by then: uvicorn raises the signals that it caught once more.
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
     return 0
 
 
@@ -132,8 +169,7 @@ def _wait(upstream_url: str) -> int:
     return 0
 
 
-def _run_once(settings: Settings, file: str) -> int:
-    document = Path(file).read_text(encoding="utf-8") if file else _EXAMPLE
+def _run_once(settings: Settings, document: str) -> int:
     answer = asyncio.run(_post(settings.model_copy(update={"log_level": "warning"}), document))
     print(json.dumps(answer, indent=2, ensure_ascii=False))
     return 1 if "errors" in answer else 0
@@ -172,6 +208,7 @@ def _banner(url: str, upstream_url: str) -> str:
     example = "{ gallery(perPage: 3) { projects { projectName totalImages pendingImages } } }"
     return f"""
 The gateway: {url}   (open it in a browser for GraphiQL)
+A gallery built on it: {url.removesuffix("graphql")}
 The made-up endpoint behind it: {upstream_url}/gallery/by-project
 {_tokens()}
 Paste this:

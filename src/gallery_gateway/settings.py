@@ -4,8 +4,10 @@ The names in the environment are those below in capitals, after `GALLERY_GATEWAY
 in the working directory is read too, and the environment wins over it.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -24,6 +26,21 @@ def _without_query(url: HttpUrl) -> HttpUrl:
     if url.query is not None or url.fragment is not None or url.username or url.password:
         raise ValueError("a URL without user, query and fragment")
     return url
+
+
+# RFC 3986, section 2.3: what stands for itself in a path.
+_PLAIN_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+")
+_TAKEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+def _plain_path(path: str) -> str:
+    if not _PLAIN_PATH.fullmatch(path):
+        raise ValueError(
+            "an absolute path without trailing slash, of letters, digits, - . _ ~ and /, such as /graphiql"
+        )
+    if path in _TAKEN_PATHS:
+        raise ValueError("a path that the gateway serves something else at")
+    return path
 
 
 class Settings(BaseSettings):
@@ -65,7 +82,10 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field("info", description="least level that is logged")
 
     graphql_get: bool = Field(default=True, description="queries by GET as well as by POST")
-    graphiql: bool = Field(default=True, description="GraphiQL for browsers that open `/graphql`")
+    graphiql: bool = Field(default=True, description="GraphiQL for browsers")
+    graphiql_path: Annotated[str, AfterValidator(_plain_path)] = Field(
+        "/graphql", description="where browsers find GraphiQL"
+    )
     max_body_bytes: int = Field(
         256 * 1024, ge=1024, le=16 * MEBIBYTE, description="largest GraphQL request body"
     )
@@ -83,8 +103,27 @@ class Settings(BaseSettings):
         30.0, ge=0, le=86_400, description="how long a page is fresh; 0 = no cache"
     )
     cache_max_bytes: int = Field(
-        128 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE, description="all cached pages of a process"
+        256 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE, description="all cached pages of a process"
     )
+    cache_caller_max_bytes: int = Field(
+        64 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE, description="cached pages of one caller"
+    )
+    cache_unfinished_ttl_seconds: float = Field(
+        3.0, ge=0, le=3_600, description="how long a page is fresh on which images are still being made"
+    )
+    link_margin_seconds: float = Field(
+        30.0, ge=0, le=3_600, description="how long before its expiry a link is no longer given out"
+    )
+    narrowing: bool = Field(
+        default=True, description="upstream is asked for no more images than an operation selects"
+    )
+    operation_max_calls: int = Field(
+        20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"
+    )
+    operation_max_images: int = Field(
+        20_000, ge=1, le=1_000_000, description="images that the upstream calls of one operation may return"
+    )
+    report_always: bool = Field(default=False, description="`extensions.upstream` in every answer, unasked")
     caller_key_secret: SecretStr | None = Field(
         None,
         min_length=32,
@@ -102,11 +141,22 @@ class Settings(BaseSettings):
             return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks each of them
         except ValidationError as exc:
             raise SettingsError(_explained(exc)) from None
+        except UnicodeDecodeError:
+            raise SettingsError(".env: not a text in UTF-8") from None
 
 
 def _explained(exc: ValidationError) -> str:
     lines = []
     for error in exc.errors(include_url=False, include_input=False, include_context=False):
-        name = str(error["loc"][0]).upper() if error["loc"] else "?"
-        lines.append(f"{ENVIRONMENT_PREFIX}{name}: {error['msg']}")
+        name = str(error["loc"][0])
+        lines.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {error['msg']}{_range(name)}")
     return "\n".join(lines)
+
+
+def _range(name: str) -> str:
+    """The whole of it: pydantic tells the bound that was crossed, or none where it is not a number."""
+    bounds = Settings.model_fields[name].metadata
+    told = [f"more than {bound.gt}" for bound in bounds if isinstance(bound, Gt)]
+    told += [f"from {bound.ge}" for bound in bounds if isinstance(bound, Ge)]
+    told += [f"to {bound.le}" for bound in bounds if isinstance(bound, Le)]
+    return f" ({' '.join(told)})" if told else ""

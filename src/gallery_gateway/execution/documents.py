@@ -9,7 +9,6 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
-    OperationType,
     get_operation_ast,
     parse,
     validate,
@@ -17,14 +16,20 @@ from graphql import (
 
 
 class DocumentError(Exception):
-    """A document that does not become an operation; `errors` are what the client is told."""
+    """A document that does not become an operation.
 
-    def __init__(self, *errors: GraphQLError) -> None:
+    Args:
+        errors: what the client is told.
+        document: what it was parsed into, if it was.
+    """
+
+    def __init__(self, *errors: GraphQLError, document: DocumentNode | None = None) -> None:
         super().__init__(errors[0].message)
         self.errors = list(errors)
+        self.document = document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PreparedDocument:
     """A valid document, and the text that it was made from."""
 
@@ -40,7 +45,8 @@ class PreparedDocument:
                 if name
                 else "The document has several operations: send operationName."
             )
-            raise DocumentError(GraphQLError(message, extensions={"code": "BAD_REQUEST"}))
+            error = GraphQLError(message, extensions={"code": "BAD_REQUEST"})
+            raise DocumentError(error, document=self.document)
         return operation
 
 
@@ -57,7 +63,7 @@ class Documents:
         self._max_tokens = max_tokens
         self._max_bytes = max_bytes
         self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
-            max_bytes, getsizeof=lambda prepared: len(prepared.text)
+            max_bytes, getsizeof=lambda prepared: _size_bytes(prepared.text)
         )
 
     def prepare(self, text: str) -> PreparedDocument:
@@ -65,7 +71,7 @@ class Documents:
         prepared = self._prepared.get(text)
         if prepared is None:
             prepared = self._prepare(text)
-            if len(text) <= self._max_bytes:
+            if _size_bytes(text) <= self._max_bytes:
                 self._prepared[text] = prepared
         return prepared
 
@@ -79,12 +85,13 @@ class Documents:
             error = GraphQLError("The document is nested too deeply.")
             raise DocumentError(_with_code(error, "GRAPHQL_PARSE_FAILED")) from exc
         if invalid:
-            raise DocumentError(*(_with_code(e, "GRAPHQL_VALIDATION_FAILED") for e in invalid))
+            errors = (_with_code(error, "GRAPHQL_VALIDATION_FAILED") for error in invalid)
+            raise DocumentError(*errors, document=document)
         return PreparedDocument(text, document)
 
 
-def is_query(operation: OperationDefinitionNode) -> bool:
-    return operation.operation is OperationType.QUERY
+def _size_bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def _with_code(error: GraphQLError, code: str) -> GraphQLError:

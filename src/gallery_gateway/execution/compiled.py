@@ -1,0 +1,187 @@
+"""Runs an operation by its plans: what the root fields load is projected and written in C.
+
+Whatever a plan cannot do, and every irregularity, is left to plain execution on what is loaded already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
+
+import msgspec
+from cachetools import LRUCache
+from graphql import (
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_variable_values,
+)
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.values import VariableValues
+
+from gallery_gateway.errors import GatewayError
+from gallery_gateway.execution.documents import PreparedDocument
+from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection
+from gallery_gateway.execution.selection import Scope, SelectedField, Selection, root_fields
+from gallery_gateway.execution.shape import shaping_variables
+
+
+class Loaded(Protocol):
+    """What a root field has loaded: the source of a projection, and what it was rendered to before."""
+
+    @property
+    def value(self) -> object: ...
+
+    def recall(self, plan: Plan) -> bytes | None:
+        """What the value was written as by this plan, if that is remembered."""
+
+    def remember(self, plan: Plan, rendered: bytes) -> None:
+        """Keeps what the value was written as, if it is worth it."""
+
+
+Load = Callable[[Any, str], Awaitable[Loaded]]
+"""Loads a root field for a context and a response key."""
+
+PrepareLoad = Callable[[Mapping[str, Any], Selection], Load]
+"""Makes it out of coerced arguments and what is selected; raises GatewayError if an argument is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A root field with its plan.
+
+    Args:
+        key: its response key; `opening` is the same as the JSON before its value.
+        load: None if the arguments depend on variables, so that it is prepared for each run.
+    """
+
+    key: str
+    opening: bytes
+    field: SelectedField
+    selection: Selection
+    plan: Plan
+    prepare: PrepareLoad
+    load: Load | None
+
+    def load_for(self, variables: VariableValues) -> Load:
+        return self.load or self.prepare(self.field.arguments(variables), self.selection)
+
+
+@dataclass(slots=True)
+class _Document:
+    """The plans of one document by operation and by the variables that shape it.
+
+    None in a plan's place leaves the operation to plain execution.
+    """
+
+    shaping: tuple[str, ...]
+    plans: LRUCache[Any, Sequence[_Root] | None] = field(default_factory=lambda: LRUCache(32))
+
+
+_NO_VARIABLES = VariableValues({}, {})
+
+
+class Compiler:
+    """Makes plans of prepared documents and runs them.
+
+    Args:
+        roots: how the root fields that can be compiled are loaded, by name.
+    """
+
+    def __init__(self, schema: GraphQLSchema, roots: Mapping[str, PrepareLoad]) -> None:
+        self._schema = schema
+        self._roots = roots
+        self._documents: WeakKeyDictionary[PreparedDocument, _Document] = WeakKeyDictionary()
+        self._encode = msgspec.json.Encoder().encode
+
+    async def run(
+        self,
+        prepared: PreparedDocument,
+        operation: OperationDefinitionNode,
+        raw_variables: dict[str, Any] | None,
+        context: object,
+    ) -> bytes | None:
+        """The `data` of the response as JSON; None if it is left to plain execution."""
+        variables = self._coerced(operation, raw_variables)
+        roots = variables and self._plans(prepared, operation, variables)
+        if variables is None or roots is None:
+            return None
+        try:
+            loads = [root.load_for(variables)(context, root.key) for root in roots]
+            loaded = [await loads[0]] if len(loads) == 1 else await _all(loads)
+            members = [
+                root.opening + self._rendered(root.plan, source)
+                for root, source in zip(roots, loaded, strict=True)
+            ]
+        except Exception:  # noqa: BLE001  # a fence: whatever it is, plain execution tells it with its path
+            return None
+        return b"{%b}" % b",".join(members)
+
+    def _rendered(self, plan: Plan, loaded: Loaded) -> bytes:
+        if loaded.value is None:
+            return b"null"
+        rendered = loaded.recall(plan)
+        if rendered is None:
+            rendered = self._encode(msgspec.convert(loaded.value, plan, from_attributes=True))
+            loaded.remember(plan, rendered)
+        return rendered
+
+    def _coerced(
+        self, operation: OperationDefinitionNode, raw_variables: dict[str, Any] | None
+    ) -> VariableValues | None:
+        if not operation.variable_definitions:
+            return _NO_VARIABLES
+        values = get_variable_values(self._schema, operation.variable_definitions, raw_variables or {})
+        return values if isinstance(values, VariableValues) else None
+
+    def _plans(
+        self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
+    ) -> Sequence[_Root] | None:
+        known = self._documents.get(prepared)
+        if known is None:
+            query_type = self._schema.query_type
+            names = shaping_variables(prepared.document, query_type.name if query_type else "")
+            known = self._documents[prepared] = _Document(names)
+        shape = (id(operation), *(variables.coerced.get(name) for name in known.shaping))
+        try:
+            if shape not in known.plans:
+                known.plans[shape] = self._compiled(prepared, operation, variables)
+            return known.plans[shape]
+        except TypeError:
+            # A list or an object as the argument of a field below the root: no field of ours has one.
+            return None
+
+    def _compiled(
+        self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
+    ) -> Sequence[_Root] | None:
+        fragments = {
+            node.name.value: FragmentDetails(node)
+            for node in prepared.document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        scope = Scope(self._schema, operation, fragments, variables)
+        try:
+            return [self._root(key, selected) for key, selected in root_fields(scope).items()] or None
+        except (UnplannableError, GatewayError, GraphQLError):
+            return None
+
+    def _root(self, key: str, selected: SelectedField) -> _Root:
+        """Raises: UnplannableError: it, or something in it, cannot be compiled."""
+        prepare = self._roots.get(selected.name)
+        if prepare is None:
+            raise UnplannableError(selected.name)
+        selection = selected.selection()
+        plan = plan_selection(selection)
+        load = None if selected.has_variables else prepare(selected.arguments(), selection)
+        return _Root(key, b'"%b":' % key.encode(), selected, selection, plan, prepare, load)
+
+
+async def _all(loads: Sequence[Awaitable[Loaded]]) -> list[Loaded]:
+    """What all of them load; an error only when all have ended, so that plain execution finds them so."""
+    outcomes = await asyncio.gather(*loads, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[Loaded]", outcomes)

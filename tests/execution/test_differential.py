@@ -1,0 +1,154 @@
+"""Plain and compiled execution agree, byte for byte: in data, in the order of keys, and in errors."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from graphql import print_schema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis_graphql import queries
+
+from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import SYSTEM_CLOCK
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.freshness import FreshnessPolicy
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
+from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.roots import COMPILED_ROOTS
+from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from tests.execution.generated import VARIABLES, OperationWriter, page_bytes
+from tests.fakes import TOKEN
+
+SCHEMA = executable(build_schema())
+CALLER = Caller(TOKEN, secret=b"s" * 32)
+PAGES_PER_OPERATION = 6
+GOOD_PAGE = page_bytes(random.Random(1), damages=0)
+
+
+class CountingCompiler(Compiler):
+    """Counts what it ran to the end, so that a test knows that it compared two things."""
+
+    compiled = 0
+
+    async def run(self, *arguments: Any) -> bytes | None:
+        data = await super().run(*arguments)
+        self.compiled += data is not None
+        return data
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The two ways to run an operation on one schema."""
+
+    compiler: CountingCompiler
+    compiled: Executor
+    plain: Executor
+
+
+@pytest.fixture(scope="module")
+def ways() -> Ways:
+    documents = Documents(SCHEMA, max_bytes=10_000_000, max_tokens=10_000)
+    compiler = CountingCompiler(SCHEMA, COMPILED_ROOTS)
+    return Ways(
+        compiler,
+        Executor(SCHEMA, documents, compiler),
+        Executor(SCHEMA, documents, Compiler(SCHEMA, {})),
+    )
+
+
+async def run(executor: Executor, document: str, body: bytes, *, ttl_seconds: float = 0) -> Answer:
+    """One operation on an endpoint that says `body` to everything."""
+    client = GalleryClient(
+        base_url="https://gallery.example",
+        transport=httpx.MockTransport(lambda _request: httpx.Response(200, content=body)),
+        timeouts=Timeouts(connect=1, read=1, total=1),
+        max_bytes=10_000_000,
+        user_agent="test",
+    )
+    cache = PageCache(max_bytes=10_000_000, caller_max_bytes=10_000_000, clock=SYSTEM_CLOCK)
+    freshness = FreshnessPolicy(ttl_seconds=ttl_seconds, unfinished_ttl_seconds=0, link_margin_seconds=0)
+    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=SYSTEM_CLOCK)
+    gallery = Gallery(fetcher=fetcher, cache=cache, clock=SYSTEM_CLOCK)
+    ledger = Ledger(Budget(max_calls=20, max_images=100_000))
+    loaders = GalleryLoaders(gallery, CALLER, ledger, narrows=False, skips_cache=False)
+    context = OperationContext(ledger, loaders)
+    request = GraphQLRequest(query=document, variables=VARIABLES)
+    return await executor.execute(request, context, request_id="r")
+
+
+async def compare(ways: Ways, document: str, body: bytes) -> None:
+    plain = await run(ways.plain, document, body)
+
+    compiled = await run(ways.compiled, document, body)
+
+    assert compiled == plain, document
+
+
+async def test_generated_operations_on_whole_and_damaged_pages_agree(
+    ways: Ways, pytestconfig: pytest.Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("ERROR", logger="gallery_gateway")
+    cases: int = pytestconfig.getoption("differential_cases")
+    before = ways.compiler.compiled
+    for number in range(cases // PAGES_PER_OPERATION):
+        chance = random.Random(number)
+        document = OperationWriter(chance).operation()
+
+        for damages in range(PAGES_PER_OPERATION):
+            await compare(ways, document, page_bytes(chance, damages=damages % 4))
+
+    assert ways.compiler.compiled - before > cases / 3
+    assert "operation.bug" not in caplog.text
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=queries(print_schema(SCHEMA), custom_scalars={}), seed=st.integers(0, 1000))
+async def test_operations_of_another_generator_agree(ways: Ways, document: Any, seed: int) -> None:
+    await compare(ways, str(document), page_bytes(random.Random(seed), damages=seed % 3))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ gallery { projects { a: images { status } b: images { status } status: projectName } } }",
+        "{ gallery { projects { images { a: id b: id c: jobId d: jobId } } } }",
+        "{ gallery { __typename projects { __typename t: __typename images { __typename } } } }",
+        "{ gallery { projects { images(first: 1) { output { thumbnail fullSize } inputs { uuid } } } } }",
+        "{ a: gallery { pagination { page } } b: project(projectId: 7) { id } c: gallery { __typename } }",
+        "{ project(projectId: 99) { id } }",
+    ],
+)
+async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:
+    before = ways.compiler.compiled
+
+    await compare(ways, document, GOOD_PAGE)
+
+    assert ways.compiler.compiled == before + 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{ node(id: "UHJvamVjdDo3") { id } }',
+        "{ __schema { types { name } } gallery { pagination { page } } }",
+        "{ __typename gallery { pagination { page } } }",
+        "{ gallery { projects { images(first: -1) { id } } } }",
+        "{ gallery(page: 0) { pagination { page } } }",
+    ],
+)
+async def test_what_cannot_be_compiled_is_run_plainly(ways: Ways, document: str) -> None:
+    before = ways.compiler.compiled
+
+    await compare(ways, document, GOOD_PAGE)
+
+    assert ways.compiler.compiled == before
