@@ -1,0 +1,86 @@
+// The form and the caller switch: they show the state, and tell what somebody changed.
+import { el } from './dom.js';
+import { callerOf, callers, explorer } from './gateway.js';
+import { filtersCleared, isFiltered } from './state.js';
+
+const TYPING_PAUSE_MILLISECONDS = 300;
+
+const form = document.getElementById('filters');
+const callerSwitch = document.getElementById('callers');
+const clear = document.getElementById('clear');
+const more = document.getElementById('more');
+
+// onChange(changes, {isTyping}) gets what of the state is other than before.
+export function startFilters(onChange) {
+  makeCallers(onChange);
+  makeExplorerLink();
+  let pause = 0;
+  const tell = (isTyping) => {
+    clearTimeout(pause);
+    onChange({ ...formState(), page: 1 }, { isTyping });
+  };
+  form.elements.search.addEventListener('input', () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => tell(true), TYPING_PAUSE_MILLISECONDS);
+  });
+  form.addEventListener('change', ({ target }) => target !== form.elements.search && tell(false));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    tell(false);
+  });
+  form.addEventListener('reset', (event) => {
+    event.preventDefault();
+    clearTimeout(pause);
+    onChange(filtersCleared(), { isTyping: false });
+    form.elements.status.focus();
+  });
+  more.addEventListener('click', () => {
+    more.ariaExpanded = more.ariaExpanded === 'true' ? 'false' : 'true';
+  });
+}
+
+export function showFilters(state) {
+  const { search, status, order, sortBy, perPage, ownership } = form.elements;
+  // Not while somebody types: the cursor would jump.
+  if (search.value.trim() !== state.search.trim()) search.value = state.search;
+  status.value = state.status;
+  order.value = state.order;
+  sortBy.value = state.sortBy;
+  perPage.value = String(state.perPage);
+  ownership.value = state.ownership;
+  feedbackBoxes().forEach((box) => (box.checked = state.feedback.includes(box.value)));
+  callerSwitch.querySelectorAll('input').forEach((box) => (box.checked = box.value === callerOf(state).name));
+  clear.hidden = !isFiltered(state);
+  more.classList.toggle('is-on', isFiltered({ ...state, search: '' }));
+  form.querySelectorAll('[data-only]').forEach((part) => (part.hidden = state.project !== null));
+}
+
+const feedbackBoxes = () => [...form.querySelectorAll('[name=feedback]')];
+
+function formState() {
+  const { search, status, order, sortBy, perPage, ownership } = form.elements;
+  return {
+    search: search.value,
+    status: status.value,
+    order: order.value,
+    sortBy: sortBy.value,
+    perPage: Number(perPage.value) || 12,
+    ownership: ownership.value,
+    feedback: feedbackBoxes().filter(({ checked }) => checked).map(({ value }) => value),
+  };
+}
+
+function makeCallers(onChange) {
+  const choices = callers.map(({ name }) => {
+    const input = el('input', { type: 'radio', name: 'as', value: name });
+    input.addEventListener('change', () => onChange({ as: name, page: 1 }, { isTyping: false }));
+    return el('label', {}, input, el('span', {}, name));
+  });
+  callerSwitch.append(...choices);
+}
+
+function makeExplorerLink() {
+  const link = document.getElementById('explorer');
+  link.hidden = explorer === null;
+  link.href = explorer ?? '';
+}
