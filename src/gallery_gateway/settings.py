@@ -115,7 +115,8 @@ class Settings(BaseSettings):
         30.0, ge=0, le=3_600, description="how long before its expiry a link is no longer given out"
     )
     narrowing: bool = Field(
-        default=True, description="upstream is asked for no more images than an operation selects"
+        default=True,
+        description="fewer images are asked for than the arguments say, if the operation selects fewer",
     )
     operation_max_calls: int = Field(
         20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"

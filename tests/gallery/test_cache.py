@@ -1,6 +1,6 @@
 import math
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -307,22 +307,23 @@ def test_a_page_without_an_etag_cannot_be_renewed() -> None:
     assert kept.cache.renewable(ADA, REQUEST) is None
 
 
-def test_time_that_passes_while_a_page_is_put_leaves_nothing_half_done() -> None:
+def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
     """A page may end between any two looks at the clock."""
     ticking = count()
     cache = PageCache(
-        max_bytes=20 * KIB, caller_max_bytes=8 * KIB, clock=Clock(monotonic=lambda: float(next(ticking)))
+        max_bytes=40 * KIB, caller_max_bytes=20 * KIB, clock=Clock(monotonic=lambda: float(next(ticking)))
     )
-    for lifetime in range(1, 60):
-        number = 1 + lifetime % 5
-        born = float(next(ticking))
-        entry = entry_of(paged(number), now=born, seconds=lifetime % 9)
+    cache.put(ADA, entry_of(paged(9), now=float(next(ticking)), seconds=9_000))
+    for seconds, delay in product(range(30), range(6)):
+        entry = entry_of(paged(1 + seconds % 5), now=float(next(ticking)), seconds=seconds)
         cache.put(ADA, entry)
+        for _ in range(delay):
+            next(ticking)
         cache.remember(ADA, entry, "writer", b"x" * 100)
         size_bytes = cache.size_bytes
         assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
 
-    for _ in range(20):
+    for _ in range(9_000):
         next(ticking)
 
     assert cache.size_bytes == 0

@@ -219,3 +219,14 @@ async def test_fields_of_a_damaged_page_cost_one_request(ask: Any, upstream: Fak
     )
 
     assert len(upstream.requests) == 1
+
+
+async def test_with_narrowing_off_each_cap_is_asked_for_as_it_stands(upstream: FakeUpstream) -> None:
+    async with gateway(upstream, narrowing=False) as client:
+        for _ in range(2):
+            await client.ask(
+                """{ three: gallery(maxImagesPerProject: 3) { projects { totalImages } }
+                     five: gallery(maxImagesPerProject: 5) { projects { totalImages } } }"""
+            )
+
+    assert sorted(caps(upstream)) == [3, 5]

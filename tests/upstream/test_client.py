@@ -44,7 +44,7 @@ async def fetch(transport: httpx.AsyncBaseTransport, request: GalleryRequest | N
 
 
 async def test_the_page_and_its_size_are_given(upstream: FakeUpstream) -> None:
-    fetched = await make_client(upstream).fetch_page([], authorization=AUTHORIZATION)
+    fetched = await make_client(upstream).fetch_page((), authorization=AUTHORIZATION)
 
     assert fetched.page.projects[0].project_id == 7
     assert fetched.size_bytes == len(httpx.Response(200, json=page_body()).content)
@@ -60,7 +60,7 @@ async def test_one_request_is_sent_for_one_page(upstream: FakeUpstream) -> None:
 
 @pytest.mark.parametrize("base_url", ["https://api.example/base", "https://api.example/base/"])
 async def test_the_path_goes_below_the_base_url(upstream: FakeUpstream, base_url: str) -> None:
-    await make_client(upstream, base_url=base_url).fetch_page([], authorization=AUTHORIZATION)
+    await make_client(upstream, base_url=base_url).fetch_page((), authorization=AUTHORIZATION)
 
     assert upstream.requests[0].url.path == "/base/gallery/by-project"
 
@@ -167,12 +167,12 @@ async def test_an_answer_that_never_comes_is_given_up(upstream: FakeUpstream) ->
     upstream.handler = never
 
     with pytest.raises(UpstreamTimeoutError):
-        await make_client(upstream, total_seconds=0.01).fetch_page([], authorization=AUTHORIZATION)
+        await make_client(upstream, total_seconds=0.01).fetch_page((), authorization=AUTHORIZATION)
 
 
 async def test_an_answer_above_the_cap_is_refused(upstream: FakeUpstream) -> None:
     with pytest.raises(UpstreamContractError, match="larger than 20 bytes"):
-        await make_client(upstream, max_bytes=20).fetch_page([], authorization=AUTHORIZATION)
+        await make_client(upstream, max_bytes=20).fetch_page((), authorization=AUTHORIZATION)
 
 
 async def test_arguments_too_long_for_a_url_are_the_callers_error(upstream: FakeUpstream) -> None:

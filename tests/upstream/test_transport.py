@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError, UpstreamTimeoutError
-from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Timeouts
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Parameters, Timeouts
 from gallery_gateway.upstream.transport import make_transport
 from tests.fakes import page_body
 from tests.upstream.sockets import RawServer, always, http_response, serving
@@ -50,7 +50,7 @@ async def opened(
         await client.aclose()
 
 
-async def fetch(client: GalleryClient, parameters: Iterable[tuple[str, str]] = ()) -> FetchedPage:
+async def fetch(client: GalleryClient, parameters: Parameters = ()) -> FetchedPage:
     return await client.fetch_page(parameters, authorization=AUTHORIZATION)
 
 
@@ -103,14 +103,14 @@ async def test_nothing_is_sent_but_what_the_client_says() -> None:
 )
 async def test_a_text_arrives_as_it_was_given(text: str) -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
-        await fetch(client, [("search", text), ("page", "2")])
+        await fetch(client, (("search", text), ("page", "2")))
 
     assert parameters_in(server.heads[0]) == {"search": [text], "page": ["2"]}
 
 
 async def test_repeated_keys_arrive_repeated() -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
-        await fetch(client, [("feedback", "a"), ("feedback", "b")])
+        await fetch(client, (("feedback", "a"), ("feedback", "b")))
 
     assert parameters_in(server.heads[0]) == {"feedback": ["a", "b"]}
 
@@ -250,7 +250,6 @@ async def test_a_reset_is_unavailability(beginning: bytes) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"HTTP/9.9 200 OK\r\n\r\n",
         b"HTTP/1.1 99999 OK\r\n\r\n",
-        b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",

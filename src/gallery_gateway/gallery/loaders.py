@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aiodataloader import DataLoader
@@ -46,7 +46,8 @@ class GalleryLoaders:
     """Made anew for each operation, inside the running loop (aiodataloader binds to it).
 
     Args:
-        narrows: whether upstream is asked for no more images than the operation selects.
+        narrows: whether upstream is asked for no more images than the operation selects, and pages that
+            were asked for with more images will do.
         skips_cache: whether nothing that is known or under way by now will do.
     """
 
@@ -91,7 +92,8 @@ class GalleryLoaders:
         self._gallery.remember(self._caller, delivery, writer, rendered)
 
     def _want(self, request: GalleryRequest, demand: Demand, *, is_project: bool) -> _Want:
-        narrowed = request.narrowed(demand.most_images) if self._narrows else request
+        exact = replace(request, keeps_cap=not self._narrows)
+        narrowed = exact.narrowed(demand.most_images) if self._narrows else exact
         self._ledger.asked += 1
         self._ledger.wanted_images += request.most_images
         self._ledger.narrowed_images += narrowed.most_images

@@ -1,12 +1,14 @@
 """The canonical request: what is asked of the endpoint, spelled in one way only."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Literal, Self
 
 Order = Literal["asc", "desc"]
 SortBy = Literal["original_filename", "quality_score"]
 OwnershipFilter = Literal["mine", "shared"]
+
+_IS_SENT = "is_sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +16,8 @@ class GalleryRequest:
     """One page of projects, as a hashable key.
 
     Attribute = REST parameter, default = REST default, None = not sent. Requests that mean the same are
-    equal: the order and repeats of `feedback` do not matter, and an empty text is none.
+    equal: the order and repeats of `feedback` do not matter, and an empty text is none. `keeps_cap` is no
+    parameter: with it, nothing that was asked for with another cap will do (the contract's open question 3).
 
     Source: `GET /gallery/by-project`, request.
     """
@@ -29,6 +32,7 @@ class GalleryRequest:
     ownership: OwnershipFilter | None = None
     max_images_per_project: int = 50
     search: str | None = None
+    keeps_cap: bool = field(default=False, metadata={_IS_SENT: False})
 
     def __post_init__(self) -> None:
         # A frozen dataclass is set through object.__setattr__ while it is made.
@@ -36,19 +40,15 @@ class GalleryRequest:
         object.__setattr__(self, "status", self.status or None)
         object.__setattr__(self, "search", self.search or None)
 
-    def parameters(self) -> Iterator[tuple[str, str]]:
+    def parameters(self) -> tuple[tuple[str, str], ...]:
         """The query parameters; `feedback` is repeated, what is None is left out."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple):
-                yield from ((field.name, member) for member in value)
-            elif value is not None:
-                yield field.name, str(value)
+        return _parameters(self)
 
     @property
     def images(self) -> tuple[object, ...]:
         """What decides which images a project has and in which order, whatever page it stands on."""
-        return self.order, self.sort_by, self.status, self.feedback
+        cap = self.max_images_per_project if self.keeps_cap else None
+        return self.order, self.sort_by, self.status, self.feedback, cap
 
     @property
     def listing(self) -> tuple[object, ...]:
@@ -83,3 +83,15 @@ class GalleryRequest:
             and self.window.stop >= other.window.stop
             and self.listing == other.listing
         )
+
+
+@lru_cache(maxsize=256)
+def _parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = []
+    for parameter in fields(request):
+        value = getattr(request, parameter.name)
+        if isinstance(value, tuple):
+            pairs += [(parameter.name, member) for member in value]
+        elif value is not None and parameter.metadata.get(_IS_SENT, True):
+            pairs.append((parameter.name, str(value)))
+    return tuple(pairs)

@@ -1,11 +1,11 @@
 """The client of `GET /gallery/by-project`: one request, one page or one error of the gateway."""
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import httpx
+from cachetools import LRUCache
 
 from gallery_gateway.errors import (
     BadUserInputError,
@@ -20,6 +20,11 @@ from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.links import earliest_link_expiry
 from gallery_gateway.upstream.parsing import parse_page
 from gallery_gateway.upstream.refusals import refusal
+
+Parameters = tuple[tuple[str, str], ...]
+"""The query parameters in their order, names and values as they are before encoding."""
+
+_MAX_URLS = 256
 
 # An error's body is read to learn the refused parameter, and to keep the connection.
 _MAX_ERROR_BYTES = 64 * 1024
@@ -81,36 +86,50 @@ class GalleryClient:
         self._transport = transport
         self._timeouts = timeouts
         self._max_bytes = max_bytes
-        self._headers = {
-            "accept": "application/json",
-            "accept-encoding": accept_encoding,
-            "user-agent": user_agent,
+        self._headers = [
+            (b"accept", b"application/json"),
+            (b"accept-encoding", accept_encoding.encode("ascii")),
+            (b"user-agent", user_agent.encode("ascii")),
+        ]
+        self._extensions = {
+            "timeout": {
+                "connect": timeouts.connect,
+                "read": timeouts.read,
+                "write": timeouts.read,
+                "pool": timeouts.total,
+            }
         }
+        # Callers ask the same few questions, and a URL costs more to parse than an answer.
+        self._urls: LRUCache[tuple[tuple[str, str], ...], httpx.URL] = LRUCache(_MAX_URLS)
 
-    async def fetch_page(self, parameters: Iterable[tuple[str, str]], *, authorization: str) -> FetchedPage:
+    async def fetch_page(self, parameters: Parameters, *, authorization: str) -> FetchedPage:
         """Asks for one page; `authorization` is the value of the one Authorization header sent.
 
         Raises:
             GatewayError: of the kind that says what went wrong.
         """
-        answer = await self._ask(parameters, {"authorization": authorization})
+        answer = await self._ask(parameters, (b"authorization", authorization.encode()))
         if isinstance(answer, NotModified):
             raise UpstreamContractError("The gallery answered a question that was not asked.")
         return answer
 
     async def revalidate_page(
-        self, parameters: Iterable[tuple[str, str]], *, authorization: str, etag: str
+        self, parameters: Parameters, *, authorization: str, etag: str
     ) -> FetchedPage | NotModified:
         """Asks for one page unless it still is the one that `etag` came with; else as `fetch_page`."""
-        return await self._ask(parameters, {"authorization": authorization, "if-none-match": etag})
+        headers = (b"authorization", authorization.encode()), (b"if-none-match", etag.encode())
+        return await self._ask(parameters, *headers)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _ask(
-        self, parameters: Iterable[tuple[str, str]], headers: dict[str, str]
-    ) -> FetchedPage | NotModified:
-        request = self._build(parameters, headers)
+    async def _ask(self, parameters: Parameters, *headers: tuple[bytes, bytes]) -> FetchedPage | NotModified:
+        request = httpx.Request(
+            "GET",
+            self._url_of(parameters),
+            headers=[*self._headers, *headers],
+            extensions=self._extensions,
+        )
         try:
             async with asyncio.timeout(self._timeouts.total):
                 return await self._send(request)
@@ -119,21 +138,16 @@ class GalleryClient:
         except httpx.TransportError as exc:
             raise UpstreamUnavailableError("The gallery could not be reached.") from exc
 
-    def _build(self, parameters: Iterable[tuple[str, str]], headers: dict[str, str]) -> httpx.Request:
+    def _url_of(self, parameters: Parameters) -> httpx.URL:
+        url = self._urls.get(parameters)
+        if url is None:
+            url = self._parse_url(parameters)
+            self._urls[parameters] = url
+        return url
+
+    def _parse_url(self, parameters: Parameters) -> httpx.URL:
         try:
-            return httpx.Request(
-                "GET",
-                f"{self._url}?{urlencode(list(parameters))}",
-                headers={**self._headers, **headers},
-                extensions={
-                    "timeout": {
-                        "connect": self._timeouts.connect,
-                        "read": self._timeouts.read,
-                        "write": self._timeouts.read,
-                        "pool": self._timeouts.total,
-                    }
-                },
-            )
+            return httpx.URL(f"{self._url}?{urlencode(parameters)}")
         # Longer than httpx takes (64 KiB), which many long arguments are once they are percent-encoded.
         except httpx.InvalidURL as exc:
             raise BadUserInputError("The arguments are too long to be asked for.") from exc

@@ -21,7 +21,7 @@ def earliest_link_expiry(page: Page, body: bytes) -> float | None:
     `body` is the JSON that the page was parsed from.
     """
     questions = body.count(b"?")
-    if not questions:
+    if not questions and b"\\u003" not in body:
         return None
     first = next((url for url in _links(page) if "?" in url), None)
     if first is None:
