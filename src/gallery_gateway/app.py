@@ -81,7 +81,11 @@ def create_app(
 def _build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Gallery:
     client = GalleryClient(
         base_url=str(settings.upstream_url),
-        transport=transport or make_transport(max_connections=settings.upstream_max_connections),
+        transport=transport
+        or make_transport(
+            max_connections=settings.upstream_max_connections,
+            read_timeout_seconds=settings.upstream_read_timeout_seconds,
+        ),
         timeouts=Timeouts(
             connect=settings.upstream_connect_timeout_seconds,
             read=settings.upstream_read_timeout_seconds,
@@ -110,28 +114,38 @@ def _build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | N
         max_bytes=settings.prepared_documents_max_bytes,
         max_tokens=settings.max_document_tokens,
     )
-    secret = _caller_key_secret(settings)
-
-    budget = Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images)
-
-    async def make_context(token: str | None, *, skips_cache: bool) -> OperationContext:
-        ledger = Ledger(budget)
-        if token is None:
-            return OperationContext(ledger, None)
-        caller = Caller(token, secret=secret)
-        return OperationContext(
-            ledger,
-            GalleryLoaders(gallery, caller, ledger, narrows=settings.narrowing, skips_cache=skips_cache),
-        )
-
     return GraphQLEndpoint(
         Executor(schema, documents, Compiler(schema, COMPILED_ROOTS)),
-        make_context,
+        _Operations(settings, gallery),
         explorer=explorer.page if explorer and explorer.shares_path else None,
         allow_get=settings.graphql_get,
         max_body_bytes=settings.max_body_bytes,
         always_reports=settings.report_always,
     )
+
+
+class _Operations:
+    """Who asks, and what the resolvers of one operation share."""
+
+    def __init__(self, settings: Settings, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._narrows = settings.narrowing
+        self._secret = _caller_key_secret(settings)
+        self._budget = Budget(
+            max_calls=settings.operation_max_calls, max_images=settings.operation_max_images
+        )
+
+    def caller(self, token: str | None) -> Caller | None:
+        return Caller(token, secret=self._secret) if token else None
+
+    async def context(self, caller: Caller | None, *, skips_cache: bool) -> OperationContext:
+        ledger = Ledger(self._budget)
+        if caller is None:
+            return OperationContext(ledger, None)
+        loaders = GalleryLoaders(
+            self._gallery, caller, ledger, narrows=self._narrows, skips_cache=skips_cache
+        )
+        return OperationContext(ledger, loaders)
 
 
 def _caller_key_secret(settings: Settings) -> bytes:

@@ -59,13 +59,15 @@ async def weigh(*, requests: int, callers: int, budget_bytes: int, projects: int
 
     transport = httpx.MockTransport(answer)
     # Whatever the first request loads for good is not the cache's.
-    await _gallery(0, transport).fetch_page(Caller("first", secret=b"s" * 32), GalleryRequest())
+    await _gallery(0, transport).fetch_page(
+        Caller("first", secret=b"s" * 32), GalleryRequest(), needs_links=False
+    )
     gallery = _gallery(budget_bytes, transport)
     gc.collect()
     before = _rss_bytes()
     for number in range(requests):
         caller = Caller(f"token-{number % callers}", secret=b"s" * 32)
-        await gallery.fetch_page(caller, GalleryRequest(page=1 + number // callers))
+        await gallery.fetch_page(caller, GalleryRequest(page=1 + number // callers), needs_links=False)
     gc.collect()
     counted = int(gallery._cache.size_bytes)
     return Weight(_rss_bytes() - before, budget_bytes, counted)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import queries
 
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiled import Compiler, Written
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
 from gallery_gateway.gallery.cache import PageCache
@@ -40,10 +40,10 @@ class CountingCompiler(Compiler):
 
     compiled = 0
 
-    async def run(self, *arguments: Any) -> bytes | None:
-        data = await super().run(*arguments)
-        self.compiled += data is not None
-        return data
+    async def run(self, *arguments: Any) -> Written | None:
+        written = await super().run(*arguments)
+        self.compiled += written is not None
+        return written
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ import math
 
 from starlette.datastructures import Headers
 
-from gallery_gateway.gallery.ledger import Ledger
-
 NO_STORE = {"cache-control": "no-store"}
 
 
@@ -16,16 +14,16 @@ def asks_past_cache(headers: Headers) -> bool:
     return bool(directives & {"no-cache", "no-store", "max-age=0"})
 
 
-def freshness_headers(ledger: Ledger) -> dict[str, str]:
+def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> dict[str, str]:
     """`Age` is that of the oldest page in the answer; `max-age` less `Age` is what really remains.
 
     So a client that counts as RFC 9111, 4.2 says, from the birth of the answer, ends with the gateway.
     """
-    if math.isinf(ledger.remaining_seconds):
+    if math.isinf(remaining_seconds):
         # Nothing was loaded: there is nothing to keep an answer for.
         return {"cache-control": "private, max-age=0"}
-    age = math.floor(ledger.age_seconds)
-    remaining = max(0, math.floor(ledger.remaining_seconds))
+    age = math.floor(age_seconds)
+    remaining = max(0, math.floor(remaining_seconds))
     return {"cache-control": f"private, max-age={age + remaining}", "age": str(age)}
 
 

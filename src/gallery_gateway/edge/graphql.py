@@ -16,17 +16,21 @@ from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.caching import asks_past_cache
 from gallery_gateway.edge.guard import bearer_token, check_content_type, read_body, request_id
 from gallery_gateway.edge.parameters import parse_body, parse_query
-from gallery_gateway.edge.responses import answered, masked, refused, validated
+from gallery_gateway.edge.repeats import Repeats
+from gallery_gateway.edge.responses import answered, answered_again, masked, refused, validated
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import Executor, GraphQLRequest
+from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.logs import log_event
 
 
-class MakeContext(Protocol):
-    """Makes what the resolvers share, for one operation and the bearer token that came with it."""
+class Operations(Protocol):
+    """Tells who asks, and makes what the resolvers of one operation share."""
 
-    async def __call__(self, token: str | None, *, skips_cache: bool) -> OperationContext: ...
+    def caller(self, token: str | None) -> Caller | None: ...
+
+    async def context(self, caller: Caller | None, *, skips_cache: bool) -> OperationContext: ...
 
 
 class GraphQLEndpoint:
@@ -42,7 +46,7 @@ class GraphQLEndpoint:
     def __init__(
         self,
         executor: Executor,
-        make_context: MakeContext,
+        operations: Operations,
         *,
         explorer: Callable[[], Response] | None,
         allow_get: bool,
@@ -50,7 +54,8 @@ class GraphQLEndpoint:
         always_reports: bool = False,
     ) -> None:
         self._executor = executor
-        self._make_context = make_context
+        self._operations = operations
+        self._repeats = Repeats()
         self._explorer = explorer
         self._allow_get = allow_get
         self._max_body_bytes = max_body_bytes
@@ -100,27 +105,42 @@ class GraphQLEndpoint:
         return response
 
     async def _answer(self, request: Request, identifier: str, media_type: str | None) -> Response:
-        token = bearer_token(request.headers)
-        operation = await self._parse(request)
-        if request.method == "GET" and not self._executor.is_query(operation):
-            raise RequestError("Only queries are run by GET.", status=405)
-        context = await self._make_context(token, skips_cache=asks_past_cache(request.headers))
+        caller = self._operations.caller(bearer_token(request.headers))
+        asked = await self._read(request)
+        skips_cache = asks_past_cache(request.headers)
+        reports = self._always_reports or request.headers.get("x-gateway-report") == "1"
+        again = None if skips_cache or reports else self._repeats.get(caller, asked)
+        if again is not None:
+            return _validated(request, answered_again(again, media_type))
+        operation = self._parse(request, asked)
+        context = await self._operations.context(caller, skips_cache=skips_cache)
         answer = await self._executor.execute(operation, context, request_id=identifier)
-        body = answer.body
-        if self._always_reports or request.headers.get("x-gateway-report") == "1":
-            body = answer.with_extensions({"upstream": context.ledger.report()})
+        self._repeats.put(caller, asked, answer.kept)
+        body = answer.with_extensions({"upstream": context.ledger.report()}) if reports else answer.body
         response = answered(answer, body, context.ledger, media_type)
-        if request.method == "GET" and not answer.has_errors:
-            return validated(response, request.headers)
-        return response
+        return response if answer.has_errors else _validated(request, response)
 
-    async def _parse(self, request: Request) -> GraphQLRequest:
+    async def _read(self, request: Request) -> bytes:
+        """What is asked: the body, or behind a question mark the query string."""
         if request.method == "POST":
             check_content_type(request.headers)
-            return parse_body(await read_body(request, max_bytes=self._max_body_bytes))
+            return await read_body(request, max_bytes=self._max_body_bytes)
         if request.method == "GET" and self._allow_get:
-            return parse_query(request.query_params)
+            query: bytes = request.scope["query_string"]
+            return b"?" + query
         raise RequestError("This method is not allowed here.", status=405)
+
+    def _parse(self, request: Request, asked: bytes) -> GraphQLRequest:
+        if request.method == "POST":
+            return parse_body(asked)
+        operation = parse_query(request.query_params)
+        if not self._executor.is_query(operation):
+            raise RequestError("Only queries are run by GET.", status=405)
+        return operation
+
+
+def _validated(request: Request, response: Response) -> Response:
+    return validated(response, request.headers) if request.method == "GET" else response
 
 
 def _check_acceptable(media_type: str | None) -> None:

@@ -19,8 +19,17 @@ def answered(answer: Answer, body: bytes, ledger: Ledger, media_type: str | None
         body,
         status=400 if is_refused else 200,
         media_type=media_type,
-        caching=NO_STORE if answer.has_errors else freshness_headers(ledger),
+        caching=NO_STORE
+        if answer.has_errors
+        else freshness_headers(remaining_seconds=ledger.remaining_seconds, age_seconds=ledger.age_seconds),
     )
+
+
+def answered_again(kept: tuple[bytes, float, float], media_type: str | None) -> Response:
+    """An answer without errors that was given before, with what is left of it and its age, in seconds."""
+    body, remaining_seconds, age_seconds = kept
+    caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
+    return _response(body, status=200, media_type=media_type, caching=caching)
 
 
 def validated(response: Response, request_headers: Headers) -> Response:

@@ -40,6 +40,24 @@ class Loaded(Protocol):
     def remember(self, plan: Plan, rendered: bytes) -> None:
         """Keeps what the value was written as, if it is worth it."""
 
+    def kept(self, plan: Plan) -> "Kept | None":
+        """What is remembered, to be given again without running anything."""
+
+
+class Kept(Protocol):
+    """A response that may be given again while what it was made of is fresh."""
+
+    def get(self) -> tuple[bytes, float, float] | None:
+        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole response, and the same as it is kept, if it is."""
+
+    body: bytes
+    kept: Kept | None = None
+
 
 Load = Callable[[Any, str], Awaitable[Loaded]]
 """Loads a root field for a context and a response key."""
@@ -102,8 +120,8 @@ class Compiler:
         operation: OperationDefinitionNode,
         raw_variables: dict[str, Any] | None,
         context: object,
-    ) -> bytes | None:
-        """The `data` of the response as JSON; None if it is left to plain execution."""
+    ) -> Written | None:
+        """The response, which has no errors; None if it is left to plain execution."""
         variables = self._coerced(operation, raw_variables)
         roots = variables and self._plans(prepared, operation, variables)
         if variables is None or roots is None:
@@ -111,20 +129,29 @@ class Compiler:
         try:
             loads = [root.load_for(variables)(context, root.key) for root in roots]
             loaded = [await loads[0]] if len(loads) == 1 else await _all(loads)
-            members = [
-                root.opening + self._rendered(root.plan, source)
-                for root, source in zip(roots, loaded, strict=True)
-            ]
+            return self._written(roots, loaded)
         except Exception:  # noqa: BLE001  # a fence: whatever it is, plain execution tells it with its path
             return None
-        return b"{%b}" % b",".join(members)
 
-    def _rendered(self, plan: Plan, loaded: Loaded) -> bytes:
-        if loaded.value is None:
-            return b"null"
+    def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> Written:
+        if len(roots) == 1:
+            # One root field is remembered as the whole response, so that it is never copied again.
+            root, source = roots[0], loaded[0]
+            body = self._rendered(root.plan, source, b'{"data":{%b%%b}}' % root.opening)
+            return Written(body, source.kept(root.plan))
+        members = (
+            root.opening + self._rendered(root.plan, source, b"%b")
+            for root, source in zip(roots, loaded, strict=True)
+        )
+        return Written(b'{"data":{%b}}' % b",".join(members))
+
+    def _rendered(self, plan: Plan, loaded: Loaded, form: bytes) -> bytes:
+        """The value in its `form`, which is always the same for a plan: it stands in one place only."""
         rendered = loaded.recall(plan)
         if rendered is None:
-            rendered = self._encode(msgspec.convert(loaded.value, plan, from_attributes=True))
+            value = loaded.value
+            source = None if value is None else msgspec.convert(value, plan, from_attributes=True)
+            rendered = form % self._encode(source)
             loaded.remember(plan, rendered)
         return rendered
 

@@ -1,6 +1,6 @@
 """Runs one operation and says what came of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
@@ -14,7 +14,7 @@ from graphql import (
     get_operation_ast,
 )
 
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiled import Compiler, Kept
 from gallery_gateway.execution.documents import DocumentError, Documents, PreparedDocument
 from gallery_gateway.execution.reporting import report
 
@@ -35,11 +35,13 @@ class Answer:
     Args:
         is_request_error: there is no `data` in it, because nothing was run.
         has_errors: there are `errors` in it.
+        kept: the same, to be given again without running anything; None if it is not kept.
     """
 
     body: bytes
     is_request_error: bool = False
     has_errors: bool = False
+    kept: Kept | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
         """The response with `extensions` as its last member."""
@@ -72,9 +74,9 @@ class Executor:
             operation = prepared.operation(request.operation_name)
         except DocumentError as exc:
             return _answer(ExecutionResult(errors=exc.errors), request_id=request_id)
-        data = await self._compiler.run(prepared, operation, request.variables, context)
-        if data is not None:
-            return Answer(body=b'{"data":%b}' % data)
+        written = await self._compiler.run(prepared, operation, request.variables, context)
+        if written is not None:
+            return Answer(body=written.body, kept=written.kept)
         return await self._execute_plainly(prepared, request, context, request_id=request_id)
 
     async def _execute_plainly(

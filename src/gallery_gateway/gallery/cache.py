@@ -108,13 +108,20 @@ class PageCache:
         """Keeps what an entry was written as, within the same budget; only of an entry that is kept."""
         # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
         with self._entries.timer:
-            if self._entries.get((caller, entry.request)) is not entry:
+            if not self.is_kept(caller, entry):
                 return
             if len(entry.rendered) < _MAX_RENDERED and _weight(entry) + len(rendered) <= self._max_bytes:
                 # It is put anew, so that it is weighed anew.
                 self._entries.pop((caller, entry.request), None)
                 entry.rendered[key] = rendered
                 self.put(caller, entry)
+
+    def is_kept(self, caller: Caller, entry: Entry) -> bool:
+        """Whether the entry has not been replaced, evicted or purged; if so, it counts as used."""
+        if self._entries.get((caller, entry.request)) is not entry:
+            return False
+        self._shelves[caller].touch(entry)
+        return True
 
     def purge(self, caller: Caller) -> None:
         """Forgets everything of a caller, who may no longer see it."""

@@ -9,7 +9,7 @@ from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Project
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
 class Entry:
     """The answer to one request.
 

@@ -1,5 +1,6 @@
 """The gallery: a page for a caller, from memory, from a call under way, or from upstream."""
 
+import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -26,10 +27,34 @@ class Delivery(Generic[Value]):
     value: Value
     entry: Entry
     outcome: Outcome
+    needs_links: bool
 
     def recall(self, writer: Hashable) -> bytes | None:
         """What it was written as by this writer, if that is remembered."""
         return self.entry.rendered.get((writer, self.request))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a delivery was written as, for as long as its page is kept and fresh."""
+
+    key: Hashable
+    entry: "weakref.ref[Entry]"
+    needs_links: bool
+    caller: Caller
+    cache: PageCache
+    clock: Clock
+
+    def get(self) -> tuple[bytes, float, float] | None:
+        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
+        entry = self.entry()
+        if entry is None or not self.cache.is_kept(self.caller, entry):
+            return None
+        rendered = entry.rendered.get(self.key)
+        remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)
+        if rendered is None or remaining_seconds <= 0:
+            return None
+        return rendered, remaining_seconds, entry.age_seconds(self.clock)
 
 
 class Gallery:
@@ -51,25 +76,33 @@ class Gallery:
     ) -> Delivery[Page] | None:
         """The answer out of the cache, if a fresh page holds it."""
         found = self._cache.find(caller, request, needs_links=needs_links)
-        return found and Delivery(request, found[1], found[0], Outcome.HIT)
+        return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
 
     def get_project(
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool
     ) -> Delivery[Project | None] | None:
         """The project that the request names, if a fresh page tells of it with images enough."""
         found = self._cache.find_project(caller, request, needs_links=needs_links)
-        return found and Delivery(request, found[1], found[0], Outcome.HIT)
+        return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
 
     def remember(self, caller: Caller, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
         """Keeps what a delivery was written as, once it was come by twice."""
         if delivery.outcome is Outcome.HIT:
             self._cache.remember(caller, delivery.entry, (writer, delivery.request), rendered)
 
+    def kept(self, caller: Caller, delivery: Delivery[Any], writer: Hashable) -> Kept | None:
+        """What is remembered of a delivery, if the next request would find just the same entry."""
+        key = writer, delivery.request
+        if delivery.entry.request != delivery.request or key not in delivery.entry.rendered:
+            return None
+        entry = weakref.ref(delivery.entry)
+        return Kept(key, entry, delivery.needs_links, caller, self._cache, self.clock)
+
     def is_under_way(self, caller: Caller, request: GalleryRequest, *, since: int) -> bool:
         return self._flights.find(caller, request, since=since) is not None
 
     async def join_page(
-        self, caller: Caller, request: GalleryRequest, *, since: int = 0
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, since: int = 0
     ) -> Delivery[Page] | None:
         """The answer out of calls that are under way; None if none of them holds it.
 
@@ -80,12 +113,14 @@ class Gallery:
             entry = await flight.land()
             page = slice_page(entry.page, of=entry.request, to=request)
             if page is not None:
-                return Delivery(request, page, entry, Outcome.COLLAPSED)
+                return Delivery(request, page, entry, Outcome.COLLAPSED, needs_links)
             # Others may have waited for nothing too, and have asked meanwhile.
             since = flight.number + 1
         return None
 
-    async def fetch_page(self, caller: Caller, request: GalleryRequest) -> Delivery[Page]:
+    async def fetch_page(
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+    ) -> Delivery[Page]:
         """The answer out of a call of its own.
 
         Raises:
@@ -93,7 +128,7 @@ class Gallery:
         """
         flight = self._flights.start(caller, request, lambda: self._fetcher.fetch(caller, request))
         entry = await flight.land()
-        return Delivery(request, entry.page, entry, Outcome.MISS)
+        return Delivery(request, entry.page, entry, Outcome.MISS, needs_links)
 
     async def aclose(self) -> None:
         await self._flights.aclose()

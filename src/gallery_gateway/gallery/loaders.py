@@ -11,7 +11,7 @@ from aiodataloader import DataLoader
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.demand import Demand
-from gallery_gateway.gallery.gallery import Delivery, Gallery
+from gallery_gateway.gallery.gallery import Delivery, Gallery, Kept
 from gallery_gateway.gallery.ledger import Ledger, Outcome
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_project
@@ -69,7 +69,7 @@ class GalleryLoaders:
         if not self._skips_cache:
             known = self._gallery.get_page(self._caller, want.request, needs_links=want.needs_links)
             if known is not None:
-                self._record(want, known)
+                self._record(known)
                 return known
         return cast("Delivery[Page]", await self._loaded(want))
 
@@ -83,7 +83,7 @@ class GalleryLoaders:
         if not self._skips_cache:
             known = self._gallery.get_project(self._caller, want.request, needs_links=want.needs_links)
             if known is not None:
-                self._record(want, known)
+                self._record(known)
                 return known
         return cast("Delivery[Project | None]", await self._loaded(want))
 
@@ -91,9 +91,13 @@ class GalleryLoaders:
         """Keeps what a delivery was written as with the page that it was got from, if that is worth it."""
         self._gallery.remember(self._caller, delivery, writer, rendered)
 
+    def kept(self, delivery: Delivery[Any], writer: Hashable) -> Kept | None:
+        """What is remembered of a delivery, to be given again without an operation."""
+        return self._gallery.kept(self._caller, delivery, writer)
+
     def _want(self, request: GalleryRequest, demand: Demand, *, is_project: bool) -> _Want:
-        exact = replace(request, keeps_cap=not self._narrows)
-        narrowed = exact.narrowed(demand.most_images) if self._narrows else exact
+        cut = request.narrowed(demand.most_images)
+        narrowed = cut if self._narrows else replace(request, keeps_cap=True)
         self._ledger.asked += 1
         self._ledger.wanted_images += request.most_images
         self._ledger.narrowed_images += narrowed.most_images
@@ -135,21 +139,28 @@ class GalleryLoaders:
                 listed = _named(page.value, want.request.project_id)
                 project = listed and slice_project(listed, of=page.request, to=want.request)
                 if project is not None or (listed is None and page.request.covers(want.request)):
-                    delivery = Delivery(want.request, project, page.entry, Outcome.COLLAPSED)
-                    self._record(want, delivery)
+                    delivery = Delivery(
+                        want.request, project, page.entry, Outcome.COLLAPSED, want.needs_links
+                    )
+                    self._record(delivery)
                     return delivery
         page = await self._fetch(want)
-        return Delivery(want.request, _named(page.value, want.request.project_id), page.entry, page.outcome)
+        project = _named(page.value, want.request.project_id)
+        return Delivery(want.request, project, page.entry, page.outcome, want.needs_links)
 
     async def _fetch(self, want: _Want) -> Delivery[Page]:
-        delivery = await self._gallery.join_page(self._caller, want.request, since=self._since)
+        delivery = await self._gallery.join_page(
+            self._caller, want.request, needs_links=want.needs_links, since=self._since
+        )
         if delivery is None:
             if want.request not in self._charged:
                 # What should have held it did not.
                 self._ledger.charge(calls=1, images=want.request.most_images)
             self._ledger.calls += 1
-            delivery = await self._gallery.fetch_page(self._caller, want.request)
-        self._record(want, delivery)
+            delivery = await self._gallery.fetch_page(
+                self._caller, want.request, needs_links=want.needs_links
+            )
+        self._record(delivery)
         return delivery
 
     def _charge(self, pages: list[_Want], projects: list[_Want]) -> None:
@@ -164,12 +175,12 @@ class GalleryLoaders:
         self._ledger.charge(calls=len(calls), images=sum(call.most_images for call in calls))
         self._charged.update(calls)
 
-    def _record(self, want: _Want, delivery: Delivery[Any]) -> None:
+    def _record(self, delivery: Delivery[Any]) -> None:
         clock, entry = self._gallery.clock, delivery.entry
         self._ledger.record(
             delivery.outcome,
             entry,
-            remaining_seconds=entry.remaining_seconds(clock, needs_links=want.needs_links),
+            remaining_seconds=entry.remaining_seconds(clock, needs_links=delivery.needs_links),
             age_seconds=entry.age_seconds(clock),
         )
 

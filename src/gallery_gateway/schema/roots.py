@@ -10,7 +10,7 @@ from strawberry.utils.str_converters import to_camel_case
 from gallery_gateway.execution.compiled import Load, PrepareLoad
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
-from gallery_gateway.gallery.gallery import Delivery
+from gallery_gateway.gallery.gallery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.context import OperationContext
@@ -34,6 +34,9 @@ class _Loaded:
 
     def remember(self, plan: Plan, rendered: bytes) -> None:
         self.loaders.remember(self.delivery, plan, rendered)
+
+    def kept(self, plan: Plan) -> Kept | None:
+        return self.loaders.kept(self.delivery, plan)
 
 
 def _prepare_gallery(arguments: Mapping[str, Any], selection: Selection) -> Load:

@@ -17,15 +17,23 @@ from yarl import URL
 _READ_BUFFER_BYTES = 1024 * 1024
 
 
-def make_transport(*, max_connections: int) -> httpx.AsyncBaseTransport:
-    return _AiohttpTransport(max_connections=max_connections)
+# A connection that has waited longer than a read may last is not used again: aiohttp (3.14) can leave the
+# read's timer running on it, and the next request would fail by that.
+_KEEPALIVE_SECONDS = 15.0
+_KEEPALIVE_SHARE = 0.5
+
+
+def make_transport(*, max_connections: int, read_timeout_seconds: float = 20.0) -> httpx.AsyncBaseTransport:
+    keepalive_seconds = min(_KEEPALIVE_SECONDS, _KEEPALIVE_SHARE * read_timeout_seconds)
+    return _AiohttpTransport(max_connections=max_connections, keepalive_seconds=keepalive_seconds)
 
 
 class _AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends requests without a body over one aiohttp session, opened with the first of them."""
 
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(self, *, max_connections: int, keepalive_seconds: float) -> None:
         self._max_connections = max_connections
+        self._keepalive_seconds = keepalive_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,7 +62,7 @@ class _AiohttpTransport(httpx.AsyncBaseTransport):
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
-                keepalive_timeout=60,
+                keepalive_timeout=self._keepalive_seconds,
                 ssl=httpx.create_ssl_context(trust_env=False),
             ),
             # A shared cookie would carry something of one caller into the requests of another.

@@ -1,0 +1,42 @@
+"""How long the largest answer keeps the event loop from everything else: 100 projects of 200 images."""
+
+import asyncio
+import statistics
+import time
+
+import httpx
+
+from tests.benchmarks.pages import page_json
+from tests.benchmarks.queries import EVERYTHING, token
+from tests.fakes import gateway
+
+_RUNS = 3
+
+
+async def longest_blocking_seconds(*, projects: int, images: int) -> float:
+    """The longest time between two turns of the loop while one such answer is made; median of three."""
+    body = page_json(projects=projects, images=images)
+    document = f"{{ gallery(perPage: {projects}, maxImagesPerProject: {images}) {{ {EVERYTHING} }} }}"
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
+    longest = []
+    async with gateway(transport, log_level="warning") as client:
+        for run in range(_RUNS):
+            is_answered = asyncio.Event()
+            ticker = asyncio.create_task(_longest_gap_seconds(is_answered))
+            # So that it ticks before the answer is begun.
+            await asyncio.sleep(0)
+            response = await client.post(document, token=token("blocking", run))
+            is_answered.set()
+            longest.append(await ticker)
+            assert response.content.startswith(b'{"data":{"gallery":{"pagination"'), response.content[:500]
+    return statistics.median(longest)
+
+
+async def _longest_gap_seconds(is_answered: asyncio.Event) -> float:
+    longest, last = 0.0, time.perf_counter()
+    while not is_answered.is_set():
+        # Not awaited but ticked: it is the turns of the loop that are timed.
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest

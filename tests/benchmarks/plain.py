@@ -1,0 +1,117 @@
+"""The baseline: `python -m tests.benchmarks.plain --port N --upstream-url URL [--hot]`.
+
+The same graph over the same endpoint as its user would write it by hand: Strawberry's own router for FastAPI,
+httpx's own client, types built from `response.json()`. With `--hot`, built objects are kept for a while.
+"""
+
+import argparse
+from typing import Any
+
+import httpx
+import strawberry
+import uvicorn
+from cachetools import TTLCache
+from fastapi import FastAPI
+from strawberry.fastapi import GraphQLRouter
+
+from tests.benchmarks.plain_types import Gallery, ImageSort, Ownership, SortOrder
+
+TTL_SECONDS = 30
+MAX_PAGES = 1_024
+
+Key = tuple[str, tuple[tuple[str, Any], ...]]
+
+
+class Endpoint:
+    """Fetches galleries; keeps them by caller and arguments if `hot`."""
+
+    def __init__(self, upstream_url: str, *, hot: bool) -> None:
+        self._url = f"{upstream_url}/gallery/by-project"
+        self._client = httpx.AsyncClient()
+        self._kept: TTLCache[Key, Gallery] | None = TTLCache(MAX_PAGES, TTL_SECONDS) if hot else None
+
+    async def gallery(self, authorization: str, arguments: dict[str, Any]) -> Gallery:
+        if self._kept is None:
+            return await self._fetch(authorization, arguments)
+        key = authorization, tuple((name, str(value)) for name, value in arguments.items())
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = await self._fetch(authorization, arguments)
+        return found
+
+    async def _fetch(self, authorization: str, arguments: dict[str, Any]) -> Gallery:
+        response = await self._client.get(
+            self._url, params=arguments, headers={"authorization": authorization}
+        )
+        response.raise_for_status()
+        return Gallery.build(response.json())
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    async def gallery(  # noqa: PLR0917  # Strawberry passes them by name
+        self,
+        info: strawberry.Info,
+        page: int = 1,
+        per_page: int = 20,
+        order: SortOrder = SortOrder.DESC,
+        project_id: int | None = None,
+        status: str | None = None,
+        feedback: list[str] | None = None,
+        sort_by: ImageSort = ImageSort.ORIGINAL_FILENAME,
+        ownership: Ownership | None = None,
+        max_images_per_project: int = 50,
+        search: str | None = None,
+    ) -> Gallery | None:
+        arguments = {
+            "page": page,
+            "per_page": per_page,
+            "order": order.value,
+            "project_id": project_id,
+            "status": status,
+            "feedback": feedback,
+            "sort_by": sort_by.value,
+            "ownership": ownership and ownership.value,
+            "max_images_per_project": max_images_per_project,
+            "search": search,
+        }
+        given = {name: value for name, value in arguments.items() if value is not None}
+        endpoint: Endpoint = info.context["endpoint"]
+        return await endpoint.gallery(info.context["request"].headers["authorization"], given)
+
+
+def create_app(upstream_url: str, *, hot: bool) -> FastAPI:
+    endpoint = Endpoint(upstream_url, hot=hot)
+
+    async def context() -> dict[str, Any]:
+        return {"endpoint": endpoint}
+
+    app = FastAPI()
+    app.include_router(GraphQLRouter(strawberry.Schema(Query), context_getter=context), prefix="/graphql")
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        return {"status": "ready"}
+
+    return app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--upstream-url", required=True)
+    parser.add_argument("--hot", action="store_true")
+    chosen = parser.parse_args()
+    uvicorn.run(
+        create_app(chosen.upstream_url, hot=chosen.hot),
+        host="127.0.0.1",
+        port=chosen.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

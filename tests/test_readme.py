@@ -1,0 +1,95 @@
+"""What the README says is what the code does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic.fields import FieldInfo
+
+from gallery_gateway import errors
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, MEBIBYTE, Settings
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+# Codes that are given where no GatewayError is raised.
+OTHER_CODES = {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "INTERNAL_SERVER_ERROR"}
+
+
+def settings_row(name: str, field: FieldInfo) -> str:
+    shown = [f"`{name.upper()}`", _default(field.default), _range(field), field.description or ""]
+    return "| " + " | ".join(shown) + " |"
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= MEBIBYTE:
+        return f"`{value}` ({value // MEBIBYTE} MiB)"
+    return f"`{value}`".replace(".0`", "`").replace("com/`", "com`")
+
+
+def _range(field: FieldInfo) -> str:
+    if getattr(field.annotation, "__args__", None) and field.annotation is not None:
+        choices = [a for a in field.annotation.__args__ if isinstance(a, str)]
+        if choices:
+            return ", ".join(f"`{choice}`" for choice in choices)
+    if field.annotation is bool:
+        return "`true`, `false`"
+    return _bounds(field)
+
+
+def _bounds(field: FieldInfo) -> str:
+    bounds = []
+    for bound in field.metadata:
+        match bound:
+            case Ge(least):
+                bounds.append(_number(least))
+            case Gt(least):
+                bounds.append(f"above {_number(least)}")
+            case Le(most):
+                bounds.append(f"to {_number(most)}")
+            case MinLen(least) if least > 1:
+                bounds.append(f"{least} characters or more")
+    return " ".join(bounds)
+
+
+def _number(value: Any) -> str:
+    return f"{int(value)}"
+
+
+@pytest.mark.parametrize(("name", "field"), Settings.model_fields.items())
+def test_each_setting_is_told_with_its_default_and_range(name: str, field: FieldInfo) -> None:
+    assert settings_row(name, field) in README.splitlines()
+
+
+def test_no_setting_is_told_that_there_is_not() -> None:
+    told = re.findall(r"^\| `([A-Z_]+)` \|[^|]*\|[^|]*\|", README, flags=re.MULTILINE)
+
+    assert {name.lower() for name in told} - {c.lower() for c in codes()} == set(Settings.model_fields)
+
+
+def test_each_error_code_is_told_and_no_other() -> None:
+    told = re.findall(r"^\| `([A-Z_]+)` \|[^|]*\|$", README, flags=re.MULTILINE)
+
+    assert set(told) == codes()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 250
+
+
+def test_the_prefix_of_the_environment_is_told() -> None:
+    assert f"`{ENVIRONMENT_PREFIX}" in README
+
+
+def codes() -> set[str]:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    return {
+        kind.code
+        for kind in kinds
+        if issubclass(kind, errors.GatewayError) and kind is not errors.GatewayError
+    } | OTHER_CODES
