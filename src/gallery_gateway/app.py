@@ -1,5 +1,6 @@
 """Puts the parts together: settings in, an ASGI app out."""
 
+import gc
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,9 +10,9 @@ from fastapi import FastAPI
 
 from gallery_gateway import __version__
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
+from gallery_gateway.edge.front import Front
 from gallery_gateway.edge.graphql import GraphQLEndpoint
 from gallery_gateway.edge.health import Readiness, health_router
-from gallery_gateway.edge.shortcut import Shortcut
 from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
@@ -58,6 +59,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # What is here by now stays: the collector need not look at it with every full pass.
+        gc.freeze()
         readiness.is_ready = True
         try:
             yield
@@ -65,15 +68,15 @@ def create_app(
             readiness.is_ready = False
             await gallery.aclose()
 
-    app = FastAPI(
+    app = Front(
+        path=GRAPHQL_PATH,
+        endpoint=_build_endpoint(settings, gallery, explorer),
         title="Gallery gateway",
         version=__version__,
         lifespan=lifespan,
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
-    endpoint = _build_endpoint(settings, gallery, explorer)
-    app.add_middleware(Shortcut, path=GRAPHQL_PATH, endpoint=endpoint)
     app.router.routes.extend(explorer.routes() if explorer else [])
     return app
 

@@ -199,6 +199,8 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # Set up by create_app, and its own line for each operation stands in for an access log.
         "log_config": None,
         "access_log": False,
+        # Nothing here asks for the client's address.
+        "proxy_headers": False,
         "server_header": False,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
     }

@@ -78,7 +78,7 @@ class GraphQLEndpoint:
         is_visit = request.method == "GET" and "query" not in request.query_params
         explorer = self._explorer if is_visit else None
         media_type = negotiation.preferred_media_type(
-            request.headers.getlist("accept"), offers_html=explorer is not None
+            tuple(request.headers.getlist("accept")), offers_html=explorer is not None
         )
         if media_type == negotiation.HTML and explorer:
             return explorer()

@@ -1,6 +1,7 @@
 """The media type of an answer, out of the Accept header (GraphQL over HTTP, and RFC 9110, 12.5.1)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -10,7 +11,9 @@ _Range = tuple[str, float]
 """A media range, and its quality."""
 
 
-def preferred_media_type(accept: Sequence[str], *, offers_html: bool) -> str | None:
+# Clients spell it in few ways.
+@lru_cache(maxsize=64)
+def preferred_media_type(accept: tuple[str, ...], *, offers_html: bool) -> str | None:
     """The best of JSON, GRAPHQL_RESPONSE and HTML; JSON if anything goes, None if none of them does.
 
     Args:

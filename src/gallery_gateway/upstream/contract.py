@@ -54,11 +54,11 @@ class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
 
     @property
     def id(self) -> str:
-        position = self.image_index, self.group_index, self.version
+        job_id, index, group, version = self.job_id, self.image_index, self.group_index, self.version
         # A damaged answer is kept as it came, so the declared types are no promise.
-        if not isinstance(self.job_id, str) or not all(type(part) is int for part in position):
-            raise UpstreamContractError("The gallery sent an image without what identifies it.")
-        return image_global_id(self.job_id, *position)
+        if type(index) is int and type(group) is int and type(version) is int and type(job_id) is str:
+            return image_global_id(job_id, index, group, version)
+        raise UpstreamContractError("The gallery sent an image without what identifies it.")
 
 
 class Project(Projected, frozen=True, gc=False):

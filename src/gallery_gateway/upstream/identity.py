@@ -52,8 +52,13 @@ def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
     return identity
 
 
+_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
+
+
 def _encoded(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii")
+    # What base64.urlsafe_b64encode does, in half the time: a page has a thousand ids.
+    encoded = binascii.b2a_base64(text.encode(), newline=False)
+    return encoded.translate(_URL_ALPHABET, b"=").decode("ascii")
 
 
 def _decoded(global_id: str) -> str:

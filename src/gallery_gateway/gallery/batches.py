@@ -1,0 +1,152 @@
+"""The batches of one operation: what its fields ask for at one moment is merged into few calls."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiodataloader import DataLoader
+
+from gallery_gateway.errors import GatewayError
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.gallery import Delivery, Gallery
+from gallery_gateway.gallery.ledger import Ledger, Outcome
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.slicing import slice_project
+from gallery_gateway.upstream.contract import Page, Project
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What one field asks for: a page, or the project that the request names."""
+
+    request: GalleryRequest
+    needs_links: bool
+    is_project: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.request.per_page, self.request.max_images_per_project
+
+    def may_be_held_by(self, page: "Want") -> bool:
+        """Whether the project that is wanted would be enough if it stood on the page."""
+        return (
+            page.request.images == self.request.images
+            and page.request.max_images_per_project >= self.request.max_images_per_project
+        )
+
+
+_Calls = dict[Want, "asyncio.Task[Delivery[Page]]"]
+Loaded = Delivery[Page] | Delivery[Project | None]
+
+
+class Batches(DataLoader[Want, Loaded]):
+    """aiodataloader's loader, with the batch as its method: one that it is given would tie it into a cycle.
+
+    Args:
+        since: the number of the first flight that will do.
+    """
+
+    def __init__(self, gallery: Gallery, caller: Caller, ledger: Ledger, *, since: int) -> None:
+        super().__init__()
+        self._gallery = gallery
+        self._caller = caller
+        self._ledger = ledger
+        self._since = since
+        self._charged: set[GalleryRequest] = set()
+
+    async def loaded(self, want: Want) -> Loaded:
+        """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
+        future = self.load(want)
+        # Its waiter may be cancelled before it fails, and then nobody would ever look at the error.
+        future.add_done_callback(_mark_seen)
+        # Shielded, because a cancelled future would stay in the loader for the next field.
+        return await asyncio.shield(future)
+
+    async def batch_load_fn(self, wants: list[Want]) -> list[Loaded]:
+        """A batch: pages before projects, and the largest first, so that the others find them under way."""
+        ordered = sorted(wants, key=lambda want: want.size, reverse=True)
+        self._ledger.loaded += len(wants)
+        pages = [want for want in ordered if not want.is_project]
+        projects = [want for want in ordered if want.is_project]
+        self._charge(pages, projects)
+        calls: _Calls = {want: asyncio.create_task(self._fetch(want)) for want in pages}
+        outcomes: Sequence[Loaded | BaseException] = await asyncio.gather(
+            *(calls[want] for want in pages),
+            *(self._project(want, calls) for want in projects),
+            return_exceptions=True,
+        )
+        loaded = dict(zip(pages + projects, outcomes, strict=True))
+        for want, outcome in loaded.items():
+            if isinstance(outcome, BaseException):
+                # aiodataloader remembers errors; a later field may ask again.
+                self.clear(want)
+        # It hands an exception in the list to the waiters of that key alone.
+        return cast("list[Loaded]", [loaded[want] for want in wants])
+
+    async def _project(self, want: Want, calls: _Calls) -> Delivery[Project | None]:
+        holders = [call for page, call in calls.items() if want.may_be_held_by(page)]
+        for call in holders:
+            with suppress(GatewayError):
+                page = await call
+                listed = _named(page.value, want.request.project_id)
+                project = listed and slice_project(listed, of=page.request, to=want.request)
+                if project is not None or (listed is None and page.request.covers(want.request)):
+                    delivery = Delivery(
+                        want.request, project, page.entry, Outcome.COLLAPSED, want.needs_links
+                    )
+                    self.record(delivery)
+                    return delivery
+        page = await self._fetch(want)
+        project = _named(page.value, want.request.project_id)
+        return Delivery(want.request, project, page.entry, page.outcome, want.needs_links)
+
+    async def _fetch(self, want: Want) -> Delivery[Page]:
+        delivery = await self._gallery.join_page(
+            self._caller, want.request, needs_links=want.needs_links, since=self._since
+        )
+        if delivery is None:
+            if want.request not in self._charged:
+                # What should have held it did not.
+                self._ledger.charge(calls=1, images=want.request.most_images)
+            self._ledger.calls += 1
+            delivery = await self._gallery.fetch_page(
+                self._caller, want.request, needs_links=want.needs_links
+            )
+        self.record(delivery)
+        return delivery
+
+    def _charge(self, pages: list[Want], projects: list[Want]) -> None:
+        """Charges the calls that will be needed, before the first of them is made."""
+        alone = [w for w in projects if not any(w.may_be_held_by(page) for page in pages)]
+        calls: list[GalleryRequest] = []
+        for want in pages + alone:
+            request = want.request
+            is_covered = any(call.covers(request) for call in calls)
+            if not is_covered and not self._gallery.is_under_way(self._caller, request, since=self._since):
+                calls.append(request)
+        self._ledger.charge(calls=len(calls), images=sum(call.most_images for call in calls))
+        self._charged.update(calls)
+
+    def record(self, delivery: Delivery[Any]) -> None:
+        clock, entry = self._gallery.clock, delivery.entry
+        self._ledger.record(
+            delivery.outcome,
+            entry,
+            remaining_seconds=entry.remaining_seconds(clock, needs_links=delivery.needs_links),
+            age_seconds=entry.age_seconds(clock),
+        )
+
+
+def _mark_seen(future: "asyncio.Future[Loaded]") -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def _named(page: Page, project_id: int | None) -> Project | None:
+    for project in page.projects:
+        # A damaged page may hold None here.
+        if isinstance(project, Project) and project.project_id == project_id:
+            return project
+    return None
