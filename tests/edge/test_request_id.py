@@ -47,7 +47,7 @@ async def test_an_odd_request_id_is_replaced(client: Client, given: str) -> None
 
     response = await client.http.post("/graphql", content=TYPENAME, headers=headers)
 
-    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+    assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", response.headers["x-request-id"])
     assert "set-cookie" not in response.headers
 
 
@@ -55,7 +55,7 @@ async def test_a_request_without_an_id_is_given_one_of_its_own(client: Client) -
     first = await identifier(client, None)
     second = await identifier(client, None)
 
-    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", first)
     assert first != second
 
 

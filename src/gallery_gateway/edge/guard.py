@@ -1,7 +1,8 @@
 """What an HTTP request must be like before anything of it is used."""
 
 import re
-import uuid
+import secrets
+from itertools import count
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -10,13 +11,16 @@ from gallery_gateway.errors import RequestError
 
 # RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
+# Unique without asking the system for randomness each time.
+_PROCESS = secrets.token_hex(8)
+_numbers = count(1)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def request_id(headers: Headers) -> str:
     """The client's own `X-Request-ID` where it is a plain one, else a new one."""
     given = _trimmed(headers.get("x-request-id", ""))
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_numbers):x}"
 
 
 def bearer_token(headers: Headers) -> str | None:

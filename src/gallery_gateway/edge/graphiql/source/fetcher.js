@@ -27,7 +27,6 @@ export function makeFetcher({ endpoint, firstHeaders }) {
           ...(headers ?? (introspects ? firstHeaders : {})),
         },
         body: JSON.stringify({ query, operationName, variables }),
-        cache: 'no-store',
         redirect: 'error',
         referrerPolicy: 'no-referrer',
       });
