@@ -261,7 +261,7 @@ def test_a_listing_without_pages_leaves_nothing_behind() -> None:
 
     kept.put(BEN)
 
-    shelf = kept.cache._shelves[ADA]
+    shelf = kept.cache._shelves[ADA.key]
     assert list(shelf._by_listing) == [paged(1).listing]
     assert list(shelf._by_images) == [paged(1).images]
 

@@ -109,25 +109,24 @@ class GraphQLEndpoint:
         asked = await self._read(request)
         skips_cache = asks_past_cache(request.headers)
         reports = self._always_reports or request.headers.get("x-gateway-report") == "1"
-        again = None if skips_cache or reports else self._repeats.get(caller, asked)
+        again = None if skips_cache or reports else self._repeats.get(caller, request.method, asked)
         if again is not None:
             return _validated(request, answered_again(again, media_type))
         operation = self._parse(request, asked)
         context = await self._operations.context(caller, skips_cache=skips_cache)
         answer = await self._executor.execute(operation, context, request_id=identifier)
-        self._repeats.put(caller, asked, answer.kept)
+        self._repeats.put(caller, request.method, asked, answer.kept)
         body = answer.with_extensions({"upstream": context.ledger.report()}) if reports else answer.body
         response = answered(answer, body, context.ledger, media_type)
         return response if answer.has_errors else _validated(request, response)
 
     async def _read(self, request: Request) -> bytes:
-        """What is asked: the body, or behind a question mark the query string."""
+        """What is asked: the body, or the query string."""
         if request.method == "POST":
             check_content_type(request.headers)
             return await read_body(request, max_bytes=self._max_body_bytes)
         if request.method == "GET" and self._allow_get:
-            query: bytes = request.scope["query_string"]
-            return b"?" + query
+            return bytes(request.scope["query_string"])
         raise RequestError("This method is not allowed here.", status=405)
 
     def _parse(self, request: Request, asked: bytes) -> GraphQLRequest:

@@ -7,13 +7,13 @@ as long as the page behind it is kept and fresh.
 from cachetools import LRUCache
 
 from gallery_gateway.execution.compiled import Kept
-from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.caller import Caller, CallerKey
 
 # Together they bound what the keys weigh.
 _MAX_REPEATS = 4096
 _MAX_REQUEST_BYTES = 4096
 
-_Key = tuple[Caller, bytes]
+_Key = tuple[CallerKey, str, bytes]
 
 
 class Repeats:
@@ -22,16 +22,19 @@ class Repeats:
     def __init__(self) -> None:
         self._kept: LRUCache[_Key, Kept] = LRUCache(_MAX_REPEATS)
 
-    def get(self, caller: Caller | None, request: bytes) -> tuple[bytes, float, float] | None:
+    def get(self, caller: Caller | None, method: str, asked: bytes) -> tuple[bytes, float, float] | None:
         """The answer, with the seconds for which it may still be used, and its age in seconds."""
-        kept = self._kept.get((caller, request)) if caller else None
+        if caller is None:
+            return None
+        key = caller.key, method, asked
+        kept = self._kept.get(key)
         if kept is None:
             return None
         answer = kept.get()
-        if answer is None and caller:
-            del self._kept[caller, request]
+        if answer is None:
+            del self._kept[key]
         return answer
 
-    def put(self, caller: Caller | None, request: bytes, kept: Kept | None) -> None:
-        if caller and kept and len(request) <= _MAX_REQUEST_BYTES:
-            self._kept[caller, request] = kept
+    def put(self, caller: Caller | None, method: str, asked: bytes, kept: Kept | None) -> None:
+        if caller and kept and len(asked) <= _MAX_REQUEST_BYTES:
+            self._kept[caller.key, method, asked] = kept

@@ -87,6 +87,10 @@ class _Root:
         return self.load or self.prepare(self.field.arguments(variables), self.selection)
 
 
+# Each variable of a directive doubles what a document may be shaped into.
+_PLANS_PER_DOCUMENT = 32
+
+
 @dataclass(slots=True)
 class _Document:
     """The plans of one document by operation and by the variables that shape it.
@@ -95,7 +99,9 @@ class _Document:
     """
 
     shaping: tuple[str, ...]
-    plans: LRUCache[Any, Sequence[_Root] | None] = field(default_factory=lambda: LRUCache(32))
+    plans: LRUCache[Any, Sequence[_Root] | None] = field(
+        default_factory=lambda: LRUCache(_PLANS_PER_DOCUMENT)
+    )
 
 
 _NO_VARIABLES = VariableValues({}, {})

@@ -4,13 +4,15 @@ from collections.abc import Callable, Hashable
 
 from cachetools import Cache, TLRUCache
 
-from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Entry
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.shelf import Shelf
 from gallery_gateway.gallery.slicing import slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, Project
+
+_Key = tuple[CallerKey, GalleryRequest]
 
 # What a page takes in memory, measured by tests/benchmarks/memory.py: its values and the body that its JSON
 # scalars point into, and for any page its key, its indexes and the cache's own records.
@@ -33,7 +35,7 @@ class PageCache:
         self._clock = clock
         self._max_bytes = min(max_bytes, caller_max_bytes)
         self._caller_max_bytes = caller_max_bytes
-        self._shelves: dict[Caller, Shelf] = {}
+        self._shelves: dict[CallerKey, Shelf] = {}
         self._entries = _Entries(max_bytes, clock.monotonic, self._take_off_shelf)
 
     @property
@@ -44,7 +46,7 @@ class PageCache:
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool
     ) -> tuple[Entry, Page] | None:
         """A fresh entry that holds the answer to the request, and that answer."""
-        shelf = self._shelves.get(caller)
+        shelf = self._shelves.get(caller.key)
         if shelf is None:
             return None
         exact = shelf.get(request)
@@ -65,7 +67,7 @@ class PageCache:
 
         The project is None where the endpoint has listed no such project.
         """
-        shelf = self._shelves.get(caller)
+        shelf = self._shelves.get(caller.key)
         if shelf is None or request.project_id is None:
             return None
         exact = shelf.get(request)
@@ -83,7 +85,7 @@ class PageCache:
 
         Not one whose links have expired: to call it unchanged would bring no new ones.
         """
-        entry = self._entries.get((caller, request))
+        entry = self._entries.get((caller.key, request))
         if entry is None or not entry.rules.etag or entry.links_until <= self._clock.wall():
             return None
         return entry
@@ -93,7 +95,7 @@ class PageCache:
         # The cache's own time stands still meanwhile, so that no entry ends halfway.
         with self._entries.timer as now:
             self._entries.expire(now)
-            known = self._entries.pop((caller, entry.request), None)
+            known = self._entries.pop((caller.key, entry.request), None)
             if known is not None and known.asked_at > entry.asked_at:
                 # This answer was overtaken by that of a later call.
                 entry = known
@@ -101,74 +103,74 @@ class PageCache:
             if weight > self._max_bytes or entry.keep_until <= now:
                 return
             self._make_room(caller, weight)
-            self._entries[caller, entry.request] = entry
-            self._shelves.setdefault(caller, Shelf()).add(entry, weight=weight)
+            self._entries[caller.key, entry.request] = entry
+            self._shelves.setdefault(caller.key, Shelf()).add(entry, weight=weight)
 
     def remember(self, caller: Caller, entry: Entry, key: Hashable, rendered: bytes) -> None:
         """Keeps what an entry was written as, within the same budget; only of an entry that is kept."""
         # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
         with self._entries.timer:
-            if not self.is_kept(caller, entry):
+            if not self.is_kept(caller.key, entry):
                 return
             if len(entry.rendered) < _MAX_RENDERED and _weight(entry) + len(rendered) <= self._max_bytes:
                 # It is put anew, so that it is weighed anew.
-                self._entries.pop((caller, entry.request), None)
+                self._entries.pop((caller.key, entry.request), None)
                 entry.rendered[key] = rendered
                 self.put(caller, entry)
 
-    def is_kept(self, caller: Caller, entry: Entry) -> bool:
+    def is_kept(self, caller_key: CallerKey, entry: Entry) -> bool:
         """Whether the entry has not been replaced, evicted or purged; if so, it counts as used."""
-        if self._entries.get((caller, entry.request)) is not entry:
+        if self._entries.get((caller_key, entry.request)) is not entry:
             return False
-        self._shelves[caller].touch(entry)
+        self._shelves[caller_key].touch(entry)
         return True
 
     def purge(self, caller: Caller) -> None:
         """Forgets everything of a caller, who may no longer see it."""
-        for request in self._shelves.get(caller, ()):
-            self._entries.pop((caller, request), None)
+        for request in self._shelves.get(caller.key, ()):
+            self._entries.pop((caller.key, request), None)
 
     def _is_fresh(self, entry: Entry, *, needs_links: bool) -> bool:
         return entry.remaining_seconds(self._clock, needs_links=needs_links) > 0
 
     def _used(self, caller: Caller, shelf: Shelf, entry: Entry) -> Entry:
         shelf.touch(entry)
-        self._entries.get((caller, entry.request))
+        self._entries.get((caller.key, entry.request))
         return entry
 
     def _make_room(self, caller: Caller, weight: int) -> None:
-        shelf = self._shelves.get(caller)
+        shelf = self._shelves.get(caller.key)
         for request in shelf or ():
             if shelf is None or shelf.size_bytes + weight <= self._caller_max_bytes:
                 return
-            self._entries.pop((caller, request), None)
+            self._entries.pop((caller.key, request), None)
 
-    def _take_off_shelf(self, caller: Caller, entry: Entry) -> None:
-        shelf = self._shelves[caller]
+    def _take_off_shelf(self, caller_key: CallerKey, entry: Entry) -> None:
+        shelf = self._shelves[caller_key]
         shelf.remove(entry, weight=_weight(entry))
         if not shelf:
-            del self._shelves[caller]
+            del self._shelves[caller_key]
 
 
-class _Entries(TLRUCache[tuple[Caller, GalleryRequest], Entry]):
+class _Entries(TLRUCache[_Key, Entry]):
     """cachetools' cache of items with a time of their own, which tells what it has removed."""
 
     def __init__(
         self,
         max_bytes: int,
         timer: Callable[[], float],
-        on_removed: Callable[[Caller, Entry], None],
+        on_removed: Callable[[CallerKey, Entry], None],
     ) -> None:
         super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, _weight)
         self._on_removed = on_removed
 
-    def expire(self, time: float | None = None) -> list[tuple[tuple[Caller, GalleryRequest], Entry]]:
+    def expire(self, time: float | None = None) -> list[tuple[_Key, Entry]]:
         removed = list(super().expire(time))
-        for (caller, _), entry in removed:
-            self._on_removed(caller, entry)
+        for (caller_key, _), entry in removed:
+            self._on_removed(caller_key, entry)
         return removed
 
-    def __delitem__(self, key: tuple[Caller, GalleryRequest]) -> None:
+    def __delitem__(self, key: _Key) -> None:
         # Past its time, an item is deleted and reported as missing at once (cachetools 8).
         entry = Cache.__getitem__(self, key)
         try:

@@ -5,15 +5,19 @@ import binascii
 import hashlib
 import hmac
 import math
+from typing import NewType
 
 import msgspec
+
+CallerKey = NewType("CallerKey", bytes)
+"""What a caller is known by where the token itself must not be kept; made by `Caller` only."""
 
 
 class Caller:
     """A caller, known by a key that the token cannot be read from.
 
-    Two callers are equal if their tokens are. `repr` and `fingerprint` show the beginning of the key; the
-    token is told to nobody but the client that sends it.
+    Two callers are equal if their tokens are. What outlives an operation is kept under the key alone. `repr`
+    and `fingerprint` show the beginning of the key; the token is told to nobody but the client that sends it.
 
     Args:
         token: the bearer token, without its scheme.
@@ -24,7 +28,7 @@ class Caller:
 
     def __init__(self, token: str, *, secret: bytes) -> None:
         self._token = token
-        self.key = hmac.digest(secret, token.encode(), hashlib.sha256)
+        self.key = CallerKey(hmac.digest(secret, token.encode(), hashlib.sha256))
 
     @property
     def authorization(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Entry
 from gallery_gateway.gallery.fetcher import PageFetcher
@@ -41,14 +41,14 @@ class Kept:
     key: Hashable
     entry: "weakref.ref[Entry]"
     needs_links: bool
-    caller: Caller
+    caller_key: CallerKey
     cache: PageCache
     clock: Clock
 
     def get(self) -> tuple[bytes, float, float] | None:
         """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
         entry = self.entry()
-        if entry is None or not self.cache.is_kept(self.caller, entry):
+        if entry is None or not self.cache.is_kept(self.caller_key, entry):
             return None
         rendered = entry.rendered.get(self.key)
         remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)
@@ -96,7 +96,7 @@ class Gallery:
         if delivery.entry.request != delivery.request or key not in delivery.entry.rendered:
             return None
         entry = weakref.ref(delivery.entry)
-        return Kept(key, entry, delivery.needs_links, caller, self._cache, self.clock)
+        return Kept(key, entry, delivery.needs_links, caller.key, self._cache, self.clock)
 
     def is_under_way(self, caller: Caller, request: GalleryRequest, *, since: int) -> bool:
         return self._flights.find(caller, request, since=since) is not None

@@ -1,0 +1,140 @@
+"""The same request of the same caller again: answered without an operation, as long as its page is fresh."""
+
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.clock import Clock
+from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
+
+TOTALS = "{ gallery { projects { projectName } } }"
+TTL_SECONDS = 30
+
+
+class Time:
+    """A clock that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+async def client(upstream: FakeUpstream, time: Time) -> AsyncIterator[Client]:
+    clock = Clock(monotonic=time, wall=time)
+    async with gateway(upstream, clock=clock, cache_ttl_seconds=TTL_SECONDS) as client:
+        yield client
+
+
+def name_now(upstream: FakeUpstream, name: str) -> None:
+    upstream.answer(json=page_body(project_body(7, project_name=name)))
+
+
+def named(answer: Any) -> str:
+    name: str = answer["data"]["gallery"]["projects"][0]["projectName"]
+    return name
+
+
+async def test_a_request_made_many_times_has_one_answer_of_the_same_bytes(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    answers = [await client.post(TOTALS) for _ in range(5)]
+
+    assert len({answer.content for answer in answers}) == 1
+    assert len(upstream.requests) == 1
+
+
+async def test_a_repeated_answer_tells_its_age_and_what_is_left(client: Client, time: Time) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    time.passed = 12
+
+    answer = await client.post(TOTALS)
+
+    assert answer.headers["age"] == "12"
+    assert answer.headers["cache-control"] == f"private, max-age={TTL_SECONDS}"
+
+
+async def test_an_answer_is_not_repeated_past_its_freshness(
+    client: Client, upstream: FakeUpstream, time: Time
+) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    name_now(upstream, "new")
+    time.passed = TTL_SECONDS
+
+    assert named(await client.ask(TOTALS)) == "new"
+
+
+async def test_an_answer_is_not_repeated_once_its_page_was_read_anew(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    name_now(upstream, "new")
+    await client.post(TOTALS, headers={"cache-control": "no-cache"})
+
+    assert named(await client.ask(TOTALS)) == "new"
+
+
+async def test_an_answer_is_not_repeated_after_its_caller_was_refused(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    upstream.answer(401)
+    await client.post("{ gallery(page: 2) { projects { id } } }")
+
+    answer = await client.ask(TOTALS)
+
+    assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_an_answer_is_repeated_to_its_own_caller_only(client: Client, upstream: FakeUpstream) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    name_now(upstream, "ben's")
+
+    assert named(await client.ask(TOTALS, token=OTHER_TOKEN)) == "ben's"
+    assert named(await client.ask(TOTALS)) == "Project 7"
+
+
+async def test_a_repeated_answer_has_the_media_type_that_is_asked_for_now(client: Client) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+
+    answer = await client.post(TOTALS, headers={"accept": "application/graphql-response+json"})
+
+    assert answer.headers["content-type"].startswith("application/graphql-response+json")
+
+
+async def test_a_body_that_is_no_request_is_not_answered_as_a_query_string_was(client: Client) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    query_string = httpx.QueryParams(query=TOTALS)
+    for _ in range(3):
+        await client.http.get("/graphql", params=query_string, headers=headers)
+
+    posted = await client.http.post(
+        "/graphql", content=str(query_string), headers={**headers, "content-type": "application/json"}
+    )
+
+    assert posted.status_code == 400
+
+
+async def test_no_token_outlives_its_operation(client: Client) -> None:
+    for _ in range(3):
+        await client.post(TOTALS)
+    gc.collect()
+
+    assert [found for found in gc.get_objects() if isinstance(found, Caller)] == []
