@@ -8,8 +8,13 @@ from typing import Any
 import httpx
 
 from gallery_gateway.app import create_app
+from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.freshness import FreshnessPolicy
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
+from gallery_gateway.upstream.client import GalleryClient, Timeouts
 
 TOKEN = "made-up-token-of-ada"
 OTHER_TOKEN = "made-up-token-of-ben"
@@ -75,6 +80,30 @@ async def gateway(
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
     ):
         yield Client(http)
+
+
+def build_gallery(
+    transport: httpx.AsyncBaseTransport,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    ttl_seconds: float = 0,
+    cache_max_bytes: int = 10_000_000,
+    caller_max_bytes: int = 10_000_000,
+) -> Gallery:
+    """The gallery alone over `transport`, without an edge and a schema; by default it keeps nothing."""
+    client = GalleryClient(
+        base_url="https://gallery.example",
+        transport=transport,
+        timeouts=Timeouts(connect=1, read=1, total=60),
+        max_bytes=100_000_000,
+        user_agent="test",
+    )
+    cache = PageCache(max_bytes=cache_max_bytes, caller_max_bytes=caller_max_bytes, clock=clock)
+    freshness = FreshnessPolicy(
+        ttl_seconds=ttl_seconds, unfinished_ttl_seconds=ttl_seconds, link_margin_seconds=0
+    )
+    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
+    return Gallery(fetcher=fetcher, cache=cache, clock=clock)
 
 
 def page_body(*projects: dict[str, Any], **pagination: Any) -> dict[str, Any]:

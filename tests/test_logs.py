@@ -40,8 +40,8 @@ def test_a_line_begins_with_its_time_to_the_millisecond(written: io.StringIO) ->
     log_event("page.served")
 
     moment = written.getvalue().split(" ")[0]
-    assert len(moment) == len("2026-01-02T03:04:05.678")
-    assert (moment[10], moment[19]) == ("T", ".")
+    assert len(moment) == len("2026-01-02T03:04:05.678Z")
+    assert (moment[10], moment[19], moment[23]) == ("T", ".", "Z")
 
 
 def test_seconds_have_four_decimals(written: io.StringIO) -> None:

@@ -13,15 +13,10 @@ from pathlib import Path
 
 import httpx
 
-from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK
-from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
-from tests.fakes import image_body, page_body, project_body
+from tests.fakes import build_gallery, image_body, page_body, project_body
 
 MEBIBYTE = 1024 * 1024
 
@@ -74,17 +69,9 @@ async def weigh(*, requests: int, callers: int, budget_bytes: int, projects: int
 
 
 def _gallery(budget_bytes: int, transport: httpx.AsyncBaseTransport) -> Gallery:
-    client = GalleryClient(
-        base_url="https://gallery.example",
-        transport=transport,
-        timeouts=Timeouts(connect=1, read=1, total=1),
-        max_bytes=100 * MEBIBYTE,
-        user_agent="benchmark",
+    return build_gallery(
+        transport, ttl_seconds=86_400, cache_max_bytes=budget_bytes, caller_max_bytes=budget_bytes
     )
-    cache = PageCache(max_bytes=budget_bytes, caller_max_bytes=budget_bytes, clock=SYSTEM_CLOCK)
-    freshness = FreshnessPolicy(ttl_seconds=86_400, unfinished_ttl_seconds=86_400, link_margin_seconds=0)
-    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=SYSTEM_CLOCK)
-    return Gallery(fetcher=fetcher, cache=cache, clock=SYSTEM_CLOCK)
 
 
 def _rss_bytes() -> int:

@@ -11,19 +11,14 @@ import msgspec
 import pytest
 
 from gallery_gateway.errors import GatewayError
-from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.demand import Demand
-from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
-from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest, SortBy
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
 from gallery_gateway.upstream.contract import Project
-from tests.fakes import image_body, page_body, project_body
+from tests.fakes import build_gallery, image_body, page_body, project_body
 
 CALLERS = [Caller(f"made-up-token-{number}", secret=b"s" * 32) for number in range(5)]
 TOTAL_PROJECTS = 12
@@ -69,7 +64,13 @@ class Walk:
         self._now = 0.0
         self._clock = Clock(monotonic=lambda: self._now, wall=lambda: self._now)
         self.endpoint = OwnersEndpoint(self._chance)
-        self.gallery = self._gallery()
+        self.gallery = build_gallery(
+            self.endpoint,
+            clock=self._clock,
+            ttl_seconds=30,
+            cache_max_bytes=3_000_000,
+            caller_max_bytes=1_000_000,
+        )
         self._running: set[asyncio.Task[None]] = set()
         self.seen: Counter[tuple[str, str]] = Counter()
         self.bugs: list[BaseException] = []
@@ -121,19 +122,6 @@ class Walk:
         self._running.discard(task)
         if not task.cancelled() and (bug := task.exception()):
             self.bugs.append(bug)
-
-    def _gallery(self) -> Gallery:
-        client = GalleryClient(
-            base_url="https://gallery.example",
-            transport=self.endpoint,
-            timeouts=Timeouts(connect=1, read=1, total=60),
-            max_bytes=1_000_000,
-            user_agent="test",
-        )
-        cache = PageCache(max_bytes=3_000_000, caller_max_bytes=1_000_000, clock=self._clock)
-        freshness = FreshnessPolicy(ttl_seconds=30, unfinished_ttl_seconds=3, link_margin_seconds=30)
-        fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=self._clock)
-        return Gallery(fetcher=fetcher, cache=cache, clock=self._clock)
 
 
 @pytest.fixture

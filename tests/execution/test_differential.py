@@ -14,20 +14,14 @@ from hypothesis_graphql import queries
 from gallery_gateway.execution.compiled import Compiler, Written
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
-from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK
-from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
-from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
 from tests.execution.generated import VARIABLES, OperationWriter, page_bytes
-from tests.fakes import TOKEN
+from tests.fakes import TOKEN, build_gallery
 
 SCHEMA = executable(build_schema())
 CALLER = Caller(TOKEN, secret=b"s" * 32)
@@ -66,19 +60,10 @@ def ways() -> Ways:
     )
 
 
-async def run(executor: Executor, document: str, body: bytes, *, ttl_seconds: float = 0) -> Answer:
+async def run(executor: Executor, document: str, body: bytes) -> Answer:
     """One operation on an endpoint that says `body` to everything."""
-    client = GalleryClient(
-        base_url="https://gallery.example",
-        transport=httpx.MockTransport(lambda _request: httpx.Response(200, content=body)),
-        timeouts=Timeouts(connect=1, read=1, total=1),
-        max_bytes=10_000_000,
-        user_agent="test",
-    )
-    cache = PageCache(max_bytes=10_000_000, caller_max_bytes=10_000_000, clock=SYSTEM_CLOCK)
-    freshness = FreshnessPolicy(ttl_seconds=ttl_seconds, unfinished_ttl_seconds=0, link_margin_seconds=0)
-    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=SYSTEM_CLOCK)
-    gallery = Gallery(fetcher=fetcher, cache=cache, clock=SYSTEM_CLOCK)
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
+    gallery = build_gallery(transport)
     ledger = Ledger(Budget(max_calls=20, max_images=100_000))
     loaders = GalleryLoaders(gallery, CALLER, ledger, narrows=False, skips_cache=False)
     context = OperationContext(ledger, loaders)

@@ -4,35 +4,20 @@ import httpx
 import pytest
 
 from gallery_gateway.errors import UpstreamUnavailableError
-from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK
 from gallery_gateway.gallery.demand import EVERYTHING, Demand
-from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
-from tests.fakes import TOKEN, FakeUpstream, page_body, project_body
+from tests.fakes import TOKEN, FakeUpstream, build_gallery, page_body, project_body
 from tests.gallery.endpoints import caps
 
 
 @pytest.fixture
 def gallery(upstream: FakeUpstream) -> Gallery:
-    client = GalleryClient(
-        base_url="https://gallery.example",
-        transport=upstream,
-        timeouts=Timeouts(connect=1, read=1, total=1),
-        max_bytes=1_000_000,
-        user_agent="test",
-    )
-    # Without a cache, so that only the loaders can spare a request.
-    cache = PageCache(max_bytes=0, caller_max_bytes=0, clock=SYSTEM_CLOCK)
-    freshness = FreshnessPolicy(ttl_seconds=0, unfinished_ttl_seconds=0, link_margin_seconds=0)
-    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=SYSTEM_CLOCK)
-    return Gallery(fetcher=fetcher, cache=cache, clock=SYSTEM_CLOCK)
+    # Nothing is kept, so that only the loaders can spare a request.
+    return build_gallery(upstream)
 
 
 @pytest.fixture

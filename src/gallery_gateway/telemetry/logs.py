@@ -5,6 +5,7 @@ the short fingerprint that `Caller` gives, and URLs, headers and bodies are neve
 """
 
 import logging
+import time
 
 _logger = logging.getLogger("gallery_gateway")
 
@@ -13,7 +14,8 @@ class EventFormatter(logging.Formatter):
     """Writes time, level, event name and `key=value` fields."""
 
     default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03d"
+    default_msec_format = "%s.%03dZ"
+    converter = staticmethod(time.gmtime)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
         fields = getattr(record, "fields", {})
