@@ -1,5 +1,6 @@
 """How long a page answers without being asked for again, as upstream sees it."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -522,3 +523,27 @@ async def test_clients_are_told_the_life_of_the_links_they_select(
 
     assert links.headers["cache-control"] == "private, max-age=50"
     assert names.headers["cache-control"] == "private, max-age=100"
+
+
+async def test_a_page_under_way_while_its_caller_is_refused_is_not_kept(
+    client: Client, upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def late(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await answered.wait()
+        return httpx.Response(200, json=page_body())
+
+    upstream.handler = late
+    under_way = asyncio.create_task(client.ask(NAMES))
+    await asked.wait()
+    clock.step(1)
+    upstream.answer(401)
+    await client.ask("{ gallery(page: 2) { projects { id } } }")
+    answered.set()
+    await under_way
+
+    answer = await client.ask(NAMES)
+
+    assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -1,8 +1,9 @@
 """The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
+import math
 from collections.abc import Callable, Hashable
 
-from cachetools import Cache, TLRUCache
+from cachetools import Cache, TLRUCache, TTLCache
 
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
@@ -18,6 +19,10 @@ _Key = tuple[CallerKey, GalleryRequest]
 # scalars point into, and for any page its key, its indexes and the cache's own records.
 _BYTES_PER_JSON_BYTE = 2.4
 _ENTRY_BYTES = 3072
+
+# A call that was under way at a purge may bring its page for so long: the most that a call may last.
+_LONGEST_CALL_SECONDS = 600.0
+_MAX_PURGED = 10_000
 
 # Clients have few operations each; whoever has more makes them anew.
 _MAX_RENDERED = 8
@@ -36,6 +41,9 @@ class PageCache:
         self._max_bytes = min(max_bytes, caller_max_bytes)
         self._caller_max_bytes = caller_max_bytes
         self._shelves: dict[CallerKey, Shelf] = {}
+        self._purged_at: TTLCache[CallerKey, float] = TTLCache(
+            _MAX_PURGED, _LONGEST_CALL_SECONDS, timer=clock.monotonic
+        )
         self._entries = _Entries(max_bytes, clock.monotonic, self._take_off_shelf)
 
     @property
@@ -100,7 +108,8 @@ class PageCache:
                 # This answer was overtaken by that of a later call.
                 entry = known
             weight = _weight(entry)
-            if weight > self._max_bytes or entry.keep_until <= now:
+            is_purged = entry.asked_at < self._purged_at.get(caller.key, -math.inf)
+            if is_purged or weight > self._max_bytes or entry.keep_until <= now:
                 return
             self._make_room(caller, weight)
             self._entries[caller.key, entry.request] = entry
@@ -126,7 +135,8 @@ class PageCache:
         return True
 
     def purge(self, caller: Caller) -> None:
-        """Forgets everything of a caller, who may no longer see it."""
+        """Forgets everything of a caller, who may no longer see it, and what was asked for before."""
+        self._purged_at[caller.key] = self._clock.monotonic()
         for request in self._shelves.get(caller.key, ()):
             self._entries.pop((caller.key, request), None)
 
