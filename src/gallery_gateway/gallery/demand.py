@@ -14,6 +14,3 @@ class Demand:
 
     most_images: int | None
     needs_links: bool
-
-
-EVERYTHING = Demand(most_images=None, needs_links=True)
