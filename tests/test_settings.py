@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError
+from gallery_gateway.settings import Settings, SettingsError
+from gallery_gateway.settings.units import MEBIBYTE
 
 SECRET = "a-made-up-secret-of-32-characters"
 

@@ -1,0 +1,29 @@
+"""The GraphQL endpoint, put together from settings: schema, documents, executor."""
+
+from gallery_gateway.app.operations import Operations
+from gallery_gateway.edge.explorer import Explorer
+from gallery_gateway.edge.graphql import GraphQLEndpoint
+from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.executor import Executor
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.roots import COMPILED_ROOTS
+from gallery_gateway.settings import Settings
+
+
+def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | None) -> GraphQLEndpoint:
+    schema = executable(build_schema())
+    documents = Documents(
+        schema,
+        max_bytes=settings.prepared_documents_max_bytes,
+        max_tokens=settings.max_document_tokens,
+    )
+    return GraphQLEndpoint(
+        Executor(schema, documents, Compiler(schema, COMPILED_ROOTS)),
+        Operations(settings, gallery),
+        explorer=explorer.page if explorer and explorer.shares_path else None,
+        allow_get=settings.graphql_get,
+        max_body_bytes=settings.max_body_bytes,
+        always_reports=settings.report_always,
+    )

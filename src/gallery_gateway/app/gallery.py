@@ -1,0 +1,42 @@
+"""The gallery's parts, put together from settings: client, cache, freshness."""
+
+import httpx
+
+from gallery_gateway import __version__
+from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.freshness import FreshnessPolicy
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.settings import Settings
+from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from gallery_gateway.upstream.transport import make_transport
+
+
+def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Gallery:
+    client = GalleryClient(
+        base_url=str(settings.upstream_url),
+        transport=transport
+        or make_transport(
+            max_connections=settings.upstream_max_connections,
+            read_timeout_seconds=settings.upstream_read_timeout_seconds,
+        ),
+        timeouts=Timeouts(
+            connect=settings.upstream_connect_timeout_seconds,
+            read=settings.upstream_read_timeout_seconds,
+            total=settings.upstream_total_timeout_seconds,
+        ),
+        max_bytes=settings.upstream_max_bytes,
+        user_agent=f"gallery-gateway/{__version__}",
+        accept_encoding=settings.upstream_accept_encoding,
+    )
+    freshness = FreshnessPolicy(
+        ttl_seconds=settings.cache_ttl_seconds,
+        unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
+        link_margin_seconds=settings.link_margin_seconds,
+    )
+    cache = PageCache(
+        max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock
+    )
+    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
+    return Gallery(fetcher=fetcher, cache=cache, clock=clock)

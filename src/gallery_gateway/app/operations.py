@@ -1,0 +1,40 @@
+"""What each operation begins with: its caller, and what its resolvers share."""
+
+import secrets
+
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
+from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.settings import Settings
+
+
+class Operations:
+    """Who asks, and what the resolvers of one operation share."""
+
+    def __init__(self, settings: Settings, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._narrows = settings.narrowing
+        self._secret = _caller_key_secret(settings)
+        self._budget = Budget(
+            max_calls=settings.operation_max_calls, max_images=settings.operation_max_images
+        )
+
+    def caller(self, token: str | None) -> Caller | None:
+        return Caller(token, secret=self._secret) if token else None
+
+    async def context(self, caller: Caller | None, *, skips_cache: bool) -> OperationContext:
+        ledger = Ledger(self._budget)
+        if caller is None:
+            return OperationContext(ledger, None)
+        loaders = GalleryLoaders(
+            self._gallery, caller, ledger, narrows=self._narrows, skips_cache=skips_cache
+        )
+        return OperationContext(ledger, loaders)
+
+
+def _caller_key_secret(settings: Settings) -> bytes:
+    if settings.caller_key_secret is None:
+        return secrets.token_bytes(32)
+    return settings.caller_key_secret.get_secret_value().encode()

@@ -1,0 +1,19 @@
+"""The process: where it listens, how it ends, what it logs."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ServingSettings(BaseModel):
+    """The process and its workers."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=64, description="processes")
+    shutdown_grace_seconds: int = Field(
+        30, ge=0, le=600, description="time that operations under way get after SIGTERM"
+    )
+    log_level: LogLevel = Field("info", description="least level that is logged")
