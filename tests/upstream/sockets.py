@@ -9,8 +9,12 @@ Respond = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers the head of one request, as it came."""
 
 
+# A server that runs for long must not grow.
+_MAX_HEADS = 10_000
+
+
 class RawServer:
-    """Counts connections, and keeps the head of every request."""
+    """Counts connections, and keeps the heads of the last ten thousand requests."""
 
     def __init__(self, respond: Respond) -> None:
         self.connections = 0
@@ -18,7 +22,7 @@ class RawServer:
         self.port = 0
         self._respond = respond
         self._handlers: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
+        self._open: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         self._is_closed = False
         self._changed = asyncio.Condition()
 
@@ -30,25 +34,42 @@ class RawServer:
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.heads) >= count)
 
+    async def wait_until_gone(self, writer: asyncio.StreamWriter) -> None:
+        """Until the client that is answered by `writer` has hung up."""
+        try:
+            await self._open[writer].read()
+        except ConnectionError:
+            return
+
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_closed:
             writer.close()
             return
         self.connections += 1
-        self._writers.append(writer)
+        self._open[writer] = reader
         handler = asyncio.create_task(self._serve(reader, writer))
         self._handlers.add(handler)
-        handler.add_done_callback(self._handlers.discard)
+        handler.add_done_callback(lambda handler: self._forget(handler, writer))
 
     async def aclose(self) -> None:
         self._is_closed = True
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Ends every connection that there is."""
         handlers = list(self._handlers)
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
         # Those too whose handler was cancelled before it began.
-        for writer in self._writers:
+        for writer in self._open:
             writer.close()
+        self._open.clear()
+
+    def _forget(self, handler: "asyncio.Task[None]", writer: asyncio.StreamWriter) -> None:
+        self._handlers.discard(handler)
+        if not handler.cancelled():
+            self._open.pop(writer, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -56,6 +77,7 @@ class RawServer:
                 head = await reader.readuntil(b"\r\n\r\n")
                 async with self._changed:
                     self.heads.append(head)
+                    del self.heads[:-_MAX_HEADS]
                     self._changed.notify_all()
                 await self._respond(head, writer)
                 await writer.drain()
