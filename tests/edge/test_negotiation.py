@@ -107,7 +107,7 @@ async def test_a_browser_that_opens_a_query_has_its_answer_where_there_is_no_pag
     ],
 )
 def test_a_page_that_is_on_offer_is_chosen_by_who_likes_it_best(accept: str, media_type: str) -> None:
-    assert preferred_media_type((accept,), offers_html=True) == media_type
+    assert preferred_media_type(accept, offers_html=True) == media_type
 
 
 @pytest.mark.parametrize(

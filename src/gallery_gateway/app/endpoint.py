@@ -3,6 +3,7 @@
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
+from gallery_gateway.edge.guard import Guard, Policy
 from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
@@ -19,11 +20,16 @@ def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | No
         max_bytes=settings.prepared_documents_max_bytes,
         max_tokens=settings.max_document_tokens,
     )
+    page = explorer.page if explorer and explorer.shares_path else None
+    policy = Policy(
+        allow_get=settings.graphql_get,
+        offers_page=page is not None,
+        always_reports=settings.report_always,
+    )
     return GraphQLEndpoint(
         Executor(schema, documents, Compiler(schema, COMPILED_ROOTS)),
         Operations(settings, gallery),
-        explorer=explorer.page if explorer and explorer.shares_path else None,
-        allow_get=settings.graphql_get,
+        Guard(policy),
+        explorer=page,
         max_body_bytes=settings.max_body_bytes,
-        always_reports=settings.report_always,
     )

@@ -1,67 +1,141 @@
-"""What an HTTP request must be like before anything of it is used."""
+"""On which terms a request is answered, out of what its headers say; the same headers have the same terms."""
 
-import re
-import secrets
-from itertools import count
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
-
+from gallery_gateway.edge import negotiation
+from gallery_gateway.edge.caching import asks_past_cache
+from gallery_gateway.edge.headers import RawHeader
 from gallery_gateway.errors import RequestError
 
-# RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
-_BEARER = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
-# Unique without asking the system for randomness each time.
-_PROCESS = secrets.token_hex(8)
-_numbers = count(1)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# Clients spell their headers in few ways; those who do not must not fill the memory.
+_MAX_TERMS = 128
 
 
-def request_id(headers: Headers) -> str:
-    """The client's own `X-Request-ID` where it is a plain one, else a new one."""
-    given = _trimmed(headers.get("x-request-id", ""))
-    return given if _REQUEST_ID.fullmatch(given) else f"{_PROCESS}-{next(_numbers):x}"
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not looked at any further."""
+
+    message: str
+    status: int
+
+    def error(self) -> RequestError:
+        """A new one each time: an exception that is raised again and again would gather tracebacks."""
+        return RequestError(self.message, status=self.status)
 
 
-def bearer_token(headers: Headers) -> str | None:
-    """The token of the Authorization header; None if there is none, or one of another scheme.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a request is answered.
 
-    Raises:
-        RequestError: more than one Authorization header.
+    Args:
+        media_type: of the answer.
+        refusal: None if the request may become an operation.
+        skips_cache: whether nothing that was known before will do.
+        reports: whether the answer has the bill.
+        head: the headers that all answers on these terms have.
     """
-    values = headers.getlist("authorization")
-    if len(values) > 1:
-        raise RequestError("Send one Authorization header only.")
-    match = _BEARER.fullmatch(_trimmed(values[0])) if values else None
-    return match[1] if match else None
+
+    media_type: str
+    refusal: Refusal | None
+    skips_cache: bool
+    reports: bool
+    head: tuple[RawHeader, ...]
 
 
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """Raises: RequestError: 413, the body is larger than `max_bytes`."""
-    # What is announced as too large need not be sent at all.
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-    return bytes(body)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator has decided.
+
+    Args:
+        allow_get: whether queries may come by GET.
+        offers_page: whether there is a page for browsers.
+        always_reports: whether every answer has the bill, or only those that ask for it.
+    """
+
+    allow_get: bool
+    offers_page: bool
+    always_reports: bool
 
 
-def check_content_type(headers: Headers) -> None:
-    """Raises: RequestError: 415, not JSON in UTF-8."""
-    media_type, *parameters = (part.strip().lower() for part in headers.get("content-type", "").split(";"))
-    charset = next((p[8:].strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
-    if media_type != "application/json" or charset not in {"utf-8", "utf8"}:
-        raise RequestError("Send the body as application/json in UTF-8.", status=415)
+class _Told(NamedTuple):
+    """What of a request its terms depend on, and nothing else: terms are kept under it."""
+
+    method: str
+    is_visit: bool
+    repeated: bytes | None
+    accept: bytes
+    content_type: bytes
+    cache_control: bytes
+    report: bytes | None
 
 
-def _trimmed(value: str) -> str:
-    """A header's value without the space around it (RFC 9110, section 5.5), which httptools leaves."""
-    return value.strip(" \t")
+class Guard:
+    """Terms by what they depend on; the least recently asked for are forgotten.
+
+    `allow` are the methods that are answered here.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.allow = b"GET, POST" if policy.allow_get else b"POST"
+        self._known = lru_cache(_MAX_TERMS)(self._terms)
+
+    def terms(
+        self, method: str, headers: dict[bytes, bytes], *, repeated: bytes | None, is_visit: bool
+    ) -> Terms:
+        """`repeated` is a header that came twice and must not; a visit comes by GET, and without a query."""
+        get = headers.get
+        return self._known(
+            _Told(
+                method,
+                is_visit,
+                repeated,
+                get(b"accept", b""),
+                get(b"content-type", b""),
+                get(b"cache-control", b""),
+                get(b"x-gateway-report"),
+            )
+        )
+
+    def _terms(self, told: _Told) -> Terms:
+        policy = self._policy
+        media_type = negotiation.preferred_media_type(
+            told.accept.decode("latin-1"), offers_html=told.is_visit and policy.offers_page
+        )
+        refusal = None if media_type == negotiation.HTML else self._refusal(told, media_type)
+        media_type = media_type or negotiation.JSON
+        return Terms(
+            media_type=media_type,
+            refusal=refusal,
+            skips_cache=asks_past_cache(told.cache_control),
+            reports=policy.always_reports or told.report == b"1",
+            head=_head(media_type),
+        )
+
+    def _refusal(self, told: _Told, media_type: str | None) -> Refusal | None:
+        if told.repeated is not None:
+            return Refusal(f"Send one {told.repeated.decode().title()} header only.", 400)
+        if media_type is None:
+            return Refusal("Accept application/graphql-response+json.", 406)
+        if told.method == "POST":
+            if not _is_json(told.content_type):
+                return Refusal("Send the body as application/json in UTF-8.", 415)
+        elif told.method != "GET" or not self._policy.allow_get:
+            return Refusal("This method is not allowed here.", 405)
+        return None
 
 
-def _too_large(max_bytes: int) -> RequestError:
-    return RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
+def _is_json(content_type: bytes) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
+    charset = next((p[8:].strip(b'"') for p in parameters if p.startswith(b"charset=")), b"utf-8")
+    return media_type == b"application/json" and charset in {b"utf-8", b"utf8"}
+
+
+def _head(media_type: str) -> tuple[RawHeader, ...]:
+    return (
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"vary", b"Authorization, Accept, Accept-Encoding"),
+        (b"x-content-type-options", b"nosniff"),
+    )

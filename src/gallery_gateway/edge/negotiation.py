@@ -1,7 +1,6 @@
 """The media type of an answer, out of the Accept header (GraphQL over HTTP, and RFC 9110, 12.5.1)."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -11,16 +10,14 @@ _Range = tuple[str, float]
 """A media range, and its quality."""
 
 
-# Clients spell it in few ways.
-@lru_cache(maxsize=64)
-def preferred_media_type(accept: tuple[str, ...], *, offers_html: bool) -> str | None:
+def preferred_media_type(accept: str, *, offers_html: bool) -> str | None:
     """The best of JSON, GRAPHQL_RESPONSE and HTML; JSON if anything goes, None if none of them does.
 
     Args:
-        accept: the values of all Accept headers.
+        accept: the values of all Accept headers, as one list.
         offers_html: whether there is a page to give.
     """
-    ranges = [_parse_range(part) for value in accept for part in value.split(",") if part.strip()]
+    ranges = [_parse_range(part) for part in accept.split(",") if part.strip()]
     if not ranges:
         return JSON
     offers = [JSON, GRAPHQL_RESPONSE, *([HTML] if offers_html else [])]

@@ -1,9 +1,9 @@
 """The GraphQL request in an HTTP body or a query string (GraphQL over HTTP, request parameters)."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.datastructures import QueryParams
 
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import GraphQLRequest
@@ -35,9 +35,9 @@ def parse_body(body: bytes) -> GraphQLRequest:
     return _request(parameters)
 
 
-def parse_query(query: QueryParams) -> GraphQLRequest:
+def parse_query(query_string: bytes) -> GraphQLRequest:
     """Raises: RequestError: not a GraphQL request, or a parameter that is given twice."""
-    named = query.multi_items()
+    named = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     given = dict(named)
     if len(given) < len(named):
         raise RequestError("Send each parameter once.")

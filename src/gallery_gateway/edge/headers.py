@@ -1,0 +1,53 @@
+"""The headers of a request, and those of a response, as ASGI has them."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from itertools import count
+
+RawHeader = tuple[bytes, bytes]
+"""A name in lower case, and a value."""
+
+# RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
+_BEARER = re.compile(rb"[ \t]*bearer +([\x21-\x7e]+)[ \t]*", re.IGNORECASE)
+_REQUEST_ID = re.compile(rb"[ \t]*([A-Za-z0-9._-]{1,128})[ \t]*")
+# Unique without asking the system for randomness each time.
+_PROCESS = secrets.token_hex(8).encode()
+_numbers = count(1)
+
+# What proxies and servers may understand in two ways when it comes twice (RFC 9110, section 5.3).
+_SINGLE = frozenset(
+    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"}
+)
+
+
+def read_headers(raw: list[RawHeader]) -> tuple[dict[bytes, bytes], bytes | None]:
+    """The headers by name, and the name of one that came twice and must not."""
+    headers = dict(raw)
+    if len(headers) == len(raw):
+        return headers, None
+    return _joined(raw)
+
+
+def request_id(given: bytes | None) -> bytes:
+    """The client's own `X-Request-ID` where it is a plain one, else a new one."""
+    plain = _REQUEST_ID.fullmatch(given) if given else None
+    return plain[1] if plain else b"%b-%x" % (_PROCESS, next(_numbers))
+
+
+def bearer_token(authorization: bytes | None) -> str | None:
+    """The token of the Authorization header; None if there is none, or one of another scheme."""
+    match = _BEARER.fullmatch(authorization) if authorization else None
+    return match[1].decode() if match else None
+
+
+def _joined(raw: Iterable[RawHeader]) -> tuple[dict[bytes, bytes], bytes | None]:
+    """Values of one name make a list (RFC 9110, section 5.3)."""
+    headers: dict[bytes, bytes] = {}
+    repeated = None
+    for name, value in raw:
+        if name in headers:
+            repeated = name if name in _SINGLE else repeated
+            value = headers[name] + b", " + value  # noqa: PLW2901  # the list so far
+        headers[name] = value
+    return headers, repeated
