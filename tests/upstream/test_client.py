@@ -47,7 +47,7 @@ async def test_the_page_and_its_size_are_given(upstream: FakeUpstream) -> None:
     fetched = await make_client(upstream).fetch_page((), authorization=AUTHORIZATION)
 
     assert fetched.page.projects[0].project_id == 7
-    assert fetched.size_bytes == len(httpx.Response(200, json=page_body()).content)
+    assert len(fetched.body) == len(httpx.Response(200, json=page_body()).content)
 
 
 async def test_one_request_is_sent_for_one_page(upstream: FakeUpstream) -> None:

@@ -23,7 +23,7 @@ from graphql.execution.values import VariableValues
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.execution.documents import PreparedDocument
-from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection
+from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection, response_of
 from gallery_gateway.execution.selection import Scope, SelectedField, Selection, root_fields
 from gallery_gateway.execution.shape import shaping_variables
 
@@ -72,6 +72,7 @@ class _Root:
 
     Args:
         key: its response key; `opening` is the same as the JSON before its value.
+        response: makes the whole response out of its projected value.
         load: None if the arguments depend on variables, so that it is prepared for each run.
     """
 
@@ -80,6 +81,7 @@ class _Root:
     field: SelectedField
     selection: Selection
     plan: Plan
+    response: Callable[[object], msgspec.Struct]
     prepare: PrepareLoad
     load: Load | None
 
@@ -141,24 +143,23 @@ class Compiler:
 
     def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> Written:
         if len(roots) == 1:
-            # One root field is remembered as the whole response, so that it is never copied again.
+            # One root field is written and remembered as the whole response, so that it is never copied.
             root, source = roots[0], loaded[0]
-            body = self._rendered(root.plan, source, b'{"data":{%b%%b}}' % root.opening)
-            return Written(body, source.kept(root.plan))
+            return Written(self._rendered(root, source, whole=True), source.kept(root.plan))
         members = (
-            root.opening + self._rendered(root.plan, source, b"%b")
+            root.opening + self._rendered(root, source, whole=False)
             for root, source in zip(roots, loaded, strict=True)
         )
         return Written(b'{"data":{%b}}' % b",".join(members))
 
-    def _rendered(self, plan: Plan, loaded: Loaded, form: bytes) -> bytes:
-        """The value in its `form`, which is always the same for a plan: it stands in one place only."""
-        rendered = loaded.recall(plan)
+    def _rendered(self, root: _Root, loaded: Loaded, *, whole: bool) -> bytes:
+        """The value or the whole response: always the same for a plan, as it stands in one place only."""
+        rendered = loaded.recall(root.plan)
         if rendered is None:
             value = loaded.value
-            source = None if value is None else msgspec.convert(value, plan, from_attributes=True)
-            rendered = form % self._encode(source)
-            loaded.remember(plan, rendered)
+            projected = None if value is None else msgspec.convert(value, root.plan, from_attributes=True)
+            rendered = self._encode(root.response(projected) if whole else projected)
+            loaded.remember(root.plan, rendered)
         return rendered
 
     def _coerced(
@@ -208,7 +209,7 @@ class Compiler:
         selection = selected.selection()
         plan = plan_selection(selection)
         load = None if selected.has_variables else prepare(selected.arguments(), selection)
-        return _Root(key, b'"%b":' % key.encode(), selected, selection, plan, prepare, load)
+        return _Root(key, b'"%b":' % key.encode(), selected, selection, plan, response_of(key), prepare, load)
 
 
 async def _all(loads: Sequence[Awaitable[Loaded]]) -> list[Loaded]:

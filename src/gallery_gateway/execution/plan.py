@@ -5,7 +5,7 @@ reads, the schema says: a field without a resolver reads its Python name, and on
 planned if its metadata says what the resolver comes down to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -55,6 +55,16 @@ def plan_selection(selection: Selection) -> Plan:
         response_keys[attribute] = response_key
     name = f"{selection.object_type.name}Plan"
     return msgspec.defstruct(name, fields, kw_only=True, frozen=True, gc=False, rename=response_keys)
+
+
+class _Response(msgspec.Struct):
+    data: msgspec.Struct
+
+
+def response_of(response_key: str) -> Callable[[object], msgspec.Struct]:
+    """Makes a response out of the projected value of its only root field."""
+    data = msgspec.defstruct("Data", [("value", Any)], rename={"value": response_key})
+    return lambda value: _Response(data(value))
 
 
 def _attribute(field: SelectedField) -> str:

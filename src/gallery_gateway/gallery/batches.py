@@ -13,7 +13,7 @@ from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Delivery, Gallery
 from gallery_gateway.gallery.ledger import Ledger, Outcome
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.slicing import slice_project
+from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.upstream.contract import Page, Project
 
 
@@ -90,7 +90,7 @@ class Batches(DataLoader[Want, Loaded]):
         for call in holders:
             with suppress(GatewayError):
                 page = await call
-                listed = _named(page.value, want.request.project_id)
+                listed = listed_project(page.value, want.request.project_id)
                 project = listed and slice_project(listed, of=page.request, to=want.request)
                 if project is not None or (listed is None and page.request.covers(want.request)):
                     delivery = Delivery(
@@ -99,7 +99,7 @@ class Batches(DataLoader[Want, Loaded]):
                     self.record(delivery)
                     return delivery
         page = await self._fetch(want)
-        project = _named(page.value, want.request.project_id)
+        project = listed_project(page.value, want.request.project_id)
         return Delivery(want.request, project, page.entry, page.outcome, want.needs_links)
 
     async def _fetch(self, want: Want) -> Delivery[Page]:
@@ -142,11 +142,3 @@ class Batches(DataLoader[Want, Loaded]):
 def _mark_seen(future: "asyncio.Future[Loaded]") -> None:
     if not future.cancelled():
         future.exception()
-
-
-def _named(page: Page, project_id: int | None) -> Project | None:
-    for project in page.projects:
-        # A damaged page may hold None here.
-        if isinstance(project, Project) and project.project_id == project_id:
-            return project
-    return None

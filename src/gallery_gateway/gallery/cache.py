@@ -1,7 +1,8 @@
 """The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 
 from cachetools import Cache, TLRUCache, TTLCache
 
@@ -10,14 +11,14 @@ from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Entry
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.shelf import Shelf
-from gallery_gateway.gallery.slicing import slice_page, slice_project
+from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, Project
 
 _Key = tuple[CallerKey, GalleryRequest]
 
-# What a page takes in memory, measured by tests/benchmarks/memory.py: its values and the body that its JSON
-# scalars point into, and for any page its key, its indexes and the cache's own records.
-_BYTES_PER_JSON_BYTE = 2.4
+# What a page takes in memory, measured by tests/benchmarks/memory.py: the values of one that is kept parsed,
+# besides its JSON; and for any page its key, its indexes and the cache's own records.
+_PARSED_BYTES_PER_JSON_BYTE = 1.4
 _ENTRY_BYTES = 3072
 
 # A call that was under way at a purge may bring its page for so long: the most that a call may last.
@@ -59,13 +60,13 @@ class PageCache:
             return None
         exact = shelf.get(request)
         if exact is not None and self._is_fresh(exact, needs_links=needs_links):
-            return self._used(caller, shelf, exact), exact.page
+            return exact, self._page(caller, exact)
         for entry in shelf.of_listing(request):
-            if not self._is_fresh(entry, needs_links=needs_links):
+            if not entry.request.spans(request) or not self._is_fresh(entry, needs_links=needs_links):
                 continue
-            page = slice_page(entry.page, of=entry.request, to=request)
+            page = slice_page(self._page(caller, entry), of=entry.request, to=request)
             if page is not None:
-                return self._used(caller, shelf, entry), page
+                return entry, page
         return None
 
     def find_project(
@@ -80,12 +81,16 @@ class PageCache:
             return None
         exact = shelf.get(request)
         if exact is not None and self._is_fresh(exact, needs_links=needs_links):
-            return self._used(caller, shelf, exact), exact.project(request.project_id)
+            return exact, listed_project(self._page(caller, exact), request.project_id)
         for entry in shelf.of_images(request):
-            listed = entry.project(request.project_id)
+            if request.project_id not in entry.project_ids:
+                continue
+            if not self._is_fresh(entry, needs_links=needs_links):
+                continue
+            listed = listed_project(self._page(caller, entry), request.project_id)
             project = listed and slice_project(listed, of=entry.request, to=request)
-            if project is not None and self._is_fresh(entry, needs_links=needs_links):
-                return self._used(caller, shelf, entry), project
+            if project is not None:
+                return entry, project
         return None
 
     def renewable(self, caller: Caller, request: GalleryRequest) -> Entry | None:
@@ -117,15 +122,10 @@ class PageCache:
 
     def remember(self, caller: Caller, entry: Entry, key: Hashable, rendered: bytes) -> None:
         """Keeps what an entry was written as, within the same budget; only of an entry that is kept."""
-        # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
-        with self._entries.timer:
-            if not self.is_kept(caller.key, entry):
-                return
-            if len(entry.rendered) < _MAX_RENDERED and _weight(entry) + len(rendered) <= self._max_bytes:
-                # It is put anew, so that it is weighed anew.
-                self._entries.pop((caller.key, entry.request), None)
-                entry.rendered[key] = rendered
-                self.put(caller, entry)
+        if len(entry.rendered) < _MAX_RENDERED:
+            with self._weighed_anew(caller, entry, more_bytes=len(rendered)) as has_room:
+                if has_room:
+                    entry.rendered[key] = rendered
 
     def is_kept(self, caller_key: CallerKey, entry: Entry) -> bool:
         """Whether the entry has not been replaced, evicted or purged; if so, it counts as used."""
@@ -140,13 +140,28 @@ class PageCache:
         for request in self._shelves.get(caller.key, ()):
             self._entries.pop((caller.key, request), None)
 
+    @contextmanager
+    def _weighed_anew(self, caller: Caller, entry: Entry, *, more_bytes: int) -> Iterator[bool]:
+        """Gives whether the entry is kept and may become so much heavier; if so, it is put anew."""
+        # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
+        with self._entries.timer:
+            has_room = self.is_kept(caller.key, entry) and _weight(entry) + more_bytes <= self._max_bytes
+            if has_room:
+                self._entries.pop((caller.key, entry.request), None)
+            yield has_room
+            if has_room:
+                self.put(caller, entry)
+
+    def _page(self, caller: Caller, entry: Entry) -> Page:
+        """Used, and kept parsed from now on: what is asked for again may well be so once more."""
+        page = entry.page
+        if self.is_kept(caller.key, entry) and entry.parsed is None:
+            with self._weighed_anew(caller, entry, more_bytes=_parsed_bytes(entry)) as has_room:
+                entry.parsed = page if has_room else None
+        return page
+
     def _is_fresh(self, entry: Entry, *, needs_links: bool) -> bool:
         return entry.remaining_seconds(self._clock, needs_links=needs_links) > 0
-
-    def _used(self, caller: Caller, shelf: Shelf, entry: Entry) -> Entry:
-        shelf.touch(entry)
-        self._entries.get((caller.key, entry.request))
-        return entry
 
     def _make_room(self, caller: Caller, weight: int) -> None:
         shelf = self._shelves.get(caller.key)
@@ -190,5 +205,9 @@ class _Entries(TLRUCache[_Key, Entry]):
 
 
 def _weight(entry: Entry) -> int:
-    rendered_bytes = sum(map(len, entry.rendered.values()))
-    return _ENTRY_BYTES + int(_BYTES_PER_JSON_BYTE * entry.size_bytes) + rendered_bytes
+    parsed_bytes = 0 if entry.parsed is None else _parsed_bytes(entry)
+    return _ENTRY_BYTES + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
+
+
+def _parsed_bytes(entry: Entry) -> int:
+    return int(_PARSED_BYTES_PER_JSON_BYTE * len(entry.body))

@@ -1,4 +1,4 @@
-"""A page as it came, with its age and the moments that bound its use."""
+"""A page as the JSON that it came in, with its age and the moments that bound its use."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -7,15 +7,20 @@ from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Project
+from gallery_gateway.upstream.parsing import parse_page
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
 class Entry:
     """The answer to one request.
 
+    Most pages are never asked for again, and parsed a page takes more than twice the memory of its JSON, in
+    a thousand small pieces that are slow to free. So it is kept parsed only once it has been asked for again.
+
     Args:
         request: which it is the answer to.
-        size_bytes: the JSON that the page was parsed from.
+        body: the JSON of the page; empty if the page stands for an answer without one.
+        project_ids: of the projects on the page, as far as they tell it.
         received_bytes: how much of it this answer brought; 0 if it renewed a page that was known.
         seconds: how long fetching it took.
         rules: what the endpoint says of keeping it.
@@ -24,12 +29,13 @@ class Entry:
         fresh_until: on the monotonic clock; from then on it has to be asked for again.
         keep_until: likewise; later than `fresh_until` if it can be renewed by its ETag.
         links_until: on the wall clock; from then on its links are not given out any more.
+        parsed: the page, if it is kept parsed.
         rendered: what it was written as, by whatever it was written with.
     """
 
     request: GalleryRequest
-    page: Page
-    size_bytes: int
+    body: bytes
+    project_ids: tuple[int, ...]
     received_bytes: int
     seconds: float
     rules: CachingRules
@@ -38,15 +44,13 @@ class Entry:
     fresh_until: float
     keep_until: float
     links_until: float
+    parsed: Page | None = None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
-    _projects: dict[int, Project] | None = field(default=None, init=False)
 
-    def project(self, project_id: int) -> Project | None:
-        if self._projects is None:
-            # A damaged page may hold None, or a project with an id of any other type.
-            known = (project for project in self.page.projects if isinstance(project, Project))
-            self._projects = {p.project_id: p for p in known if type(p.project_id) is int}
-        return self._projects.get(project_id)
+    @property
+    def page(self) -> Page:
+        """It, parsed anew each time unless it is kept parsed."""
+        return self.parsed or parse_page(self.body)
 
     def remaining_seconds(self, clock: Clock, *, needs_links: bool) -> float:
         """How long it may still be used; 0 or less if it may not."""
@@ -57,3 +61,17 @@ class Entry:
 
     def age_seconds(self, clock: Clock) -> float:
         return max(0.0, clock.monotonic() - self.born_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An entry that has just come, with its page: whoever waited for it need not parse it again."""
+
+    entry: Entry
+    page: Page
+
+
+def project_ids_of(page: Page) -> tuple[int, ...]:
+    """A damaged page may hold None, or a project with an id of any other type."""
+    listed = (project.project_id for project in page.projects if isinstance(project, Project))
+    return tuple(project_id for project_id in listed if type(project_id) is int)

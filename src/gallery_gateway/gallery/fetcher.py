@@ -15,7 +15,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
 from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.telemetry.logs import log_event
@@ -38,7 +38,7 @@ class PageFetcher:
         self._freshness = freshness
         self._clock = clock
 
-    async def fetch(self, caller: Caller, request: GalleryRequest) -> Entry:
+    async def fetch(self, caller: Caller, request: GalleryRequest) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
         outcome = "cancelled"
@@ -57,7 +57,7 @@ class PageFetcher:
             log_event("page.fetched", outcome=outcome, seconds=seconds, caller=caller.fingerprint)
         entry = self._entry(caller, request, answer, asked_at=started)
         self._cache.put(caller, entry)
-        return entry
+        return Arrival(entry, answer.page)
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -76,7 +76,7 @@ class PageFetcher:
             return _Answer.of(answer)
         return _Answer(
             known.page,
-            size_bytes=known.size_bytes,
+            known.body,
             rules=known.rules.renewed(answer.rules),
             links_expire_at=known.links_until + self._freshness.link_margin_seconds,
         )
@@ -119,8 +119,8 @@ class PageFetcher:
         renewal_seconds = min(_RENEWAL_SECONDS, token_seconds - lifetime) if is_renewable else 0.0
         return Entry(
             request=request,
-            page=page,
-            size_bytes=answer.size_bytes,
+            body=answer.body,
+            project_ids=project_ids_of(page),
             received_bytes=answer.received_bytes,
             seconds=now - asked_at,
             rules=rules,
@@ -129,15 +129,16 @@ class PageFetcher:
             fresh_until=now + lifetime,
             keep_until=now + lifetime + max(0.0, renewal_seconds),
             links_until=answer.links_expire_at - self._freshness.link_margin_seconds,
+            parsed=None if answer.body else page,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A page, the bytes of its JSON, how many of them came now, and what is said of keeping it."""
+    """A page, its JSON, how many bytes of it came now, and what is said of keeping it."""
 
     page: Page
-    size_bytes: int = 0
+    body: bytes = b""
     received_bytes: int = 0
     rules: CachingRules = NOTHING_SAID
     links_expire_at: float = math.inf
@@ -145,4 +146,4 @@ class _Answer:
     @classmethod
     def of(cls, fetched: FetchedPage) -> Self:
         expiry = math.inf if fetched.links_expire_at is None else fetched.links_expire_at
-        return cls(fetched.page, fetched.size_bytes, fetched.size_bytes, fetched.rules, expiry)
+        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, expiry)

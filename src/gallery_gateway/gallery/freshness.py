@@ -6,7 +6,7 @@ from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Image, Page, Project
 
 # The contract's list of statuses is open: what is not known to be an end may still change.
-_TERMINAL = ("completed", "failed")
+_SETTLED = (None, "completed", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,5 @@ def _is_unfinished(page: Page) -> bool:
 def _is_in_work(project: Project) -> bool:
     if project.pending_images:
         return True
-    return any(
-        isinstance(image, Image) and image.status is not None and image.status not in _TERMINAL
-        for image in project.images or ()
-    )
+    # A damaged page may hold None among its images.
+    return any(isinstance(image, Image) and image.status not in _SETTLED for image in project.images or ())

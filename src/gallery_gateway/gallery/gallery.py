@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.entry import Arrival, Entry
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flight import Flights
 from gallery_gateway.gallery.ledger import Outcome
@@ -64,7 +64,7 @@ class Gallery:
         self.clock = clock
         self._fetcher = fetcher
         self._cache = cache
-        self._flights: Flights[Caller, GalleryRequest, Entry] = Flights()
+        self._flights: Flights[Caller, GalleryRequest, Arrival] = Flights()
 
     @property
     def next_flight(self) -> int:
@@ -110,10 +110,10 @@ class Gallery:
             GatewayError: upstream gave no page.
         """
         while (flight := self._flights.find(caller, request, since=since)) is not None:
-            entry = await flight.land()
-            page = slice_page(entry.page, of=entry.request, to=request)
+            arrival = await flight.land()
+            page = slice_page(arrival.page, of=arrival.entry.request, to=request)
             if page is not None:
-                return Delivery(request, page, entry, Outcome.COLLAPSED, needs_links)
+                return Delivery(request, page, arrival.entry, Outcome.COLLAPSED, needs_links)
             # Others may have waited for nothing too, and have asked meanwhile.
             since = flight.number + 1
         return None
@@ -127,8 +127,8 @@ class Gallery:
             GatewayError: upstream gave no page.
         """
         flight = self._flights.start(caller, request, lambda: self._fetcher.fetch(caller, request))
-        entry = await flight.land()
-        return Delivery(request, entry.page, entry, Outcome.MISS, needs_links)
+        arrival = await flight.land()
+        return Delivery(request, arrival.page, arrival.entry, Outcome.MISS, needs_links)
 
     async def aclose(self) -> None:
         await self._flights.aclose()

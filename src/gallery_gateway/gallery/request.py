@@ -75,12 +75,16 @@ class GalleryRequest:
             return self
         return replace(self, max_images_per_project=max(1, most_images))
 
+    def spans(self, other: "GalleryRequest") -> bool:
+        """Whether this page holds all the places of the other; both of one listing."""
+        mine, others = self.window, other.window
+        return mine.start <= others.start and others.stop <= mine.stop
+
     def covers(self, other: "GalleryRequest") -> bool:
         """Whether the answer to this request holds the answer to the other."""
         return (
             self.max_images_per_project >= other.max_images_per_project
-            and self.window.start <= other.window.start
-            and self.window.stop >= other.window.stop
+            and self.spans(other)
             and self.listing == other.listing
         )
 

@@ -34,12 +34,20 @@ def slice_project(project: Project, *, of: GalleryRequest, to: GalleryRequest) -
     return project if len(project.images) <= cap else replace(project, images=project.images[:cap])
 
 
+def listed_project(page: Page, project_id: int | None) -> Project | None:
+    for project in page.projects:
+        # A damaged page may hold None here.
+        if isinstance(project, Project) and project.project_id == project_id:
+            return project
+    return None
+
+
 def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[Project] | None:
     if of.window == to.window:
         return page.projects
-    start = to.window.start - of.window.start
-    if start < 0 or to.window.stop > of.window.stop:
+    if not of.spans(to):
         return None
+    start = to.window.start - of.window.start
     return page.projects[start : start + to.per_page]
 
 

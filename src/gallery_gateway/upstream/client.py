@@ -44,13 +44,13 @@ class FetchedPage:
     """A page, and what is to be known for keeping it.
 
     Args:
-        size_bytes: of the JSON that it was parsed from.
+        body: the JSON that it was parsed from.
         rules: what its headers say.
         links_expire_at: seconds since 1970, of the first of its links; None if none says so.
     """
 
     page: Page
-    size_bytes: int
+    body: bytes
     rules: CachingRules = NOTHING_SAID
     links_expire_at: float | None = None
 
@@ -159,7 +159,7 @@ class GalleryClient:
                 body = await read_body(response, max_bytes=self._max_bytes)
                 page = parse_page(body)
                 rules = parse_caching_rules(response.headers)
-                return FetchedPage(page, len(body), rules, earliest_link_expiry(page, body))
+                return FetchedPage(page, body, rules, earliest_link_expiry(page, body))
             if response.status_code == 304:
                 return NotModified(parse_caching_rules(response.headers))
             raise refusal(response, await _read_error_body(response))
