@@ -124,6 +124,7 @@ WRONG = [
     ("NARROWING", "maybe-7391", "valid boolean"),
     ("OPERATION_MAX_CALLS", "7391", "(from 1 to 1000)"),
     ("OPERATION_MAX_IMAGES", "-7391", "(from 1 to 1000000)"),
+    ("ENTITIES_MAX_REPRESENTATIONS", "-7391", "(from 1 to 100000)"),
     ("REPORT_ALWAYS", "maybe-7391", "valid boolean"),
 ]
 

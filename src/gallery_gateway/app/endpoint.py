@@ -14,7 +14,7 @@ from gallery_gateway.settings import Settings
 
 
 def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | None) -> GraphQLEndpoint:
-    schema = executable(build_schema())
+    schema = executable(build_schema(max_representations=settings.entities_max_representations))
     documents = Documents(
         schema,
         max_bytes=settings.prepared_documents_max_bytes,

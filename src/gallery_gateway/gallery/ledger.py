@@ -56,20 +56,32 @@ class Ledger:
         Raises:
             BadUserInputError: they are more than what is left; nothing is taken.
         """
+        refusal = self.refusal(calls=calls, images=images)
+        if refusal is not None:
+            raise refusal
+        self._charged_calls += calls
+        self._charged_images += images
+
+    def refusal(self, *, calls: int, images: int) -> BadUserInputError | None:
+        """Why so much more cannot be charged; None if it can."""
         calls += self._charged_calls
         if calls > self.budget.max_calls:
-            raise BadUserInputError(
+            return BadUserInputError(
                 f"This operation needs {calls} calls of the gallery;"
                 f" {self.budget.max_calls} are allowed. Ask for less at once."
             )
         images += self._charged_images
         if images > self.budget.max_images:
-            raise BadUserInputError(
+            return BadUserInputError(
                 f"This operation asks for up to {images} images;"
-                f" {self.budget.max_images} are allowed. Lower `perPage` or `maxImagesPerProject`."
+                f" {self.budget.max_images} are allowed. Lower `perPage`, `maxImagesPerProject` or `first`."
             )
-        self._charged_calls = calls
-        self._charged_images = images
+        return None
+
+    def affordable_calls(self, *, images_each: int) -> int:
+        """How many more calls of so many images can be charged."""
+        images = self.budget.max_images - self._charged_images
+        return min(self.budget.max_calls - self._charged_calls, images // images_each)
 
     def record(self, outcome: Outcome, entry: Entry, *, remaining_seconds: float, age_seconds: float) -> None:
         self._outcomes.append((outcome, entry))
@@ -82,7 +94,8 @@ class Ledger:
         joined = [entry for outcome, entry in self._outcomes if outcome is Outcome.COLLAPSED]
         joined_own = sum(entry in own for entry in joined)
         hits = sum(outcome is Outcome.HIT for outcome, _ in self._outcomes)
-        repeated = self.asked - hits - self.loaded
+        # Pages that brought none of the projects they were asked for were loaded unasked.
+        repeated = max(0, self.asked - hits - self.loaded)
         is_narrowed = self.narrowed_images < self.wanted_images
         return {
             "calls": self.calls,

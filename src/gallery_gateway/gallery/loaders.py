@@ -1,6 +1,6 @@
 """The loaders of one operation: from what a field asks for to what is known, or has to be fetched."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.demand import Demand
 from gallery_gateway.gallery.gallery import Delivery, Gallery, Kept
 from gallery_gateway.gallery.ledger import Ledger
+from gallery_gateway.gallery.references import Found, References
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.contract import Page, Project
 
@@ -36,12 +37,11 @@ class GalleryLoaders:
     async def page(self, request: GalleryRequest, demand: Demand) -> Delivery[Page]:
         """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
         want = self._want(request, demand, is_project=False)
-        if not self._skips_cache:
-            known = self._gallery.get_page(self._caller, want.request, needs_links=want.needs_links)
-            if known is not None:
-                self._batches.record(known)
-                return known
-        return cast("Delivery[Page]", await self._batches.loaded(want))
+        known = self._known_page(want)
+        if known is not None:
+            self._batches.record(known)
+            return known
+        return await self._load_page(want)
 
     async def project(self, request: GalleryRequest, demand: Demand) -> Delivery[Project | None]:
         """The project that the request names; None if it is unknown or not the caller's.
@@ -50,12 +50,24 @@ class GalleryLoaders:
             GatewayError: upstream gave no page, or the operation asks for too much.
         """
         want = self._want(request, demand, is_project=True)
-        if not self._skips_cache:
-            known = self._gallery.get_project(self._caller, want.request, needs_links=want.needs_links)
-            if known is not None:
-                self._batches.record(known)
-                return known
-        return cast("Delivery[Project | None]", await self._batches.loaded(want))
+        return self._known_project(want) or await self._load_project(want)
+
+    async def projects(self, numbers: Iterable[int], demand: Demand) -> Mapping[int, Found]:
+        """Each of the projects of these numbers, or why it could not be loaded."""
+        wants = {
+            number: self._want(GalleryRequest(project_id=number), demand, is_project=True)
+            for number in dict.fromkeys(numbers)
+        }
+        known = {number: self._known_project(want) for number, want in wants.items()}
+        references = References(
+            wants=wants,
+            found={number: delivery.value for number, delivery in known.items() if delivery is not None},
+            ledger=self._ledger,
+            known_page=self._known_page,
+            load_page=self._load_page,
+            load_project=self._load_project,
+        )
+        return await references.load()
 
     def remember(self, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
         """Keeps what a delivery was written as with the page that it was got from, if that is worth it."""
@@ -72,3 +84,22 @@ class GalleryLoaders:
         self._ledger.wanted_images += request.most_images
         self._ledger.narrowed_images += narrowed.most_images
         return Want(narrowed, demand.needs_links, is_project)
+
+    def _known_page(self, want: Want) -> Delivery[Page] | None:
+        if self._skips_cache:
+            return None
+        return self._gallery.get_page(self._caller, want.request, needs_links=want.needs_links)
+
+    async def _load_page(self, want: Want) -> Delivery[Page]:
+        return cast("Delivery[Page]", await self._batches.loaded(want))
+
+    def _known_project(self, want: Want) -> Delivery[Project | None] | None:
+        if self._skips_cache:
+            return None
+        known = self._gallery.get_project(self._caller, want.request, needs_links=want.needs_links)
+        if known is not None:
+            self._batches.record(known)
+        return known
+
+    async def _load_project(self, want: Want) -> Delivery[Project | None]:
+        return cast("Delivery[Project | None]", await self._batches.loaded(want))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import strawberry
 from graphql import GraphQLResolveInfo
@@ -10,6 +10,7 @@ from graphql import GraphQLResolveInfo
 from gallery_gateway.errors import UnauthenticatedError
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.schema.subgraph import Subgraph
 
 Value = TypeVar("Value")
 
@@ -60,3 +61,7 @@ class Info(strawberry.Info[OperationContext, None]):
     def key(self) -> str:
         """The response key of a root field."""
         return str(self.path.key)
+
+    @property
+    def subgraph(self) -> Subgraph:
+        return cast("Subgraph", self.schema)

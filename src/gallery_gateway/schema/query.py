@@ -12,6 +12,7 @@ from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.schema.arguments import rejected_argument
 from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.demands import gallery_demand, project_demand
+from gallery_gateway.schema.directives import UPSTREAM_CALL, sized
 from gallery_gateway.schema.requests import gallery_request, node_request, project_request
 from gallery_gateway.schema.types import Gallery, ImageSort, Node, Ownership, Project, SortOrder
 from gallery_gateway.upstream import contract
@@ -59,6 +60,7 @@ class Query:
     @strawberry.field(
         graphql_type=Gallery | None,
         description="A page of projects with their images, as the caller may see them.",
+        directives=[UPSTREAM_CALL, sized(20, by="perPage", of="projects")],
     )
     async def gallery(
         self,
@@ -102,6 +104,7 @@ class Query:
     @strawberry.field(
         graphql_type=Project | None,
         description="One project; null if there is none of this number that the caller may see.",
+        directives=[UPSTREAM_CALL],
     )
     async def project(
         self,
@@ -131,6 +134,7 @@ class Query:
     @strawberry.field(
         graphql_type=Node | None,
         description="The object with this id; null if there is none that the caller may see.",
+        directives=[UPSTREAM_CALL],
     )
     async def node(
         self,

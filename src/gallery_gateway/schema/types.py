@@ -5,13 +5,12 @@ from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLResolveInfo
-from msgspec import Raw
-from strawberry import UNSET
-from strawberry.scalars import JSON
+from strawberry import UNSET, federation
 
 from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY
 from gallery_gateway.schema.arguments import check_range, given
-from gallery_gateway.schema.scalars import json_or_none
+from gallery_gateway.schema.directives import PERSONAL, key, sized
+from gallery_gateway.schema.images import Image
 from gallery_gateway.upstream import contract
 
 
@@ -53,7 +52,7 @@ class Node:
     id: strawberry.ID = strawberry.field(description="Opaque and globally unique.")
 
 
-@strawberry.type(description="Where a page stands in the list of all projects.")
+@federation.type(description="Where a page stands in the list of all projects.", shareable=True)
 class Pagination:
     """`contract.Pagination`."""
 
@@ -65,91 +64,7 @@ class Pagination:
     has_prev: bool = strawberry.field(description="Whether a page comes before.")
 
 
-@strawberry.type(description="A picture, as links to two sizes. The links may expire.")
-class ImageFile:
-    """`contract.ImageFile`."""
-
-    full_size: str | None = strawberry.field(
-        description="URL of the picture in full size; fetch it without the access token."
-    )
-    thumbnail: str | None = strawberry.field(
-        description="URL of a small version; fetch it without the access token."
-    )
-    uuid: str | None = strawberry.field(description="The id of the stored file, where known.")
-
-
-@strawberry.type(description="One generated image.")
-class Image:
-    """`contract.Image`."""
-
-    id: strawberry.ID = strawberry.field(
-        description="Opaque and globally unique; made of job, position, variation and version."
-    )
-    result_id: int | None = strawberry.field(
-        description="The number of this result in the REST API, where known."
-    )
-    job_id: str = strawberry.field(description="The job that generated the image.")
-    image_index: int = strawberry.field(description="Position in the job, from 0.")
-    group_index: int = strawberry.field(description="Which variation this is, from 0.")
-    version: int = strawberry.field(description="Counts regenerations and retouches, from 0.")
-    original_filename: str | None = strawberry.field(
-        description="Name of the source file. Names repeat across jobs: use `id` as a key."
-    )
-    download_filename: str | None = strawberry.field(description="The file name to offer for a download.")
-    inputs: list[ImageFile] = strawberry.field(
-        description="The source pictures that the image was generated from."
-    )
-    output: ImageFile | None = strawberry.field(description="The generated picture; null until there is one.")
-    model_used: str | None = strawberry.field(description="The model that generated the image, where known.")
-    detail_needs_review: bool | None = strawberry.field(
-        description="Whether a detail of the image should be looked at by a person."
-    )
-    detail_review_reason: str | None = strawberry.field(description="Why a detail should be looked at.")
-    status: str | None = strawberry.field(
-        description="Seen: `pending`, `processing`, `completed`, `failed`. An open list."
-    )
-    quality_score: float | None = strawberry.field(
-        description="A score of the image's quality; its scale is not documented."
-    )
-    processing_time: float | None = strawberry.field(
-        description="How long the generation took; its unit is not documented."
-    )
-    error_message: str | None = strawberry.field(description="Why the generation failed.")
-    feedback: str | None = strawberry.field(
-        description="What the user thought of the image, such as `like`. An open list."
-    )
-    feedback_comment: str | None = strawberry.field(description="The user's own words on it.")
-    created_at: str | None = strawberry.field(
-        description="When the image was created, in the REST API's own format."
-    )
-    review_status: str | None = strawberry.field(description="Where the image's review stands. An open list.")
-
-    @strawberry.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "input_description"},
-        description="What the generation was asked for, in free form.",
-    )
-    def input_description(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
-        return json_or_none(root.input_description)
-
-    @strawberry.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "review_annotations"},
-        description="Remarks made in the review, in free form.",
-    )
-    def review_annotations(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
-        return json_or_none(root.review_annotations)
-
-    @strawberry.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "retouch_claim"},
-        description="Who is retouching the image, in free form.",
-    )
-    def retouch_claim(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
-        return json_or_none(root.retouch_claim)
-
-
-@strawberry.type(description="A project and its images.")
+@federation.type(description="A project and its images.", keys=[key("id"), key("projectId")])
 class Project(Node):
     """`contract.Project`."""
 
@@ -161,7 +76,7 @@ class Project(Node):
     created_at: str | None = strawberry.field(
         description="When the project was created, in the REST API's own format."
     )
-    created_by: str | None = strawberry.field(description="The user who created it.")
+    created_by: str | None = federation.field(description="The user who created it.", tags=[PERSONAL])
     total_images: int | None = strawberry.field(description="How many images it has.")
     completed_images: int | None = strawberry.field(description="How many are completed.")
     failed_images: int | None = strawberry.field(description="How many have failed.")
@@ -172,6 +87,7 @@ class Project(Node):
     @strawberry.field(
         graphql_type=list[Image],
         metadata={ATTRIBUTE: "images", LIMITED_BY: "first"},
+        directives=[sized(50, by="first")],
         description="The images that were asked for in the field above, in its order.",
     )
     def images(
@@ -193,7 +109,7 @@ class Project(Node):
         return isinstance(value, contract.Project)
 
 
-@strawberry.type(description="One page of projects.")
+@federation.type(description="One page of projects.", shareable=True)
 class Gallery:
     """`contract.Page`."""
 

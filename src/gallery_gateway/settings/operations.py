@@ -27,4 +27,7 @@ class OperationSettings(BaseModel):
     operation_max_images: int = Field(
         20_000, ge=1, le=1_000_000, description="images that the upstream calls of one operation may return"
     )
+    entities_max_representations: int = Field(
+        1_000, ge=1, le=100_000, description="representations that one `_entities` field may be asked for"
+    )
     report_always: bool = Field(default=False, description="`extensions.upstream` in every answer, unasked")

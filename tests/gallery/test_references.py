@@ -1,0 +1,272 @@
+"""Many projects by their numbers cost the fewest calls that will do."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from gallery_gateway.errors import BadUserInputError, GatewayError
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.demand import Demand
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
+from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.references import Found, page_pays
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.upstream.contract import Project
+from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, build_gallery, parameters_of
+from tests.gallery.endpoints import caps, listing
+
+NAMES = Demand(most_images=0, needs_links=False)
+
+
+@pytest.fixture
+def upstream() -> FakeUpstream:
+    upstream = FakeUpstream()
+    upstream.handler = listing(*(3 for _ in range(240)))
+    return upstream
+
+
+@pytest.fixture
+async def gallery(upstream: FakeUpstream) -> AsyncIterator[Gallery]:
+    gallery = build_gallery(upstream, ttl_seconds=60)
+    yield gallery
+    await gallery.aclose()
+
+
+def loaders(
+    gallery: Gallery, *, token: str = TOKEN, skips_cache: bool = False, max_calls: int = 20
+) -> GalleryLoaders:
+    """Those of a new operation."""
+    ledger = Ledger(Budget(max_calls=max_calls, max_images=20_000))
+    caller = Caller(token, secret=b"s" * 32)
+    return GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=skips_cache)
+
+
+def asked(upstream: FakeUpstream) -> list[str]:
+    """Each upstream call: the number of the project that it names, or of the list page."""
+    told = [parameters_of(request) for request in upstream.requests]
+    return [p["project_id"] if "project_id" in p else f"page {p['page']} of {p['per_page']}" for p in told]
+
+
+def known(found: Mapping[int, Found]) -> list[int]:
+    return [number for number, project in found.items() if isinstance(project, Project)]
+
+
+async def test_twenty_projects_of_the_first_page_cost_one_call(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    found = await loaders(gallery).projects(range(20, 40), NAMES)
+
+    assert known(found) == list(range(20, 40))
+    assert asked(upstream) == ["page 1 of 100"]
+    assert caps(upstream) == [1]
+
+
+async def test_projects_of_two_pages_cost_two_calls(gallery: Gallery, upstream: FakeUpstream) -> None:
+    found = await loaders(gallery).projects(range(90, 110), NAMES)
+
+    assert known(found) == list(range(90, 110))
+    assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
+
+
+async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream: FakeUpstream) -> None:
+    await loaders(gallery).projects([1, 2], NAMES)
+
+    assert asked(upstream) == ["1", "2"]
+
+
+async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    found = await loaders(gallery).projects([1, 2, 3, 230, 999], NAMES)
+
+    assert known(found) == [1, 2, 3, 230]
+    assert found[999] is None
+    assert asked(upstream) == ["page 1 of 100", "230", "999"]
+
+
+async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, upstream: FakeUpstream) -> None:
+    await loaders(gallery).projects([1, 201, 202, 203], NAMES)
+
+    assert asked(upstream) == ["page 1 of 100", "201", "202", "203"]
+
+
+async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream) -> None:
+    upstream.handler = listing(*(1 for _ in range(10)))
+
+    found = await loaders(gallery).projects([*range(1, 11), 997, 998, 999], NAMES)
+
+    assert known(found) == list(range(1, 11))
+    assert asked(upstream) == ["page 1 of 100", "997", "998", "999"]
+
+
+async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream: FakeUpstream) -> None:
+    found = await loaders(gallery).projects(range(1, 6), Demand(most_images=None, needs_links=False))
+
+    assert known(found) == list(range(1, 6))
+    assert asked(upstream) == ["1", "2", "3", "4", "5"]
+    assert caps(upstream) == [50] * 5
+
+
+async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Gallery) -> None:
+    found = await loaders(gallery).projects(range(1, 21), Demand(most_images=2, needs_links=False))
+
+    counts = {len(project.images) for project in found.values() if isinstance(project, Project)}
+    assert counts == {2}
+
+
+async def test_what_a_cached_page_holds_costs_nothing(gallery: Gallery, upstream: FakeUpstream) -> None:
+    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+
+    found = await loaders(gallery).projects([3, 1, 20], NAMES)
+
+    assert known(found) == [3, 1, 20]
+    assert len(upstream.requests) == 1
+
+
+async def test_only_what_the_cache_does_not_hold_is_asked_for(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+
+    await loaders(gallery).projects([1, 2, 3, 4, 21], NAMES)
+
+    assert asked(upstream) == ["page 1 of 20", "21"]
+
+
+async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstream: FakeUpstream) -> None:
+    await loaders(gallery).projects(range(1, 21), NAMES)
+
+    found = await loaders(gallery).projects([*range(1, 11), *range(101, 111)], NAMES)
+
+    assert known(found) == [*range(1, 11), *range(101, 111)]
+    assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
+
+
+async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: FakeUpstream) -> None:
+    await loaders(gallery).projects(range(1, 21), NAMES)
+
+    await loaders(gallery, skips_cache=True).projects(range(1, 21), NAMES)
+
+    assert asked(upstream) == ["page 1 of 100"] * 2
+
+
+async def test_what_one_caller_knows_is_asked_for_again_by_another(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    await loaders(gallery).projects(range(1, 21), NAMES)
+
+    await loaders(gallery, token=OTHER_TOKEN).projects(range(1, 21), NAMES)
+
+    assert asked(upstream) == ["page 1 of 100"] * 2
+
+
+async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    found = await loaders(gallery, max_calls=4).projects([1, 201, 202, 203, 204, 205], NAMES)
+
+    assert known(found) == [1, 201, 202, 203]
+    for number in (204, 205):
+        refusal = found[number]
+        assert isinstance(refusal, BadUserInputError)
+        assert "needs 6 calls of the gallery; 4 are allowed" in str(refusal)
+    assert len(upstream.requests) == 4
+
+
+async def test_no_more_than_eight_calls_are_under_way_at_once(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    under_way, most = 0, 0
+    listed = upstream.handler
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        under_way -= 1
+        response = listed(request)
+        assert isinstance(response, httpx.Response)
+        return response
+
+    upstream.handler = answer
+
+    found = await loaders(gallery).projects(range(201, 218), Demand(most_images=None, needs_links=False))
+
+    assert len(known(found)) == 17
+    assert most == 8
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+async def test_a_page_that_is_refused_is_not_followed_by_a_call_for_each(
+    gallery: Gallery, upstream: FakeUpstream, status: int
+) -> None:
+    upstream.answer(status)
+
+    found = await loaders(gallery).projects(range(1, 21), NAMES)
+
+    assert all(isinstance(refusal, GatewayError) for refusal in found.values())
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "calls"), [(401, 8), (429, 8), (500, 17)])
+async def test_what_would_be_said_to_all_is_not_asked_for_each(
+    gallery: Gallery, upstream: FakeUpstream, status: int, calls: int
+) -> None:
+    upstream.answer(status)
+
+    found = await loaders(gallery).projects(range(1, 18), Demand(most_images=None, needs_links=False))
+
+    assert all(isinstance(refusal, GatewayError) for refusal in found.values())
+    assert len(upstream.requests) == calls
+
+
+async def test_a_page_that_makes_no_sense_leaves_each_project_to_its_own_call(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    listed = upstream.handler
+
+    def answer(request: httpx.Request) -> Any:
+        alone = "project_id" in parameters_of(request)
+        return listed(request) if alone else httpx.Response(200, text="no JSON")
+
+    upstream.handler = answer
+
+    found = await loaders(gallery).projects([1, 2, 3], NAMES)
+
+    assert known(found) == [1, 2, 3]
+
+
+async def test_a_damaged_project_of_a_page_is_asked_for_alone(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    listed = upstream.handler
+
+    def answer(request: httpx.Request) -> Any:
+        response = listed(request)
+        assert isinstance(response, httpx.Response)
+        if "project_id" in parameters_of(request):
+            return response
+        body = response.json()
+        body["projects"][1]["images"] = "damaged"
+        body["projects"][2] = None
+        return httpx.Response(200, json=body)
+
+    upstream.handler = answer
+
+    found = await loaders(gallery).projects([1, 2, 3, 4], NAMES)
+
+    assert known(found) == [1, 2, 3, 4]
+    assert asked(upstream) == ["page 1 of 100", "2", "3"]
+
+
+def test_a_page_pays_from_three_projects_without_images_on() -> None:
+    def least(max_images: int) -> int:
+        return next(n for n in range(1, 200) if page_pays(n, max_images=max_images))
+
+    assert [least(images) for images in (1, 2, 12, 50)] == [3, 4, 15, 41]
