@@ -71,6 +71,10 @@ class Batches(DataLoader[Want, Loaded]):
         pages = [want for want in ordered if not want.is_project]
         projects = [want for want in ordered if want.is_project]
         self._charge(pages, projects)
+        if len(wants) == 1:
+            # Most batches: what follows, without a task of its own.
+            want = wants[0]
+            return [await self._project(want, {}) if want.is_project else await self._fetch(want)]
         calls: _Calls = {want: asyncio.create_task(self._fetch(want)) for want in pages}
         outcomes: Sequence[Loaded | BaseException] = await asyncio.gather(
             *(calls[want] for want in pages),
