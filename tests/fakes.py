@@ -3,11 +3,14 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from gallery_gateway.app import create_app
+from gallery_gateway.app.documents import document_limits as limits_of
+from gallery_gateway.execution.limits import DocumentLimits
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.gallery.fetcher import PageFetcher
@@ -80,6 +83,11 @@ async def gateway(
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
     ):
         yield Client(http)
+
+
+def document_limits(**limits: int) -> DocumentLimits:
+    """The default ones, but for those that are given."""
+    return replace(limits_of(Settings.read(_env_file=None)), **limits)
 
 
 def build_gallery(

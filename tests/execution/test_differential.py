@@ -14,6 +14,7 @@ from hypothesis_graphql import queries
 from gallery_gateway.execution.compiled import Compiler, Written
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.ledger import Budget, Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
@@ -21,9 +22,21 @@ from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from tests.execution.generated import VARIABLES, OperationWriter, page_bytes
-from tests.fakes import TOKEN, build_gallery
+from tests.fakes import TOKEN, build_gallery, document_limits
 
 SCHEMA = executable(build_schema())
+# Generated operations have more of everything than people write.
+LIMITS = document_limits(
+    bytes=1_000_000,
+    tokens=100_000,
+    depth=100,
+    fields=100_000,
+    aliases=10_000,
+    root_fields=1_000,
+    directives=10_000,
+    fragments=400,
+    comparisons=500_000,
+)
 CALLER = Caller(TOKEN, secret=b"s" * 32)
 PAGES_PER_OPERATION = 6
 GOOD_PAGE = page_bytes(random.Random(1), damages=0)
@@ -51,12 +64,12 @@ class Ways:
 
 @pytest.fixture(scope="module")
 def ways() -> Ways:
-    documents = Documents(SCHEMA, max_bytes=10_000_000, max_tokens=10_000)
+    documents = Documents(Validator(SCHEMA, LIMITS), max_bytes=10_000_000)
     compiler = CountingCompiler(SCHEMA, COMPILED_ROOTS)
     return Ways(
         compiler,
-        Executor(SCHEMA, documents, compiler),
-        Executor(SCHEMA, documents, Compiler(SCHEMA, {})),
+        Executor(SCHEMA, documents, compiler, max_variable_values=100),
+        Executor(SCHEMA, documents, Compiler(SCHEMA, {}), max_variable_values=100),
     )
 
 

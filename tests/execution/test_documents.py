@@ -3,7 +3,10 @@
 import pytest
 from graphql import GraphQLSchema, build_schema
 
-from gallery_gateway.execution.documents import DocumentError, Documents
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.execution.validation import Validator
+from tests.fakes import document_limits
 
 SCHEMA = build_schema(
     "type Query { one: Int me: Query add(to: [Int!]): Int } type Mutation { set: Int }",
@@ -13,7 +16,8 @@ SCHEMA = build_schema(
 def documents(
     *, max_bytes: int = 10_000, max_tokens: int = 1_000, schema: GraphQLSchema = SCHEMA
 ) -> Documents:
-    return Documents(schema, max_bytes=max_bytes, max_tokens=max_tokens)
+    limits = document_limits(tokens=max_tokens, bytes=1_000_000)
+    return Documents(Validator(schema, limits), max_bytes=max_bytes)
 
 
 def codes_of(error: DocumentError) -> list[object]:
@@ -65,11 +69,37 @@ def test_without_a_budget_nothing_is_kept() -> None:
     assert prepared.prepare("{ one }") is not prepared.prepare("{ one }")
 
 
-def test_a_refused_document_is_not_kept() -> None:
+def refused(prepared: Documents, text: str) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        prepared.prepare(text)
+    return caught.value
+
+
+@pytest.mark.parametrize("text", ["{ two }", "{ ", "{ one @skip }"])
+def test_a_refused_document_is_refused_again_without_being_looked_at(text: str) -> None:
     prepared = documents()
-    for _ in range(2):
-        with pytest.raises(DocumentError):
-            prepared.prepare("{ two }")
+    first = refused(prepared, text)
+
+    again = refused(prepared, text)
+
+    assert again is not first
+    assert again.errors[0] is first.errors[0]
+    assert again.document is first.document
+
+
+def test_refused_documents_push_out_no_prepared_one() -> None:
+    prepared = documents(max_bytes=1_000)
+    kept = prepared.prepare("{ one }")
+    for number in range(500):
+        refused(prepared, f"{{ unknown{number} }}")
+
+    assert prepared.prepare("{ one }") is kept
+
+
+def test_without_a_budget_no_refused_document_is_kept() -> None:
+    prepared = documents(max_bytes=0)
+
+    assert refused(prepared, "{ two }").errors[0] is not refused(prepared, "{ two }").errors[0]
 
 
 @pytest.mark.parametrize("text", ["", " ", "# nothing", "{", "{ one", "{ one }}", "{one}\x00", "{ \ud800 }"])

@@ -24,6 +24,8 @@ from gallery_gateway.errors import (
 from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.execution.validation import Validator
+from tests.fakes import document_limits
 
 SDL = """
 type Query {
@@ -49,8 +51,8 @@ def executor(**resolvers: Callable[..., Any]) -> Executor:
     assert schema.query_type
     for name, resolver in resolvers.items():
         schema.query_type.fields[name].resolve = resolver
-    documents = Documents(schema, max_bytes=10_000, max_tokens=1_000)
-    return Executor(schema, documents, Compiler(schema, {}))
+    documents = Documents(Validator(schema, document_limits()), max_bytes=10_000)
+    return Executor(schema, documents, Compiler(schema, {}), max_variable_values=100)
 
 
 def giving(value: object) -> Callable[..., object]:

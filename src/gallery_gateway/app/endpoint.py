@@ -1,11 +1,11 @@
 """The GraphQL endpoint, put together from settings: schema, documents, executor."""
 
+from gallery_gateway.app.documents import build_documents
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
 from gallery_gateway.edge.guard import Guard, Policy
 from gallery_gateway.execution.compiled import Compiler
-from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.schema.build import build_schema, executable
@@ -15,10 +15,13 @@ from gallery_gateway.settings import Settings
 
 def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | None) -> GraphQLEndpoint:
     schema = executable(build_schema(max_representations=settings.entities_max_representations))
-    documents = Documents(
+    documents = build_documents(settings, schema)
+    executor = Executor(
         schema,
-        max_bytes=settings.prepared_documents_max_bytes,
-        max_tokens=settings.max_document_tokens,
+        documents,
+        Compiler(schema, COMPILED_ROOTS),
+        max_variable_values=settings.max_variable_values,
+        suggestions=settings.suggestions,
     )
     page = explorer.page if explorer and explorer.shares_path else None
     policy = Policy(
@@ -27,7 +30,7 @@ def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | No
         always_reports=settings.report_always,
     )
     return GraphQLEndpoint(
-        Executor(schema, documents, Compiler(schema, COMPILED_ROOTS)),
+        executor,
         Operations(settings, gallery),
         Guard(policy),
         explorer=page,

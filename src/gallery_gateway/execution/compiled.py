@@ -167,7 +167,10 @@ class Compiler:
     ) -> VariableValues | None:
         if not operation.variable_definitions:
             return _NO_VARIABLES
-        values = get_variable_values(self._schema, operation.variable_definitions, raw_variables or {})
+        # The first error is enough here: plain execution tells them.
+        values = get_variable_values(
+            self._schema, operation.variable_definitions, raw_variables or {}, max_errors=1
+        )
         return values if isinstance(values, VariableValues) else None
 
     def _plans(

@@ -15,8 +15,10 @@ from graphql import (
 )
 
 from gallery_gateway.execution.compiled import Compiler, Kept
-from gallery_gateway.execution.documents import DocumentError, Documents, PreparedDocument
+from gallery_gateway.execution.documents import Documents, PreparedDocument
+from gallery_gateway.execution.refusals import DocumentError
 from gallery_gateway.execution.reporting import report
+from gallery_gateway.execution.variables import check_variables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,27 @@ class Answer:
 
 
 class Executor:
-    """Runs operations: by their plans where they have any, else by graphql-core."""
+    """Runs operations: by their plans where they have any, else by graphql-core.
 
-    def __init__(self, schema: GraphQLSchema, documents: Documents, compiler: Compiler) -> None:
+    Args:
+        max_variable_values: in the variables of a request.
+        suggestions: whether an error says what may have been meant.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        documents: Documents,
+        compiler: Compiler,
+        *,
+        max_variable_values: int,
+        suggestions: bool = True,
+    ) -> None:
         self._schema = schema
         self._documents = documents
         self._compiler = compiler
+        self._max_variable_values = max_variable_values
+        self._suggests = suggestions
 
     def is_query(self, request: GraphQLRequest) -> bool:
         """Whether the request names a query; anything that is no operation at all counts as one."""
@@ -72,6 +89,10 @@ class Executor:
         try:
             prepared = self._documents.prepare(request.query)
             operation = prepared.operation(request.operation_name)
+            if request.variables:
+                check_variables(request.variables, max_values=self._max_variable_values)
+            if prepared.costs:
+                prepared.check_cost(operation, request.variables)
         except DocumentError as exc:
             return _answer(ExecutionResult(errors=exc.errors), request_id=request_id)
         written = await self._compiler.run(prepared, operation, request.variables, context)
@@ -88,6 +109,7 @@ class Executor:
             context_value=context,
             variable_values=request.variables,
             operation_name=request.operation_name,
+            hide_suggestions=not self._suggests,
         )
         if isawaitable(result):
             result = await result

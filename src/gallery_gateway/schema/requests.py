@@ -9,8 +9,8 @@ from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.arguments import check_feedback, check_range, check_text, given
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
-_MAX_PER_PAGE = 100
-_MAX_IMAGES = 200
+MAX_PER_PAGE = 100
+MAX_IMAGES = 200
 
 
 def gallery_request(
@@ -28,8 +28,8 @@ def gallery_request(
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
     check_range("page", page, least=1)
-    check_range("perPage", per_page, least=1, most=_MAX_PER_PAGE)
-    check_range("maxImagesPerProject", max_images_per_project, least=1, most=_MAX_IMAGES)
+    check_range("perPage", per_page, least=1, most=MAX_PER_PAGE)
+    check_range("maxImagesPerProject", max_images_per_project, least=1, most=MAX_IMAGES)
     check_text("search", search)
     return GalleryRequest(
         page=page,
@@ -52,7 +52,7 @@ def project_request(
     feedback: Sequence[str] | None = None,
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
-    check_range("maxImages", max_images, least=1, most=_MAX_IMAGES)
+    check_range("maxImages", max_images, least=1, most=MAX_IMAGES)
     return GalleryRequest(
         project_id=project_id,
         max_images_per_project=max_images,

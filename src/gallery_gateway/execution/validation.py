@@ -1,0 +1,114 @@
+"""From a text to a document that is valid in the schema and within its limits."""
+
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import (
+    ASTValidationRule,
+    OverlappingFieldsCanBeMergedRule,
+    ValidationContext,
+    ValidationRule,
+)
+from graphql.validation.validate import ValidationAbortedError
+
+from gallery_gateway.execution.limits import DocumentLimits, check_document, check_text, exceeded
+from gallery_gateway.execution.refusals import PARSE_FAILED, VALIDATION_FAILED, DocumentError, with_code
+
+# Each costs time, and nobody reads more.
+_MAX_ERRORS = 20
+
+SERVICE_FIELD = "_service"
+"""The root field that gives a federation router the SDL."""
+
+
+class Validator:
+    """Parses and validates.
+
+    Args:
+        introspection: whether `__schema` and `__type` may be asked for.
+        service_sdl: whether a federation router may ask for the SDL.
+        suggestions: whether an error says what may have been meant.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: DocumentLimits,
+        *,
+        introspection: bool = True,
+        service_sdl: bool = True,
+        suggestions: bool = True,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._suggests = suggestions
+        bounded = _bounded_merging(limits)
+        self._rules: list[type[ASTValidationRule]] = [
+            bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
+        ]
+        if not introspection:
+            self._rules.append(NoSchemaIntrospectionCustomRule)
+        if not service_sdl:
+            self._rules.append(_NoServiceRule)
+
+    def document(self, text: str) -> DocumentNode:
+        """Raises: DocumentError: it cannot be parsed, is too much, or is not valid in the schema."""
+        check_text(text, self._limits)
+        try:
+            document = parse(text, max_tokens=self._limits.tokens)
+        except GraphQLSyntaxError as exc:
+            raise DocumentError(with_code(exc, PARSE_FAILED)) from exc
+        check_document(document, self._limits)
+        invalid = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=_MAX_ERRORS,
+            hide_suggestions=not self._suggests,
+        )
+        if invalid:
+            errors = (with_code(error, VALIDATION_FAILED) for error in invalid)
+            raise DocumentError(*errors, document=document)
+        return document
+
+
+def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMergedRule]:
+    """graphql-core's rule compares fields in pairs; its own bound on that lets it run for seconds."""
+
+    class BoundedMergingRule(OverlappingFieldsCanBeMergedRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            self.rule_context.remaining_complexity_budget = limits.comparisons
+
+        def enter_selection_set(self, *arguments: Any) -> None:
+            try:
+                super().enter_selection_set(*arguments)
+            except ValidationAbortedError:
+                if self.rule_context.remaining_complexity_budget < 0:
+                    told = "comparisons of fields that share a response key"
+                    message = exceeded("The document", "comparisons", limits.comparisons, told)
+                    raise ValidationAbortedError(message) from None
+                raise
+
+    return BoundedMergingRule
+
+
+class _NoServiceRule(ValidationRule):
+    """Refuses the SDL for federation, which is as good as an introspection."""
+
+    def enter_field(self, node: FieldNode, *_arguments: Any) -> None:
+        if (
+            node.name.value == SERVICE_FIELD
+            and self.context.get_parent_type() is self.context.schema.query_type
+        ):
+            self.report_error(GraphQLError(f"`{SERVICE_FIELD}` is switched off here.", node))
