@@ -97,6 +97,8 @@ def build_gallery(
     ttl_seconds: float = 0,
     cache_max_bytes: int = 10_000_000,
     caller_max_bytes: int = 10_000_000,
+    stale_while_revalidate_seconds: float = 0,
+    stale_if_error_seconds: float = 0,
 ) -> Gallery:
     """The gallery alone over `transport`, without an edge and a schema; by default it keeps nothing."""
     client = GalleryClient(
@@ -108,7 +110,11 @@ def build_gallery(
     )
     cache = PageCache(max_bytes=cache_max_bytes, caller_max_bytes=caller_max_bytes, clock=clock)
     freshness = FreshnessPolicy(
-        ttl_seconds=ttl_seconds, unfinished_ttl_seconds=ttl_seconds, link_margin_seconds=0
+        ttl_seconds=ttl_seconds,
+        unfinished_ttl_seconds=ttl_seconds,
+        link_margin_seconds=0,
+        stale_while_revalidate_seconds=stale_while_revalidate_seconds,
+        stale_if_error_seconds=stale_if_error_seconds,
     )
     fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
     return Gallery(fetcher=fetcher, cache=cache, clock=clock)

@@ -132,6 +132,8 @@ WRONG = [
     ("GRAPHIQL_PATH", "/livez", "something else"),
     ("CACHE_CALLER_MAX_BYTES", "-7391", "(from 0 to 1099511627776)"),
     ("CACHE_UNFINISHED_TTL_SECONDS", "7391", "(from 0 to 3600)"),
+    ("STALE_WHILE_REVALIDATE_SECONDS", "-7391", "(from 0 to 86400)"),
+    ("STALE_IF_ERROR_SECONDS", "73910000", "(from 0 to 604800)"),
     ("LINK_MARGIN_SECONDS", "7391", "(from 0 to 3600)"),
     ("NARROWING", "maybe-7391", "valid boolean"),
     ("OPERATION_MAX_CALLS", "7391", "(from 1 to 1000)"),

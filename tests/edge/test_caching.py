@@ -21,7 +21,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def client(upstream: FakeUpstream, clock: ManualClock) -> AsyncIterator[Client]:
-    async with gateway(upstream, clock=clock.clock) as client:
+    async with gateway(upstream, clock=clock.clock, stale_while_revalidate_seconds=0) as client:
         yield client
 
 

@@ -33,7 +33,9 @@ def time() -> Time:
 @pytest.fixture
 async def client(upstream: FakeUpstream, time: Time) -> AsyncIterator[Client]:
     clock = Clock(monotonic=time, wall=time)
-    async with gateway(upstream, clock=clock, cache_ttl_seconds=TTL_SECONDS) as client:
+    async with gateway(
+        upstream, clock=clock, cache_ttl_seconds=TTL_SECONDS, stale_while_revalidate_seconds=0
+    ) as client:
         yield client
 
 

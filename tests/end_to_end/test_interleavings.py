@@ -70,6 +70,8 @@ class Walk:
             ttl_seconds=30,
             cache_max_bytes=3_000_000,
             caller_max_bytes=1_000_000,
+            stale_while_revalidate_seconds=20,
+            stale_if_error_seconds=300,
         )
         self._running: set[asyncio.Task[None]] = set()
         self.seen: Counter[tuple[str, str]] = Counter()

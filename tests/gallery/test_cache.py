@@ -1,6 +1,7 @@
 import math
 from dataclasses import dataclass, field
 from itertools import count, product
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entry import Entry, project_ids_of
+from gallery_gateway.gallery.entry import Entry, Use, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Pagination
 from tests.fakes import OTHER_TOKEN, TOKEN
@@ -53,7 +55,9 @@ def entry_of(
     now: float,
     size_bytes: int = 100,
     seconds: float = 30,
-    kept_seconds: float | None = None,
+    renewing_seconds: float = 0,
+    failing_seconds: float = 0,
+    kept_seconds: float = 0,
     asked_at: float | None = None,
     etag: str | None = None,
     page: Page | None = None,
@@ -71,7 +75,9 @@ def entry_of(
         asked_at=now if asked_at is None else asked_at,
         born_at=now,
         fresh_until=now + seconds,
-        keep_until=now + (seconds if kept_seconds is None else kept_seconds),
+        renew_until=now + seconds + renewing_seconds,
+        stale_until=now + seconds + failing_seconds,
+        keep_until=now + max(seconds + renewing_seconds, seconds + failing_seconds, kept_seconds),
         links_until=math.inf,
     )
 
@@ -265,8 +271,8 @@ def test_a_listing_without_pages_leaves_nothing_behind() -> None:
     kept.put(BEN)
 
     shelf = kept.cache._shelves[ADA.key]
-    assert list(shelf._by_listing) == [paged(1).listing]
-    assert list(shelf._by_images) == [paged(1).images]
+    assert [key for key, _ in shelf._by_listing] == [paged(1).listing]
+    assert [key for key, _ in shelf._by_images] == [paged(1).images]
 
 
 def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> None:
@@ -300,6 +306,20 @@ def test_only_the_very_page_of_the_very_caller_can_be_renewed(
     kept.put(ADA, REQUEST, etag='"a"')
 
     assert kept.cache.renewable(caller, request_) is None
+
+
+def test_what_is_kept_for_worse_times_is_not_looked_through_in_good_ones() -> None:
+    kept = Kept(max_bytes=1024 * KIB, caller_max_bytes=1024 * KIB)
+    for number in range(100):
+        kept.put(request=GalleryRequest(project_id=number), seconds=30, failing_seconds=3_600)
+    kept.clock.step(30)
+    kept.cache.find_project(ADA, GalleryRequest(project_id=1), needs_links=False)
+
+    shelf = kept.cache._shelves[ADA.key]
+
+    assert shelf.of_images(REQUEST, Use.FRESH, kept.clock.seconds) == []
+    assert len(shelf.of_images(REQUEST, Use.IF_ERROR, kept.clock.seconds)) == 100
+    assert dict(shelf._by_images._in_use) == {}
 
 
 def test_a_page_without_an_etag_cannot_be_renewed() -> None:
@@ -341,6 +361,11 @@ REQUESTS = [
     for cap in (1, 3)
     for status in (None, "failed")
 ]
+USES = {
+    Use.FRESH: attrgetter("fresh_until"),
+    Use.WHILE_RENEWED: attrgetter("renew_until"),
+    Use.IF_ERROR: attrgetter("stale_until"),
+}
 SIMULATED = sized_projects(2, 0, 5, 1, 3)
 
 
@@ -351,36 +376,61 @@ class CacheMachine(RuleBasedStateMachine):
         super().__init__()
         self.kept = Kept(max_bytes=300 * KIB, caller_max_bytes=140 * KIB)
         self.put_by: dict[Caller, set[int]] = {caller: set() for caller in CALLERS}
+        self.entries: list[Entry] = []
 
     @rule(
         caller=st.sampled_from(CALLERS),
         request=st.sampled_from(REQUESTS),
         size_bytes=st.integers(min_value=0, max_value=20 * KIB),
         seconds=st.integers(min_value=-1, max_value=20),
+        renewing_seconds=st.sampled_from([0, 5]),
+        failing_seconds=st.sampled_from([0, 15]),
         renewal=st.sampled_from([0, 15]),
     )
     def put(
-        self, caller: Caller, request: GalleryRequest, size_bytes: int, seconds: int, renewal: int
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        size_bytes: int,
+        seconds: int,
+        renewing_seconds: int,
+        failing_seconds: int,
+        renewal: int,
     ) -> None:
         entry = self.kept.put(
             caller,
             request,
             size_bytes=size_bytes,
             seconds=seconds,
+            renewing_seconds=renewing_seconds,
+            failing_seconds=failing_seconds,
             kept_seconds=seconds + renewal,
             page=parsed_page(SIMULATED, request),
         )
         self.put_by[caller].add(id(entry.body))
-        self.entries = [*getattr(self, "entries", []), entry]  # so that no id is used twice
+        self.entries.append(entry)  # so that no id is used twice
 
     @rule(caller=st.sampled_from(CALLERS), request=st.sampled_from(REQUESTS))
     def find(self, caller: Caller, request: GalleryRequest) -> None:
-        found = self.kept.cache.find(caller, request, needs_links=True)
-        if found is not None:
-            entry, page = found
-            assert page == parsed_page(SIMULATED, request)
-            assert entry.fresh_until > self.kept.clock.seconds
-            assert id(entry.body) in self.put_by[caller]
+        for use, is_usable in USES.items():
+            found = self.kept.cache.find(caller, request, needs_links=True, use=use)
+            knowing = [
+                entry
+                for entry in self.entries
+                if self.kept.cache.is_kept(caller.key, entry)
+                and is_usable(entry) > self.kept.clock.seconds
+                and entry.request.listing == request.listing
+                and slice_page(entry.page, of=entry.request, to=request) is not None
+            ]
+            assert (found is None) == (not knowing)
+            if found is not None:
+                entry, page = found
+                assert page == parsed_page(SIMULATED, request)
+                assert entry in knowing
+                assert id(entry.body) in self.put_by[caller]
+                if use is not Use.FRESH:
+                    assert entry.asked_at == max(known.asked_at for known in knowing)
 
     @rule(
         caller=st.sampled_from(CALLERS),
@@ -430,8 +480,11 @@ class CacheMachine(RuleBasedStateMachine):
     def indexes_hold_what_the_shelf_holds_and_nothing_else(self) -> None:
         for shelf in self.kept.cache._shelves.values():
             for index in (shelf._by_listing, shelf._by_images):
-                assert {request for requests in index.values() for request in requests} == set(shelf)
-                assert all(index.values())
+                held = [entry.request for _, entry in index]
+                assert len(held) == len(set(held))
+                assert set(held) == set(shelf)
+                assert all(index._in_use.values())
+                assert all(index._spare.values())
 
 
 CacheMachine.TestCase.settings = settings(stateful_step_count=40)

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,6 +13,9 @@ import pytest
 
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, image_body, page_body, project_body
 from tests.gallery.endpoints import NOON, ManualClock
+
+# What is past its freshness has to be asked for, and waited for.
+strict_gateway = partial(gateway, stale_while_revalidate_seconds=0, stale_if_error_seconds=0)
 
 NAMES = "{ gallery { projects { projectName images { status } } } }"
 LINKS = "{ gallery { projects { images { output { thumbnail } } } } }"
@@ -24,7 +28,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def client(upstream: FakeUpstream, clock: ManualClock) -> AsyncIterator[Client]:
-    async with gateway(
+    async with strict_gateway(
         upstream,
         clock=clock.clock,
         cache_ttl_seconds=100,
@@ -53,7 +57,7 @@ async def test_a_page_is_fresh_for_the_time_of_the_setting(
 
 
 async def test_without_a_time_to_live_every_operation_asks_upstream(upstream: FakeUpstream) -> None:
-    async with gateway(upstream, cache_ttl_seconds=0) as client:
+    async with strict_gateway(upstream, cache_ttl_seconds=0) as client:
         await client.ask(NAMES)
 
         await client.ask(NAMES)
@@ -109,7 +113,7 @@ async def test_images_being_made_never_lengthen_a_shorter_time(
     upstream: FakeUpstream, clock: ManualClock
 ) -> None:
     upstream.answer(json=page_body(project_body(1, image_body(status="pending"))))
-    async with gateway(
+    async with strict_gateway(
         upstream, clock=clock.clock, cache_ttl_seconds=1, cache_unfinished_ttl_seconds=3
     ) as client:
         await client.ask(NAMES)
@@ -178,7 +182,7 @@ def tagged() -> TaggedUpstream:
 async def test_a_fresh_page_is_not_asked_for_however_it_is_tagged(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
 
         await asked_after(client, clock, 29)
@@ -189,7 +193,7 @@ async def test_a_fresh_page_is_not_asked_for_however_it_is_tagged(
 async def test_a_page_that_has_not_changed_is_renewed_without_a_body(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         first = await client.ask(NAMES)
         clock.step(30)
         second = await client.ask(NAMES)
@@ -200,7 +204,7 @@ async def test_a_page_that_has_not_changed_is_renewed_without_a_body(
 
 
 async def test_a_renewed_page_can_be_renewed_again(tagged: TaggedUpstream, clock: ManualClock) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
         await asked_after(client, clock, 30)
 
@@ -210,7 +214,7 @@ async def test_a_renewed_page_can_be_renewed_again(tagged: TaggedUpstream, clock
 
 
 async def test_a_renewed_page_has_the_age_of_its_renewal(tagged: TaggedUpstream, clock: ManualClock) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
         await asked_after(client, clock, 35)
         clock.step(4)
@@ -223,7 +227,7 @@ async def test_a_renewed_page_has_the_age_of_its_renewal(tagged: TaggedUpstream,
 async def test_a_page_that_has_changed_takes_the_place_of_the_one_before(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
         tagged.etag, tagged.page = '"second"', page_body(project_body(9))
         clock.step(30)
@@ -238,7 +242,7 @@ async def test_a_page_that_has_changed_takes_the_place_of_the_one_before(
 
 async def test_what_a_renewal_does_not_say_stays_as_it_was(clock: ManualClock) -> None:
     tagged = TaggedUpstream(cache_control="max-age=5")
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
         await asked_after(client, clock, 5)
 
@@ -249,7 +253,7 @@ async def test_what_a_renewal_does_not_say_stays_as_it_was(clock: ManualClock) -
 
 async def test_a_page_under_no_cache_is_renewed_by_every_operation(clock: ManualClock) -> None:
     tagged = TaggedUpstream(cache_control="no-cache")
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
         await client.ask(NAMES)
 
@@ -260,7 +264,7 @@ async def test_a_page_under_no_cache_is_renewed_by_every_operation(clock: Manual
 
 async def test_a_page_under_no_store_is_not_renewed(clock: ManualClock) -> None:
     tagged = TaggedUpstream(cache_control="no-store")
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
 
         await client.ask(NAMES)
@@ -269,7 +273,7 @@ async def test_a_page_under_no_store_is_not_renewed(clock: ManualClock) -> None:
 
 
 async def test_no_page_is_renewed_for_another_caller(tagged: TaggedUpstream, clock: ManualClock) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
 
         await asked_after(client, clock, 30, token=OTHER_TOKEN)
@@ -278,7 +282,7 @@ async def test_no_page_is_renewed_for_another_caller(tagged: TaggedUpstream, clo
 
 
 async def test_a_page_is_not_kept_for_renewal_without_end(tagged: TaggedUpstream, clock: ManualClock) -> None:
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES)
 
         await asked_after(client, clock, 30 + 300)
@@ -291,7 +295,7 @@ async def test_a_page_whose_links_have_expired_is_not_renewed(
 ) -> None:
     """Its links would be as dead as before."""
     tagged.page = page_body(project_body(1, signed_image(60)))
-    async with gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
+    async with strict_gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
         await client.ask(LINKS)
 
         await asked_after(client, clock, 50, document=LINKS)
@@ -303,7 +307,7 @@ async def test_a_renewed_pages_links_expire_when_they_did_before(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
     tagged.page = page_body(project_body(1, signed_image(60)))
-    async with gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
+    async with strict_gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
         await client.ask(LINKS)
         await asked_after(client, clock, 30, document=LINKS)
 
@@ -339,7 +343,7 @@ async def test_a_page_is_not_kept_for_renewal_past_the_tokens_end(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
     token = jwt({"exp": NOON + 40})
-    async with gateway(tagged, clock=clock.clock) as client:
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(NAMES, token=token)
 
         await asked_after(client, clock, 41, token=token)

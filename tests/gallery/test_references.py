@@ -58,7 +58,7 @@ def known(found: Mapping[int, Found]) -> list[int]:
 async def test_twenty_projects_of_the_first_page_cost_one_call(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = await loaders(gallery).projects(range(20, 40), NAMES)
+    found = (await loaders(gallery).projects(range(20, 40), NAMES)).found
 
     assert known(found) == list(range(20, 40))
     assert asked(upstream) == ["page 1 of 100"]
@@ -66,7 +66,7 @@ async def test_twenty_projects_of_the_first_page_cost_one_call(
 
 
 async def test_projects_of_two_pages_cost_two_calls(gallery: Gallery, upstream: FakeUpstream) -> None:
-    found = await loaders(gallery).projects(range(90, 110), NAMES)
+    found = (await loaders(gallery).projects(range(90, 110), NAMES)).found
 
     assert known(found) == list(range(90, 110))
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
@@ -81,7 +81,7 @@ async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream:
 async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = await loaders(gallery).projects([1, 2, 3, 230, 999], NAMES)
+    found = (await loaders(gallery).projects([1, 2, 3, 230, 999], NAMES)).found
 
     assert known(found) == [1, 2, 3, 230]
     assert found[999] is None
@@ -97,14 +97,14 @@ async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, ups
 async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream) -> None:
     upstream.handler = listing(*(1 for _ in range(10)))
 
-    found = await loaders(gallery).projects([*range(1, 11), 997, 998, 999], NAMES)
+    found = (await loaders(gallery).projects([*range(1, 11), 997, 998, 999], NAMES)).found
 
     assert known(found) == list(range(1, 11))
     assert asked(upstream) == ["page 1 of 100", "997", "998", "999"]
 
 
 async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream: FakeUpstream) -> None:
-    found = await loaders(gallery).projects(range(1, 6), Demand(most_images=None, needs_links=False))
+    found = (await loaders(gallery).projects(range(1, 6), Demand(most_images=None, needs_links=False))).found
 
     assert known(found) == list(range(1, 6))
     assert asked(upstream) == ["1", "2", "3", "4", "5"]
@@ -112,7 +112,7 @@ async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream:
 
 
 async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Gallery) -> None:
-    found = await loaders(gallery).projects(range(1, 21), Demand(most_images=2, needs_links=False))
+    found = (await loaders(gallery).projects(range(1, 21), Demand(most_images=2, needs_links=False))).found
 
     counts = {len(project.images) for project in found.values() if isinstance(project, Project)}
     assert counts == {2}
@@ -121,7 +121,7 @@ async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Galler
 async def test_what_a_cached_page_holds_costs_nothing(gallery: Gallery, upstream: FakeUpstream) -> None:
     await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
 
-    found = await loaders(gallery).projects([3, 1, 20], NAMES)
+    found = (await loaders(gallery).projects([3, 1, 20], NAMES)).found
 
     assert known(found) == [3, 1, 20]
     assert len(upstream.requests) == 1
@@ -140,7 +140,7 @@ async def test_only_what_the_cache_does_not_hold_is_asked_for(
 async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstream: FakeUpstream) -> None:
     await loaders(gallery).projects(range(1, 21), NAMES)
 
-    found = await loaders(gallery).projects([*range(1, 11), *range(101, 111)], NAMES)
+    found = (await loaders(gallery).projects([*range(1, 11), *range(101, 111)], NAMES)).found
 
     assert known(found) == [*range(1, 11), *range(101, 111)]
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
@@ -167,7 +167,7 @@ async def test_what_one_caller_knows_is_asked_for_again_by_another(
 async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = await loaders(gallery, max_calls=4).projects([1, 201, 202, 203, 204, 205], NAMES)
+    found = (await loaders(gallery, max_calls=4).projects([1, 201, 202, 203, 204, 205], NAMES)).found
 
     assert known(found) == [1, 201, 202, 203]
     for number in (204, 205):
@@ -196,7 +196,9 @@ async def test_no_more_than_eight_calls_are_under_way_at_once(
 
     upstream.handler = answer
 
-    found = await loaders(gallery).projects(range(201, 218), Demand(most_images=None, needs_links=False))
+    found = (
+        await loaders(gallery).projects(range(201, 218), Demand(most_images=None, needs_links=False))
+    ).found
 
     assert len(known(found)) == 17
     assert most == 8
@@ -208,7 +210,7 @@ async def test_a_page_that_is_refused_is_not_followed_by_a_call_for_each(
 ) -> None:
     upstream.answer(status)
 
-    found = await loaders(gallery).projects(range(1, 21), NAMES)
+    found = (await loaders(gallery).projects(range(1, 21), NAMES)).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
     assert len(upstream.requests) == 1
@@ -220,7 +222,7 @@ async def test_what_would_be_said_to_all_is_not_asked_for_each(
 ) -> None:
     upstream.answer(status)
 
-    found = await loaders(gallery).projects(range(1, 18), Demand(most_images=None, needs_links=False))
+    found = (await loaders(gallery).projects(range(1, 18), Demand(most_images=None, needs_links=False))).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
     assert len(upstream.requests) == calls
@@ -237,7 +239,7 @@ async def test_a_page_that_makes_no_sense_leaves_each_project_to_its_own_call(
 
     upstream.handler = answer
 
-    found = await loaders(gallery).projects([1, 2, 3], NAMES)
+    found = (await loaders(gallery).projects([1, 2, 3], NAMES)).found
 
     assert known(found) == [1, 2, 3]
 
@@ -259,7 +261,7 @@ async def test_a_damaged_project_of_a_page_is_asked_for_alone(
 
     upstream.handler = answer
 
-    found = await loaders(gallery).projects([1, 2, 3, 4], NAMES)
+    found = (await loaders(gallery).projects([1, 2, 3, 4], NAMES)).found
 
     assert known(found) == [1, 2, 3, 4]
     assert asked(upstream) == ["page 1 of 100", "2", "3"]

@@ -27,7 +27,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def client(upstream: FakeUpstream, clock: ManualClock) -> AsyncIterator[Client]:
-    async with gateway(upstream, clock=clock.clock) as client:
+    async with gateway(upstream, clock=clock.clock, stale_while_revalidate_seconds=0) as client:
         yield client
 
 
@@ -66,6 +66,7 @@ async def test_an_operation_that_asks_for_nothing_costs_nothing(client: Client) 
     assert await bill(client, "{ __typename }") == {
         "calls": 0,
         "hits": 0,
+        "stale": 0,
         "collapsed": 0,
         "merged": 0,
         "narrowed": None,

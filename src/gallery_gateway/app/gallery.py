@@ -34,6 +34,8 @@ def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None
         ttl_seconds=settings.cache_ttl_seconds,
         unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
         link_margin_seconds=settings.link_margin_seconds,
+        stale_while_revalidate_seconds=settings.stale_while_revalidate_seconds,
+        stale_if_error_seconds=settings.stale_if_error_seconds,
     )
     cache = PageCache(
         max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock

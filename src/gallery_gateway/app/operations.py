@@ -2,6 +2,7 @@
 
 import secrets
 
+from gallery_gateway.edge.caching import Wishes
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Budget, Ledger
@@ -24,12 +25,17 @@ class Operations:
     def caller(self, token: str | None) -> Caller | None:
         return Caller(token, secret=self._secret) if token else None
 
-    async def context(self, caller: Caller | None, *, skips_cache: bool) -> OperationContext:
+    async def context(self, caller: Caller | None, wishes: Wishes) -> OperationContext:
         ledger = Ledger(self._budget)
         if caller is None:
             return OperationContext(ledger, None)
         loaders = GalleryLoaders(
-            self._gallery, caller, ledger, narrows=self._narrows, skips_cache=skips_cache
+            self._gallery,
+            caller,
+            ledger,
+            narrows=self._narrows,
+            skips_cache=wishes.skips_cache,
+            if_error_seconds=wishes.if_error_seconds,
         )
         return OperationContext(ledger, loaders)
 

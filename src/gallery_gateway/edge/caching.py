@@ -2,16 +2,36 @@
 
 import hashlib
 import math
+from typing import NamedTuple
 
 from gallery_gateway.edge.headers import RawHeader
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
 
 
-def asks_past_cache(cache_control: bytes) -> bool:
-    """Whether the client wants nothing that was known before (RFC 9111, 5.2.1.1 and 5.2.1.4)."""
+class Wishes(NamedTuple):
+    """What a client will take.
+
+    Args:
+        skips_cache: nothing that was known before.
+        if_error_seconds: where upstream fails, pages that have been stale for so long at the most.
+    """
+
+    skips_cache: bool
+    if_error_seconds: float
+
+
+_PAST_CACHE = frozenset({b"no-cache", b"no-store", b"max-age=0"})
+_IF_ERROR = b"stale-if-error="
+
+
+def parse_wishes(cache_control: bytes) -> Wishes:
+    """Source: RFC 9111, 5.2.1.1 and 5.2.1.4, and RFC 5861, 4; who asks past the cache wants nothing stale."""
     directives = {part.strip().lower() for part in cache_control.split(b",")}
-    return bool(directives & {b"no-cache", b"no-store", b"max-age=0"})
+    skips_cache = not _PAST_CACHE.isdisjoint(directives)
+    bounds = [name.removeprefix(_IF_ERROR) for name in directives if name.startswith(_IF_ERROR)]
+    seconds = [float(bound) for bound in bounds if bound.isdigit() and len(bound) < 16]
+    return Wishes(skips_cache, min(seconds, default=0.0 if skips_cache else math.inf))
 
 
 def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> tuple[RawHeader, ...]:
@@ -23,8 +43,9 @@ def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> tuple[
         # Nothing was loaded: there is nothing to keep an answer for.
         return ((b"cache-control", b"private, max-age=0"),)
     age = int(age_seconds)
-    remaining = max(0, math.floor(remaining_seconds))
-    return (b"cache-control", b"private, max-age=%d" % (age + remaining)), (b"age", b"%d" % age)
+    remaining = math.floor(remaining_seconds)
+    max_age = age + remaining if remaining >= 0 else 0
+    return (b"cache-control", b"private, max-age=%d" % max_age), (b"age", b"%d" % age)
 
 
 def etag_of(body: bytes) -> bytes:

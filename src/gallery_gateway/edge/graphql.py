@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.body import read_body
-from gallery_gateway.edge.caching import etag_of
+from gallery_gateway.edge.caching import Wishes, etag_of
 from gallery_gateway.edge.guard import Guard, Terms
 from gallery_gateway.edge.headers import bearer_token, read_headers, request_id
 from gallery_gateway.edge.parameters import parse_body, parse_query
@@ -43,7 +43,7 @@ class Operations(Protocol):
 
     def caller(self, token: str | None) -> Caller | None: ...
 
-    async def context(self, caller: Caller | None, *, skips_cache: bool) -> OperationContext: ...
+    async def context(self, caller: Caller | None, wishes: Wishes) -> OperationContext: ...
 
 
 class Exchange:
@@ -121,7 +121,7 @@ class GraphQLEndpoint:
         if exchange.method == "POST":
             announced = exchange.headers.get(b"content-length")
             exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)
-        if terms.skips_cache or terms.reports:
+        if terms.wishes.skips_cache or terms.reports:
             return await self._run(exchange, None)
         key = self._repeats.key(
             exchange.method, exchange.query_string, exchange.headers.get(b"authorization"), exchange.body
@@ -145,13 +145,13 @@ class GraphQLEndpoint:
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
         operation = self._parse(exchange)
         terms = exchange.terms
-        context = await self._operations.context(caller, skips_cache=terms.skips_cache)
+        context = await self._operations.context(caller, terms.wishes)
         answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
         if caller:
             self._repeats.put(key, answer.kept)
-        ledger = context.ledger
-        body = answer.with_extensions({"upstream": ledger.report()}) if terms.reports else answer.body
-        reply = answered(answer, body, ledger, terms)
+        extensions = context.extensions(reports=terms.reports)
+        body = answer.with_extensions(extensions) if extensions else answer.body
+        reply = answered(answer, body, context.ledger, terms)
         if answer.has_errors or exchange.method == "POST":
             return reply
         return validated(reply, etag_of(body), exchange.headers.get(b"if-none-match"))

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gallery_gateway.edge import negotiation
-from gallery_gateway.edge.caching import asks_past_cache
+from gallery_gateway.edge.caching import Wishes, parse_wishes
 from gallery_gateway.edge.headers import RawHeader
 from gallery_gateway.errors import RequestError
 
@@ -32,14 +32,14 @@ class Terms:
     Args:
         media_type: of the answer.
         refusal: None if the request may become an operation.
-        skips_cache: whether nothing that was known before will do.
+        wishes: what the client will take of what is known.
         reports: whether the answer has the bill.
         head: the headers that all answers on these terms have.
     """
 
     media_type: str
     refusal: Refusal | None
-    skips_cache: bool
+    wishes: Wishes
     reports: bool
     head: tuple[RawHeader, ...]
 
@@ -109,7 +109,7 @@ class Guard:
         return Terms(
             media_type=media_type,
             refusal=refusal,
-            skips_cache=asks_past_cache(told.cache_control),
+            wishes=parse_wishes(told.cache_control),
             reports=policy.always_reports or told.report == b"1",
             head=_head(media_type),
         )

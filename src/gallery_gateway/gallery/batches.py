@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 from aiodataloader import DataLoader
@@ -14,28 +13,8 @@ from gallery_gateway.gallery.gallery import Delivery, Gallery
 from gallery_gateway.gallery.ledger import Ledger, Outcome
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
+from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """What one field asks for: a page, or the project that the request names."""
-
-    request: GalleryRequest
-    needs_links: bool
-    is_project: bool
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.request.per_page, self.request.max_images_per_project
-
-    def may_be_held_by(self, page: "Want") -> bool:
-        """Whether the project that is wanted would be enough if it stood on the page."""
-        return (
-            page.request.images == self.request.images
-            and page.request.max_images_per_project >= self.request.max_images_per_project
-        )
-
 
 _Calls = dict[Want, "asyncio.Task[Delivery[Page]]"]
 Loaded = Delivery[Page] | Delivery[Project | None]

@@ -1,25 +1,19 @@
 """The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
-from cachetools import Cache, TLRUCache, TTLCache
+from cachetools import TTLCache
 
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.entries import Entries, parsed_bytes_of, weigh
+from gallery_gateway.gallery.entry import Entry, Use
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.shelf import Shelf
 from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, Project
-
-_Key = tuple[CallerKey, GalleryRequest]
-
-# What a page takes in memory, measured by tests/benchmarks/memory.py: the values of one that is kept parsed,
-# besides its JSON; and for any page its key, its indexes and the cache's own records.
-_PARSED_BYTES_PER_JSON_BYTE = 1.4
-_ENTRY_BYTES = 3072
 
 # A call that was under way at a purge may bring its page for so long: the most that a call may last.
 _LONGEST_CALL_SECONDS = 600.0
@@ -45,24 +39,28 @@ class PageCache:
         self._purged_at: TTLCache[CallerKey, float] = TTLCache(
             _MAX_PURGED, _LONGEST_CALL_SECONDS, timer=clock.monotonic
         )
-        self._entries = _Entries(max_bytes, clock.monotonic, self._take_off_shelf)
+        self._entries = Entries(max_bytes, clock.monotonic, self._take_off_shelf)
 
     @property
     def size_bytes(self) -> float:
         return self._entries.currsize
 
     def find(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, use: Use = Use.FRESH
     ) -> tuple[Entry, Page] | None:
-        """A fresh entry that holds the answer to the request, and that answer."""
+        """An entry of that use that holds the answer to the request, and that answer.
+
+        What is past its freshness is taken from the youngest that holds it.
+        """
         shelf = self._shelves.get(caller.key)
         if shelf is None:
             return None
-        exact = shelf.get(request)
-        if exact is not None and self._is_fresh(exact, needs_links=needs_links):
+        exact = shelf.get(request) if use is Use.FRESH else None
+        if exact is not None and exact.is_of(use, self._clock, needs_links=needs_links):
             return exact, self._page(caller, exact)
-        for entry in shelf.of_listing(request):
-            if not entry.request.spans(request) or not self._is_fresh(entry, needs_links=needs_links):
+        for entry in shelf.of_listing(request, use, self._clock.monotonic()):
+            is_of_use = entry.is_of(use, self._clock, needs_links=needs_links)
+            if not is_of_use or not entry.request.spans(request):
                 continue
             page = slice_page(self._page(caller, entry), of=entry.request, to=request)
             if page is not None:
@@ -70,9 +68,9 @@ class PageCache:
         return None
 
     def find_project(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, use: Use = Use.FRESH
     ) -> tuple[Entry, Project | None] | None:
-        """A fresh entry that tells of the project which the request names, and that project.
+        """An entry of that use that tells of the project which the request names, and that project.
 
         The project is None where the endpoint has listed no such project.
         """
@@ -80,12 +78,13 @@ class PageCache:
         if shelf is None or request.project_id is None:
             return None
         exact = shelf.get(request)
-        if exact is not None and self._is_fresh(exact, needs_links=needs_links):
-            return exact, listed_project(self._page(caller, exact), request.project_id)
-        for entry in shelf.of_images(request):
-            if request.project_id not in entry.project_ids:
-                continue
-            if not self._is_fresh(entry, needs_links=needs_links):
+        if exact is not None and exact.is_of(use, self._clock, needs_links=needs_links):
+            project = listed_project(self._page(caller, exact), request.project_id)
+            if use is Use.FRESH or project is None:
+                return exact, project
+        for entry in shelf.of_images(request, use, self._clock.monotonic()):
+            is_of_use = entry.is_of(use, self._clock, needs_links=needs_links)
+            if not is_of_use or request.project_id not in entry.project_ids:
                 continue
             listed = listed_project(self._page(caller, entry), request.project_id)
             project = listed and slice_project(listed, of=entry.request, to=request)
@@ -112,7 +111,7 @@ class PageCache:
             if known is not None and known.asked_at > entry.asked_at:
                 # This answer was overtaken by that of a later call.
                 entry = known
-            weight = _weight(entry)
+            weight = weigh(entry)
             is_purged = entry.asked_at < self._purged_at.get(caller.key, -math.inf)
             if is_purged or weight > self._max_bytes or entry.keep_until <= now:
                 return
@@ -145,7 +144,7 @@ class PageCache:
         """Gives whether the entry is kept and may become so much heavier; if so, it is put anew."""
         # As in `put`: an entry that ended halfway would be weighed in otherwise than it is weighed out.
         with self._entries.timer:
-            has_room = self.is_kept(caller.key, entry) and _weight(entry) + more_bytes <= self._max_bytes
+            has_room = self.is_kept(caller.key, entry) and weigh(entry) + more_bytes <= self._max_bytes
             if has_room:
                 self._entries.pop((caller.key, entry.request), None)
             yield has_room
@@ -156,12 +155,9 @@ class PageCache:
         """Used, and kept parsed from now on: what is asked for again may well be so once more."""
         page = entry.page
         if self.is_kept(caller.key, entry) and entry.parsed is None:
-            with self._weighed_anew(caller, entry, more_bytes=_parsed_bytes(entry)) as has_room:
+            with self._weighed_anew(caller, entry, more_bytes=parsed_bytes_of(entry)) as has_room:
                 entry.parsed = page if has_room else None
         return page
-
-    def _is_fresh(self, entry: Entry, *, needs_links: bool) -> bool:
-        return entry.remaining_seconds(self._clock, needs_links=needs_links) > 0
 
     def _make_room(self, caller: Caller, weight: int) -> None:
         shelf = self._shelves.get(caller.key)
@@ -172,42 +168,6 @@ class PageCache:
 
     def _take_off_shelf(self, caller_key: CallerKey, entry: Entry) -> None:
         shelf = self._shelves[caller_key]
-        shelf.remove(entry, weight=_weight(entry))
+        shelf.remove(entry, weight=weigh(entry))
         if not shelf:
             del self._shelves[caller_key]
-
-
-class _Entries(TLRUCache[_Key, Entry]):
-    """cachetools' cache of items with a time of their own, which tells what it has removed."""
-
-    def __init__(
-        self,
-        max_bytes: int,
-        timer: Callable[[], float],
-        on_removed: Callable[[CallerKey, Entry], None],
-    ) -> None:
-        super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, _weight)
-        self._on_removed = on_removed
-
-    def expire(self, time: float | None = None) -> list[tuple[_Key, Entry]]:
-        removed = list(super().expire(time))
-        for (caller_key, _), entry in removed:
-            self._on_removed(caller_key, entry)
-        return removed
-
-    def __delitem__(self, key: _Key) -> None:
-        # Past its time, an item is deleted and reported as missing at once (cachetools 8).
-        entry = Cache.__getitem__(self, key)
-        try:
-            super().__delitem__(key)
-        finally:
-            self._on_removed(key[0], entry)
-
-
-def _weight(entry: Entry) -> int:
-    parsed_bytes = 0 if entry.parsed is None else _parsed_bytes(entry)
-    return _ENTRY_BYTES + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
-
-
-def _parsed_bytes(entry: Entry) -> int:
-    return int(_PARSED_BYTES_PER_JSON_BYTE * len(entry.body))

@@ -2,12 +2,21 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Project
 from gallery_gateway.upstream.parsing import parse_page
+
+
+class Use(Enum):
+    """What a page is wanted for; each use has its own end."""
+
+    FRESH = "fresh"
+    WHILE_RENEWED = "while renewed"
+    IF_ERROR = "if error"
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
@@ -27,10 +36,13 @@ class Entry:
         asked_at: when it was asked for, on the monotonic clock.
         born_at: when the endpoint made it, on the monotonic clock.
         fresh_until: on the monotonic clock; from then on it has to be asked for again.
-        keep_until: likewise; later than `fresh_until` if it can be renewed by its ETag.
+        renew_until: likewise; until then it may answer while it is being renewed.
+        stale_until: likewise; until then it may answer if upstream fails.
+        keep_until: likewise; the last of these, or later if it can be renewed by its ETag.
         links_until: on the wall clock; from then on its links are not given out any more.
         parsed: the page, if it is kept parsed.
         rendered: what it was written as, by whatever it was written with.
+        failure: the code of the last error of a call that was to renew it, and when that was.
     """
 
     request: GalleryRequest
@@ -42,10 +54,13 @@ class Entry:
     asked_at: float
     born_at: float
     fresh_until: float
+    renew_until: float
+    stale_until: float
     keep_until: float
     links_until: float
     parsed: Page | None = None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
+    failure: tuple[str, float] | None = None
 
     @property
     def page(self) -> Page:
@@ -58,6 +73,16 @@ class Entry:
         if needs_links and remaining > 0:
             return min(remaining, self.links_until - clock.wall())
         return remaining
+
+    def is_of(self, use: Use, clock: Clock, *, needs_links: bool) -> bool:
+        """Whether it is of this use now; what its links are past, it is of no use for."""
+        if needs_links and self.links_until <= clock.wall():
+            return False
+        if use is Use.FRESH:
+            until = self.fresh_until
+        else:
+            until = self.renew_until if use is Use.WHILE_RENEWED else self.stale_until
+        return until > clock.monotonic()
 
     def age_seconds(self, clock: Clock) -> float:
         return max(0.0, clock.monotonic() - self.born_at)

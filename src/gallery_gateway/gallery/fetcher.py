@@ -114,9 +114,9 @@ class PageFetcher:
         now = self._clock.monotonic()
         page, rules = answer.page, answer.rules
         token_seconds = caller.expires_at - self._clock.wall()
-        lifetime = self._freshness.lifetime_seconds(page, rules, token_seconds=token_seconds)
+        lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
         is_renewable = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
-        renewal_seconds = min(_RENEWAL_SECONDS, token_seconds - lifetime) if is_renewable else 0.0
+        renewable = min(lifetime.fresh + _RENEWAL_SECONDS, token_seconds) if is_renewable else 0.0
         return Entry(
             request=request,
             body=answer.body,
@@ -126,8 +126,10 @@ class PageFetcher:
             rules=rules,
             asked_at=asked_at,
             born_at=now - rules.age_seconds,
-            fresh_until=now + lifetime,
-            keep_until=now + lifetime + max(0.0, renewal_seconds),
+            fresh_until=now + lifetime.fresh,
+            renew_until=now + lifetime.while_renewed,
+            stale_until=now + lifetime.if_error,
+            keep_until=now + max(lifetime.while_renewed, lifetime.if_error, renewable),
             links_until=answer.links_expire_at - self._freshness.link_margin_seconds,
             parsed=None if answer.body else page,
         )

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
@@ -14,6 +15,8 @@ from gallery_gateway.gallery.flight import Flights
 from gallery_gateway.gallery.ledger import Outcome
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
+from gallery_gateway.gallery.stale import StaleAnswer, Staleness, StalePages
+from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
 
 Value = TypeVar("Value", Page, Project | None)
@@ -21,13 +24,18 @@ Value = TypeVar("Value", Page, Project | None)
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[Value]):
-    """What answers a request, the entry it was got from, and how that was come by."""
+    """What answers a request, the entry it was got from, and how that was come by.
+
+    Args:
+        staleness: of an answer that was not fresh.
+    """
 
     request: GalleryRequest
     value: Value
     entry: Entry
     outcome: Outcome
     needs_links: bool
+    staleness: Staleness | None = None
 
     def recall(self, writer: Hashable) -> bytes | None:
         """What it was written as by this writer, if that is remembered."""
@@ -65,6 +73,7 @@ class Gallery:
         self._fetcher = fetcher
         self._cache = cache
         self._flights: Flights[Caller, GalleryRequest, Arrival] = Flights()
+        self._stale = StalePages(cache=cache, fetcher=fetcher, flights=self._flights, clock=clock)
 
     @property
     def next_flight(self) -> int:
@@ -85,9 +94,22 @@ class Gallery:
         found = self._cache.find_project(caller, request, needs_links=needs_links)
         return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
 
+    def get_stale(self, caller: Caller, want: Want, *, if_error_seconds: float) -> Delivery[Any] | None:
+        """What a page past its freshness says, if that need not be waited for; see `StalePages.get`.
+
+        `if_error_seconds` is how long past its freshness a page will do, where upstream fails.
+        """
+        return _stale(want, self._stale.get(caller, want, if_error_seconds=if_error_seconds))
+
+    def get_after(
+        self, error: GatewayError, caller: Caller, want: Want, *, if_error_seconds: float
+    ) -> Delivery[Any] | None:
+        """The same, after a call has failed."""
+        return _stale(want, self._stale.get_after(error, caller, want, if_error_seconds=if_error_seconds))
+
     def remember(self, caller: Caller, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
         """Keeps what a delivery was written as, once it was come by twice."""
-        if delivery.outcome is Outcome.HIT:
+        if delivery.outcome is Outcome.HIT or delivery.outcome is Outcome.STALE:
             self._cache.remember(caller, delivery.entry, (writer, delivery.request), rendered)
 
     def kept(self, caller: Caller, delivery: Delivery[Any], writer: Hashable) -> Kept | None:
@@ -133,3 +155,11 @@ class Gallery:
     async def aclose(self) -> None:
         await self._flights.aclose()
         await self._fetcher.aclose()
+
+
+def _stale(want: Want, found: StaleAnswer | None) -> Delivery[Any] | None:
+    if found is None:
+        return None
+    return Delivery(
+        want.request, found.value, found.entry, Outcome.STALE, want.needs_links, staleness=found.staleness
+    )

@@ -14,6 +14,7 @@ class Outcome(Enum):
     HIT = "hit"
     MISS = "miss"
     COLLAPSED = "collapsed"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Ledger:
         wanted_images: how many images their requests could have returned as they stood.
         narrowed_images: how many after narrowing.
         loaded: how many different pages and projects were not in the cache.
+        spared: how often a page past its freshness answered, and nothing was waited for.
         calls: how many upstream calls were made for them, answered or not.
         remaining_seconds: how long the shortest-lived answer may still be used; infinite if there is none.
         age_seconds: of the oldest answer.
@@ -43,6 +45,7 @@ class Ledger:
     wanted_images: int = 0
     narrowed_images: int = 0
     loaded: int = 0
+    spared: int = 0
     calls: int = 0
     remaining_seconds: float = math.inf
     age_seconds: float = 0.0
@@ -88,6 +91,11 @@ class Ledger:
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether a page past its freshness has answered."""
+        return any(outcome is Outcome.STALE for outcome, _ in self._outcomes)
+
     def report(self) -> dict[str, object]:
         """The bill as `extensions.upstream` shows it; README tells what each figure means."""
         own = [entry for outcome, entry in self._outcomes if outcome is Outcome.MISS]
@@ -95,11 +103,13 @@ class Ledger:
         joined_own = sum(entry in own for entry in joined)
         hits = sum(outcome is Outcome.HIT for outcome, _ in self._outcomes)
         # Pages that brought none of the projects they were asked for were loaded unasked.
-        repeated = max(0, self.asked - hits - self.loaded)
+        repeated = max(0, self.asked - hits - self.spared - self.loaded)
+        stale = sum(outcome is Outcome.STALE for outcome, _ in self._outcomes)
         is_narrowed = self.narrowed_images < self.wanted_images
         return {
             "calls": self.calls,
             "hits": hits,
+            "stale": stale,
             "collapsed": len(joined) - joined_own,
             "merged": joined_own + repeated,
             "narrowed": {"from": self.wanted_images, "to": self.narrowed_images} if is_narrowed else None,

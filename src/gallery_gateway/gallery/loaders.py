@@ -1,16 +1,19 @@
 """The loaders of one operation: from what a field asks for to what is known, or has to be fetched."""
 
-from collections.abc import Hashable, Iterable, Mapping
+import math
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Any, cast
 
-from gallery_gateway.gallery.batches import Batches, Want
+from gallery_gateway.errors import GatewayError
+from gallery_gateway.gallery.batches import Batches, Loaded
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.demand import Demand
 from gallery_gateway.gallery.gallery import Delivery, Gallery, Kept
 from gallery_gateway.gallery.ledger import Ledger
-from gallery_gateway.gallery.references import Found, References
+from gallery_gateway.gallery.references import Projects, References
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
 
 
@@ -21,16 +24,25 @@ class GalleryLoaders:
         narrows: whether upstream is asked for no more images than the operation selects, and pages that
             were asked for with more images will do.
         skips_cache: whether nothing that is known or under way by now will do.
+        if_error_seconds: how long past its freshness a page will do where upstream fails, at the most.
     """
 
     def __init__(
-        self, gallery: Gallery, caller: Caller, ledger: Ledger, *, narrows: bool, skips_cache: bool
+        self,
+        gallery: Gallery,
+        caller: Caller,
+        ledger: Ledger,
+        *,
+        narrows: bool,
+        skips_cache: bool,
+        if_error_seconds: float = math.inf,
     ) -> None:
         self._gallery = gallery
         self._caller = caller
         self._ledger = ledger
         self._narrows = narrows
         self._skips_cache = skips_cache
+        self._if_error_seconds = if_error_seconds
         since = gallery.next_flight if skips_cache else 0
         self._batches = Batches(gallery, caller, ledger, since=since)
 
@@ -52,7 +64,7 @@ class GalleryLoaders:
         want = self._want(request, demand, is_project=True)
         return self._known_project(want) or await self._load_project(want)
 
-    async def projects(self, numbers: Iterable[int], demand: Demand) -> Mapping[int, Found]:
+    async def projects(self, numbers: Iterable[int], demand: Demand) -> Projects:
         """Each of the projects of these numbers, or why it could not be loaded."""
         wants = {
             number: self._want(GalleryRequest(project_id=number), demand, is_project=True)
@@ -66,6 +78,7 @@ class GalleryLoaders:
             known_page=self._known_page,
             load_page=self._load_page,
             load_project=self._load_project,
+            known_after=self._known_after,
         )
         return await references.load()
 
@@ -91,7 +104,7 @@ class GalleryLoaders:
         return self._gallery.get_page(self._caller, want.request, needs_links=want.needs_links)
 
     async def _load_page(self, want: Want) -> Delivery[Page]:
-        return cast("Delivery[Page]", await self._batches.loaded(want))
+        return cast("Delivery[Page]", await self._loaded(want))
 
     def _known_project(self, want: Want) -> Delivery[Project | None] | None:
         if self._skips_cache:
@@ -102,4 +115,33 @@ class GalleryLoaders:
         return known
 
     async def _load_project(self, want: Want) -> Delivery[Project | None]:
-        return cast("Delivery[Project | None]", await self._batches.loaded(want))
+        return cast("Delivery[Project | None]", await self._loaded(want))
+
+    async def _loaded(self, want: Want) -> Loaded:
+        """What no fresh page says: a stale one may, at once or when upstream has failed."""
+        known = self._known_stale(want)
+        if known is not None:
+            return known
+        try:
+            return await self._batches.loaded(want)
+        except GatewayError as exc:
+            known = self._known_after(exc, want)
+            if known is None:
+                raise
+            return known
+
+    def _known_stale(self, want: Want) -> Delivery[Any] | None:
+        if self._skips_cache:
+            return None
+        known = self._gallery.get_stale(self._caller, want, if_error_seconds=self._if_error_seconds)
+        if known is not None:
+            self._ledger.spared += 1
+            self._batches.record(known)
+        return known
+
+    def _known_after(self, error: GatewayError, want: Want) -> Delivery[Any] | None:
+        bound = self._if_error_seconds
+        known = self._gallery.get_after(error, self._caller, want, if_error_seconds=bound)
+        if known is not None:
+            self._batches.record(known)
+        return known

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gallery_gateway.errors import (
     BadUserInputError,
@@ -11,10 +12,11 @@ from gallery_gateway.errors import (
     UnauthenticatedError,
     UpstreamContractError,
 )
-from gallery_gateway.gallery.batches import Want
 from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.slicing import slice_project
+from gallery_gateway.gallery.stale import Staleness
+from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
 
 Found = Project | GatewayError | None
@@ -33,6 +35,14 @@ def page_pays(projects: int, *, max_images: int) -> bool:
     return _CALL_WEIGHT + _PER_PAGE * max_images < projects * (_CALL_WEIGHT + max_images)
 
 
+@dataclass(frozen=True, slots=True)
+class Projects:
+    """What came of the numbers, and of the oldest page past its freshness that told of them."""
+
+    found: Mapping[int, Found]
+    staleness: Staleness | None
+
+
 @dataclass(slots=True, kw_only=True)
 class References:
     """The projects that one field refers to.
@@ -43,6 +53,7 @@ class References:
         known_page: a list page out of the cache, which can only tell what is not on it.
         load_page: a list page by a call.
         load_project: one project by a call.
+        known_after: one project out of a page past its freshness, where a call has failed.
     """
 
     wants: Mapping[int, Want]
@@ -51,14 +62,25 @@ class References:
     known_page: Callable[[Want], Delivery[Page] | None]
     load_page: Callable[[Want], Awaitable[Delivery[Page]]]
     load_project: Callable[[Want], Awaitable[Delivery[Project | None]]]
+    known_after: Callable[[GatewayError, Want], Delivery[Project | None] | None]
     _refusal: GatewayError | None = field(default=None, init=False)
+    _stale: list[Staleness] = field(default_factory=list, init=False)
 
-    async def load(self) -> Mapping[int, Found]:
+    async def load(self) -> Projects:
         """Never raises what the endpoint said: it stands in the place of the projects."""
         await self._from_pages()
         if self._refusal is None:
             await self._one_by_one()
-        return {number: self.found.get(number, self._refusal) for number in self.wants}
+        for number, want in self._missing().items():
+            known = self._refusal and self.known_after(self._refusal, want)
+            self.found[number] = self._noted(known).value if known else self._refusal
+        found = {number: self.found[number] for number in self.wants}
+        return Projects(found, max(self._stale, key=lambda stale: stale.age_seconds, default=None))
+
+    def _noted(self, delivery: Delivery[Any]) -> Delivery[Any]:
+        if delivery.staleness:
+            self._stale.append(delivery.staleness)
+        return delivery
 
     def _missing(self) -> dict[int, Want]:
         return {number: want for number, want in self.wants.items() if number not in self.found}
@@ -71,7 +93,7 @@ class References:
             if not page_pays(min(hoped, len(missing)), max_images=want.request.max_images_per_project):
                 return
             try:
-                delivery = self.known_page(want) or await self.load_page(want)
+                delivery = self._noted(self.known_page(want) or await self.load_page(want))
             except (BadUserInputError, UpstreamContractError):
                 # Too large, or damaged as a whole: a project alone may still be had.
                 return
@@ -111,7 +133,7 @@ class References:
             if self._refusal is not None:
                 return
             try:
-                self.found[number] = (await self.load_project(self.wants[number])).value
+                self.found[number] = self._noted(await self.load_project(self.wants[number])).value
             except (UnauthenticatedError, RateLimitedError) as exc:
                 # The others would be told the same.
                 self.found[number] = self._refusal = exc

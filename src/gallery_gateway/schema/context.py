@@ -1,5 +1,6 @@
 """What the resolvers of one operation share, and how they come by it."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -8,8 +9,10 @@ import strawberry
 from graphql import GraphQLResolveInfo
 
 from gallery_gateway.errors import UnauthenticatedError
+from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.references import Projects
 from gallery_gateway.schema.subgraph import Subgraph
 
 Value = TypeVar("Value")
@@ -40,6 +43,23 @@ class OperationContext:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def extensions(self, *, reports: bool) -> dict[str, object]:
+        """What the answer says of itself: what of it is stale, and the bill if it `reports`."""
+        extensions: dict[str, object] = {}
+        if self.ledger.is_stale:
+            extensions["stale"] = [
+                {
+                    "path": [key],
+                    "ageSeconds": math.floor(loaded.staleness.age_seconds),
+                    "reason": loaded.staleness.reason,
+                }
+                for key, loaded in self._outcomes.items()
+                if isinstance(loaded, Delivery | Projects) and loaded.staleness
+            ]
+        if reports:
+            extensions["upstream"] = self.ledger.report()
+        return extensions
 
     def known_loaders(self) -> GalleryLoaders:
         """Raises: UnauthenticatedError: there is no caller."""

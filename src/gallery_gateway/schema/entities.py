@@ -48,11 +48,11 @@ class SubgraphQuery(Query):
     ) -> list[contract.Project | GatewayError | None]:
         """An error in the place of an entity is graphql-core's way to tell it at its own path."""
         _check_number(representations, most=info.subgraph.max_representations)
-        loaders = info.context.known_loaders()
         referred = [_project_or_error(representation) for representation in representations]
         demand = project_demand(selection_of(info.resolve_info, "Project"))
-        found = await loaders.projects([r for r in referred if isinstance(r, int)], demand)
-        return [_translated(found[r] if isinstance(r, int) else r) for r in referred]
+        numbers = [r for r in referred if isinstance(r, int)]
+        loaded = await info.context.load(info.key, lambda loaders: loaders.projects(numbers, demand))
+        return [_translated(loaded.found[r] if isinstance(r, int) else r) for r in referred]
 
     @strawberry.field(
         name="_service", graphql_type=Service, description="For federation composers: this subgraph."

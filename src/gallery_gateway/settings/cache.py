@@ -20,6 +20,18 @@ class CacheSettings(BaseModel):
     cache_unfinished_ttl_seconds: float = Field(
         3.0, ge=0, le=3_600, description="how long a page is fresh on which images are still being made"
     )
+    stale_while_revalidate_seconds: float = Field(
+        30.0,
+        ge=0,
+        le=86_400,
+        description="how long past its freshness a page answers while it is renewed in the background",
+    )
+    stale_if_error_seconds: float = Field(
+        3_600.0,
+        ge=0,
+        le=604_800,
+        description="how long past its freshness a page answers when the REST API fails",
+    )
     link_margin_seconds: float = Field(
         30.0, ge=0, le=3_600, description="how long before its expiry a link is no longer given out"
     )
