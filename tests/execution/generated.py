@@ -5,6 +5,9 @@ import json
 import random
 from typing import Any
 
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.walking import Place
+from gallery_gateway.schema.connection_cursor import encode_cursor, list_hash
 from tests.fakes import image_body, page_body, project_body
 
 _SCALARS = {
@@ -47,13 +50,23 @@ _SCALARS = {
     ],
     "ImageFile": ["fullSize", "thumbnail", "uuid"],
     "Gallery": [],
+    "ProjectConnection": ["totalCount"],
+    "ProjectEdge": ["cursor"],
+    "PageInfo": ["hasNextPage", "hasPreviousPage", "startCursor", "endCursor"],
 }
 _OBJECTS = {
     "Gallery": {"pagination": "Pagination", "projects": "Project"},
+    "ProjectConnection": {"edges": "ProjectEdge", "nodes": "Project", "pageInfo": "PageInfo"},
+    "ProjectEdge": {"node": "Project"},
     "Project": {"images": "Image"},
     "Image": {"inputs": "ImageFile", "output": "ImageFile"},
 }
 _FIRST = ["", "(first: 0)", "(first: 1)", "(first: 2)", "(first: $few)", "(first: null)", "(first: -1)"]
+# All of one list: the first of three, as it stood when there were three and when there were five.
+_PLACES = [Place(0, 7, 3), Place(2, 7, 5)]
+_CURSORS = [encode_cursor(place, list_hash(GalleryRequest())) for place in _PLACES]
+_STEPS = ["", "(first: 2)", "(last: 2)", "(first: $few)", "(first: 0)"]
+_STEPS += [f'({step}: "{cursor}")' for cursor in _CURSORS for step in ("first: 1, after", "before")]
 _DIRECTIVES = [
     "",
     "",
@@ -88,8 +101,12 @@ class OperationWriter:
         return f"query Q{_DEFINITIONS} {{ {roots} {used} {spread} }} {fragments}"
 
     def _root(self, number: int) -> str:
-        if self._chance.random() < 0.7:
+        kind = self._chance.random()
+        if kind < 0.5:
             return f"g{number}: gallery {self._selection('Gallery', depth=0)}"
+        if kind < 0.8:
+            step = self._chance.choice(_STEPS)
+            return f"c{number}: projects{step} {self._selection('ProjectConnection', depth=0)}"
         return f"p{number}: project(projectId: 7) {self._selection('Project', depth=1)}"
 
     def _selection(self, type_name: str, *, depth: int) -> str:

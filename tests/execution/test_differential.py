@@ -132,6 +132,8 @@ async def test_operations_of_another_generator_agree(ways: Ways, document: Any, 
         "{ gallery { projects { images(first: 1) { output { thumbnail fullSize } inputs { uuid } } } } }",
         "{ a: gallery { pagination { page } } b: project(projectId: 7) { id } c: gallery { __typename } }",
         "{ project(projectId: 99) { id } }",
+        "{ projects(first: 2) { edges { cursor node { id images { id } } } pageInfo { endCursor } } }",
+        "{ a: projects(last: 1) { nodes { projectId } } b: gallery { pagination { total } } }",
     ],
 )
 async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:
@@ -150,6 +152,7 @@ async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:
         "{ __typename gallery { pagination { page } } }",
         "{ gallery { projects { images(first: -1) { id } } } }",
         "{ gallery(page: 0) { pagination { page } } }",
+        '{ projects(after: "nonsense") { totalCount } }',
     ],
 )
 async def test_what_cannot_be_compiled_is_run_plainly(ways: Ways, document: str) -> None:

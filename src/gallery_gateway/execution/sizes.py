@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import FieldNode, GraphQLArgument, GraphQLField, VariableNode, value_from_ast_untyped
+from graphql import FieldNode, GraphQLArgument, GraphQLField, ValueNode, VariableNode, value_from_ast_untyped
 
 Variables = Mapping[str, Any]
 
@@ -15,11 +15,15 @@ class Size:
 
     Args:
         argument: a number, or a list whose length counts; None if none says anything.
+        other_argument: what may say it instead.
         most: what the argument may be at most; also the size where it is left out and has no default.
+        absent: the size where none of the arguments stands there at all, if that is another.
     """
 
     most: int
     argument: str | None = None
+    other_argument: str | None = None
+    absent: int | None = None
 
 
 ListSizes = Mapping[str, Mapping[str, Size]]
@@ -52,11 +56,22 @@ class Bound:
 
 def bound_of(size: Size, definition: GraphQLField, node: FieldNode) -> Bound:
     """What a field's arguments say of a size."""
-    default = _default(definition.args.get(size.argument or ""))
-    given = next((each.value for each in node.arguments or () if each.name.value == size.argument), None)
-    if isinstance(given, VariableNode):
-        return Bound(size.most, frozenset({(given.name.value, _length(default, size.most))}))
-    return Bound(_length(default if given is None else value_from_ast_untyped(given), size.most))
+    given = {each.name.value: each.value for each in node.arguments or ()}
+    if size.absent is not None and size.argument not in given and size.other_argument not in given:
+        return Bound(size.absent)
+    bound = _said(size, size.argument, definition, given)
+    other = size.other_argument
+    return bound.also(_said(size, other, definition, given)) if other else bound
+
+
+def _said(
+    size: Size, argument: str | None, definition: GraphQLField, given: Mapping[str, ValueNode]
+) -> Bound:
+    default = _default(definition.args.get(argument or ""))
+    value = given.get(argument or "")
+    if isinstance(value, VariableNode):
+        return Bound(size.most, frozenset({(value.name.value, _length(default, size.most))}))
+    return Bound(_length(default if value is None else value_from_ast_untyped(value), size.most))
 
 
 def _default(argument: GraphQLArgument | None) -> object:

@@ -82,6 +82,12 @@ class GalleryLoaders:
         )
         return await references.load()
 
+    def anew(self) -> "GalleryLoaders":
+        """Loaders of the same operation, for which nothing will do that is known or under way by now."""
+        return GalleryLoaders(
+            self._gallery, self._caller, self._ledger, narrows=self._narrows, skips_cache=True
+        )
+
     def remember(self, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
         """Keeps what a delivery was written as with the page that it was got from, if that is worth it."""
         self._gallery.remember(self._caller, delivery, writer, rendered)

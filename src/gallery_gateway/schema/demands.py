@@ -11,6 +11,12 @@ def gallery_demand(gallery: Selection) -> Demand:
     return _demand(field.selection() for field in gallery.fields("projects"))
 
 
+def connection_demand(connection: Selection) -> Demand:
+    """What a selection of a ProjectConnection demands."""
+    nodes = [node for edge in connection.fields("edges") for node in edge.selection().fields("node")]
+    return _demand(field.selection() for field in [*nodes, *connection.fields("nodes")])
+
+
 def project_demand(project: Selection) -> Demand:
     """What a selection of a Project demands."""
     return _demand([project])

@@ -13,6 +13,14 @@ LINK = "link"
 UPSTREAM_CALL = Cost(weight=10)
 """A field that costs a call of the endpoint; one that is only read weighs 1 or nothing."""
 
+CONNECTION_SIZE = ListSize(
+    assumed_size=20,
+    slicing_arguments=["first", "last"],
+    sized_fields=["edges", "nodes"],
+    require_one_slicing_argument=False,
+)
+"""A connection: so many edges and nodes as are asked for."""
+
 
 def key(fields: str, *, is_resolvable: bool = True) -> Key:
     return Key(fields=FieldSet(fields), resolvable=UNSET if is_resolvable else False)

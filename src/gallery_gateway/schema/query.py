@@ -9,27 +9,32 @@ from strawberry import UNSET
 
 from gallery_gateway.errors import RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
+from gallery_gateway.schema import connection_structs
 from gallery_gateway.schema.arguments import rejected_argument
+from gallery_gateway.schema.connection import ProjectConnection
+from gallery_gateway.schema.connection_load import connection_request, load_connection
 from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.demands import gallery_demand, project_demand
-from gallery_gateway.schema.directives import UPSTREAM_CALL, sized
+from gallery_gateway.schema.directives import CONNECTION_SIZE, UPSTREAM_CALL, sized
+from gallery_gateway.schema.field_arguments import (
+    AfterArgument,
+    BeforeArgument,
+    FeedbackArgument,
+    FirstArgument,
+    LastArgument,
+    MaxImagesArgument,
+    OrderArgument,
+    OwnershipArgument,
+    PageArgument,
+    PerPageArgument,
+    ProjectIdFilter,
+    SearchArgument,
+    SortByArgument,
+    StatusArgument,
+)
 from gallery_gateway.schema.requests import gallery_request, node_request, project_request
-from gallery_gateway.schema.types import Gallery, ImageSort, Node, Ownership, Project, SortOrder
+from gallery_gateway.schema.types import Gallery, ImageSort, Node, Project, SortOrder
 from gallery_gateway.upstream import contract
-
-PageArgument = Annotated[int, strawberry.argument(description="The page to get, from 1.")]
-PerPageArgument = Annotated[
-    int, strawberry.argument(description="How many projects a page holds, from 1 to 100.")
-]
-OrderArgument = Annotated[SortOrder, strawberry.argument(description="The direction of sorting.")]
-StatusArgument = Annotated[str | None, strawberry.argument(description="Only images with this status.")]
-FeedbackArgument = Annotated[
-    list[str] | None, strawberry.argument(description="Only images with one of these feedbacks.")
-]
-SortByArgument = Annotated[ImageSort, strawberry.argument(description="What images are sorted by.")]
-MaxImagesArgument = Annotated[
-    int, strawberry.argument(description="How many images of a project to get, from 1 to 200.")
-]
 
 _GALLERY_ARGUMENTS = {
     "page": "page",
@@ -43,6 +48,7 @@ _GALLERY_ARGUMENTS = {
     "max_images_per_project": "maxImagesPerProject",
     "search": "search",
 }
+_CONNECTION_ARGUMENTS = {**_GALLERY_ARGUMENTS, "page": "after", "per_page": "first"}
 _PROJECT_ARGUMENTS = {
     "project_id": "projectId",
     "order": "order",
@@ -68,21 +74,13 @@ class Query:
         page: PageArgument = 1,
         per_page: PerPageArgument = 20,
         order: OrderArgument = SortOrder.DESC,
-        project_id: Annotated[
-            int | None, strawberry.argument(description="Only the project with this number.")
-        ] = UNSET,
+        project_id: ProjectIdFilter = UNSET,
         status: StatusArgument = UNSET,
         feedback: FeedbackArgument = UNSET,
         sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
-        ownership: Annotated[
-            Ownership | None,
-            strawberry.argument(description="Only the caller's own, or only shared ones."),
-        ] = UNSET,
+        ownership: OwnershipArgument = UNSET,
         max_images_per_project: MaxImagesArgument = 50,
-        search: Annotated[
-            str | None,
-            strawberry.argument(description="Only projects with this in name, key or id."),
-        ] = UNSET,
+        search: SearchArgument = UNSET,
     ) -> contract.Page:
         request = gallery_request(
             page=page,
@@ -99,6 +97,52 @@ class Query:
         demand = gallery_demand(selection_of(info.resolve_info, "Gallery"))
         with _refusals_translated(_GALLERY_ARGUMENTS):
             found = await info.context.load(info.key, lambda loaders: loaders.page(request, demand))
+            return found.value
+
+    @strawberry.field(
+        graphql_type=ProjectConnection | None,
+        description=(
+            "The projects by cursors (Relay's Cursor Connections Specification): forward with `first` and"
+            " `after`, backward with `last` and `before`. A walk finds each project once, also while others"
+            " come and go; `gallery` has page numbers."
+        ),
+        directives=[UPSTREAM_CALL, CONNECTION_SIZE],
+    )
+    async def projects(
+        self,
+        info: Info,
+        first: FirstArgument = UNSET,
+        after: AfterArgument = UNSET,
+        last: LastArgument = UNSET,
+        before: BeforeArgument = UNSET,
+        order: OrderArgument = SortOrder.DESC,
+        project_id: ProjectIdFilter = UNSET,
+        status: StatusArgument = UNSET,
+        feedback: FeedbackArgument = UNSET,
+        sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
+        ownership: OwnershipArgument = UNSET,
+        max_images_per_project: MaxImagesArgument = 50,
+        search: SearchArgument = UNSET,
+    ) -> connection_structs.ProjectConnection:
+        request = connection_request(
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+            order=order,
+            project_id=project_id,
+            status=status,
+            feedback=feedback,
+            sort_by=sort_by,
+            ownership=ownership,
+            max_images_per_project=max_images_per_project,
+            search=search,
+        )
+        selection = selection_of(info.resolve_info, "ProjectConnection")
+        with _refusals_translated(_CONNECTION_ARGUMENTS):
+            found = await info.context.load(
+                info.key, lambda loaders: load_connection(loaders, request, selection)
+            )
             return found.value
 
     @strawberry.field(

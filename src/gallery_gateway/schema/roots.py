@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 from strawberry.utils.str_converters import to_camel_case
 
@@ -12,10 +12,12 @@ from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.connection_load import Connected, connection_request, load_connection
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.demands import gallery_demand, project_demand
 from gallery_gateway.schema.requests import gallery_request, project_request
+
+Request = TypeVar("Request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ def _prepare_project(arguments: Mapping[str, Any], selection: Selection) -> Load
     return _load(lambda loaders: loaders.project(request, demand))
 
 
+def _prepare_projects(arguments: Mapping[str, Any], selection: Selection) -> Load:
+    request = _request(connection_request, arguments)
+
+    async def load(context: OperationContext, key: str) -> Connected:
+        return await context.load(key, lambda loaders: load_connection(loaders, request, selection))
+
+    return load
+
+
 def _load(call: Callable[[GalleryLoaders], Awaitable[Delivery[Any]]]) -> Load:
     async def load(context: OperationContext, key: str) -> _Loaded:
         return _Loaded(await context.load(key, call), context.known_loaders())
@@ -58,9 +69,13 @@ def _load(call: Callable[[GalleryLoaders], Awaitable[Delivery[Any]]]) -> Load:
     return load
 
 
-def _request(build: Callable[..., GalleryRequest], arguments: Mapping[str, Any]) -> GalleryRequest:
+def _request(build: Callable[..., Request], arguments: Mapping[str, Any]) -> Request:
     named = {to_camel_case(name): name for name in signature(build).parameters}
     return build(**{named[name]: value for name, value in arguments.items()})
 
 
-COMPILED_ROOTS: Mapping[str, PrepareLoad] = {"gallery": _prepare_gallery, "project": _prepare_project}
+COMPILED_ROOTS: Mapping[str, PrepareLoad] = {
+    "gallery": _prepare_gallery,
+    "project": _prepare_project,
+    "projects": _prepare_projects,
+}

@@ -1,0 +1,73 @@
+"""What a connection was written as is kept with its page, as a gallery's is."""
+
+import pytest
+
+from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.execution.validation import Validator
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.ledger import Budget, Ledger
+from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.walking import Place
+from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.connection_cursor import encode_cursor, list_hash
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.roots import COMPILED_ROOTS
+from tests.fakes import TOKEN, FakeUpstream, build_gallery, document_limits
+from tests.gallery.endpoints import listing
+
+SCHEMA = executable(build_schema())
+DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=100_000)
+EXECUTOR = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS), max_variable_values=100)
+CALLER = Caller(TOKEN, secret=b"s" * 32)
+
+# Behind it, a hundred projects lie on two pages.
+CURSOR = encode_cursor(Place(0, 1, 45), list_hash(GalleryRequest()))
+
+
+@pytest.fixture
+def gallery() -> Gallery:
+    upstream = FakeUpstream()
+    upstream.handler = listing(*[1] * 45)
+    return build_gallery(upstream, ttl_seconds=30)
+
+
+async def run(gallery: Gallery, document: str) -> Answer:
+    ledger = Ledger(Budget(max_calls=20, max_images=100_000))
+    loaders = GalleryLoaders(gallery, CALLER, ledger, narrows=True, skips_cache=False)
+    context = OperationContext(ledger, loaders)
+    return await EXECUTOR.execute(GraphQLRequest(query=document), context, request_id="r")
+
+
+@pytest.mark.parametrize("document", ["{ projects { nodes { id } } }", "{ projects { totalCount } }"])
+async def test_a_connection_of_one_page_is_kept_once_it_was_come_by_twice(
+    gallery: Gallery, document: str
+) -> None:
+    answers = [await run(gallery, document) for _ in range(3)]
+
+    kept = answers[-1].kept and answers[-1].kept.get()
+    assert kept
+    assert kept[0] == answers[0].body == answers[1].body == answers[2].body
+
+
+async def test_two_connections_of_one_page_are_kept_apart(gallery: Gallery) -> None:
+    await run(gallery, "{ projects(first: 40) { nodes { id } } }")
+    for _ in range(2):
+        await run(gallery, "{ projects(first: 2) { nodes { id } } }")
+
+    answer = await run(gallery, "{ projects(first: 3) { nodes { id } } }")
+
+    assert answer.body.count(b'"id"') == 3
+
+
+async def test_a_connection_of_two_pages_is_not_kept(gallery: Gallery) -> None:
+    document = f'{{ projects(first: 100, after: "{CURSOR}") {{ nodes {{ id }} }} }}'
+
+    answers = [await run(gallery, document) for _ in range(3)]
+
+    assert answers[0].body.count(b'"id"') == 44
+    assert answers[0].body == answers[2].body
+    assert answers[2].kept is None
