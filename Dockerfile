@@ -1,16 +1,41 @@
-FROM python:3.13-slim AS build
+# The base of both stages. A release gives it by digest: --build-arg PYTHON_IMAGE=python:3.13-slim-trixie@sha256:...
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
 WORKDIR /build
+# What rarely changes comes first: every package in the version and with the hash that was tested.
+COPY deploy/requirements-build.txt deploy/requirements.txt ./
+RUN pip install --require-hashes --only-binary :all: -r requirements-build.txt \
+    && python -m venv --without-pip /opt/gallery-gateway \
+    && pip --python /opt/gallery-gateway/bin/python install \
+        --require-hashes --only-binary :all: --no-compile -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+# Compiled here and never looked at again: nothing changes in an image.
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
+    && pip --python /opt/gallery-gateway/bin/python install --no-deps --no-index --no-compile wheels/*.whl \
+    && python -m compileall -q --invalidation-mode unchecked-hash /opt/gallery-gateway
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
+ARG VERSION=
+ARG REVISION=
+LABEL org.opencontainers.image.title="gallery-gateway" \
+      org.opencontainers.image.description="A GraphQL gateway over PiktID's gallery" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 # Nothing is written while it runs, so it runs on a read-only file system too.
-ENV PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/opt/gallery-gateway/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     GALLERY_GATEWAY_HOST=0.0.0.0
-RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir /wheels/*.whl
+COPY --from=build /opt/gallery-gateway /opt/gallery-gateway
+# One operation is run, or there is no image. It also compiles what is used of the standard library,
+# which the base has as source only. Nothing that installs anything stays.
+RUN PYTHONDONTWRITEBYTECODE='' gallery-gateway demo --once > /dev/null \
+    && rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip
 # Empty, and not the user's: settings are read from a `.env` here only where one is mounted.
 WORKDIR /app
 USER 10001:10001

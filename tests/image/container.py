@@ -1,0 +1,115 @@
+"""A container of the image as strict as any: read-only, nobody, no capability, no new privilege, no /tmp."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.image.programs import run
+
+_CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+
+# What an end, a health check or a last line may take on a busy machine.
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Image:
+    """A mounted image: where its files are, and Docker's description of how it is run."""
+
+    files: Path
+    described: dict[str, Any]
+
+    @property
+    def user(self) -> tuple[int, int]:
+        user, group = self.described["User"].split(":")
+        return int(user), int(group)
+
+
+@dataclass
+class Container:
+    """One container of an image, from its start to its end."""
+
+    image: Image
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    has_network: bool = True
+
+    def __post_init__(self) -> None:
+        self.name = f"gallery-gateway-{uuid4().hex[:12]}"
+
+    def _runc(self, *arguments: str) -> list[str]:
+        return ["runc", "--root", str(self.folder / "runc"), *arguments]
+
+    def _process(self, arguments: Sequence[str], **environment: str) -> dict[str, Any]:
+        user, group = self.image.user
+        inherited = dict(pair.split("=", 1) for pair in self.image.described["Env"])
+        return {
+            "terminal": False,
+            "user": {"uid": user, "gid": group},
+            "args": list(arguments),
+            "env": [f"{k}={v}" for k, v in (inherited | self.environment | environment).items()],
+            "cwd": self.image.described["WorkingDir"],
+            "capabilities": {name: [] for name in _CAPABILITY_SETS},
+            "noNewPrivileges": True,
+        }
+
+    def _configuration(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """See the OCI runtime specification, `config.md`."""
+        namespaces = ["pid", "mount", "ipc", "uts", *([] if self.has_network else ["network"])]
+        return {
+            "ociVersion": "1.0.2",
+            "process": self._process(arguments),
+            "root": {"path": str(self.image.files), "readonly": True},
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                {
+                    "destination": "/dev",
+                    "type": "tmpfs",
+                    "source": "tmpfs",
+                    "options": ["nosuid", "mode=755"],
+                },
+            ],
+            "linux": {"namespaces": [{"type": name} for name in namespaces]},
+        }
+
+    @contextmanager
+    def run(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """Runs the image's entry point with `arguments`, or else with its own, until the block ends."""
+        given = list(arguments) or self.image.described["Cmd"]
+        bundle = self.folder / self.name
+        bundle.mkdir(parents=True)
+        configuration = self._configuration([*self.image.described["Entrypoint"], *given])
+        (bundle / "config.json").write_text(json.dumps(configuration), encoding="utf-8")
+        command = self._runc("run", "--bundle", str(bundle), self.name)
+        running = subprocess.Popen(  # noqa: S603  # our own words, with no shell in between
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                self.signal("KILL")
+                running.wait(PATIENCE_SECONDS)
+
+    def signal(self, name: str) -> None:
+        run(*self._runc("kill", self.name, name))
+
+    def execute(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Runs one more program inside, as strict as the first."""
+        file = self.folder / f"{self.name}-{uuid4().hex[:12]}.json"
+        file.write_text(json.dumps(self._process(arguments, **environment)), encoding="utf-8")
+        command = self._runc("exec", "--process", str(file), self.name)
+        return subprocess.run(  # noqa: S603  # likewise
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
+
+    def status(self) -> dict[str, str]:
+        """What the kernel says of its first process."""
+        state = run(*self._runc("state", self.name))
+        text = Path(f"/proc/{json.loads(state)['pid']}/status").read_text(encoding="utf-8")
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}

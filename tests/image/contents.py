@@ -1,0 +1,59 @@
+"""What an image weighs, and the bill of materials of what is in it."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from gallery_gateway import __version__
+from tests.image.building import BASE, IMAGE, Store
+from tests.image.lock import LOCK
+from tests.image.programs import run
+
+_MEGABYTE = 1_000_000
+
+
+def sizes(store: Store, folder: Path) -> dict[str, str]:
+    """Sizes by what they are of; the image is left in `folder` as an OCI layout."""
+    store.buildah("push", "--quiet", IMAGE, f"oci:{folder}:latest")
+    manifest = _blob(folder, json.loads((folder / "index.json").read_text())["manifests"][0]["digest"])
+    images = {
+        image["names"][0]: image for image in json.loads(store.buildah("images", "--json")) if image["names"]
+    }
+    layers = [layer["size"] / _MEGABYTE for layer in manifest["layers"]]
+    return {
+        "image": images[IMAGE]["size"],
+        "of it the stand-in": images[f"{BASE}:latest"]["size"],
+        "compressed layers": " + ".join(f"{size:.1f}" for size in layers) + f" = {sum(layers):.1f} MB",
+    }
+
+
+def _blob(folder: Path, digest: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "blobs" / digest.replace(":", "/")).read_text())
+    return read
+
+
+def write_bill(layout: Path, file: Path) -> list[dict[str, Any]]:
+    """Writes the image's bill of materials (CycloneDX, JSON), and gives its components."""
+    # It would ask the network for a newer version of itself.
+    environment = os.environ | {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
+    run("syft", "scan", f"oci-dir:{layout}", "-q", "-o", f"cyclonedx-json={file}", environment=environment)
+    components: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["components"]
+    return [component for component in components if component["type"] == "library"]
+
+
+def locked() -> dict[str, str]:
+    """The packages that the image is to have, with their versions; those for other platforms left out."""
+    line = re.compile(r"^([a-z0-9-]+)==([^ ;]+)(?! ;.*(?:== 'win32'|<))", flags=re.MULTILINE)
+    return dict(line.findall(LOCK.read_text(encoding="utf-8")))
+
+
+def check_bill(components: list[dict[str, Any]]) -> None:
+    """The Python packages in the image are those that were locked, and the gateway."""
+    found = {
+        component["name"].lower().replace("_", "-"): component["version"]
+        for component in components
+        if component.get("purl", "").startswith("pkg:pypi/")
+    }
+    assert found == locked() | {"gallery-gateway": __version__}, found
