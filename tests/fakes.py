@@ -77,6 +77,8 @@ async def gateway(
     transport: httpx.AsyncBaseTransport, *, clock: Clock = SYSTEM_CLOCK, **settings: Any
 ) -> AsyncIterator[Client]:
     """The whole app over `transport`, its lifespan entered; settings by their Python names."""
+    # A failure is one at once, and costs one request; tests of retries ask for them.
+    settings = {"upstream_max_attempts": 1, **settings}
     app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock)
     async with (
         app.router.lifespan_context(app),

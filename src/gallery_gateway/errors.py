@@ -7,6 +7,7 @@ GatewayError
  ├── UnauthenticatedError         UNAUTHENTICATED
  ├── ForbiddenError               FORBIDDEN
  ├── RateLimitedError             RATE_LIMITED
+ ├── OverloadedError              OVERLOADED
  ├── UpstreamTimeoutError         UPSTREAM_TIMEOUT
  ├── UpstreamUnavailableError     UPSTREAM_UNAVAILABLE
  └── UpstreamContractError        UPSTREAM_CONTRACT
@@ -24,9 +25,14 @@ class GatewayError(Exception):
     Args:
         message: one sentence for the client.
         extensions: further members of `extensions`, beside `code`.
+
+    `may_pass` says whether the same call may be answered when it is made again soon, and
+    `retry_after_seconds` how long to wait before that, where somebody said it.
     """
 
     code: ClassVar[str]
+    may_pass: bool = False
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str, **extensions: object) -> None:
         super().__init__(message)
@@ -77,22 +83,51 @@ class RateLimitedError(GatewayError):
     """Too many requests; `retry_after_seconds` where the endpoint said it."""
 
     code = "RATE_LIMITED"
+    may_pass = True
 
     def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
         known = retry_after_seconds is not None
         super().__init__(message, **({"retryAfter": retry_after_seconds} if known else {}))
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OverloadedError(GatewayError):
+    """The gateway itself has more calls to make than the endpoint takes."""
+
+    code = "OVERLOADED"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message, retryAfter=retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UpstreamTimeoutError(GatewayError):
-    """No answer in time."""
+    """No answer in time; one that was not even reached in time `may_pass`."""
 
     code = "UPSTREAM_TIMEOUT"
 
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
 
 class UpstreamUnavailableError(GatewayError):
-    """Refused, reset, cut off, or 5xx."""
+    """Refused, reset, cut off, or 5xx; `is_congestion` if the endpoint has too much to do."""
 
     code = "UPSTREAM_UNAVAILABLE"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        may_pass: bool = False,
+        is_congestion: bool = False,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+        self.is_congestion = is_congestion
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UpstreamContractError(GatewayError):

@@ -33,13 +33,19 @@ async def opened(
     connect_seconds: float = 5.0,
     read_seconds: float = 10.0,
     total_seconds: float = 10.0,
+    first_byte_seconds: float = 10.0,
     max_connections: int = 2,
     accept_encoding: str = "identity",
 ) -> AsyncIterator[GalleryClient]:
     client = GalleryClient(
         base_url=url,
         transport=make_transport(max_connections=max_connections),
-        timeouts=Timeouts(connect=connect_seconds, read=read_seconds, total=total_seconds),
+        timeouts=Timeouts(
+            connect=connect_seconds,
+            first_byte=first_byte_seconds,
+            read=read_seconds,
+            total=total_seconds,
+        ),
         max_bytes=1_000_000,
         user_agent="gallery-gateway/1.2.3",
         accept_encoding=accept_encoding,
@@ -306,6 +312,32 @@ async def test_silence_is_a_timeout_long_before_the_call_as_a_whole_is(beginning
     ):
         with pytest.raises(UpstreamTimeoutError):
             await fetch(client)
+
+
+async def test_silence_before_an_answer_may_be_shorter_than_within_it() -> None:
+    async with (
+        serving(always(b"")) as server,
+        opened(server.url, first_byte_seconds=0.05) as client,
+        asyncio.timeout(5),
+    ):
+        with pytest.raises(UpstreamTimeoutError):
+            await fetch(client)
+
+
+async def test_an_answer_that_has_begun_is_waited_for_as_long_as_a_read_may_last() -> None:
+    answer = http_response(PAGE)
+
+    async def in_two_parts(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer[:100])
+        await asyncio.sleep(0.05)
+        writer.write(answer[100:150])
+        await asyncio.sleep(0.4)
+        writer.write(answer[150:])
+
+    async with serving(in_two_parts) as server, opened(server.url, first_byte_seconds=0.2) as client:
+        fetched = await fetch(client)
+
+    assert fetched.body == PAGE
 
 
 async def test_a_body_that_drips_for_ever_is_a_timeout() -> None:

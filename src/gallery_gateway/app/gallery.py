@@ -3,6 +3,7 @@
 import httpx
 
 from gallery_gateway import __version__
+from gallery_gateway.app.resilience import build_resilience
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.fetcher import PageFetcher
@@ -19,16 +20,20 @@ def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None
         transport=transport
         or make_transport(
             max_connections=settings.upstream_max_connections,
-            read_timeout_seconds=settings.upstream_read_timeout_seconds,
+            read_timeout_seconds=min(
+                settings.upstream_first_byte_timeout_seconds, settings.upstream_read_timeout_seconds
+            ),
         ),
         timeouts=Timeouts(
             connect=settings.upstream_connect_timeout_seconds,
+            first_byte=settings.upstream_first_byte_timeout_seconds,
             read=settings.upstream_read_timeout_seconds,
             total=settings.upstream_total_timeout_seconds,
         ),
         max_bytes=settings.upstream_max_bytes,
         user_agent=f"gallery-gateway/{__version__}",
         accept_encoding=settings.upstream_accept_encoding,
+        resilience=build_resilience(settings, clock),
     )
     freshness = FreshnessPolicy(
         ttl_seconds=settings.cache_ttl_seconds,

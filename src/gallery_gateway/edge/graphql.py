@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.body import read_body
 from gallery_gateway.edge.caching import Wishes, etag_of
+from gallery_gateway.edge.deadline import timeout_seconds
 from gallery_gateway.edge.guard import Guard, Terms
 from gallery_gateway.edge.headers import bearer_token, read_headers, request_id
 from gallery_gateway.edge.parameters import parse_body, parse_query
@@ -43,7 +44,9 @@ class Operations(Protocol):
 
     def caller(self, token: str | None) -> Caller | None: ...
 
-    async def context(self, caller: Caller | None, wishes: Wishes) -> OperationContext: ...
+    async def context(
+        self, caller: Caller | None, wishes: Wishes, *, timeout_seconds: float
+    ) -> OperationContext: ...
 
 
 class Exchange:
@@ -145,7 +148,9 @@ class GraphQLEndpoint:
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
         operation = self._parse(exchange)
         terms = exchange.terms
-        context = await self._operations.context(caller, terms.wishes)
+        context = await self._operations.context(
+            caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
+        )
         answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
         if caller:
             self._repeats.put(key, answer.kept)

@@ -33,6 +33,10 @@ async def send_reply(send: Send, reply: Reply) -> None:
 
 def answered(answer: Answer, body: bytes, ledger: Ledger, terms: Terms) -> Reply:
     """An operation's answer; with any error in it, nobody is to keep it."""
+    if answer.retry_after_seconds is not None:
+        # Well-formed and not answered: a 503 for every client and proxy to understand.
+        retry_after = b"retry-after", b"%d" % answer.retry_after_seconds
+        return Reply(503, [*terms.head, NO_STORE, retry_after], body)
     if answer.has_errors:
         # Under application/json a well-formed request is always answered with 200.
         is_refused = answer.is_request_error and terms.media_type == negotiation.GRAPHQL_RESPONSE

@@ -14,6 +14,7 @@ from graphql import (
     get_operation_ast,
 )
 
+from gallery_gateway.errors import OverloadedError
 from gallery_gateway.execution.compiled import Compiler, Kept
 from gallery_gateway.execution.documents import Documents, PreparedDocument
 from gallery_gateway.execution.refusals import DocumentError
@@ -37,12 +38,14 @@ class Answer:
     Args:
         is_request_error: there is no `data` in it, because nothing was run.
         has_errors: there are `errors` in it.
+        retry_after_seconds: nothing was answered, because there was too much to do; None otherwise.
         kept: the same, to be given again without running anything; None if it is not kept.
     """
 
     body: bytes
     is_request_error: bool = False
     has_errors: bool = False
+    retry_after_seconds: int | None = None
     kept: Kept | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
@@ -122,13 +125,26 @@ def _answer(result: ExecutionResult, *, request_id: str) -> Answer:
     response: dict[str, Any] = {}
     # An error without a path was raised before any field ran (GraphQL specification, 7.1.2).
     is_request_error = result.data is None and not all(error.path for error in errors)
-    if not is_request_error:
+    retry_after_seconds = _refused_for(result)
+    # Without `data`: an answer with it would have to be a success (GraphQL over HTTP, 6.4.2).
+    if not is_request_error and retry_after_seconds is None:
         response["data"] = result.data
     if errors:
         response["errors"] = [report(error, request_id=request_id) for error in errors]
     return Answer(
-        body=msgspec.json.encode(response), is_request_error=is_request_error, has_errors=bool(errors)
+        body=msgspec.json.encode(response),
+        is_request_error=is_request_error,
+        has_errors=bool(errors),
+        retry_after_seconds=retry_after_seconds,
     )
+
+
+def _refused_for(result: ExecutionResult) -> int | None:
+    """Seconds to wait, if there was too much to do for each of the fields; else None."""
+    causes = [error.original_error for error in result.errors or []]
+    told = [cause.retry_after_seconds for cause in causes if isinstance(cause, OverloadedError)]
+    is_answered = any(value is not None for value in (result.data or {}).values())
+    return None if is_answered or not told or len(told) < len(causes) else max(filter(None, told))
 
 
 def _position(error: GraphQLError) -> tuple[int, ...]:

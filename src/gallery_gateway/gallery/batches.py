@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from aiodataloader import DataLoader
 
-from gallery_gateway.errors import GatewayError
+from gallery_gateway.errors import GatewayError, UpstreamTimeoutError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Delivery, Gallery
 from gallery_gateway.gallery.ledger import Ledger, Outcome
@@ -25,14 +25,18 @@ class Batches(DataLoader[Want, Loaded]):
 
     Args:
         since: the number of the first flight that will do.
+        until: when the operation gives up, in the loop's seconds; None = never.
     """
 
-    def __init__(self, gallery: Gallery, caller: Caller, ledger: Ledger, *, since: int) -> None:
+    def __init__(
+        self, gallery: Gallery, caller: Caller, ledger: Ledger, *, since: int, until: float | None = None
+    ) -> None:
         super().__init__()
         self._gallery = gallery
         self._caller = caller
         self._ledger = ledger
         self._since = since
+        self._until = until
         self._charged: set[GalleryRequest] = set()
 
     async def loaded(self, want: Want) -> Loaded:
@@ -86,8 +90,20 @@ class Batches(DataLoader[Want, Loaded]):
         return Delivery(want.request, project, page.entry, page.outcome, want.needs_links)
 
     async def _fetch(self, want: Want) -> Delivery[Page]:
+        try:
+            # Each operation gives up alone: others may wait for the same call for longer.
+            async with asyncio.timeout_at(self._until):
+                return await self._fetch_or_join(want)
+        except TimeoutError as exc:
+            raise UpstreamTimeoutError("The gallery took too long to answer.") from exc
+
+    async def _fetch_or_join(self, want: Want) -> Delivery[Page]:
         delivery = await self._gallery.join_page(
-            self._caller, want.request, needs_links=want.needs_links, since=self._since
+            self._caller,
+            want.request,
+            needs_links=want.needs_links,
+            since=self._since,
+            until=self._until,
         )
         if delivery is None:
             if want.request not in self._charged:
@@ -95,7 +111,7 @@ class Batches(DataLoader[Want, Loaded]):
                 self._ledger.charge(calls=1, images=want.request.most_images)
             self._ledger.calls += 1
             delivery = await self._gallery.fetch_page(
-                self._caller, want.request, needs_links=want.needs_links
+                self._caller, want.request, needs_links=want.needs_links, until=self._until
             )
         self.record(delivery)
         return delivery

@@ -22,6 +22,7 @@ from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.contract import Page, Pagination
+from gallery_gateway.upstream.resilience.deadline import Deadline
 
 # How long past its freshness a page waits for being renewed by its ETag.
 _RENEWAL_SECONDS = 300.0
@@ -38,12 +39,14 @@ class PageFetcher:
         self._freshness = freshness
         self._clock = clock
 
-    async def fetch(self, caller: Caller, request: GalleryRequest) -> Arrival:
+    async def fetch(
+        self, caller: Caller, request: GalleryRequest, *, deadline: Deadline | None = None
+    ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
         outcome = "cancelled"
         try:
-            answer = await self._ask(caller, request)
+            answer = await self._ask(caller, request, deadline)
             outcome = "ok"
         except (UnauthenticatedError, ForbiddenError) as exc:
             outcome = exc.code
@@ -62,16 +65,20 @@ class PageFetcher:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, caller: Caller, request: GalleryRequest) -> "_Answer":
+    async def _ask(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> "_Answer":
         known = self._cache.renewable(caller, request)
         try:
             if known is None or known.rules.etag is None:
-                return _Answer.of(await self._fetch(caller, request))
+                return _Answer.of(await self._fetch(caller, request, deadline))
             answer = await self._client.revalidate_page(
-                request.parameters(), authorization=caller.authorization, etag=known.rules.etag
+                request.parameters(),
+                authorization=caller.authorization,
+                etag=known.rules.etag,
+                caller_key=caller.key,
+                deadline=deadline,
             )
         except UpstreamNotFoundError:
-            return _Answer(await self._page_of_nothing(caller, request))
+            return _Answer(await self._page_of_nothing(caller, request, deadline))
         if isinstance(answer, FetchedPage):
             return _Answer.of(answer)
         return _Answer(
@@ -81,10 +88,17 @@ class PageFetcher:
             links_expire_at=known.links_until + self._freshness.link_margin_seconds,
         )
 
-    async def _fetch(self, caller: Caller, request: GalleryRequest) -> FetchedPage:
-        return await self._client.fetch_page(request.parameters(), authorization=caller.authorization)
+    async def _fetch(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> FetchedPage:
+        return await self._client.fetch_page(
+            request.parameters(),
+            authorization=caller.authorization,
+            caller_key=caller.key,
+            deadline=deadline,
+        )
 
-    async def _page_of_nothing(self, caller: Caller, request: GalleryRequest) -> Page:
+    async def _page_of_nothing(
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None
+    ) -> Page:
         """What a 404 stands for (the contract's open questions 1 and 2): a page without projects.
 
         For a project it is an empty list; past the end, what the first page says of the whole.
@@ -102,7 +116,7 @@ class PageFetcher:
                 has_prev=request.page > 1,
             )
         elif request.page > 1:
-            first = await self._fetch(caller, replace(request, page=1, max_images_per_project=1))
+            first = await self._fetch(caller, replace(request, page=1, max_images_per_project=1), deadline)
             pagination = msgspec.structs.replace(
                 first.page.pagination, page=request.page, has_next=False, has_prev=True
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gallery_gateway.errors import UpstreamUnavailableError
+from gallery_gateway.upstream.resilience.deadline import Deadline
 
 
 class Question(Protocol):
@@ -22,11 +23,20 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flight(Generic[Asked, Value]):
-    """A call under way in a task of its own; `number` counts flights in the order of their start."""
+    """A call under way in a task of its own; `number` counts flights in the order of their start.
+
+    Its `deadline` is that of the waiter who waits longest.
+    """
 
     number: int
     question: Asked
     task: asyncio.Task[Value]
+    deadline: Deadline | None = None
+
+    def join(self, until: float | None) -> None:
+        """Goes on for as long as this waiter waits too."""
+        if self.deadline is not None and until is not None:
+            self.deadline.extend(until)
 
     async def land(self) -> Value:
         """The answer, which any number of waiters share.
@@ -63,9 +73,14 @@ class Flights(Generic[Owner, Asked, Value]):
         return None
 
     def start(
-        self, owner: Owner, question: Asked, call: Callable[[], Coroutine[Any, Any, Value]]
+        self,
+        owner: Owner,
+        question: Asked,
+        call: Callable[[], Coroutine[Any, Any, Value]],
+        *,
+        deadline: Deadline | None = None,
     ) -> Flight[Asked, Value]:
-        flight = Flight(self._started, question, asyncio.create_task(call()))
+        flight = Flight(self._started, question, asyncio.create_task(call()), deadline)
         self._started += 1
         self._under_way[owner].append(flight)
         flight.task.add_done_callback(lambda _task: self._land(owner, flight))

@@ -18,6 +18,7 @@ from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.stale import StaleAnswer, Staleness, StalePages
 from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
+from gallery_gateway.upstream.resilience.deadline import Deadline
 
 Value = TypeVar("Value", Page, Project | None)
 
@@ -124,14 +125,23 @@ class Gallery:
         return self._flights.find(caller, request, since=since) is not None
 
     async def join_page(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, since: int = 0
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        needs_links: bool,
+        since: int = 0,
+        until: float | None = None,
     ) -> Delivery[Page] | None:
         """The answer out of calls that are under way; None if none of them holds it.
+
+        They go on until `until` at least, in the loop's seconds.
 
         Raises:
             GatewayError: upstream gave no page.
         """
         while (flight := self._flights.find(caller, request, since=since)) is not None:
+            flight.join(until)
             arrival = await flight.land()
             page = slice_page(arrival.page, of=arrival.entry.request, to=request)
             if page is not None:
@@ -141,14 +151,20 @@ class Gallery:
         return None
 
     async def fetch_page(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
+        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, until: float | None = None
     ) -> Delivery[Page]:
-        """The answer out of a call of its own.
+        """The answer out of a call of its own, made by `until`, in the loop's seconds.
 
         Raises:
             GatewayError: upstream gave no page.
         """
-        flight = self._flights.start(caller, request, lambda: self._fetcher.fetch(caller, request))
+        deadline = None if until is None else Deadline(until)
+        flight = self._flights.start(
+            caller,
+            request,
+            lambda: self._fetcher.fetch(caller, request, deadline=deadline),
+            deadline=deadline,
+        )
         arrival = await flight.land()
         return Delivery(request, arrival.page, arrival.entry, Outcome.MISS, needs_links)
 

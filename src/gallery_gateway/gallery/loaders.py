@@ -25,6 +25,7 @@ class GalleryLoaders:
             were asked for with more images will do.
         skips_cache: whether nothing that is known or under way by now will do.
         if_error_seconds: how long past its freshness a page will do where upstream fails, at the most.
+        until: when the operation gives up, in the loop's seconds; None = never.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class GalleryLoaders:
         narrows: bool,
         skips_cache: bool,
         if_error_seconds: float = math.inf,
+        until: float | None = None,
     ) -> None:
         self._gallery = gallery
         self._caller = caller
@@ -44,7 +46,7 @@ class GalleryLoaders:
         self._skips_cache = skips_cache
         self._if_error_seconds = if_error_seconds
         since = gallery.next_flight if skips_cache else 0
-        self._batches = Batches(gallery, caller, ledger, since=since)
+        self._batches = Batches(gallery, caller, ledger, since=since, until=until)
 
     async def page(self, request: GalleryRequest, demand: Demand) -> Delivery[Page]:
         """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gallery_gateway.errors import (
     GatewayError,
+    OverloadedError,
     RateLimitedError,
     UpstreamContractError,
     UpstreamNotFoundError,
@@ -34,7 +35,13 @@ _RETRY_SECONDS = 1.0
 
 _Found = tuple[Entry, Page] | tuple[Entry, Project | None]
 
-_TROUBLES = (UpstreamTimeoutError, UpstreamUnavailableError, UpstreamContractError, RateLimitedError)
+_TROUBLES = (
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+    UpstreamContractError,
+    RateLimitedError,
+    OverloadedError,
+)
 
 
 @dataclass(frozen=True, slots=True)

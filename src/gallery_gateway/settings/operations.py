@@ -55,6 +55,9 @@ class OperationSettings(BaseModel):
         default=True,
         description="fewer images are asked for than the arguments say, if the operation selects fewer",
     )
+    operation_timeout_seconds: float = Field(
+        30.0, gt=0, le=600, description="time for one operation, all attempts and waiting included"
+    )
     operation_max_calls: int = Field(
         20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"
     )

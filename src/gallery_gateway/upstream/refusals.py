@@ -44,6 +44,15 @@ def _rate_limited(response: httpx.Response, _body: bytes) -> GatewayError:
     )
 
 
+def _unavailable(response: httpx.Response, _body: bytes) -> GatewayError:
+    return UpstreamUnavailableError(
+        "The gallery is not available at the moment.",
+        may_pass=True,
+        is_congestion=response.status_code != 502,
+        retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
+    )
+
+
 _BY_STATUS: dict[int, Callable[[httpx.Response, bytes], GatewayError]] = {
     400: _rejected,
     401: _unauthenticated,
@@ -52,6 +61,9 @@ _BY_STATUS: dict[int, Callable[[httpx.Response, bytes], GatewayError]] = {
     404: _not_found,
     422: _rejected,
     429: _rate_limited,
+    502: _unavailable,
+    503: _unavailable,
+    504: _unavailable,
 }
 
 

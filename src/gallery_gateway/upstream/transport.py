@@ -40,7 +40,7 @@ class _AiohttpTransport(httpx.AsyncBaseTransport):
         session = self._session = self._session or self._open_session()
         seconds = request.extensions["timeout"]
         timeout = aiohttp.ClientTimeout(
-            connect=seconds["pool"], sock_connect=seconds["connect"], sock_read=seconds["read"]
+            connect=seconds["pool"], sock_connect=seconds["connect"], sock_read=seconds["first_byte"]
         )
         with _translated_errors():
             response = await session.request(
@@ -50,6 +50,9 @@ class _AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 timeout=timeout,
             )
+        # A whole answer that came at once has given its connection back already.
+        if response.connection is not None and response.connection.protocol is not None:
+            response.connection.protocol.read_timeout = seconds["read"]
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Stream(response), request=request
         )

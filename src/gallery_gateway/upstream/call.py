@@ -1,0 +1,116 @@
+"""One call over the wire: a request in, a page or one error of the gateway out."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+import httpx
+
+from gallery_gateway.errors import GatewayError, UpstreamTimeoutError, UpstreamUnavailableError
+from gallery_gateway.upstream.body import read_body
+from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
+from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.links import earliest_link_expiry
+from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.refusals import refusal
+
+# An error's body is read to learn the refused parameter, and to keep the connection.
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """All in seconds.
+
+    Args:
+        connect: to open a connection.
+        first_byte: of silence before the answer; no longer than `read`.
+        read: of silence within the answer.
+        total: for one call as a whole.
+    """
+
+    connect: float
+    read: float
+    total: float
+    first_byte: float = math.inf
+
+    @property
+    def extensions(self) -> dict[str, object]:
+        """As a request carries them to the transport."""
+        return {
+            "timeout": {
+                "connect": self.connect,
+                "first_byte": min(self.first_byte, self.read),
+                "read": self.read,
+                "write": self.read,
+                "pool": self.total,
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPage:
+    """A page, and what is to be known for keeping it.
+
+    Args:
+        body: the JSON that it was parsed from.
+        rules: what its headers say.
+        links_expire_at: seconds since 1970, of the first of its links; None if none says so.
+    """
+
+    page: Page
+    body: bytes
+    rules: CachingRules = NOTHING_SAID
+    links_expire_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The page that the ETag stands for is still the right one (304)."""
+
+    rules: CachingRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """Makes calls, each of them once and at once; `max_bytes` is the largest body that is read."""
+
+    transport: httpx.AsyncBaseTransport
+    timeouts: Timeouts
+    max_bytes: int
+
+    async def make(self, request: httpx.Request) -> FetchedPage | NotModified:
+        """Raises: GatewayError: of the kind that says what went wrong."""
+        try:
+            async with asyncio.timeout(self.timeouts.total):
+                return await self._send(request)
+        except (httpx.TimeoutException, TimeoutError) as exc:
+            is_unreached = isinstance(exc, httpx.ConnectTimeout)
+            raise UpstreamTimeoutError("The gallery took too long to answer.", may_pass=is_unreached) from exc
+        except httpx.TransportError as exc:
+            # What is no HTTP will not become so; whatever broke off may hold the next time.
+            is_broken_off = not isinstance(exc, httpx.ProtocolError)
+            raise UpstreamUnavailableError(
+                "The gallery could not be reached.", may_pass=is_broken_off
+            ) from exc
+
+    async def _send(self, request: httpx.Request) -> FetchedPage | NotModified:
+        response = await self.transport.handle_async_request(request)
+        try:
+            if response.status_code == 200:
+                body = await read_body(response, max_bytes=self.max_bytes)
+                page = parse_page(body)
+                rules = parse_caching_rules(response.headers)
+                return FetchedPage(page, body, rules, earliest_link_expiry(page, body))
+            if response.status_code == 304:
+                return NotModified(parse_caching_rules(response.headers))
+            raise refusal(response, await _read_error_body(response))
+        finally:
+            await response.aclose()
+
+
+async def _read_error_body(response: httpx.Response) -> bytes:
+    try:
+        return await read_body(response, max_bytes=_MAX_ERROR_BYTES)
+    except (GatewayError, httpx.TransportError):
+        return b""

@@ -1,0 +1,204 @@
+"""The breaker as a state machine: what opens it, and that half-open it lets exactly one call through."""
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+
+from gallery_gateway.upstream.resilience.breaker import Breaker, Outcome, State
+from tests.upstream.resilience.clocks import Seconds
+
+OPEN_SECONDS = 5.0
+
+
+def made(clock: Seconds, *, least_calls: int = 4) -> Breaker:
+    return Breaker(
+        failure_share=0.5,
+        slow_share=0.75,
+        least_calls=least_calls,
+        window_seconds=10.0,
+        open_seconds=OPEN_SECONDS,
+        clock=clock,
+    )
+
+
+def call(breaker: Breaker, *outcomes: Outcome) -> None:
+    for outcome in outcomes:
+        ticket = breaker.begin()
+        assert ticket is not None
+        breaker.end(ticket, outcome)
+
+
+def opened(clock: Seconds) -> Breaker:
+    breaker = made(clock)
+    call(breaker, *[Outcome.FAILED] * 4)
+    return breaker
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+def test_it_is_closed_to_begin_with(clock: Seconds) -> None:
+    assert made(clock).state is State.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        ([Outcome.FAILED] * 3, State.CLOSED),
+        ([Outcome.FAILED] * 4, State.OPEN),
+        ([Outcome.FINE] * 2 + [Outcome.FAILED] * 2, State.OPEN),
+        ([Outcome.FINE] * 3 + [Outcome.FAILED] * 2, State.CLOSED),
+        ([Outcome.SLOW] * 4, State.OPEN),
+        ([Outcome.FINE] * 2 + [Outcome.SLOW] * 2, State.CLOSED),
+        ([Outcome.FINE] + [Outcome.SLOW] * 3, State.OPEN),
+        ([Outcome.UNKNOWN] * 9 + [Outcome.FAILED] * 3, State.CLOSED),
+    ],
+)
+def test_it_opens_when_too_many_of_enough_calls_failed_or_were_slow(
+    clock: Seconds, outcomes: list[Outcome], state: State
+) -> None:
+    breaker = made(clock)
+
+    call(breaker, *outcomes)
+
+    assert breaker.state is state
+
+
+def test_what_left_the_window_does_not_count(clock: Seconds) -> None:
+    breaker = made(clock)
+    call(breaker, *[Outcome.FAILED] * 3)
+
+    clock.step(11)
+    call(breaker, Outcome.FAILED)
+
+    assert breaker.state is State.CLOSED
+
+
+def test_the_window_slides_and_does_not_jump(clock: Seconds) -> None:
+    breaker = made(clock)
+    call(breaker, *[Outcome.FAILED] * 3)
+
+    clock.step(8)
+    call(breaker, Outcome.FAILED)
+
+    assert breaker.state is State.OPEN
+
+
+def test_an_open_one_lets_nothing_through_until_its_time(clock: Seconds) -> None:
+    breaker = opened(clock)
+
+    clock.step(OPEN_SECONDS - 0.01)
+
+    assert breaker.is_shut
+    assert breaker.begin() is None
+
+
+def test_half_open_it_lets_one_through_and_its_success_closes(clock: Seconds) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+
+    probe = breaker.begin()
+
+    assert probe is not None
+    assert breaker.begin() is None
+    breaker.end(probe, Outcome.FINE)
+    assert breaker.state is State.CLOSED
+    call(breaker, *[Outcome.FAILED] * 3)
+    assert breaker.state is State.CLOSED
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
+def test_a_probe_that_fails_opens_it_again(clock: Seconds, outcome: Outcome) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+
+    call(breaker, outcome)
+
+    assert breaker.state is State.OPEN
+    assert breaker.begin() is None
+
+
+def test_a_probe_that_was_given_up_leaves_its_place_to_the_next(clock: Seconds) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+
+    call(breaker, Outcome.UNKNOWN)
+
+    call(breaker, Outcome.FINE)
+    assert breaker.state is State.CLOSED
+
+
+def test_a_call_from_before_it_opened_says_nothing_about_the_probe(clock: Seconds) -> None:
+    breaker = made(clock)
+    late = breaker.begin()
+    assert late is not None
+    call(breaker, *[Outcome.FAILED] * 4)
+    clock.step(OPEN_SECONDS)
+    breaker.begin()
+
+    breaker.end(late, Outcome.FINE)
+
+    assert breaker.state is State.HALF_OPEN
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Calls that begin and end in any order, while time goes by."""
+
+    tickets = Bundle("tickets")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Seconds()
+        self.breaker = made(self.clock)
+        self.opened_at = 0.0
+        self.probes: set[int] = set()
+        self.handed_out = 0
+
+    @rule(target=tickets)
+    def begin(self) -> tuple[int, int | None]:
+        was_closed = self.breaker.state is State.CLOSED
+        ticket = self.breaker.begin()
+        self.handed_out += 1
+        if was_closed:
+            assert ticket is not None
+        elif ticket is not None:
+            assert not self.probes
+            assert self.clock() >= self.opened_at
+            self.probes.add(self.handed_out)
+        return self.handed_out, ticket
+
+    @rule(held=consumes(tickets), outcome=st.sampled_from(Outcome))
+    def end(self, held: tuple[int, int | None], outcome: Outcome) -> None:
+        number, ticket = held
+        if ticket is None:
+            return
+        before = self.breaker.state
+        self.breaker.end(ticket, outcome)
+        is_probe = number in self.probes
+        self.probes.discard(number)
+        if before is State.HALF_OPEN:
+            assert (self.breaker.state is not State.HALF_OPEN) == is_probe
+            assert (self.breaker.state is State.CLOSED) == (is_probe and outcome is Outcome.FINE)
+        if before is not State.OPEN and self.breaker.state is State.OPEN:
+            self.opened_at = self.clock() + (0 if outcome is Outcome.UNKNOWN else OPEN_SECONDS)
+
+    @rule(seconds=st.floats(0.1, 12))
+    def wait(self, seconds: float) -> None:
+        self.clock.step(seconds)
+
+    @precondition(lambda self: self.breaker.state is State.CLOSED)
+    @rule()
+    def fail(self) -> None:
+        while self.breaker.state is State.CLOSED:
+            call(self.breaker, Outcome.FAILED)
+        self.opened_at = self.clock() + OPEN_SECONDS
+
+    @invariant()
+    def at_most_one_probe_is_out(self) -> None:
+        assert len(self.probes) <= 1
+        assert (self.breaker.state is State.HALF_OPEN) == bool(self.probes)
+
+
+TestInterleavings = Interleavings.TestCase

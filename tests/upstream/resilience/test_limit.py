@@ -1,0 +1,74 @@
+"""The adaptive limit: how it grows, how it shrinks, and where it stops."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gallery_gateway.upstream.resilience.limit import AdaptiveLimit
+
+
+def run(limit: AdaptiveLimit, calls: int, *, congested: int = 0, in_flight: int | None = None) -> None:
+    """So many calls, the first of them congested; as many at a time as are allowed, if nothing is said."""
+    for number in range(calls):
+        limit.record(
+            is_congested=number < congested, in_flight=limit.calls if in_flight is None else in_flight
+        )
+
+
+def test_it_begins_where_it_is_told_to() -> None:
+    assert AdaptiveLimit(least=4, first=20, most=100).calls == 20
+    assert AdaptiveLimit(least=4, first=20, most=3).calls == 3
+
+
+def test_it_doubles_until_it_shrinks_for_the_first_time_and_then_grows_by_one() -> None:
+    limit = AdaptiveLimit(least=4, first=10, most=100)
+
+    run(limit, 10)
+    assert limit.calls == 20
+    run(limit, 20, congested=3)
+    assert limit.calls == 16
+    run(limit, 16)
+    assert limit.calls == 17
+
+
+def test_a_few_congested_calls_do_not_shrink_it() -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=20)
+
+    run(limit, 20, congested=2)
+
+    assert limit.calls == 20
+
+
+def test_many_calls_that_fail_at_one_moment_shrink_it_once() -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=100)
+
+    run(limit, 20, congested=20)
+
+    assert limit.calls == 16
+
+
+def test_it_does_not_grow_while_it_is_not_used() -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=100)
+
+    run(limit, 200, in_flight=2)
+
+    assert limit.calls == 20
+
+
+def test_it_comes_back_after_the_worst() -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=40)
+    run(limit, 1_000, congested=1_000)
+    assert limit.calls == 4
+
+    run(limit, 1_200)
+
+    assert limit.calls == 40
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60)), max_size=300))
+def test_it_stays_within_its_bounds(calls: list[tuple[bool, int]]) -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=50)
+
+    for is_congested, in_flight in calls:
+        limit.record(is_congested=is_congested, in_flight=in_flight)
+
+        assert 4 <= limit.calls <= 50
