@@ -1,0 +1,129 @@
+"""The programs from npm: installed once, a composer that is asked, a router that runs."""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PATIENCE_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgraph:
+    """What a composer is told of one."""
+
+    name: str
+    sdl: str
+    url: str = "http://nowhere.example/graphql"
+
+    def as_json(self) -> dict[str, str]:
+        return {"name": self.name, "url": self.url, "sdl": self.sdl}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A supergraph, and the graph that its clients see; or the codes of what stands against it."""
+
+    codes: list[str]
+    supergraph: str | None = None
+    graph: str | None = None
+
+
+def install() -> None:
+    """Installs what the lock file says, if another test or worker has not done so."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    lock = (HERE / "package-lock.json").read_bytes()
+    stamp = HERE / "node_modules" / ".installed"
+    with _alone():
+        if stamp.is_file() and stamp.read_bytes() == lock:
+            return
+        done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
+        if done.returncode and "CI" not in os.environ and "npm error network" in done.stderr:
+            pytest.skip("npm cannot reach its registry")
+        assert done.returncode == 0, done.stderr
+        stamp.write_bytes(lock)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Only one process of this machine at a time, for this folder."""
+    name = hashlib.sha256(str(HERE).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"federation-tests-{name}").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def compose(*graphs: Sequence[Subgraph]) -> list[Composed]:
+    """What comes of each list of subgraphs; one run of the composer does them all."""
+    done = subprocess.run(
+        ["node", "compose.mjs"],  # noqa: S607
+        cwd=HERE,
+        input=json.dumps([[subgraph.as_json() for subgraph in graph] for graph in graphs]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [Composed(**composed) for composed in json.loads(done.stdout)]
+
+
+@asynccontextmanager
+async def router(composed: Composed, folder: Path) -> AsyncIterator[str]:
+    """Hive Gateway with our configuration, until the block ends; gives its base URL."""
+    port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        "node_modules/.bin/hive-gateway",
+        *("supergraph", _written(composed, folder), "--config-path", "gateway.config.mjs"),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        cwd=HERE,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout
+    try:
+        await _listening(process.stdout)
+        # It is read to the end, so that it never waits for a reader.
+        reading = asyncio.create_task(process.stdout.read())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    await reading
+
+
+def _written(composed: Composed, folder: Path) -> str:
+    path = folder / "supergraph.graphql"
+    path.write_text(composed.supergraph or "", encoding="utf-8")
+    return str(path)
+
+
+async def _listening(printed: asyncio.StreamReader) -> None:
+    lines = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for line in printed:
+            lines.append(line.decode())
+            if "Listening on" in lines[-1]:
+                return
+    pytest.fail("".join(lines))
+
+
+def _free_port() -> int:
+    # The router tells the port that it was given, not the one that it took.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

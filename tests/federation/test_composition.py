@@ -1,0 +1,115 @@
+"""The subgraph composes beside others, with the composer of The Guild."""
+
+import pytest
+
+from gallery_gateway.schema.build import build_schema
+from tests.federation.programs import Composed, Subgraph, compose, install
+from tests.federation.reviews import SCHEMA
+
+GALLERY = Subgraph(name="gallery", sdl=build_schema().sdl)
+REVIEWS = Subgraph(name="reviews", sdl=SCHEMA.as_str())
+
+NODE = "interface Node { id: ID! } extend type Query { node(id: ID!): Node %s }"
+
+
+def other(sdl: str, *, version: str = "2.9", imports: str = '"@key", "@shareable", "@override"') -> Subgraph:
+    """Another subgraph with these types."""
+    link = f'schema @link(url: "https://specs.apollo.dev/federation/v{version}", import: [{imports}])'
+    return Subgraph(name="other", sdl=f"{link} {{ query: Query }} type Query {{ other: Int }} {sdl}")
+
+
+COMPOSED: dict[str, list[Subgraph]] = {
+    "alone": [GALLERY],
+    "beside reviews": [GALLERY, REVIEWS],
+    "an extension by id": [GALLERY, other('type Project @key(fields: "id") { id: ID! stars: Int }')],
+    "an extension by number": [
+        GALLERY,
+        other('type Project @key(fields: "projectId") { projectId: Int! stars: Int }'),
+    ],
+    "an extension of images": [GALLERY, other('type Image @key(fields: "id") { id: ID! stars: Int }')],
+    "a reference": [
+        GALLERY,
+        other(
+            'type Project @key(fields: "id", resolvable: false) { id: ID! }'
+            " extend type Query { best: Project }"
+        ),
+    ],
+    "an older subgraph": [
+        GALLERY,
+        other('type Project @key(fields: "id") { id: ID! stars: Int }', version="2.0", imports='"@key"'),
+    ],
+    "value types of its own": [
+        GALLERY,
+        other(
+            "type PageInfo @shareable {"
+            " hasNextPage: Boolean! hasPreviousPage: Boolean! startCursor: String endCursor: String }"
+            " type ImageFile @shareable { fullSize: String thumbnail: String uuid: String }"
+            " scalar JSON extend type Query { info: PageInfo file: ImageFile any: JSON }"
+        ),
+    ],
+    "another interface of nodes": [
+        GALLERY,
+        other(
+            "interface Node { id: ID! } type Star implements Node { id: ID! } extend type Query { s: Star }"
+        ),
+    ],
+    "another root field for nodes, taken over": [GALLERY, other(NODE % '@override(from: "gallery")')],
+}
+
+REFUSED: dict[str, tuple[list[Subgraph], str]] = {
+    # Either would be asked for the other's nodes.
+    "another root field for nodes": ([GALLERY, other(NODE % "")], "INVALID_FIELD_SHARING"),
+    "another shared root field for nodes": (
+        [GALLERY, other(NODE % "@shareable")],
+        "INVALID_FIELD_SHARING",
+    ),
+    # Nothing finds an image by its key, so there is no way back from there.
+    "a field that gives an image": (
+        [GALLERY, other('type Image @key(fields: "id") { id: ID! } extend type Query { best: Image }')],
+        "SATISFIABILITY_ERROR",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def composed() -> dict[str, Composed]:
+    """What came of all of the above."""
+    install()
+    graphs = [*COMPOSED.values(), *(graph for graph, _ in REFUSED.values())]
+    return dict(zip([*COMPOSED, *REFUSED], compose(*graphs), strict=True))
+
+
+@pytest.mark.parametrize("case", COMPOSED)
+def test_it_composes(composed: dict[str, Composed], case: str) -> None:
+    assert composed[case].codes == []
+
+
+@pytest.mark.parametrize(("case", "code"), [(case, code) for case, (_, code) in REFUSED.items()])
+def test_what_could_not_be_answered_does_not_compose(
+    composed: dict[str, Composed], case: str, code: str
+) -> None:
+    assert composed[case].codes == [code]
+
+
+def test_clients_of_the_supergraph_see_nothing_of_federation(composed: dict[str, Composed]) -> None:
+    graph = composed["alone"].graph or ""
+
+    assert "type Project implements Node {" in graph
+    assert not [word for word in ("_entities", "_service", "_Any", "@key", "@tag") if word in graph]
+
+
+ROUTED = [
+    """type Project implements Node
+         @join__type(graph: GALLERY, key: "id") @join__type(graph: GALLERY, key: "projectId")""",
+    """type Image @join__type(graph: GALLERY, key: "id", resolvable: false)
+         @join__type(graph: GALLERY, key: "jobId imageIndex groupIndex version", resolvable: false)""",
+    """): Gallery @join__field(graph: GALLERY) @cost(weight: 10) @listSize( requireOneSlicingArgument: false
+         assumedSize: 20 slicingArguments: ["perPage"] sizedFields: ["projects"] )""",
+    'createdBy: String @join__field(graph: GALLERY) @tag(name: "personal")',
+    'thumbnail: String @tag(name: "link")',
+]
+
+
+@pytest.mark.parametrize("told", ROUTED)
+def test_keys_costs_sizes_and_tags_reach_the_router(composed: dict[str, Composed], told: str) -> None:
+    assert " ".join(told.split()) in " ".join((composed["beside reviews"].supergraph or "").split())
