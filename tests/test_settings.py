@@ -137,6 +137,8 @@ WRONG = [
     ("INTROSPECTION", "maybe-7391", "valid boolean"),
     ("SERVICE_SDL", "maybe-7391", "valid boolean"),
     ("SUGGESTIONS", "maybe-7391", "valid boolean"),
+    ("PERSISTED_QUERIES_MAX_BYTES", "-7391", "(from 0 to 67108864)"),
+    ("TRUSTED_DOCUMENTS", "/nowhere/7391.json", "not point to a file"),
     ("PREPARED_DOCUMENTS_MAX_BYTES", "-7391", "(from 0 to 67108864)"),
     ("CACHE_TTL_SECONDS", "-7391", "(from 0 to 86400)"),
     ("CACHE_MAX_BYTES", "-7391", "(from 0 to 1099511627776)"),

@@ -102,6 +102,9 @@ def _port(text: str) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port", "workers"))
     logs.configure(settings.log_level)
+    if settings.trusted_documents:
+        # Said here, since a worker that cannot start would be started again for ever.
+        create_app(settings)
     uvicorn.run(
         "gallery_gateway.app:create_app",
         factory=True,

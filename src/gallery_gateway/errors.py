@@ -2,6 +2,10 @@
 
 GatewayError
  ├── RequestError                 BAD_REQUEST, with an HTTP status of its own
+ │    ├── PersistedQueryNotFoundError      PERSISTED_QUERY_NOT_FOUND
+ │    ├── PersistedQueryNotSupportedError  PERSISTED_QUERY_NOT_SUPPORTED
+ │    ├── UnknownDocumentError             PERSISTED_QUERY_NOT_IN_LIST
+ │    └── DocumentNotTrustedError          QUERY_NOT_IN_SAFELIST
  ├── BadUserInputError            BAD_USER_INPUT
  │    └── RejectedParameterError  (the endpoint's own 400 or 422)
  ├── UnauthenticatedError         UNAUTHENTICATED
@@ -48,6 +52,42 @@ class RequestError(GatewayError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class PersistedQueryNotFoundError(RequestError):
+    """No document is kept under this hash; clients know it by its message, and send the document."""
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotFound", status=200)
+
+
+class PersistedQueryNotSupportedError(RequestError):
+    """Nothing is kept here; clients know it by its message, and send documents from then on."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotSupported", status=200)
+
+
+class UnknownDocumentError(RequestError):
+    """No trusted document has this id."""
+
+    code = "PERSISTED_QUERY_NOT_IN_LIST"
+
+    def __init__(self) -> None:
+        super().__init__("There is no trusted document of this id.", status=404)
+
+
+class DocumentNotTrustedError(RequestError):
+    """A document that is not among the trusted ones."""
+
+    code = "QUERY_NOT_IN_SAFELIST"
+
+    def __init__(self) -> None:
+        super().__init__("This document is not among the trusted ones.", status=403)
 
 
 class BadUserInputError(GatewayError):

@@ -13,7 +13,8 @@ from hypothesis_graphql import queries
 
 from gallery_gateway.execution.compiled import Compiler, Written
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.execution.executor import Answer, Executor
+from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.ledger import Budget, Ledger

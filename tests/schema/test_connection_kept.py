@@ -4,7 +4,8 @@ import pytest
 
 from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Answer, Executor, GraphQLRequest
+from gallery_gateway.execution.executor import Answer, Executor
+from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery

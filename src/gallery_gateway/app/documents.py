@@ -1,4 +1,6 @@
-"""Documents, put together from settings: what they may be, and how many are kept."""
+"""Documents, put together from settings: what they may be, how many are kept, and where they come from."""
+
+from pathlib import Path
 
 from graphql import GraphQLSchema
 
@@ -6,9 +8,12 @@ from gallery_gateway.execution.cost import CostLimit
 from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import DocumentLimits
+from gallery_gateway.execution.manifest import ManifestError, check_documents, read_manifest
+from gallery_gateway.execution.persisted import MemoryStore, PersistedQueries, Sources
+from gallery_gateway.execution.trusted import TrustedDocuments
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.sizes import COUNTED, LIST_SIZES
-from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 
 
 def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
@@ -22,6 +27,28 @@ def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
     limit = CostLimit(settings.operation_max_cost, "images", f"{ENVIRONMENT_PREFIX}OPERATION_MAX_COST")
     costing = Costing(schema, limit, sizes=LIST_SIZES, counted=COUNTED)
     return Documents(validator, max_bytes=settings.prepared_documents_max_bytes, costing=costing)
+
+
+def build_sources(settings: Settings, documents: Documents) -> Sources:
+    """Where documents come from that requests do not bring.
+
+    Raises:
+        SettingsError: the manifest of trusted documents cannot be used.
+    """
+    if settings.trusted_documents is not None:
+        return TrustedDocuments(_trusted(settings.trusted_documents, documents))
+    max_bytes = settings.persisted_queries_max_bytes
+    return PersistedQueries(MemoryStore(max_bytes=max_bytes) if max_bytes else None)
+
+
+def _trusted(path: Path, documents: Documents) -> dict[str, str]:
+    try:
+        trusted = read_manifest(path.read_bytes())
+        check_documents(trusted, documents.prepare)
+    except (OSError, ManifestError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) else exc
+        raise SettingsError(f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS: {path}: {told}") from exc
+    return trusted
 
 
 def document_limits(settings: Settings) -> DocumentLimits:

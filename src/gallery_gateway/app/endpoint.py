@@ -1,6 +1,6 @@
 """The GraphQL endpoint, put together from settings: schema, documents, executor."""
 
-from gallery_gateway.app.documents import build_documents
+from gallery_gateway.app.documents import build_documents, build_sources
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
@@ -22,6 +22,7 @@ def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | No
         Compiler(schema, COMPILED_ROOTS),
         max_variable_values=settings.max_variable_values,
         suggestions=settings.suggestions,
+        sources=build_sources(settings, documents),
     )
     page = explorer.page if explorer and explorer.shares_path else None
     policy = Policy(

@@ -31,12 +31,14 @@ from gallery_gateway.edge.responses import (
     validated,
 )
 from gallery_gateway.errors import RequestError
-from gallery_gateway.execution.executor import Executor, GraphQLRequest
+from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.logs import log_event
 
-_HAS_QUERY = re.compile(rb"(^|&)query(=|&|$)")
+# Whatever says which document is asked for; `extensions` may have the hash of one.
+_HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 
 
 class Operations(Protocol):
@@ -58,7 +60,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
         self.headers, repeated = read_headers(scope["headers"])
-        is_visit = self.method == "GET" and not _HAS_QUERY.search(self.query_string)
+        is_visit = self.method == "GET" and not _HAS_DOCUMENT.search(self.query_string)
         self.terms: Terms = guard.terms(self.method, self.headers, repeated=repeated, is_visit=is_visit)
         self.identifier = request_id(self.headers.get(b"x-request-id"))
         self.body = b""
@@ -146,7 +148,7 @@ class GraphQLEndpoint:
 
     async def _run(self, exchange: Exchange, key: RepeatKey | None) -> Reply:
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
-        operation = self._parse(exchange)
+        operation = await self._parse(exchange)
         terms = exchange.terms
         context = await self._operations.context(
             caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
@@ -161,10 +163,10 @@ class GraphQLEndpoint:
             return reply
         return validated(reply, etag_of(body), exchange.headers.get(b"if-none-match"))
 
-    def _parse(self, exchange: Exchange) -> GraphQLRequest:
+    async def _parse(self, exchange: Exchange) -> GraphQLRequest:
         if exchange.method == "POST":
             return parse_body(exchange.body)
-        operation = parse_query(exchange.query_string)
+        operation = await self._executor.resolve(parse_query(exchange.query_string))
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation

@@ -6,16 +6,25 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gallery_gateway.errors import RequestError
-from gallery_gateway.execution.executor import GraphQLRequest
+from gallery_gateway.execution.request import GraphQLRequest
 
 
 class _Parameters(msgspec.Struct, rename="camel"):
-    query: str
+    query: str | None = None
     operation_name: str | None = None
     variables: dict[str, Any] | None = None
     extensions: dict[str, Any] | None = None
+    document_id: str | None = None
+    # Relay's name for it.
+    doc_id: str | None = msgspec.field(default=None, name="doc_id")
 
 
+class _PersistedQuery(msgspec.Struct):
+    version: int
+    sha256_hash: str = msgspec.field(name="sha256Hash")
+
+
+_TEXTS = ("query", "operationName", "documentId", "doc_id")
 _decoder = msgspec.json.Decoder(_Parameters)
 
 
@@ -41,7 +50,7 @@ def parse_query(query_string: bytes) -> GraphQLRequest:
     given = dict(named)
     if len(given) < len(named):
         raise RequestError("Send each parameter once.")
-    members: dict[str, object] = {name: given[name] for name in ("query", "operationName") if name in given}
+    members: dict[str, object] = {name: given[name] for name in _TEXTS if name in given}
     members |= {name: _parse_map(name, given.get(name)) for name in ("variables", "extensions")}
     try:
         parameters = msgspec.convert(members, _Parameters)
@@ -60,8 +69,27 @@ def _parse_map(name: str, text: str | None) -> dict[str, Any] | None:
 
 
 def _request(parameters: _Parameters) -> GraphQLRequest:
+    document_id = parameters.document_id or parameters.doc_id
+    if parameters.extensions and document_id is None:
+        document_id = _persisted_hash(parameters.extensions.get("persistedQuery"))
+    if parameters.query is None and document_id is None:
+        raise RequestError("There is no document: send `query`, or the id of a persisted one.")
     return GraphQLRequest(
         query=parameters.query,
         operation_name=parameters.operation_name or None,
         variables=parameters.variables,
+        document_id=document_id,
     )
+
+
+def _persisted_hash(extension: object) -> str | None:
+    """Apollo's way to ask for a document: `{"version": 1, "sha256Hash": "..."}`."""
+    if extension is None:
+        return None
+    try:
+        persisted = msgspec.convert(extension, _PersistedQuery)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"`extensions.persistedQuery` is not one: {exc}.") from exc
+    if persisted.version != 1:
+        raise RequestError("Unsupported persisted query version")
+    return persisted.sha256_hash

@@ -40,7 +40,7 @@ def answered(answer: Answer, body: bytes, ledger: Ledger, terms: Terms) -> Reply
     if answer.has_errors:
         # Under application/json a well-formed request is always answered with 200.
         is_refused = answer.is_request_error and terms.media_type == negotiation.GRAPHQL_RESPONSE
-        return Reply(400 if is_refused else 200, [*terms.head, NO_STORE], body)
+        return Reply(answer.status or (400 if is_refused else 200), [*terms.head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=ledger.remaining_seconds, age_seconds=ledger.age_seconds)
     return Reply(200, [*terms.head, *caching], body)
 

@@ -1,6 +1,6 @@
 """Runs one operation and says what came of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -14,21 +14,14 @@ from graphql import (
     get_operation_ast,
 )
 
-from gallery_gateway.errors import OverloadedError
+from gallery_gateway.errors import OverloadedError, RequestError
 from gallery_gateway.execution.compiled import Compiler, Kept
 from gallery_gateway.execution.documents import Documents, PreparedDocument
+from gallery_gateway.execution.persisted import PersistedQueries, Sources
 from gallery_gateway.execution.refusals import DocumentError
 from gallery_gateway.execution.reporting import report
+from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.execution.variables import check_variables
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphQLRequest:
-    """What a client asked for: a document, and which of its operations with which variables."""
-
-    query: str
-    operation_name: str | None = None
-    variables: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +32,7 @@ class Answer:
         is_request_error: there is no `data` in it, because nothing was run.
         has_errors: there are `errors` in it.
         retry_after_seconds: nothing was answered, because there was too much to do; None otherwise.
+        status: the HTTP status, where it is not the usual one.
         kept: the same, to be given again without running anything; None if it is not kept.
     """
 
@@ -46,6 +40,7 @@ class Answer:
     is_request_error: bool = False
     has_errors: bool = False
     retry_after_seconds: int | None = None
+    status: int | None = None
     kept: Kept | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
@@ -59,6 +54,7 @@ class Executor:
     Args:
         max_variable_values: in the variables of a request.
         suggestions: whether an error says what may have been meant.
+        sources: where the documents come from that requests do not bring.
     """
 
     def __init__(
@@ -69,17 +65,29 @@ class Executor:
         *,
         max_variable_values: int,
         suggestions: bool = True,
+        sources: Sources | None = None,
     ) -> None:
         self._schema = schema
         self._documents = documents
         self._compiler = compiler
         self._max_variable_values = max_variable_values
         self._suggests = suggestions
+        self._sources = sources or PersistedQueries(None)
+
+    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
+        """The request with its document, wherever that comes from.
+
+        Raises:
+            RequestError: there is none, or it is not to be run.
+        """
+        if request.document_id is not None or self._sources.is_closed:
+            return await self._sources.resolve(request)
+        return request
 
     def is_query(self, request: GraphQLRequest) -> bool:
-        """Whether the request names a query; anything that is no operation at all counts as one."""
+        """Whether a request with a document names a query; anything that is no operation counts as one."""
         try:
-            document = self._documents.prepare(request.query).document
+            document = self._documents.prepare(request.query or "").document
         except DocumentError as exc:
             if exc.document is None:
                 return True
@@ -90,7 +98,8 @@ class Executor:
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> Answer:
         """Never raises for what a client or the endpoint did wrong: that is in the answer."""
         try:
-            prepared = self._documents.prepare(request.query)
+            request = await self.resolve(request)
+            prepared = self._documents.prepare(request.query or "")
             operation = prepared.operation(request.operation_name)
             if request.variables:
                 check_variables(request.variables, max_values=self._max_variable_values)
@@ -98,6 +107,11 @@ class Executor:
                 prepared.check_cost(operation, request.variables)
         except DocumentError as exc:
             return _answer(ExecutionResult(errors=exc.errors), request_id=request_id)
+        except RequestError as exc:
+            error = GraphQLError(str(exc), extensions=exc.extensions)
+            return replace(_answer(ExecutionResult(errors=[error]), request_id=request_id), status=exc.status)
+        if request.registers:
+            await self._sources.register(request)
         written = await self._compiler.run(prepared, operation, request.variables, context)
         if written is not None:
             return Answer(body=written.body, kept=written.kept)

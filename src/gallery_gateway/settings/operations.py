@@ -1,6 +1,6 @@
 """GraphQL: what a document may be, and what one operation may cost."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FilePath
 
 from gallery_gateway.settings.units import MEBIBYTE
 
@@ -50,6 +50,15 @@ class OperationSettings(BaseModel):
         ge=0,
         le=64 * MEBIBYTE,
         description="text of the documents that are kept parsed and validated",
+    )
+    persisted_queries_max_bytes: int = Field(
+        MEBIBYTE,
+        ge=0,
+        le=64 * MEBIBYTE,
+        description="text of the automatic persisted queries that are kept; 0 = none",
+    )
+    trusted_documents: FilePath | None = Field(
+        None, description="manifest of the only documents that are run; by default any document is"
     )
     narrowing: bool = Field(
         default=True,
