@@ -72,8 +72,8 @@ def check_nothing_installs(image: Image) -> None:
 
 
 def check_offline_operation(image: Image, folder: Path) -> None:
-    """The made-up endpoint and one operation, where there is no network at all."""
-    with Container(image, folder, has_network=False).run("demo", "--once") as running:
+    """One operation on the made-up endpoint, with no network, by a user whom nobody has heard of."""
+    with Container(image, folder, user=(54321, 0), has_network=False).run("demo", "--once") as running:
         printed, _ = running.communicate(timeout=PATIENCE_SECONDS)
         assert running.returncode == 0, printed
         assert json.loads(printed)["data"]["gallery"]["pagination"]["total"] > 0
@@ -95,11 +95,11 @@ def stand_in(image: Image, folder: Path) -> Iterator[tuple[str, str]]:
         yield url[1], token[1]
 
 
-def check_serving(image: Image, folder: Path) -> dict[str, str]:
+def check_serving(image: Image, folder: Path, *, workers: int) -> dict[str, str]:
     """`serve` from its start to its end, and the times that it took."""
     port = free_port()
     with stand_in(image, folder) as (upstream_url, token):
-        settings = {"GALLERY_GATEWAY_PORT": str(port), "GALLERY_GATEWAY_UPSTREAM_URL": upstream_url}
+        settings = {"PORT": str(port), "UPSTREAM_URL": upstream_url, "WORKERS": str(workers)}
         container = Container(image, folder, settings)
         started = time.monotonic()
         with container.run() as running:
@@ -109,12 +109,13 @@ def check_serving(image: Image, folder: Path) -> dict[str, str]:
             assert answer["data"]["gallery"]["pagination"]["total"] > 0, answer
             check_confinement(container)
             check_health(container)
-            return {"start to ready": f"{seconds:.2f} s", "end on SIGTERM": check_end(container, running)}
+            end = check_end(container, running)
+    return {f"from start to ready, workers {workers}": f"{seconds:.2f} s", f"end, workers {workers}": end}
 
 
 def check_confinement(container: Container) -> None:
     status = container.status()
-    user, group = container.image.user
+    user, group = container.ids
     assert status["Uid"].split() == [str(user)] * 4
     assert status["Gid"].split() == [str(group)] * 4
     assert {status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
@@ -129,7 +130,7 @@ def check_health(container: Container) -> None:
     assert kind == "CMD"
     passed = container.execute(*command)
     assert passed.returncode == 0, passed
-    assert container.execute(*command, GALLERY_GATEWAY_PORT=str(free_port())).returncode == 1
+    assert container.execute(*command, PORT=str(free_port())).returncode == 1
 
 
 def check_end(container: Container, running: "subprocess.Popen[str]") -> str:

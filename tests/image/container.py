@@ -24,35 +24,48 @@ class Image:
     files: Path
     described: dict[str, Any]
 
-    @property
-    def user(self) -> tuple[int, int]:
-        user, group = self.described["User"].split(":")
-        return int(user), int(group)
-
 
 @dataclass
 class Container:
-    """One container of an image, from its start to its end."""
+    """One container of an image, from its start to its end.
+
+    Args:
+        image: what it runs.
+        folder: where it may keep what describes it.
+        settings: by their names, without the prefix.
+        user: user and group, instead of the image's own.
+        has_network: the machine's own network, or none but loopback.
+    """
 
     image: Image
     folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    user: tuple[int, int] | None = None
     has_network: bool = True
 
     def __post_init__(self) -> None:
         self.name = f"gallery-gateway-{uuid4().hex[:12]}"
 
+    @property
+    def ids(self) -> tuple[int, int]:
+        """User and group."""
+        if self.user is not None:
+            return self.user
+        user, group = self.image.described["User"].split(":")
+        return int(user), int(group)
+
     def _runc(self, *arguments: str) -> list[str]:
         return ["runc", "--root", str(self.folder / "runc"), *arguments]
 
-    def _process(self, arguments: Sequence[str], **environment: str) -> dict[str, Any]:
-        user, group = self.image.user
-        inherited = dict(pair.split("=", 1) for pair in self.image.described["Env"])
+    def _process(self, arguments: Sequence[str], **settings: str) -> dict[str, Any]:
+        user, group = self.ids
+        given = {f"GALLERY_GATEWAY_{name}": value for name, value in (self.settings | settings).items()}
+        environment = dict(pair.split("=", 1) for pair in self.image.described["Env"]) | given
         return {
             "terminal": False,
             "user": {"uid": user, "gid": group},
             "args": list(arguments),
-            "env": [f"{k}={v}" for k, v in (inherited | self.environment | environment).items()],
+            "env": [f"{k}={v}" for k, v in environment.items()],
             "cwd": self.image.described["WorkingDir"],
             "capabilities": {name: [] for name in _CAPABILITY_SETS},
             "noNewPrivileges": True,
@@ -99,10 +112,10 @@ class Container:
     def signal(self, name: str) -> None:
         run(*self._runc("kill", self.name, name))
 
-    def execute(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def execute(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Runs one more program inside, as strict as the first."""
         file = self.folder / f"{self.name}-{uuid4().hex[:12]}.json"
-        file.write_text(json.dumps(self._process(arguments, **environment)), encoding="utf-8")
+        file.write_text(json.dumps(self._process(arguments, **settings)), encoding="utf-8")
         command = self._runc("exec", "--process", str(file), self.name)
         return subprocess.run(  # noqa: S603  # likewise
             command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
