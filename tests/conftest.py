@@ -17,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--differential-cases", type=int, default=3_000, help="plain against compiled")
     parser.addoption("--isolation-steps", type=int, default=100_000, help="length of the isolation walk")
     parser.addoption("--isolation-seed", type=int, default=7, help="which walk is taken")
+    parser.addoption("--overload-seconds", type=float, default=2.0, help="length of the overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -49,7 +50,8 @@ class FaultyEndpoint:
         seed: of the choice among faults that have a rate.
         capacity: None = without bounds.
 
-    `answered` counts the requests by what they were answered with: the name of a fault, or `GOOD`.
+    `answered` counts the requests by what they were answered with: the name of a fault, or `GOOD`;
+    `served_seconds` is what they took in their slots.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class FaultyEndpoint:
         self.answered: Counter[str] = Counter()
         self.delay_seconds = delay_seconds
         self.capacity = capacity
+        self.served_seconds = 0.0
         self._pages = pages
         self._slots = asyncio.Semaphore(capacity.slots if capacity else 1)
         self._chance = random.Random(seed)
@@ -117,7 +120,9 @@ class FaultyEndpoint:
         exchange = Exchange(head, page, writer, self.server, number, self.delay_seconds)
         if self.capacity:
             async with self._slots:
+                began = time.monotonic()
                 await asyncio.sleep(self.capacity.seconds)
+                self.served_seconds += time.monotonic() - began
         await (FAULTS[name](exchange) if name in FAULTS else exchange.answer())
 
     def _choose(self) -> str:

@@ -9,9 +9,8 @@ from gallery_gateway.upstream.resilience.limit import AdaptiveLimit
 def run(limit: AdaptiveLimit, calls: int, *, congested: int = 0, in_flight: int | None = None) -> None:
     """So many calls, the first of them congested; as many at a time as are allowed, if nothing is said."""
     for number in range(calls):
-        limit.record(
-            is_congested=number < congested, in_flight=limit.calls if in_flight is None else in_flight
-        )
+        at_a_time = limit.calls if in_flight is None else in_flight
+        limit.record(limit.era, is_congested=number < congested, in_flight=at_a_time)
 
 
 def test_it_begins_where_it_is_told_to() -> None:
@@ -38,12 +37,22 @@ def test_a_few_congested_calls_do_not_shrink_it() -> None:
     assert limit.calls == 20
 
 
-def test_many_calls_that_fail_at_one_moment_shrink_it_once() -> None:
+def test_it_halves_when_more_than_half_of_the_calls_were_congested() -> None:
     limit = AdaptiveLimit(least=4, first=20, most=100)
 
-    run(limit, 20, congested=20)
+    run(limit, 20, congested=11)
 
-    assert limit.calls == 16
+    assert limit.calls == 10
+
+
+def test_what_began_before_it_shrank_does_not_shrink_it_again() -> None:
+    limit = AdaptiveLimit(least=4, first=20, most=100)
+    era = limit.era
+
+    for _ in range(100):
+        limit.record(era, is_congested=True, in_flight=20)
+
+    assert limit.calls == 10
 
 
 def test_it_does_not_grow_while_it_is_not_used() -> None:
@@ -69,6 +78,6 @@ def test_it_stays_within_its_bounds(calls: list[tuple[bool, int]]) -> None:
     limit = AdaptiveLimit(least=4, first=20, most=50)
 
     for is_congested, in_flight in calls:
-        limit.record(is_congested=is_congested, in_flight=in_flight)
+        limit.record(limit.era, is_congested=is_congested, in_flight=in_flight)
 
         assert 4 <= limit.calls <= 50

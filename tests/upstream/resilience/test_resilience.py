@@ -118,7 +118,7 @@ async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: S
         assert await run(resilience, slow) == "page"
 
     assert resilience.breaker.state is State.OPEN
-    assert resilience.gate.limit.calls == 16
+    assert resilience.gate.limit.calls == 10
 
 
 async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(clock: Seconds) -> None:

@@ -44,10 +44,13 @@ class Gate:
         except TimeoutError:
             raise self._overloaded() from None
 
-    def leave(self, *, is_congested: bool | None) -> None:
-        """To be called once by whoever entered; None if the call says nothing about the endpoint."""
+    def leave(self, era: int = 0, *, is_congested: bool | None) -> None:
+        """To be called once by whoever entered; `is_congested` is None if there is nothing to tell.
+
+        `era` is what the limit's was when the call began.
+        """
         if is_congested is not None:
-            self.limit.record(is_congested=is_congested, in_flight=self._in_flight)
+            self.limit.record(era, is_congested=is_congested, in_flight=self._in_flight)
         self._in_flight -= 1
         self._admit()
 

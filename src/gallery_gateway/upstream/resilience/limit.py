@@ -4,21 +4,23 @@
 _LEAST_WINDOW_CALLS = 10
 _CONGESTED_SHARE = 0.1
 _SHRINKING = 0.8
+_SHRINKING_FAST = 0.5
 
 
 class AdaptiveLimit:
     """Additive increase, multiplicative decrease, decided once in as many calls as it allows at a time.
 
     A window in which more than a tenth of the calls were congested (too slow, out of time, 503 or 504) makes
-    the limit a fifth smaller; another one makes it larger by 1, or twice as large until it shrank for the
-    first time. It grows only if it was used.
+    the limit a fifth smaller, or half as large if it was more than half of them; another one makes it larger
+    by 1, or twice as large until it shrank for the first time. It grows only if it was used, and what began
+    before it shrank is not held against it once more.
     """
 
     def __init__(self, *, least: int, first: int, most: int) -> None:
         self._least = min(least, most)
         self._most = most
         self._limit = float(min(first, most))
-        self._is_starting = True
+        self._shrinks = 0
         self._calls = 0
         self._congested = 0
         self._peak = 0
@@ -27,8 +29,15 @@ class AdaptiveLimit:
     def calls(self) -> int:
         return int(self._limit)
 
-    def record(self, *, is_congested: bool, in_flight: int) -> None:
+    @property
+    def era(self) -> int:
+        """What a call notes when it begins, and tells when it has ended."""
+        return self._shrinks
+
+    def record(self, era: int, *, is_congested: bool, in_flight: int) -> None:
         """Counts a call that has ended; `in_flight` is how many there were, with it."""
+        if era != self._shrinks:
+            return
         self._calls += 1
         self._congested += is_congested
         self._peak = max(self._peak, in_flight)
@@ -38,7 +47,8 @@ class AdaptiveLimit:
 
     def _decide(self) -> None:
         if self._congested > _CONGESTED_SHARE * self._calls:
-            self._is_starting = False
-            self._limit = max(self._least, self._limit * _SHRINKING)
+            self._shrinks += 1
+            factor = _SHRINKING_FAST if 2 * self._congested > self._calls else _SHRINKING
+            self._limit = max(self._least, self._limit * factor)
         elif 2 * self._peak >= self._limit:
-            self._limit = min(self._most, self._limit * 2 if self._is_starting else self._limit + 1)
+            self._limit = min(self._most, self._limit + 1 if self._shrinks else self._limit * 2)

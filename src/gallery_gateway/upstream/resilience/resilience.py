@@ -73,7 +73,8 @@ class Resilience:
         if ticket is None:
             self.gate.leave(is_congested=None)
             raise _left_alone()
-        outcome, is_congested, started = Outcome.UNKNOWN, False, self.clock()
+        outcome, is_congested = Outcome.UNKNOWN, False
+        began = self.clock(), self.gate.limit.era
         try:
             value = await call()
             outcome = Outcome.FINE
@@ -82,15 +83,16 @@ class Resilience:
             self._heed(exc, caller_key)
             raise
         finally:
-            self._end(ticket, outcome, is_congested=is_congested, seconds=self.clock() - started)
+            self._end(ticket, outcome, is_congested=is_congested, began=began)
         return value
 
-    def _end(self, ticket: int, outcome: Outcome, *, is_congested: bool, seconds: float) -> None:
-        if outcome is not Outcome.FAILED and seconds >= self.slow_seconds:
+    def _end(self, ticket: int, outcome: Outcome, *, is_congested: bool, began: tuple[float, int]) -> None:
+        started, era = began
+        if outcome is not Outcome.FAILED and self.clock() - started >= self.slow_seconds:
             # Those too that were given up: they took as long as that without an end.
             outcome, is_congested = Outcome.SLOW, True
         self.breaker.end(ticket, outcome)
-        self.gate.leave(is_congested=None if outcome is Outcome.UNKNOWN else is_congested)
+        self.gate.leave(era, is_congested=None if outcome is Outcome.UNKNOWN else is_congested)
 
     def _check_pause(self, caller_key: bytes | None) -> None:
         seconds = 0.0 if caller_key is None else self.pauses.remaining_seconds(caller_key)

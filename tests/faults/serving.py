@@ -1,0 +1,29 @@
+"""The whole gateway on a real port, in a thread of its own, in front of whatever endpoint it is told of."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from gallery_gateway.app import create_app
+from gallery_gateway.settings import Settings
+
+
+@contextmanager
+def served_gateway(upstream_url: str, **settings: Any) -> Iterator[str]:
+    """Gives its base URL; settings by their Python names."""
+    chosen = {"upstream_url": upstream_url, "log_level": "error", **settings}
+    app = create_app(Settings.read(_env_file=None, **chosen))
+    # It listens from here on, so that nobody has to wait for the thread.
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
