@@ -18,6 +18,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 30
+LEAST_NODE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ def install() -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    if int(version.strip().removeprefix("v").split(".")[0]) < LEAST_NODE:
+        pytest.skip(f"Hive Gateway needs node {LEAST_NODE}; this is {version.strip()}")
     lock = (HERE / "package-lock.json").read_bytes()
     stamp = HERE / "node_modules" / ".installed"
     with _alone():

@@ -230,6 +230,16 @@ async def test_one_callers_entities_are_never_anothers(client: Client, upstream:
     assert theirs["data"]["_entities"][0]["projectName"] == OTHER_TOKEN
 
 
+async def test_the_bill_tells_what_references_cost(client: Client) -> None:
+    variables = {"representations": [by_number(n) for n in range(1, 21)]}
+    asks = {"x-gateway-report": "1"}
+
+    cold, hot = [(await client.post(ENTITIES, variables, headers=asks)).json() for _ in range(2)]
+
+    bills = [answer["extensions"]["upstream"] for answer in (cold, hot)]
+    assert [(bill["calls"], bill["merged"], bill["hits"]) for bill in bills] == [(1, 19, 0), (0, 0, 20)]
+
+
 async def test_the_sdl_of_the_service_is_the_committed_schema(client: Client) -> None:
     answer = await client.ask("{ _service { sdl } }", token=None)
 

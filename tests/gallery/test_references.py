@@ -1,5 +1,6 @@
 """Many projects by their numbers cost the fewest calls that will do."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -16,8 +17,17 @@ from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.references import Found, page_pays
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.contract import Project
-from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, build_gallery, parameters_of
-from tests.gallery.endpoints import caps, listing
+from tests.fakes import (
+    OTHER_TOKEN,
+    TOKEN,
+    FakeUpstream,
+    build_gallery,
+    image_body,
+    page_body,
+    parameters_of,
+    project_body,
+)
+from tests.gallery.endpoints import ManualClock, caps, listing, sized_projects
 
 NAMES = Demand(most_images=0, needs_links=False)
 
@@ -37,10 +47,15 @@ async def gallery(upstream: FakeUpstream) -> AsyncIterator[Gallery]:
 
 
 def loaders(
-    gallery: Gallery, *, token: str = TOKEN, skips_cache: bool = False, max_calls: int = 20
+    gallery: Gallery,
+    *,
+    token: str = TOKEN,
+    skips_cache: bool = False,
+    max_calls: int = 20,
+    max_images: int = 20_000,
 ) -> GalleryLoaders:
     """Those of a new operation."""
-    ledger = Ledger(Budget(max_calls=max_calls, max_images=20_000))
+    ledger = Ledger(Budget(max_calls=max_calls, max_images=max_images))
     caller = Caller(token, secret=b"s" * 32)
     return GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=skips_cache)
 
@@ -146,6 +161,29 @@ async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstr
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
 
 
+async def test_a_project_that_is_past_its_freshness_is_asked_for_again(upstream: FakeUpstream) -> None:
+    clock = ManualClock()
+    gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
+    await loaders(gallery).projects([1, 2], NAMES)
+    clock.step(61)
+
+    await loaders(gallery).projects([1, 2], NAMES)
+
+    assert asked(upstream) == ["1", "2"] * 2
+
+
+async def test_a_project_that_is_known_to_be_gone_is_not_taken_from_an_older_page(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+    upstream.answer(404)
+    await loaders(gallery, skips_cache=True).projects([3], NAMES)
+
+    found = (await loaders(gallery).projects([3, 4], NAMES)).found
+
+    assert (found[3], known(found)) == (None, [4])
+
+
 async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: FakeUpstream) -> None:
     await loaders(gallery).projects(range(1, 21), NAMES)
 
@@ -175,6 +213,55 @@ async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
         assert isinstance(refusal, BadUserInputError)
         assert "needs 6 calls of the gallery; 4 are allowed" in str(refusal)
     assert len(upstream.requests) == 4
+
+
+async def test_a_page_of_more_images_than_the_budget_allows_gives_way_to_single_projects(
+    gallery: Gallery, upstream: FakeUpstream
+) -> None:
+    found = (await loaders(gallery, max_images=99).projects([1, 2, 3], NAMES)).found
+
+    assert known(found) == [1, 2, 3]
+    assert asked(upstream) == ["1", "2", "3"]
+
+
+async def test_a_cached_page_whose_links_have_expired_is_not_enough_for_those_who_select_links(
+    upstream: FakeUpstream,
+) -> None:
+    link = "https://b.s3.amazonaws.com/k?X-Amz-Date=20260101T120000Z&X-Amz-Expires=10&X-Amz-Signature=0"
+    image = image_body(output={"full_size": link, "thumbnail": None})
+    upstream.answer(json=page_body(*(project_body(number, image) for number in range(1, 21))))
+    clock = ManualClock()
+    gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
+    await loaders(gallery).projects(range(1, 21), NAMES)
+    clock.step(11)
+
+    await loaders(gallery).projects(range(1, 21), NAMES)
+    spared = len(upstream.requests)
+    await loaders(gallery).projects(range(1, 21), Demand(most_images=1, needs_links=True))
+
+    assert spared == 1
+    assert asked(upstream) == ["page 1 of 100"] * 2
+
+
+async def test_a_cached_page_is_parsed_once_for_all_even_if_there_is_no_room_to_keep_it_parsed(
+    upstream: FakeUpstream,
+) -> None:
+    projects = sized_projects(*(20 for _ in range(100)))
+    body = httpx.Response(200, json=page_body(*projects)).content
+    upstream.answer(content=body)
+    gallery = build_gallery(upstream, ttl_seconds=60, caller_max_bytes=int(1.1 * len(body)))
+    everything = Demand(most_images=None, needs_links=False)
+    await loaders(gallery).page(GalleryRequest(per_page=100), everything)
+
+    def seconds_for(count: int) -> float:
+        requests = {n: GalleryRequest(project_id=n) for n in range(1, count + 1)}
+        started = time.process_time()
+        found = gallery.get_projects(Caller(TOKEN, secret=b"s" * 32), requests, needs_links=False)
+        assert len(found) == count
+        return time.process_time() - started
+
+    assert min(seconds_for(100) for _ in range(3)) < 10 * min(seconds_for(1) for _ in range(3))
+    assert len(upstream.requests) == 1
 
 
 async def test_no_more_than_eight_calls_are_under_way_at_once(
@@ -257,14 +344,15 @@ async def test_a_damaged_project_of_a_page_is_asked_for_alone(
         body = response.json()
         body["projects"][1]["images"] = "damaged"
         body["projects"][2] = None
+        body["projects"][3]["project_id"] = [4]
         return httpx.Response(200, json=body)
 
     upstream.handler = answer
 
-    found = (await loaders(gallery).projects([1, 2, 3, 4], NAMES)).found
+    found = (await loaders(gallery).projects([1, 2, 3, 4, 5], NAMES)).found
 
-    assert known(found) == [1, 2, 3, 4]
-    assert asked(upstream) == ["page 1 of 100", "2", "3"]
+    assert known(found) == [1, 2, 3, 4, 5]
+    assert asked(upstream) == ["page 1 of 100", "2", "3", "4"]
 
 
 def test_a_page_pays_from_three_projects_without_images_on() -> None:

@@ -1,7 +1,7 @@
 """The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 
 from cachetools import TTLCache
@@ -12,7 +12,7 @@ from gallery_gateway.gallery.entries import Entries, parsed_bytes_of, weigh
 from gallery_gateway.gallery.entry import Entry, Use
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.shelf import Shelf
-from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
+from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project, slice_projects
 from gallery_gateway.upstream.contract import Page, Project
 
 # A call that was under way at a purge may bring its page for so long: the most that a call may last.
@@ -91,6 +91,30 @@ class PageCache:
             if project is not None:
                 return entry, project
         return None
+
+    def find_projects(
+        self, caller: Caller, requests: Mapping[int, GalleryRequest], *, needs_links: bool
+    ) -> dict[int, tuple[Entry, Project | None]]:
+        """What fresh entries tell of many projects by their numbers, with each page looked through once.
+
+        The requests differ in the project that they name, and in nothing else.
+        """
+        found: dict[int, tuple[Entry, Project | None]] = {}
+        shelf = self._shelves.get(caller.key)
+        if shelf is None or not requests:
+            return found
+        alone = {number: shelf.get(request) for number, request in requests.items()}
+        for number, exact in alone.items():
+            if exact is not None and exact.is_of(Use.FRESH, self._clock, needs_links=needs_links):
+                found[number] = exact, listed_project(self._page(caller, exact), number)
+        anyone = next(iter(requests.values()))
+        for entry in shelf.of_images(anyone, Use.FRESH, self._clock.monotonic()):
+            missing = requests.keys() - found.keys()
+            is_fresh = entry.is_of(Use.FRESH, self._clock, needs_links=needs_links)
+            if is_fresh and not missing.isdisjoint(entry.project_ids):
+                listed = slice_projects(self._page(caller, entry), of=entry.request, to=requests)
+                found |= {number: (entry, listed[number]) for number in missing & listed.keys()}
+        return found
 
     def renewable(self, caller: Caller, request: GalleryRequest) -> Entry | None:
         """An entry for just this request that the endpoint can renew by its ETag.

@@ -1,7 +1,7 @@
 """The gallery: a page for a caller, from memory, from a call under way, or from upstream."""
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -94,6 +94,16 @@ class Gallery:
         """The project that the request names, if a fresh page tells of it with images enough."""
         found = self._cache.find_project(caller, request, needs_links=needs_links)
         return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
+
+    def get_projects(
+        self, caller: Caller, requests: Mapping[int, GalleryRequest], *, needs_links: bool
+    ) -> dict[int, Delivery[Project | None]]:
+        """Likewise for many by their numbers, which differ in nothing else."""
+        found = self._cache.find_projects(caller, requests, needs_links=needs_links)
+        return {
+            number: Delivery(requests[number], project, entry, Outcome.HIT, needs_links)
+            for number, (entry, project) in found.items()
+        }
 
     def get_stale(self, caller: Caller, want: Want, *, if_error_seconds: float) -> Delivery[Any] | None:
         """What a page past its freshness says, if that need not be waited for; see `StalePages.get`.

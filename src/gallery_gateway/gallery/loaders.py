@@ -1,7 +1,7 @@
 """The loaders of one operation: from what a field asks for to what is known, or has to be fetched."""
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -72,10 +72,9 @@ class GalleryLoaders:
             number: self._want(GalleryRequest(project_id=number), demand, is_project=True)
             for number in dict.fromkeys(numbers)
         }
-        known = {number: self._known_project(want) for number, want in wants.items()}
         references = References(
             wants=wants,
-            found={number: delivery.value for number, delivery in known.items() if delivery is not None},
+            found=dict(self._known_projects(wants, needs_links=demand.needs_links)),
             ledger=self._ledger,
             known_page=self._known_page,
             load_page=self._load_page,
@@ -121,6 +120,17 @@ class GalleryLoaders:
         if known is not None:
             self._batches.record(known)
         return known
+
+    def _known_projects(
+        self, wants: Mapping[int, Want], *, needs_links: bool
+    ) -> Iterator[tuple[int, Project | None]]:
+        if self._skips_cache:
+            return
+        requests = {number: want.request for number, want in wants.items()}
+        known = self._gallery.get_projects(self._caller, requests, needs_links=needs_links)
+        for number, delivery in known.items():
+            self._batches.record(delivery)
+            yield number, delivery.value
 
     async def _load_project(self, want: Want) -> Delivery[Project | None]:
         return cast("Delivery[Project | None]", await self._loaded(want))

@@ -14,7 +14,7 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
-from gallery_gateway.gallery.slicing import slice_project
+from gallery_gateway.gallery.slicing import slice_projects
 from gallery_gateway.gallery.stale import Staleness
 from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
@@ -106,15 +106,10 @@ class References:
 
     def _take(self, page: Page, want: Want) -> int:
         """How many of the wanted projects stand on the page, were they missing or not."""
-        # A damaged page may hold None, or a project with an id of any other type.
-        listed = [p for p in page.projects if isinstance(p, Project) and type(p.project_id) is int]
-        wanted = [project for project in listed if project.project_id in self.wants]
-        for project in wanted:
-            request = self.wants[project.project_id].request
-            cut = slice_project(project, of=want.request, to=request)
-            if cut is not None:
-                self.found.setdefault(project.project_id, cut)
-        return len(wanted)
+        requests = {number: wanted.request for number, wanted in self.wants.items()}
+        listed = slice_projects(page, of=want.request, to=requests)
+        self.found = {**listed, **self.found}
+        return len(listed)
 
     async def _one_by_one(self) -> None:
         """As many as the operation can pay for, some at once."""

@@ -4,6 +4,8 @@ A slice is what the endpoint would have said to the smaller request, or None whe
 tell. The endpoint truncates each project's images at the cap, and cuts pages out of one list of projects.
 """
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from gallery_gateway.gallery.request import GalleryRequest
@@ -32,6 +34,20 @@ def slice_project(project: Project, *, of: GalleryRequest, to: GalleryRequest) -
     if cap > of.max_images_per_project and len(project.images) >= of.max_images_per_project:
         return None
     return project if len(project.images) <= cap else replace(project, images=project.images[:cap])
+
+
+def slice_projects(page: Page, *, of: GalleryRequest, to: Mapping[int, GalleryRequest]) -> dict[int, Project]:
+    """Those of the page's projects that are wanted, by their numbers, as far as it can tell them."""
+    sliced: dict[int, Project] = {}
+    for project in page.projects:
+        # A damaged page may hold None, or a project with an id of any other type.
+        if not isinstance(project, Project) or type(project.project_id) is not int:
+            continue
+        request = to.get(project.project_id)
+        cut = None if request is None else slice_project(project, of=of, to=request)
+        if cut is not None:
+            sliced[project.project_id] = cut
+    return sliced
 
 
 def listed_project(page: Page, project_id: int | None) -> Project | None:
