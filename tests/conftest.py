@@ -5,12 +5,17 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests import canary
 from tests.fakes import Client, FakeUpstream, gateway
 
 # The short form is the same each time; `--hypothesis-profile=long` looks further.
 hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("short")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(canary)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

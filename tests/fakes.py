@@ -18,6 +18,7 @@ from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from tests.canary import look_at
 
 TOKEN = "made-up-token-of-ada"
 OTHER_TOKEN = "made-up-token-of-ben"
@@ -82,9 +83,18 @@ async def gateway(
     app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://gateway",
+            event_hooks={"response": [_look_at]},
+        ) as http,
     ):
         yield Client(http)
+
+
+async def _look_at(response: httpx.Response) -> None:
+    await response.aread()
+    look_at("answers to clients", dumped(response))
 
 
 def document_limits(**limits: int) -> DocumentLimits:

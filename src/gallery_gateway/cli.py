@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from pydantic import HttpUrl
 
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
+from gallery_gateway.app.guard import build_wire_limits
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.demo.site import site_routes
+from gallery_gateway.edge.wire import WireProtocol
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -205,6 +208,9 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # Nothing here asks for the client's address.
         "proxy_headers": False,
         "server_header": False,
+        "http": partial(WireProtocol, limits=build_wire_limits(settings)),
+        "ws": "none",
+        "timeout_keep_alive": settings.keep_alive_seconds,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
     }
 

@@ -8,6 +8,7 @@ from tests.fakes import Client
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
+PREFLIGHTED = {"apollo-require-preflight": "1"}
 
 
 async def send(client: Client, body: Any, **headers: str) -> httpx.Response:

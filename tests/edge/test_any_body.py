@@ -7,7 +7,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.edge.sending import GRAPHQL_RESPONSE, JSON, send
+from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, send
 from tests.fakes import Client
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,7 +90,7 @@ async def test_any_query_string_is_answered_or_refused(
     client: Client, parameters: list[tuple[str, str]], accept: str
 ) -> None:
     response = await client.http.get(
-        "/graphql", params=httpx.QueryParams(tuple(parameters)), headers={"accept": accept}
+        "/graphql", params=httpx.QueryParams(tuple(parameters)), headers={"accept": accept, **PREFLIGHTED}
     )
 
     check(response)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.edge.sending import JSON
+from tests.edge.sending import JSON, PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock, listing
 
@@ -41,7 +41,7 @@ async def get(client: Client, document: str = DOCUMENT, token: str = TOKEN, **he
     return await client.http.get(
         "/graphql",
         params={"query": document},
-        headers={"accept": JSON, "authorization": f"Bearer {token}", **sent},
+        headers={"accept": JSON, "authorization": f"Bearer {token}", **PREFLIGHTED, **sent},
     )
 
 

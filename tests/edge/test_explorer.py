@@ -11,6 +11,7 @@ import gallery_gateway
 from gallery_gateway.app import create_app
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.settings import Settings, SettingsError
+from tests.edge.sending import PREFLIGHTED
 from tests.fakes import Client, FakeUpstream, gateway
 
 STATIC = Path(gallery_gateway.__file__).parent / "edge" / "graphiql" / "static"
@@ -55,7 +56,9 @@ async def test_a_browser_gets_the_page(client: Client) -> None:
 
 
 async def test_a_browser_that_brings_a_query_gets_its_answer(client: Client) -> None:
-    response = await client.http.get("/graphql", params={"query": "{ __typename }"}, headers=BROWSER)
+    response = await client.http.get(
+        "/graphql", params={"query": "{ __typename }"}, headers=BROWSER | PREFLIGHTED
+    )
 
     assert response.json() == {"data": {"__typename": "Query"}}
 

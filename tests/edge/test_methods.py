@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.edge.sending import GRAPHQL_RESPONSE, JSON, codes
+from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes
 from tests.fakes import TOKEN, Client, FakeUpstream, gateway
 
 TOTAL = "{ gallery { pagination { total } } }"
@@ -10,7 +10,7 @@ NAMED = "query($id: Int!) { project(projectId: $id) { projectName } }"
 
 
 async def get(client: Client, *, accept: str = JSON, **parameters: str) -> Any:
-    headers = {"accept": accept, "authorization": f"Bearer {TOKEN}"}
+    headers = {"accept": accept, "authorization": f"Bearer {TOKEN}", **PREFLIGHTED}
     return await client.http.get("/graphql", params=parameters, headers=headers)
 
 
@@ -53,7 +53,7 @@ async def test_an_operation_is_named_by_get(client: Client) -> None:
     ],
 )
 async def test_a_query_string_that_is_no_request_is_refused_with_400(client: Client, parameters: Any) -> None:
-    response = await client.http.get("/graphql", params=parameters)
+    response = await client.http.get("/graphql", params=parameters, headers=PREFLIGHTED)
 
     assert response.status_code == 400
     assert codes(response) == ["BAD_REQUEST"]
@@ -67,7 +67,7 @@ async def test_no_variables_by_get_are_none(client: Client, variables: str) -> N
 
 
 async def test_a_query_string_with_broken_escapes_is_no_server_error(client: Client) -> None:
-    response = await client.http.get("/graphql?query=%ff%fe%00&variables=%c3%28")
+    response = await client.http.get("/graphql?query=%ff%fe%00&variables=%c3%28", headers=PREFLIGHTED)
 
     assert response.status_code == 400
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gallery_gateway.edge.negotiation import HTML, preferred_media_type
-from tests.edge.sending import GRAPHQL_RESPONSE, JSON, codes, send
+from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes, send
 from tests.fakes import Client, FakeUpstream, gateway
 
 TYPENAME = b'{"query": "{ __typename }"}'
@@ -88,7 +88,7 @@ async def test_a_browser_that_opens_a_query_has_its_answer_where_there_is_no_pag
 ) -> None:
     async with gateway(upstream, graphiql=False) as client:
         response = await client.http.get(
-            "/graphql", params={"query": "{ __typename }"}, headers={"accept": BROWSER}
+            "/graphql", params={"query": "{ __typename }"}, headers={"accept": BROWSER, **PREFLIGHTED}
         )
 
     assert response.json() == {"data": {"__typename": "Query"}}

@@ -9,6 +9,7 @@ import pytest
 
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
+from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
 
 TOTALS = "{ gallery { projects { projectName } } }"
@@ -122,7 +123,7 @@ async def test_a_repeated_answer_has_the_media_type_that_is_asked_for_now(client
 
 
 async def test_a_body_that_is_no_request_is_not_answered_as_a_query_string_was(client: Client) -> None:
-    headers = {"authorization": f"Bearer {TOKEN}"}
+    headers = {"authorization": f"Bearer {TOKEN}", **PREFLIGHTED}
     query_string = httpx.QueryParams(query=TOTALS)
     for _ in range(3):
         await client.http.get("/graphql", params=query_string, headers=headers)

@@ -20,7 +20,8 @@ async def test_thousands_of_interleaved_operations_show_each_caller_its_own() ->
     async def answer(request: httpx.Request) -> httpx.Response:
         for _ in range(shuffled.randrange(5)):
             await asyncio.sleep(0)
-        owner = request.headers["authorization"]
+        # The end of the token: all of it may come out nowhere.
+        owner = request.headers["authorization"][-3:]
         return httpx.Response(200, json=page_body(project_body(7, created_by=owner)))
 
     upstream = FakeUpstream()
@@ -40,7 +41,7 @@ async def test_thousands_of_interleaved_operations_show_each_caller_its_own() ->
         ]
 
     seen = {(token, a["data"]["gallery"]["projects"][0]["createdBy"]) for token, a in answers}
-    assert seen == {(TOKEN, f"Bearer {TOKEN}"), (OTHER_TOKEN, f"Bearer {OTHER_TOKEN}")}
+    assert seen == {(TOKEN, "ada"), (OTHER_TOKEN, "ben")}
     assert len(answers) == 3000
     assert len(upstream.requests) < 1500
 

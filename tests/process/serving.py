@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
+from tests.canary import look_at
 from tests.fakes import TOKEN, page_body
 
 TOTAL = "{ gallery { pagination { total } } }"
@@ -35,6 +36,7 @@ class Server:
         """Reads to the end, so that the process never waits for a reader."""
         assert self.process.stdout
         async for line in self.process.stdout:
+            look_at("lines of servers", line)
             async with self._printed:
                 self.lines.append(line.decode())
                 self._printed.notify_all()

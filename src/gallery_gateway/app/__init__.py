@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from gallery_gateway import __version__
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
+from gallery_gateway.app.guard import build_policy
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.front import Front
 from gallery_gateway.edge.health import Readiness, health_router
@@ -41,6 +42,7 @@ def create_app(
     gallery = build_gallery(settings, transport, clock)
     readiness = Readiness()
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
+    policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +56,8 @@ def create_app(
 
     app = Front(
         path=GRAPHQL_PATH,
-        endpoint=build_endpoint(settings, gallery, explorer),
+        endpoint=build_endpoint(settings, gallery, explorer, policy),
+        shield=policy.shield,
         title="Gallery gateway",
         version=__version__,
         lifespan=lifespan,

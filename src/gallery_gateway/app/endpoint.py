@@ -4,7 +4,8 @@ from gallery_gateway.app.documents import build_documents, build_sources
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
-from gallery_gateway.edge.guard import Guard, Policy
+from gallery_gateway.edge.guard import Guard
+from gallery_gateway.edge.terms import Policy
 from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.gallery.gallery import Gallery
@@ -13,7 +14,9 @@ from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import Settings
 
 
-def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | None) -> GraphQLEndpoint:
+def build_endpoint(
+    settings: Settings, gallery: Gallery, explorer: Explorer | None, policy: Policy
+) -> GraphQLEndpoint:
     schema = executable(build_schema(max_representations=settings.entities_max_representations))
     documents = build_documents(settings, schema)
     executor = Executor(
@@ -24,16 +27,11 @@ def build_endpoint(settings: Settings, gallery: Gallery, explorer: Explorer | No
         suggestions=settings.suggestions,
         sources=build_sources(settings, documents),
     )
-    page = explorer.page if explorer and explorer.shares_path else None
-    policy = Policy(
-        allow_get=settings.graphql_get,
-        offers_page=page is not None,
-        always_reports=settings.report_always,
-    )
     return GraphQLEndpoint(
         executor,
         Operations(settings, gallery),
         Guard(policy),
-        explorer=page,
+        explorer=explorer.page if explorer and policy.offers_page else None,
         max_body_bytes=settings.max_body_bytes,
+        max_batch=settings.batch_max_operations,
     )

@@ -3,8 +3,8 @@
 Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http).
 """
 
+import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -17,28 +17,30 @@ from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.body import read_body
 from gallery_gateway.edge.caching import Wishes, etag_of
 from gallery_gateway.edge.deadline import timeout_seconds
-from gallery_gateway.edge.guard import Guard, Terms
-from gallery_gateway.edge.headers import bearer_token, read_headers, request_id
-from gallery_gateway.edge.parameters import parse_body, parse_query
+from gallery_gateway.edge.exchange import Exchange
+from gallery_gateway.edge.guard import Guard
+from gallery_gateway.edge.headers import bearer_token
+from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
 from gallery_gateway.edge.repeats import RepeatKey, Repeats
 from gallery_gateway.edge.responses import (
+    Outcome,
     Reply,
     answered,
     answered_again,
+    answered_together,
     masked,
     refused,
     send_reply,
     validated,
 )
+from gallery_gateway.edge.rules import has_token
+from gallery_gateway.edge.shield import with_headers
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.logs import log_event
-
-# Whatever says which document is asked for; `extensions` may have the hash of one.
-_HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 
 
 class Operations(Protocol):
@@ -51,27 +53,13 @@ class Operations(Protocol):
     ) -> OperationContext: ...
 
 
-class Exchange:
-    """One request with its terms; what is read of it comes to stand here."""
-
-    __slots__ = ("body", "headers", "identifier", "method", "query_string", "terms")
-
-    def __init__(self, scope: Scope, guard: Guard) -> None:
-        self.method: str = scope["method"]
-        self.query_string: bytes = scope["query_string"]
-        self.headers, repeated = read_headers(scope["headers"])
-        is_visit = self.method == "GET" and not _HAS_DOCUMENT.search(self.query_string)
-        self.terms: Terms = guard.terms(self.method, self.headers, repeated=repeated, is_visit=is_visit)
-        self.identifier = request_id(self.headers.get(b"x-request-id"))
-        self.body = b""
-
-
 class GraphQLEndpoint:
     """The ASGI app behind `/graphql`.
 
     Args:
         explorer: makes the page for browsers; None if there is none here.
         max_body_bytes: of a request.
+        max_batch: operations in one request; 0 if a request is one operation.
     """
 
     def __init__(
@@ -82,6 +70,7 @@ class GraphQLEndpoint:
         *,
         explorer: Callable[[], Response] | None,
         max_body_bytes: int,
+        max_batch: int = 0,
     ) -> None:
         self._executor = executor
         self._operations = operations
@@ -89,6 +78,7 @@ class GraphQLEndpoint:
         self._repeats = Repeats()
         self._explorer = explorer
         self._max_body_bytes = max_body_bytes
+        self._max_batch = max_batch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The fence: whatever goes wrong below has an answer here."""
@@ -120,9 +110,12 @@ class GraphQLEndpoint:
         terms = exchange.terms
         if terms.refusal:
             raise terms.refusal.error()
+        if terms.is_preflight:
+            return Reply(204, list(terms.head), b"")
         if terms.media_type == negotiation.HTML and self._explorer:
+            _check_address(exchange)
             page = self._explorer()
-            return Reply(page.status_code, page.raw_headers, bytes(page.body))
+            return Reply(page.status_code, with_headers(page.raw_headers, terms.head), bytes(page.body))
         if exchange.method == "POST":
             announced = exchange.headers.get(b"content-length")
             exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)
@@ -147,21 +140,33 @@ class GraphQLEndpoint:
         return reply
 
     async def _run(self, exchange: Exchange, key: RepeatKey | None) -> Reply:
+        _check_address(exchange)
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
-        operation = await self._parse(exchange)
+        if exchange.method == "POST" and is_batch(exchange.body):
+            return await self._run_batch(exchange, caller)
+        outcome = await self._execute(exchange, caller, await self._parse(exchange))
+        if caller:
+            self._repeats.put(key, outcome.answer.kept)
+        reply = answered(outcome, exchange.terms)
+        if outcome.answer.has_errors or exchange.method == "POST":
+            return reply
+        return validated(reply, etag_of(outcome.body), exchange.headers.get(b"if-none-match"))
+
+    async def _run_batch(self, exchange: Exchange, caller: Caller | None) -> Reply:
+        """All at once, as if they had come in requests of their own; so each has a budget of its own."""
+        operations = parse_batch(exchange.body, max_operations=self._max_batch)
+        running = (self._execute(exchange, caller, operation) for operation in operations)
+        return answered_together(await asyncio.gather(*running), exchange.terms)
+
+    async def _execute(self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest) -> Outcome:
         terms = exchange.terms
         context = await self._operations.context(
             caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
         )
         answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
-        if caller:
-            self._repeats.put(key, answer.kept)
         extensions = context.extensions(reports=terms.reports)
         body = answer.with_extensions(extensions) if extensions else answer.body
-        reply = answered(answer, body, context.ledger, terms)
-        if answer.has_errors or exchange.method == "POST":
-            return reply
-        return validated(reply, etag_of(body), exchange.headers.get(b"if-none-match"))
+        return Outcome(answer, body, context.ledger)
 
     async def _parse(self, exchange: Exchange) -> GraphQLRequest:
         if exchange.method == "POST":
@@ -170,3 +175,9 @@ class GraphQLEndpoint:
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation
+
+
+def _check_address(exchange: Exchange) -> None:
+    """Raises: RequestError: there is a token in it, and so in the logs of whatever it came through."""
+    if exchange.query_string and has_token(exchange.query_string):
+        raise RequestError("Send the token in the Authorization header, never in the address.")

@@ -1,74 +1,22 @@
 """On which terms a request is answered, out of what its headers say; the same headers have the same terms."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from gallery_gateway.edge import negotiation
-from gallery_gateway.edge.caching import Wishes, parse_wishes
+from gallery_gateway.edge.caching import parse_wishes
 from gallery_gateway.edge.headers import RawHeader
-from gallery_gateway.errors import RequestError
+from gallery_gateway.edge.rules import (
+    CONTROL,
+    host_name,
+    is_encoded,
+    is_json,
+    is_simple_type,
+    nominated,
+)
+from gallery_gateway.edge.terms import Policy, Refusal, Terms, Told
 
 # Clients spell their headers in few ways; those who do not must not fill the memory.
 _MAX_TERMS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not looked at any further."""
-
-    message: str
-    status: int
-
-    def error(self) -> RequestError:
-        """A new one each time: an exception that is raised again and again would gather tracebacks."""
-        return RequestError(self.message, status=self.status)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How a request is answered.
-
-    Args:
-        media_type: of the answer.
-        refusal: None if the request may become an operation.
-        wishes: what the client will take of what is known.
-        reports: whether the answer has the bill.
-        head: the headers that all answers on these terms have.
-    """
-
-    media_type: str
-    refusal: Refusal | None
-    wishes: Wishes
-    reports: bool
-    head: tuple[RawHeader, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What the operator has decided.
-
-    Args:
-        allow_get: whether queries may come by GET.
-        offers_page: whether there is a page for browsers.
-        always_reports: whether every answer has the bill, or only those that ask for it.
-    """
-
-    allow_get: bool
-    offers_page: bool
-    always_reports: bool
-
-
-class _Told(NamedTuple):
-    """What of a request its terms depend on, and nothing else: terms are kept under it."""
-
-    method: str
-    is_visit: bool
-    repeated: bytes | None
-    accept: bytes
-    content_type: bytes
-    cache_control: bytes
-    report: bytes | None
 
 
 class Guard:
@@ -80,6 +28,7 @@ class Guard:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.allow = b"GET, POST" if policy.allow_get else b"POST"
+        self._vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if policy.origins else b"")
         self._known = lru_cache(_MAX_TERMS)(self._terms)
 
     def terms(
@@ -87,55 +36,87 @@ class Guard:
     ) -> Terms:
         """`repeated` is a header that came twice and must not; a visit comes by GET, and without a query."""
         get = headers.get
+        is_preflighted = method != "GET" or bool(
+            get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")
+        )
         return self._known(
-            _Told(
+            Told(
                 method,
                 is_visit,
+                is_preflighted,
                 repeated,
                 get(b"accept", b""),
                 get(b"content-type", b""),
+                get(b"content-encoding", b""),
                 get(b"cache-control", b""),
+                get(b"connection", b""),
                 get(b"x-gateway-report"),
+                get(b"host") if self._policy.hosts else None,
+                get(b"origin") if self._policy.origins else None,
+                get(b"access-control-request-method"),
             )
         )
 
-    def _terms(self, told: _Told) -> Terms:
+    def _terms(self, told: Told) -> Terms:
         policy = self._policy
         media_type = negotiation.preferred_media_type(
             told.accept.decode("latin-1"), offers_html=told.is_visit and policy.offers_page
         )
-        refusal = None if media_type == negotiation.HTML else self._refusal(told, media_type)
-        media_type = media_type or negotiation.JSON
+        is_page = media_type == negotiation.HTML
+        is_preflight = (
+            told.method == "OPTIONS" and told.wanted_method is not None and told.origin in policy.origins
+        )
+        refusal = self._distrust(told)
+        if refusal is None and not is_page and not is_preflight:
+            refusal = self._refusal(told, media_type)
+        if media_type is None or (is_page and refusal):
+            media_type = negotiation.JSON
         return Terms(
             media_type=media_type,
             refusal=refusal,
+            is_preflight=is_preflight,
             wishes=parse_wishes(told.cache_control),
             reports=policy.always_reports or told.report == b"1",
-            head=_head(media_type),
+            head=self._head(told, media_type, is_preflight=is_preflight),
         )
 
-    def _refusal(self, told: _Told, media_type: str | None) -> Refusal | None:
+    def _distrust(self, told: Told) -> Refusal | None:
+        """What no request may be like, whatever it asks for."""
         if told.repeated is not None:
-            return Refusal(f"Send one {told.repeated.decode().title()} header only.", 400)
+            return Refusal(f"Send one {told.repeated.decode().title()} header only.")
+        if any(CONTROL.search(value) for value in told if isinstance(value, bytes)):
+            return Refusal("A header has a control character in it.")
+        name = nominated(told.connection)
+        if name is not None:
+            return Refusal(f"The Connection header must not name {name.decode().title()}.")
+        if self._policy.hosts and host_name(told.host or b"") not in self._policy.hosts:
+            return Refusal("This host is not served here.", 421)
+        return None
+
+    def _refusal(self, told: Told, media_type: str | None) -> Refusal | None:
         if media_type is None:
             return Refusal("Accept application/graphql-response+json.", 406)
         if told.method == "POST":
-            if not _is_json(told.content_type):
-                return Refusal("Send the body as application/json in UTF-8.", 415)
-        elif told.method != "GET" or not self._policy.allow_get:
+            return _refused_body(told)
+        if told.method != "GET" or not self._policy.allow_get:
             return Refusal("This method is not allowed here.", 405)
+        if self._policy.prevents_csrf and not told.is_preflighted and is_simple_type(told.content_type):
+            return Refusal(
+                "Any web page could have sent this GET."
+                " Send the header `apollo-require-preflight: 1`, or `content-type: application/json`."
+            )
         return None
 
+    def _head(self, told: Told, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
+        origins = self._policy.origins
+        content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
+        own = origins.preflight_head(self.allow) if is_preflight else (content_type,)
+        return (*own, (b"vary", self._vary), *self._policy.shield, *origins.head(told.origin))
 
-def _is_json(content_type: bytes) -> bool:
-    media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
-    charset = next((p[8:].strip(b'"') for p in parameters if p.startswith(b"charset=")), b"utf-8")
-    return media_type == b"application/json" and charset in {b"utf-8", b"utf8"}
 
-
-def _head(media_type: str) -> tuple[RawHeader, ...]:
-    return (
-        (b"content-type", f"{media_type}; charset=utf-8".encode()),
-        (b"vary", b"Authorization, Accept, Accept-Encoding"),
-        (b"x-content-type-options", b"nosniff"),
-    )
+def _refused_body(told: Told) -> Refusal | None:
+    if not is_json(told.content_type):
+        return Refusal("Send the body as application/json in UTF-8.", 415)
+    if is_encoded(told.content_encoding):
+        return Refusal("Send the body without Content-Encoding.", 415)
+    return None

@@ -1,5 +1,6 @@
 """HTTP responses with a GraphQL response in them, as ASGI sends them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -7,11 +8,13 @@ from starlette.types import Send
 
 from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.caching import NO_STORE, freshness_headers, is_known
-from gallery_gateway.edge.guard import Terms
 from gallery_gateway.edge.headers import RawHeader
+from gallery_gateway.edge.terms import Terms
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import Answer
 from gallery_gateway.gallery.ledger import Ledger
+
+_BODILESS = frozenset({204, 304})
 
 
 class Reply(NamedTuple):
@@ -22,17 +25,26 @@ class Reply(NamedTuple):
     body: bytes
 
 
+class Outcome(NamedTuple):
+    """What came of one operation: its answer, the answer's body as it is sent, and what it cost."""
+
+    answer: Answer
+    body: bytes
+    ledger: Ledger
+
+
 async def send_reply(send: Send, reply: Reply) -> None:
     status, headers, body = reply
-    # RFC 9110, section 8.6: not with 304, which has no body to tell of.
-    if status != 304:
+    # RFC 9110, section 8.6: not with 204, nor with 304 if it is not that of the 200.
+    if status not in _BODILESS:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def answered(answer: Answer, body: bytes, ledger: Ledger, terms: Terms) -> Reply:
+def answered(outcome: Outcome, terms: Terms) -> Reply:
     """An operation's answer; with any error in it, nobody is to keep it."""
+    answer, body, ledger = outcome
     if answer.retry_after_seconds is not None:
         # Well-formed and not answered: a 503 for every client and proxy to understand.
         retry_after = b"retry-after", b"%d" % answer.retry_after_seconds
@@ -42,6 +54,18 @@ def answered(answer: Answer, body: bytes, ledger: Ledger, terms: Terms) -> Reply
         is_refused = answer.is_request_error and terms.media_type == negotiation.GRAPHQL_RESPONSE
         return Reply(answer.status or (400 if is_refused else 200), [*terms.head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=ledger.remaining_seconds, age_seconds=ledger.age_seconds)
+    return Reply(200, [*terms.head, *caching], body)
+
+
+def answered_together(outcomes: Sequence[Outcome], terms: Terms) -> Reply:
+    """The answers of a batch in its order; they may be kept as long as the one that may be kept least."""
+    body = b"[%b]" % b",".join(body for _, body, _ in outcomes)
+    if any(answer.has_errors for answer, _, _ in outcomes):
+        return Reply(200, [*terms.head, NO_STORE], body)
+    caching = freshness_headers(
+        remaining_seconds=min(ledger.remaining_seconds for _, _, ledger in outcomes),
+        age_seconds=max(ledger.age_seconds for _, _, ledger in outcomes),
+    )
     return Reply(200, [*terms.head, *caching], body)
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gallery_gateway.settings.cache import CacheSettings
 from gallery_gateway.settings.edge import EdgeSettings
+from gallery_gateway.settings.guard import GuardSettings
 from gallery_gateway.settings.operations import OperationSettings
 from gallery_gateway.settings.serving import ServingSettings
 from gallery_gateway.settings.upstream import UpstreamSettings
@@ -26,7 +27,13 @@ class SettingsError(ValueError):
 
 # Fields come in the order of the bases, last first; pydantic-settings' own base has none.
 class Settings(
-    CacheSettings, OperationSettings, EdgeSettings, ServingSettings, UpstreamSettings, BaseSettings
+    CacheSettings,
+    OperationSettings,
+    GuardSettings,
+    EdgeSettings,
+    ServingSettings,
+    UpstreamSettings,
+    BaseSettings,
 ):
     """What an operator may choose; the tables of `docs/settings.md` are compared with it."""
 

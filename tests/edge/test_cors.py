@@ -1,0 +1,127 @@
+"""Pages of other origins: none may read an answer, but those that are named."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.edge.sending import JSON
+from tests.fakes import TOKEN, Client, FakeUpstream, gateway
+
+SHOP = "https://shop.example"
+TOTAL = "{ gallery { pagination { total } } }"
+WANTED = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+
+OTHERS = [
+    "https://shop.example.evil.example",
+    "https://evil.example",
+    "http://shop.example",
+    "https://shop.example:8443",
+    "https://SHOP.example",
+    "https://shop.example/",
+    "https://shop.example https://evil.example",
+    "null",
+    "*",
+    "",
+]
+
+
+@pytest.fixture
+async def open_to_shop(upstream: FakeUpstream) -> AsyncIterator[Client]:
+    async with gateway(upstream, cors_origins=f"{SHOP}, http://localhost:3000") as client:
+        yield client
+
+
+async def preflight(client: Client, origin: str, **headers: str) -> httpx.Response:
+    return await client.http.options("/graphql", headers={"origin": origin, **WANTED, **headers})
+
+
+def cors_headers(response: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name.startswith("access-control-")}
+
+
+async def test_by_default_no_page_of_another_origin_reads_anything(client: Client) -> None:
+    asked = await preflight(client, SHOP)
+    answered = await client.post(TOTAL, headers={"origin": SHOP})
+
+    assert asked.status_code == 405
+    assert cors_headers(asked) == cors_headers(answered) == {}
+    assert "Origin" not in answered.headers["vary"]
+
+
+@pytest.mark.parametrize("origin", [SHOP, "http://localhost:3000"])
+async def test_a_named_origin_may_ask_and_read(open_to_shop: Client, origin: str) -> None:
+    asked = await preflight(open_to_shop, origin)
+    answered = await open_to_shop.post(TOTAL, headers={"origin": origin})
+
+    assert (asked.status_code, asked.content) == (204, b"")
+    assert asked.headers["access-control-allow-origin"] == origin
+    assert asked.headers["access-control-allow-methods"] == "GET, POST"
+    assert "Authorization" in asked.headers["access-control-allow-headers"]
+    assert asked.headers["access-control-max-age"] == "7200"
+    assert answered.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
+    assert cors_headers(answered) == {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "Age, ETag, X-Request-ID",
+    }
+
+
+@pytest.mark.parametrize("origin", OTHERS)
+async def test_no_other_origin_may(open_to_shop: Client, origin: str) -> None:
+    asked = await preflight(open_to_shop, origin)
+    answered = await open_to_shop.post(TOTAL, headers={"origin": origin})
+
+    assert asked.status_code == 405
+    assert cors_headers(asked) == cors_headers(answered) == {}
+
+
+async def test_credentials_of_the_browser_are_never_asked_for(open_to_shop: Client) -> None:
+    responses = [
+        await preflight(open_to_shop, SHOP),
+        await open_to_shop.post(TOTAL, headers={"origin": SHOP}),
+    ]
+
+    assert not any("access-control-allow-credentials" in response.headers for response in responses)
+
+
+@pytest.mark.parametrize("origin", [SHOP, "https://evil.example", None])
+async def test_caches_are_told_that_answers_differ_by_origin(
+    open_to_shop: Client, origin: str | None
+) -> None:
+    headers = {"origin": origin} if origin else {}
+
+    for response in [
+        await open_to_shop.post(TOTAL, headers=headers),
+        await open_to_shop.http.options("/graphql", headers=headers | WANTED),
+        await open_to_shop.http.post("/graphql", content=b"{", headers=headers | {"content-type": JSON}),
+    ]:
+        assert response.headers["vary"] == "Authorization, Accept, Accept-Encoding, Origin"
+
+
+async def test_a_repeated_answer_is_not_given_with_the_origin_of_another(open_to_shop: Client) -> None:
+    for _ in range(3):
+        await open_to_shop.post(TOTAL, headers={"origin": SHOP})
+
+    answered = await open_to_shop.post(TOTAL, headers={"origin": "https://evil.example"})
+
+    assert cors_headers(answered) == {}
+
+
+async def test_a_refusal_can_be_read_by_a_named_origin_too(open_to_shop: Client) -> None:
+    response = await open_to_shop.http.post(
+        "/graphql", content=b"[", headers={"origin": SHOP, "content-type": JSON}
+    )
+
+    assert response.status_code == 400
+    assert response.headers["access-control-allow-origin"] == SHOP
+
+
+async def test_a_preflight_request_runs_nothing(open_to_shop: Client, upstream: FakeUpstream) -> None:
+    response = await open_to_shop.http.options(
+        "/graphql",
+        params={"query": TOTAL},
+        headers={"origin": SHOP, "authorization": f"Bearer {TOKEN}", **WANTED},
+    )
+
+    assert response.status_code == 204
+    assert upstream.requests == []
