@@ -91,16 +91,28 @@ async def test_a_hostile_body_is_refused_within_20_milliseconds(upstream: FakeUp
 
 
 @pytest.mark.parametrize(
-    "document", ["{ __schema { types { name } } }", '{ __type(name: "Project") { name } }']
+    ("switch", "field", "document"),
+    [
+        ("introspection", "__schema", "{ __schema { types { name fields { name } } } }"),
+        ("introspection", "__type", '{ ...F } fragment F on Query { __type(name: "Project") { name } }'),
+        ("service_sdl", "_service", "{ _service { sdl } }"),
+    ],
 )
-async def test_introspection_can_be_switched_off(upstream: FakeUpstream, document: str) -> None:
-    async with gateway(upstream, introspection=False) as client:
+async def test_what_tells_of_the_graph_can_be_switched_off(
+    upstream: FakeUpstream, switch: str, field: str, document: str
+) -> None:
+    settings: dict[str, Any] = {switch: False}
+    async with gateway(upstream, **settings) as client:
         refused = await client.ask(document)
-        answer = await client.ask("{ __typename gallery { __typename } }")
+        beside = await client.ask("{ __typename gallery { __typename } }")
+    async with gateway(upstream) as client:
+        answered = await client.ask(document)
 
-    assert {error["extensions"]["code"] for error in refused["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
-    assert "introspection has been disabled" in refused["errors"][0]["message"]
-    assert answer["data"]["__typename"] == "Query"
+    (error,) = refused["errors"]
+    assert error["message"] == f"`{field}` is switched off here (GALLERY_GATEWAY_{switch.upper()})."
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+    assert beside["data"]["__typename"] == "Query"
+    assert answered["data"][field]
 
 
 @pytest.mark.parametrize("switch", [True, False])
@@ -113,3 +125,41 @@ async def test_suggestions_can_be_switched_off(upstream: FakeUpstream, switch: b
 
     assert ("Did you mean" in unknown["errors"][0]["message"]) is switch
     assert ("Did you mean" in variable["errors"][0]["message"]) is switch
+
+
+def named(count: int, form: str, *, between: str = " ") -> str:
+    return between.join(form.replace("#", str(number)) for number in range(count))
+
+
+WORST_ACCEPTED = {
+    "operations": named(120, "query Q# { gallery { projects { id images { id } } } }"),
+    "aliases": f"{{ projects {{ nodes {{ {named(100, 'a#: images(first: 1) { id status }')} }} }} }}",
+    "root fields": f"{{ {named(30, 'a#: gallery { projects { images(first: 1) { id } } }')} }}",
+    "fields of one key": f"{{ gallery {{ projects {{ {named(60, 'images(first: 1) { id }')} }} }} }}",
+    "fragments": f"{{ gallery {{ projects {{ {named(70, '...F#')} }} }} }}"
+    + named(70, " fragment F# on Project { id }"),
+    "directives": f"{{ gallery {{ projects {{ {named(100, 'id @include(if: true)')} }} }} }}",
+    "introspection": named(12, 'a#: __type(name: "Image") { fields { type { fields { name } } } }').join(
+        "{}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORST_ACCEPTED)
+async def test_the_worst_that_is_accepted_keeps_the_loop_for_50_milliseconds_at_most(
+    upstream: FakeUpstream, name: str
+) -> None:
+    spent = []
+    async with gateway(upstream, log_level="error") as client:
+        for run in range(3):
+            text = WORST_ACCEPTED[name] + " " * run
+            body = {"query": text, "operationName": "Q1" if name == "operations" else None}
+            started = time.process_time()
+            response = await client.http.post(
+                "/graphql", json=body, headers={"authorization": "Bearer made-up"}
+            )
+            spent.append(1000 * (time.process_time() - started))
+            assert "errors" not in response.json()
+
+    # Three times as much as is promised, for machines that are busy with other things.
+    assert min(spent) < 150

@@ -101,6 +101,20 @@ def test_fragment_definitions_count_even_where_they_are_not_spread() -> None:
     assert "more than 10 fragments" in refusal(validator(fragments=10), text)[0]
 
 
+def test_directives_of_definitions_are_counted() -> None:
+    text = "query @a @b { ...F } fragment F on Query @c { one }"
+
+    assert "more than 2 directives" in refusal(validator(directives=2), text)[0]
+
+
+def test_of_many_errors_twenty_are_told() -> None:
+    with pytest.raises(DocumentError) as caught:
+        validator().document("{" + "".join(f" x{n}" for n in range(25)) + "}")
+
+    assert len(caught.value.errors) == 20 + 1
+    assert "error limit reached" in caught.value.errors[-1].message
+
+
 def test_each_operation_is_counted_by_itself() -> None:
     text = "query A { a: one b: one } query B { a: one b: one }"
 
@@ -123,6 +137,9 @@ NESTED_IN_FRAGMENTS = """
 fragment F on __Schema { types { fields { ...G } } }
 fragment G on __Field { type { possibleTypes { name } } }
 """
+DEEP_IN_A_FRAGMENT = (
+    '{ ...F } fragment F on Query { __type(name: "Q") {' + "ofType {" * 15 + "name" + "}" * 17
+)
 INTROSPECTIONS = [
     get_introspection_query(),
     get_introspection_query(
@@ -155,6 +172,7 @@ def test_introspection_passes_in_its_usual_form(text: str) -> None:
         ('{ __type(name: "Q") {' + "ofType {" * 15 + "name" + "}" * 17, "no deeper"),
         ('{ __type(name: "Q") { ...F } } fragment F on __Type {' + "ofType {" * 14 + "name" + "}" * 15,
          "no deeper"),
+        (DEEP_IN_A_FRAGMENT, "no deeper"),
         ("{ a: __schema { types { name } } b: __schema { types { name } } }", "`__schema` once"),
         ("{ ...F ...F } fragment F on Query { __schema { types { name } } }", "`__schema` once"),
         ("{ __schema { types { a: name } } }", "without aliases"),

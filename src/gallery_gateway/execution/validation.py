@@ -3,12 +3,13 @@
 from typing import Any
 
 from graphql import (
+    SKIP,
     DocumentNode,
     FieldNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
-    NoSchemaIntrospectionCustomRule,
+    VisitorAction,
     parse,
     specified_rules,
     validate,
@@ -24,11 +25,10 @@ from graphql.validation.validate import ValidationAbortedError
 from gallery_gateway.execution.limits import DocumentLimits, check_document, check_text, exceeded
 from gallery_gateway.execution.refusals import PARSE_FAILED, VALIDATION_FAILED, DocumentError, with_code
 
+_SETTING_PREFIX = "GALLERY_GATEWAY_"
+
 # Each costs time, and nobody reads more.
 _MAX_ERRORS = 20
-
-SERVICE_FIELD = "_service"
-"""The root field that gives a federation router the SDL."""
 
 
 class Validator:
@@ -57,9 +57,9 @@ class Validator:
             bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
         ]
         if not introspection:
-            self._rules.append(NoSchemaIntrospectionCustomRule)
+            self._rules.append(_without(frozenset({"__schema", "__type"}), "INTROSPECTION"))
         if not service_sdl:
-            self._rules.append(_NoServiceRule)
+            self._rules.append(_without(frozenset({"_service"}), "SERVICE_SDL"))
 
     def document(self, text: str) -> DocumentNode:
         """Raises: DocumentError: it cannot be parsed, is too much, or is not valid in the schema."""
@@ -103,12 +103,18 @@ def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMerge
     return BoundedMergingRule
 
 
-class _NoServiceRule(ValidationRule):
-    """Refuses the SDL for federation, which is as good as an introspection."""
+def _without(names: frozenset[str], switch: str) -> type[ValidationRule]:
+    """Refuses root fields that are switched off, each once and with nothing said of what is below it."""
 
-    def enter_field(self, node: FieldNode, *_arguments: Any) -> None:
-        if (
-            node.name.value == SERVICE_FIELD
-            and self.context.get_parent_type() is self.context.schema.query_type
-        ):
-            self.report_error(GraphQLError(f"`{SERVICE_FIELD}` is switched off here.", node))
+    class WithoutRule(ValidationRule):
+        def enter_field(self, node: FieldNode, *_arguments: Any) -> VisitorAction:
+            if (
+                node.name.value not in names
+                or self.context.get_parent_type() is not self.context.schema.query_type
+            ):
+                return None
+            message = f"`{node.name.value}` is switched off here ({_SETTING_PREFIX}{switch})."
+            self.report_error(GraphQLError(message, node))
+            return SKIP
+
+    return WithoutRule

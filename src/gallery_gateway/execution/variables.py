@@ -18,8 +18,7 @@ def check_variables(variables: Mapping[str, Any], *, max_values: int) -> None:
         holder = stack.pop()
         number += len(holder)
         inner = holder.values() if isinstance(holder, dict) else holder
-        if number <= max_values:
-            stack.extend(value for value in inner if isinstance(value, dict | list))
+        stack.extend(value for value in inner if isinstance(value, dict | list))
     if number > max_values:
         message = f"The variables have more than {max_values} values in them ({_SETTING})."
         raise DocumentError(with_code(GraphQLError(message), "BAD_USER_INPUT"))
