@@ -171,6 +171,12 @@ WRONG = [
     ("OPERATION_MAX_IMAGES", "-7391", "(from 1 to 1000000)"),
     ("ENTITIES_MAX_REPRESENTATIONS", "-7391", "(from 1 to 100000)"),
     ("OPERATION_MAX_COST", "-7391", "(from 1 to 1000000)"),
+    ("SHARED_CACHE_URL", "http://7391.example", "redis://"),
+    ("SHARED_CACHE_URL", "redis://:7391@cache.example", "needs CALLER_KEY_SECRET"),
+    ("SHARED_CACHE_TIMEOUT_SECONDS", "7391", "(more than 0 to 5)"),
+    ("SHARED_CACHE_LOCK_SECONDS", "7391", "(from 1 to 60)"),
+    ("SHARED_CACHE_PAGE_MAX_BYTES", "-7391", "(from 0 to 268435456)"),
+    ("SHARED_CACHE_ENCRYPTED", "maybe-7391", "valid boolean"),
     ("REPORT_ALWAYS", "maybe-7391", "valid boolean"),
 ]
 

@@ -40,7 +40,7 @@ def create_app(
     settings = settings or Settings.read()
     logs.configure(settings.log_level)
     gallery = build_gallery(settings, transport, clock)
-    readiness = Readiness()
+    readiness = Readiness(lambda: gallery.is_sharing)
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
     policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
 

@@ -4,11 +4,13 @@ import httpx
 
 from gallery_gateway import __version__
 from gallery_gateway.app.resilience import build_resilience
+from gallery_gateway.app.sharing import build_store
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.fetcher import Fetcher, PageFetcher
 from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.sharing import SharedFetcher
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
 from gallery_gateway.upstream.transport import make_transport
@@ -45,5 +47,10 @@ def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None
     cache = PageCache(
         max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock
     )
-    fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
+    fetcher: Fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
+    store = build_store(settings, cache)
+    if store is not None:
+        fetcher = SharedFetcher(
+            fetcher, store, cache, clock, longest_wait_seconds=settings.upstream_total_timeout_seconds
+        )
     return Gallery(fetcher=fetcher, cache=cache, clock=clock)

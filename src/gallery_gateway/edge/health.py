@@ -1,14 +1,21 @@
 """Health for orchestrators: alive as long as it answers, ready while it takes operations."""
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 
 class Readiness:
-    """Whether operations are taken: from the end of the start to the beginning of the end."""
+    """Whether operations are taken: from the end of the start to the beginning of the end.
 
-    def __init__(self) -> None:
+    Args:
+        is_sharing: whether the shared cache is there; None if there is none. Operations are taken without it.
+    """
+
+    def __init__(self, is_sharing: Callable[[], bool | None] = lambda: None) -> None:
         self.is_ready = False
+        self.is_sharing = is_sharing
 
 
 def health_router(readiness: Readiness) -> APIRouter:
@@ -21,7 +28,13 @@ def health_router(readiness: Readiness) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         if readiness.is_ready:
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready"} | _detail(readiness.is_sharing()))
         return JSONResponse({"status": "not ready"}, status_code=503)
 
     return router
+
+
+def _detail(is_sharing: bool | None) -> dict[str, str]:  # noqa: FBT001  # it is the answer itself
+    if is_sharing is None:
+        return {}
+    return {"sharedCache": "available" if is_sharing else "unavailable"}

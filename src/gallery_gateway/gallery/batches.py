@@ -24,18 +24,26 @@ class Batches(DataLoader[Want, Loaded]):
     """aiodataloader's loader, with the batch as its method: one that it is given would tie it into a cycle.
 
     Args:
-        since: the number of the first flight that will do.
+        skips_cache: whether nothing that is known or under way by now will do.
         until: when the operation gives up, in the loop's seconds; None = never.
     """
 
     def __init__(
-        self, gallery: Gallery, caller: Caller, ledger: Ledger, *, since: int, until: float | None = None
+        self,
+        gallery: Gallery,
+        caller: Caller,
+        ledger: Ledger,
+        *,
+        skips_cache: bool,
+        until: float | None = None,
     ) -> None:
         super().__init__()
         self._gallery = gallery
         self._caller = caller
         self._ledger = ledger
-        self._since = since
+        self._skips_cache = skips_cache
+        # The number of the first flight that will do.
+        self._since = gallery.next_flight if skips_cache else 0
         self._until = until
         self._charged: set[GalleryRequest] = set()
 
@@ -111,8 +119,15 @@ class Batches(DataLoader[Want, Loaded]):
                 self._ledger.charge(calls=1, images=want.request.most_images)
             self._ledger.calls += 1
             delivery = await self._gallery.fetch_page(
-                self._caller, want.request, needs_links=want.needs_links, until=self._until
+                self._caller,
+                want.request,
+                needs_links=want.needs_links,
+                skips_cache=self._skips_cache,
+                until=self._until,
             )
+            if delivery.outcome is Outcome.SHARED:
+                # Another process has made the call.
+                self._ledger.calls -= 1
         self.record(delivery)
         return delivery
 

@@ -157,11 +157,15 @@ class PageCache:
         self._shelves[caller_key].touch(entry)
         return True
 
-    def purge(self, caller: Caller) -> None:
+    def purge(self, caller_key: CallerKey) -> None:
         """Forgets everything of a caller, who may no longer see it, and what was asked for before."""
-        self._purged_at[caller.key] = self._clock.monotonic()
-        for request in self._shelves.get(caller.key, ()):
-            self._entries.pop((caller.key, request), None)
+        self._purged_at[caller_key] = self._clock.monotonic()
+        for request in self._shelves.get(caller_key, ()):
+            self._entries.pop((caller_key, request), None)
+
+    def purge_all(self) -> None:
+        for caller_key in list(self._shelves):
+            self.purge(caller_key)
 
     @contextmanager
     def _weighed_anew(self, caller: Caller, entry: Entry, *, more_bytes: int) -> Iterator[bool]:

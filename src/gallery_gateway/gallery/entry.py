@@ -90,10 +90,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An entry that has just come, with its page: whoever waited for it need not parse it again."""
+    """An entry that has just come, with its page: whoever waited for it need not parse it again.
+
+    Args:
+        is_shared: another process has fetched it.
+    """
 
     entry: Entry
     page: Page
+    is_shared: bool = False
 
 
 def project_ids_of(page: Page) -> tuple[int, ...]:

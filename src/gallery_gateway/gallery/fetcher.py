@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import msgspec
 
@@ -28,6 +28,26 @@ from gallery_gateway.upstream.resilience.deadline import Deadline
 _RENEWAL_SECONDS = 300.0
 
 
+class Fetcher(Protocol):
+    """Brings pages, and puts them into the cache."""
+
+    @property
+    def is_sharing(self) -> bool | None:
+        """Whether pages are shared with other processes; None if they are not meant to be."""
+
+    async def fetch(
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        deadline: Deadline | None = None,
+        skips_cache: bool = False,
+    ) -> Arrival:
+        """Raises: GatewayError: upstream gave no page."""
+
+    async def aclose(self) -> None: ...
+
+
 class PageFetcher:
     """Asks the endpoint, renews what it calls unchanged, and puts what came into the cache."""
 
@@ -38,9 +58,15 @@ class PageFetcher:
         self._cache = cache
         self._freshness = freshness
         self._clock = clock
+        self.is_sharing = None
 
     async def fetch(
-        self, caller: Caller, request: GalleryRequest, *, deadline: Deadline | None = None
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        deadline: Deadline | None = None,
+        skips_cache: bool = False,  # noqa: ARG002  # the endpoint is asked in any case
     ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
@@ -50,7 +76,7 @@ class PageFetcher:
             outcome = "ok"
         except (UnauthenticatedError, ForbiddenError) as exc:
             outcome = exc.code
-            self._cache.purge(caller)
+            self._cache.purge(caller.key)
             raise
         except GatewayError as exc:
             outcome = exc.code

@@ -10,7 +10,7 @@ from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Arrival, Entry
-from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.fetcher import Fetcher
 from gallery_gateway.gallery.flight import Flights
 from gallery_gateway.gallery.ledger import Outcome
 from gallery_gateway.gallery.request import GalleryRequest
@@ -69,12 +69,17 @@ class Kept:
 class Gallery:
     """Pages of the endpoint, each fetched once while it is fresh; for the life of a process."""
 
-    def __init__(self, *, fetcher: PageFetcher, cache: PageCache, clock: Clock) -> None:
+    def __init__(self, *, fetcher: Fetcher, cache: PageCache, clock: Clock) -> None:
         self.clock = clock
         self._fetcher = fetcher
         self._cache = cache
         self._flights: Flights[Caller, GalleryRequest, Arrival] = Flights()
         self._stale = StalePages(cache=cache, fetcher=fetcher, flights=self._flights, clock=clock)
+
+    @property
+    def is_sharing(self) -> bool | None:
+        """Whether pages are shared with other processes; None if they are not meant to be."""
+        return self._fetcher.is_sharing
 
     @property
     def next_flight(self) -> int:
@@ -161,9 +166,15 @@ class Gallery:
         return None
 
     async def fetch_page(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool, until: float | None = None
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        needs_links: bool,
+        skips_cache: bool = False,
+        until: float | None = None,
     ) -> Delivery[Page]:
-        """The answer out of a call of its own, made by `until`, in the loop's seconds.
+        """The answer out of a call of its own, or of another process, by `until`, in the loop's seconds.
 
         Raises:
             GatewayError: upstream gave no page.
@@ -172,11 +183,12 @@ class Gallery:
         flight = self._flights.start(
             caller,
             request,
-            lambda: self._fetcher.fetch(caller, request, deadline=deadline),
+            lambda: self._fetcher.fetch(caller, request, deadline=deadline, skips_cache=skips_cache),
             deadline=deadline,
         )
         arrival = await flight.land()
-        return Delivery(request, arrival.page, arrival.entry, Outcome.MISS, needs_links)
+        outcome = Outcome.SHARED if arrival.is_shared else Outcome.MISS
+        return Delivery(request, arrival.page, arrival.entry, outcome, needs_links)
 
     async def aclose(self) -> None:
         await self._flights.aclose()

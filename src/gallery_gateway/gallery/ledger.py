@@ -15,6 +15,8 @@ class Outcome(Enum):
     MISS = "miss"
     COLLAPSED = "collapsed"
     STALE = "stale"
+    # By another process, and out of the store that they share.
+    SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +100,18 @@ class Ledger:
 
     def report(self) -> dict[str, object]:
         """The bill as `extensions.upstream` shows it; README tells what each figure means."""
-        own = [entry for outcome, entry in self._outcomes if outcome is Outcome.MISS]
+        own = [entry for outcome, entry in self._outcomes if outcome in {Outcome.MISS, Outcome.SHARED}]
         joined = [entry for outcome, entry in self._outcomes if outcome is Outcome.COLLAPSED]
         joined_own = sum(entry in own for entry in joined)
         hits = sum(outcome is Outcome.HIT for outcome, _ in self._outcomes)
         # Pages that brought none of the projects they were asked for were loaded unasked.
         repeated = max(0, self.asked - hits - self.spared - self.loaded)
+        shared = sum(outcome is Outcome.SHARED for outcome, _ in self._outcomes)
         stale = sum(outcome is Outcome.STALE for outcome, _ in self._outcomes)
         is_narrowed = self.narrowed_images < self.wanted_images
         return {
             "calls": self.calls,
-            "hits": hits,
+            "hits": hits + shared,
             "stale": stale,
             "collapsed": len(joined) - joined_own,
             "merged": joined_own + repeated,

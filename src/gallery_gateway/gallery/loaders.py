@@ -45,8 +45,7 @@ class GalleryLoaders:
         self._narrows = narrows
         self._skips_cache = skips_cache
         self._if_error_seconds = if_error_seconds
-        since = gallery.next_flight if skips_cache else 0
-        self._batches = Batches(gallery, caller, ledger, since=since, until=until)
+        self._batches = Batches(gallery, caller, ledger, skips_cache=skips_cache, until=until)
 
     async def page(self, request: GalleryRequest, demand: Demand) -> Delivery[Page]:
         """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""

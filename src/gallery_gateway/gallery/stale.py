@@ -17,7 +17,7 @@ from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Arrival, Entry, Use
-from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.fetcher import Fetcher
 from gallery_gateway.gallery.flight import Flights
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.want import Want
@@ -72,7 +72,7 @@ class StalePages:
         self,
         *,
         cache: PageCache,
-        fetcher: PageFetcher,
+        fetcher: Fetcher,
         flights: Flights[Caller, GalleryRequest, Arrival],
         clock: Clock,
     ) -> None:

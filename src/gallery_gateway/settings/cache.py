@@ -1,8 +1,16 @@
 """The cache: how long pages are fresh, how much of them is kept, and under which key."""
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from gallery_gateway.settings.units import MEBIBYTE
+
+
+def _redis_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("a URL with redis://, rediss:// or unix://")
+    return url
 
 
 class CacheSettings(BaseModel):
@@ -40,3 +48,28 @@ class CacheSettings(BaseModel):
         min_length=32,
         description="key of the HMAC that tells callers apart; by default random for each process",
     )
+    shared_cache_url: Annotated[SecretStr | None, AfterValidator(_redis_url)] = Field(
+        None,
+        description="Redis or Valkey that all processes share pages through, such as `redis://cache:6379/0`;"
+        " needs `CALLER_KEY_SECRET`, the same in all of them",
+    )
+    shared_cache_timeout_seconds: float = Field(
+        0.05, gt=0, le=5, description="longest wait for the shared cache; then a process does without it"
+    )
+    shared_cache_lock_seconds: float = Field(
+        3.0, ge=1, le=60, description="how long the others wait for a page whose process has died"
+    )
+    shared_cache_page_max_bytes: int = Field(
+        16 * MEBIBYTE, ge=0, le=256 * MEBIBYTE, description="largest page that is shared, as JSON"
+    )
+    shared_cache_encrypted: bool = Field(
+        default=True, description="pages are encrypted in the shared cache; else they are signed"
+    )
+
+    @field_validator("shared_cache_url")
+    @classmethod
+    def _under_one_secret(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        # What was wrong itself is not among the others, and is told by itself.
+        if url is not None and others.data.get("caller_key_secret", url) is None:
+            raise ValueError("needs CALLER_KEY_SECRET, the same in all processes")
+        return url

@@ -1,0 +1,229 @@
+"""Several gateways with one Redis: what one fetches answers in the others, and only its own caller."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
+from tests.gallery.endpoints import ManualClock
+from tests.shared.servers import RedisServer, needs_redis
+
+pytestmark = needs_redis
+
+SECRET = "a-made-up-secret-of-32-characters"
+TOTAL = "{ gallery { pagination { total } } }"
+PROJECTS = "{ gallery { projects { projectId } } }"
+BILL = {"x-gateway-report": "1"}
+ANEW = {"cache-control": "no-cache"}
+
+
+@asynccontextmanager
+async def gateways(
+    redis: RedisServer, upstream: FakeUpstream, count: int = 2, **settings: Any
+) -> AsyncIterator[list[Client]]:
+    chosen = {
+        "caller_key_secret": SECRET,
+        "shared_cache_url": redis.url,
+        "shared_cache_timeout_seconds": 5,
+        **settings,
+    }
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(gateway(upstream, **chosen)) for _ in range(count)]
+
+
+async def stored(redis: RedisServer) -> None:
+    """Waits until a page is stored, which happens after it has answered."""
+    async with asyncio.timeout(20), redis.client() as client:
+        while not [key async for key in client.scan_iter(match="*:page:*")]:  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.005)
+
+
+async def test_a_page_that_one_has_fetched_answers_in_the_others(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream) as (one, other):
+        fetched = await one.ask(TOTAL)
+        await stored(redis)
+
+        answer = (await other.post(TOTAL, headers=BILL)).json()
+
+    assert answer["data"] == fetched["data"]
+    assert len(upstream.requests) == 1
+    bill = answer["extensions"]["upstream"]
+    assert (bill["calls"], bill["hits"], bill["bytes"]) == (0, 1, 0)
+
+
+async def test_a_page_answers_its_own_caller_only(redis: RedisServer, upstream: FakeUpstream) -> None:
+    async with gateways(redis, upstream) as (one, other):
+        await one.ask(TOTAL, token=TOKEN)
+        await stored(redis)
+
+        await other.ask(TOTAL, token=OTHER_TOKEN)
+
+    told = [request.headers["authorization"] for request in upstream.requests]
+    assert told == [f"Bearer {TOKEN}", f"Bearer {OTHER_TOKEN}"]
+
+
+async def test_gateways_of_different_secrets_share_nothing(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with (
+        gateways(redis, upstream, 1) as (one,),
+        gateways(redis, upstream, 1, caller_key_secret=SECRET[::-1]) as (other,),
+    ):
+        await one.ask(TOTAL)
+        await stored(redis)
+
+        await other.ask(TOTAL)
+
+    assert len(upstream.requests) == 2
+
+
+async def test_identical_operations_in_all_gateways_cost_one_call(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await may_answer.wait()
+        return httpx.Response(200, json=page_body())
+
+    upstream.handler = slow
+    async with gateways(redis, upstream, 4) as clients:
+        asking = [asyncio.create_task(client.ask(TOTAL)) for client in clients for _ in range(5)]
+        await asked.wait()
+        may_answer.set()
+        answers = await asyncio.gather(*asking)
+
+    assert answers == [answers[0]] * 20
+    assert "errors" not in answers[0]
+    assert len(upstream.requests) == 1
+
+
+async def test_a_page_that_a_dead_process_was_to_fetch_is_fetched_by_another(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream, 1) as (one,), redis.client() as client:
+        await one.ask(TOTAL)
+        await stored(redis)
+        (page,) = [key async for key in client.scan_iter(match="*:page:*")]
+        await client.rename(page, page.replace(b":page:", b":lock:"))
+        async with gateways(redis, upstream, 1) as (other,):
+            waiting = asyncio.create_task(other.ask(TOTAL))
+            await asyncio.wait({waiting}, timeout=0.05)
+            assert not waiting.done()
+
+            await client.pexpire(page.replace(b":page:", b":lock:"), 1)
+            answer = await waiting
+
+    assert "errors" not in answer
+    assert len(upstream.requests) == 2
+
+
+async def test_an_error_is_not_shared_and_lets_the_others_try(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream) as (one, other):
+        upstream.answer(404)
+        assert "errors" in await one.ask(TOTAL)
+        upstream.answer(json=page_body())
+
+        assert "errors" not in await other.ask(TOTAL)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refusal_purges_the_callers_pages_in_all_gateways(
+    redis: RedisServer, upstream: FakeUpstream, status: int
+) -> None:
+    async with gateways(redis, upstream, 3) as (one, other, third):
+        await one.ask(TOTAL)
+        await stored(redis)
+        await other.ask(TOTAL)
+        upstream.answer(status)
+
+        assert "errors" in await one.ask("{ gallery(page: 2) { pagination { total } } }")
+
+        async with asyncio.timeout(20):
+            while "errors" not in await other.ask(TOTAL):  # noqa: ASYNC110  # the message crosses Redis
+                await asyncio.sleep(0.005)
+        assert "errors" in await third.ask(TOTAL)
+
+
+async def test_reading_past_the_cache_reads_past_the_shared_one_and_renews_it(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream, 1) as (one,):
+        await one.ask(PROJECTS)
+        await stored(redis)
+        upstream.answer(json=page_body(project_body(8)))
+
+        anew = (await one.post(PROJECTS, headers=ANEW)).json()
+    # It has given what it had to give before it ended.
+    async with gateways(redis, upstream, 1) as (other,):
+        shared = await other.ask(PROJECTS)
+
+    assert anew["data"]["gallery"]["projects"] == [{"projectId": 8}]
+    assert shared == anew
+    assert len(upstream.requests) == 2
+
+
+async def test_a_shared_page_keeps_its_age(redis: RedisServer, upstream: FakeUpstream) -> None:
+    clock = ManualClock()
+    async with gateways(redis, upstream, clock=clock.clock) as (one, other):
+        await one.ask(TOTAL)
+        await stored(redis)
+        clock.step(10)
+
+        response = await other.post(TOTAL)
+
+    assert response.headers["age"] == "10"
+    assert response.headers["cache-control"] == "private, max-age=30"
+    assert len(upstream.requests) == 1
+
+
+async def test_without_redis_each_gateway_is_as_good_as_alone_and_says_so(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream, shared_cache_timeout_seconds=0.05) as (one, other):
+        before = await one.http.get("/readyz")
+        await redis.kill()
+
+        answers = [await client.ask(TOTAL) for client in (one, other)]
+        again = await one.ask(TOTAL)
+        ready = await one.http.get("/readyz")
+
+    assert before.json() == {"status": "ready", "sharedCache": "available"}
+    assert answers == [again, again]
+    assert "errors" not in again
+    assert len(upstream.requests) == 2
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ready", "sharedCache": "unavailable"}
+
+
+async def test_a_gateway_finds_redis_again(redis: RedisServer, upstream: FakeUpstream) -> None:
+    async with gateways(redis, upstream, 1) as (one,):
+        await redis.kill()
+        await one.ask(TOTAL)
+        await redis.start()
+
+        async with asyncio.timeout(20):
+            while (await one.http.get("/readyz")).json()["sharedCache"] != "available":
+                await one.post(TOTAL, headers=ANEW)
+
+
+async def test_nothing_in_redis_can_be_read(redis: RedisServer, upstream: FakeUpstream) -> None:
+    upstream.answer(json=page_body(project_body(7, project_name="made-up-secret-dress")))
+    async with gateways(redis, upstream, 1) as (one,), redis.client() as client:
+        await one.ask("{ gallery { projects { projectName } } }")
+        await stored(redis)
+
+        kept = [(key, await client.dump(key)) for key in await client.keys()]
+
+    assert kept
+    assert b"dress" not in repr(kept).encode()
+    assert TOKEN.encode() not in repr(kept).encode()
