@@ -60,5 +60,28 @@ async def test_where_something_could_be_answered_it_is(busy: Client) -> None:
     assert codes(response) == ["OVERLOADED"]
 
 
+async def test_a_page_past_its_freshness_is_better_than_a_refusal(upstream: FakeUpstream) -> None:
+    upstream.answer(json=page_body(), headers={"cache-control": "max-age=0, stale-if-error=60"})
+    taken, release = asyncio.Event(), asyncio.Event()
+
+    async def held(_request: httpx.Request) -> httpx.Response:
+        taken.set()
+        await release.wait()
+        return httpx.Response(200, json=page_body())
+
+    async with gateway(upstream, upstream_max_connections=1, upstream_queue_max_calls=0) as client:
+        await client.ask(TOTAL)
+        upstream.handler = held
+        holder = asyncio.create_task(client.ask(TOTAL, token=OTHER_TOKEN))
+        await taken.wait()
+
+        answer = await client.ask(TOTAL)
+
+        release.set()
+        await holder
+    assert answer["data"] == {"gallery": {"pagination": {"total": 1}}}
+    assert answer["extensions"]["stale"][0]["reason"] == "OVERLOADED"
+
+
 async def test_what_is_known_is_answered_as_ever(busy: Client) -> None:
     assert await busy.ask(TOTAL) == {"data": {"gallery": {"pagination": {"total": 1}}}}

@@ -20,7 +20,7 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.resilience.breaker import State
+from gallery_gateway.upstream.resilience.breaker import Outcome, State
 from gallery_gateway.upstream.resilience.deadline import Deadline
 from gallery_gateway.upstream.resilience.resilience import Resilience
 from tests.upstream.resilience.clocks import Seconds
@@ -206,6 +206,40 @@ async def test_more_calls_than_may_wait_are_refused(clock: Seconds) -> None:
         "page",
         OverloadedError,
     ]
+
+
+async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
+    resilience = made(clock, upstream_max_connections=1)
+    release = asyncio.Event()
+
+    async def waiting() -> str:
+        await release.wait()
+        return "page"
+
+    holder = asyncio.create_task(run(resilience, waiting))
+    await asyncio.sleep(0)
+    for _ in range(4):
+        ticket = resilience.breaker.begin()
+        assert ticket is not None
+        resilience.breaker.end(ticket, Outcome.FAILED)
+
+    refused = await run(resilience, fine)
+
+    assert isinstance(refused, UpstreamUnavailableError)
+    release.set()
+    assert await holder == "page"
+
+
+async def test_calls_earn_the_retries_that_they_may_need(clock: Seconds) -> None:
+    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
+    while resilience.retries.budget.spend():
+        pass
+
+    await run(resilience, fine)
+    assert not resilience.retries.budget.spend()
+    await run(resilience, fine)
+
+    assert resilience.retries.budget.spend()
 
 
 async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> None:
