@@ -21,9 +21,16 @@ _SINGLE = frozenset(
 )
 
 
-def read_headers(raw: list[RawHeader]) -> tuple[dict[bytes, bytes], bytes | None]:
-    """The headers by name, and the name of one that came twice and must not."""
-    headers = dict(raw)
+class Headers(dict[bytes, bytes]):
+    """Headers by name; shown without their values, since a token is one of them."""
+
+    def __repr__(self) -> str:
+        return f"Headers({b', '.join(self).decode('latin-1')})"
+
+
+def read_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
+    """The headers, and the name of one that came twice and must not."""
+    headers = Headers(raw)
     if len(headers) == len(raw):
         return headers, None
     return _joined(raw)
@@ -41,9 +48,9 @@ def bearer_token(authorization: bytes | None) -> str | None:
     return match[1].decode() if match else None
 
 
-def _joined(raw: Iterable[RawHeader]) -> tuple[dict[bytes, bytes], bytes | None]:
+def _joined(raw: Iterable[RawHeader]) -> tuple[Headers, bytes | None]:
     """Values of one name make a list (RFC 9110, section 5.3)."""
-    headers: dict[bytes, bytes] = {}
+    headers = Headers()
     repeated = None
     for name, value in raw:
         if name in headers:

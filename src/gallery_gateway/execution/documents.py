@@ -91,7 +91,9 @@ class Documents:
             return PreparedDocument(text, document, self._costs(document))
         except DocumentError as exc:
             if _size_bytes(text) <= self._refused.maxsize:
-                self._refused[text] = _Refused(text, exc.errors, exc.document)
+                # Tracebacks hold frames, and those of the first who sent it hold a token.
+                errors = [error.with_traceback(None) for error in exc.errors]
+                self._refused[text] = _Refused(text, errors, exc.document)
             raise
 
     def _costs(self, document: DocumentNode) -> dict[int, Cost]:
