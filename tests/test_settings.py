@@ -119,6 +119,7 @@ WRONG = [
     ("PORT", "-1", "(from 0 to 65535)"),
     ("PORT", "7391.5", "(from 0 to 65535)"),
     ("WORKERS", "7391", "(from 1 to 64)"),
+    ("SHUTDOWN_DELAY_SECONDS", "7391", "(from 0 to 120)"),
     ("SHUTDOWN_GRACE_SECONDS", "7391", "(from 0 to 600)"),
     ("LOG_LEVEL", "loud-7391", "'debug', 'info', 'warning' or 'error'"),
     ("GRAPHQL_GET", "7391", "valid boolean"),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -85,13 +86,25 @@ class Connection:
 
     async def answer(self) -> tuple[int, bytes]:
         """Status and whole body of one response; then hangs up."""
+        head, body = await self.response()
+        await self.hang_up()
+        return int(head.split()[1]), body
+
+    async def response(self) -> tuple[str, bytes]:
+        """Head, in lower case, and whole body of one response."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = re.search(r"content-length: (\d+)", head)
             assert length
-            body = await self._reader.readexactly(int(length[1]))
-        await self.hang_up()
-        return int(head.split()[1]), body
+            return head, await self._reader.readexactly(int(length[1]))
+
+    async def is_over(self) -> bool:
+        """Waits for the other side's end; False if something else comes."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            try:
+                return await self._reader.read(1) == b""
+            except ConnectionError:
+                return True
 
     async def hang_up(self) -> None:
         self._writer.close()
@@ -114,7 +127,7 @@ def operation(document: str = TOTAL, *, token: str = TOKEN) -> bytes:
 
 @asynccontextmanager
 async def started(
-    *arguments: str, announced: str, program: Sequence[str] = PROGRAM, **settings: str | int
+    *arguments: str, announced: str, program: Sequence[str] = PROGRAM, **settings: float | str
 ) -> AsyncIterator[Server]:
     """Runs `gallery-gateway` with `arguments` until the block ends.
 
@@ -132,6 +145,7 @@ async def started(
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
     server = Server(process)
     reading = asyncio.create_task(server.read())
@@ -140,13 +154,14 @@ async def started(
         server.host, server.port = address[1], int(address[2])
         yield server
     finally:
-        if process.returncode is None:
-            process.kill()
+        # Its workers too, which outlive a parent that is killed.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
         await reading
 
 
-def serve(upstream_url: str, **settings: str | int) -> AbstractAsyncContextManager[Server]:
+def serve(upstream_url: str, **settings: float | str) -> AbstractAsyncContextManager[Server]:
     """`gallery-gateway serve` on a free port."""
     announced = r"running on http://([\d.]+):(\d+)"
     settings["upstream_url"] = upstream_url

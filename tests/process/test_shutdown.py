@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.process.serving import Connection, Server, SlowUpstream, operation
+from tests.process.serving import PATIENCE_SECONDS, Connection, Server, SlowUpstream, operation, serve
 
 COUNT = 20
 
@@ -96,8 +96,10 @@ async def test_an_operation_without_end_is_given_up_after_the_grace(
 
     await stop(server)
 
+    status, body = await connection.answer()
+    assert status == 503
+    assert json.loads(body)["errors"][0]["extensions"] == {"code": "UPSTREAM_UNAVAILABLE"}
     await server.ended(within_seconds=8)
-    await connection.hang_up()
 
 
 async def test_a_body_without_end_is_given_up_after_the_grace(server: Server) -> None:
@@ -109,3 +111,34 @@ async def test_a_body_without_end_is_given_up_after_the_grace(server: Server) ->
 
     await server.ended(within_seconds=8)
     await connection.hang_up()
+
+
+async def test_with_a_delay_it_serves_without_being_ready_until_it_is_told_twice(
+    endpoint: tuple[SlowUpstream, str],
+) -> None:
+    async with serve(endpoint[1], shutdown_delay_seconds=120, shutdown_grace_seconds=2) as server:
+        staying = await server.connect()
+        await staying.send(operation("{ __typename }"))
+        before, _ = await staying.response()
+        server.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await server.get("/readyz"))[0] != 503:
+                pass
+        alive, _ = await server.get("/livez")
+        await staying.send(operation("{ __typename }"))
+        after, body = await staying.response()
+
+        assert alive == 200
+        assert body == b'{"data":{"__typename":"Query"}}'
+        assert (before.count("connection: close"), after.count("connection: close")) == (0, 1)
+        assert await staying.is_over()
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ended() == 0
+    await staying.hang_up()
+
+
+async def test_the_end_comes_by_itself_after_the_delay(endpoint: tuple[SlowUpstream, str]) -> None:
+    async with serve(endpoint[1], shutdown_delay_seconds=0.2) as server:
+        server.process.send_signal(signal.SIGTERM)
+
+        assert await server.ended() == 0

@@ -8,6 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from gallery_gateway import __version__
+from gallery_gateway.app.draining import draining
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.guard import build_policy
@@ -49,7 +50,8 @@ def create_app(
         _calm_collector()
         readiness.is_ready = True
         try:
-            yield
+            with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
+                yield
         finally:
             readiness.is_ready = False
             await gallery.aclose()
@@ -58,6 +60,7 @@ def create_app(
         path=GRAPHQL_PATH,
         endpoint=build_endpoint(settings, gallery, explorer, policy),
         shield=policy.shield,
+        readiness=readiness,
         title="Gallery gateway",
         version=__version__,
         lifespan=lifespan,

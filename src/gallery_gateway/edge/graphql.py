@@ -28,6 +28,7 @@ from gallery_gateway.edge.responses import (
     answered,
     answered_again,
     answered_together,
+    given_up,
     masked,
     refused,
     send_reply,
@@ -89,6 +90,10 @@ class GraphQLEndpoint:
         except ClientDisconnect:
             # There is nobody left to answer.
             return
+        except asyncio.CancelledError:
+            # The grace after SIGTERM is over: the server would say so in plain text.
+            await send_reply(send, given_up(exchange.terms))
+            raise
         except RequestError as exc:
             reply = refused(exc, exchange.terms, allow=self._guard.allow)
         except Exception as exc:  # noqa: BLE001  # the fence

@@ -9,6 +9,9 @@ from fastapi.responses import JSONResponse
 class Readiness:
     """Whether operations are taken: from the end of the start to the beginning of the end.
 
+    It does not depend on the endpoint behind: every process would be taken away from its clients at once, and
+    what is kept could not be given.
+
     Args:
         is_sharing: whether the shared cache is there; None if there is none. Operations are taken without it.
     """
@@ -16,6 +19,12 @@ class Readiness:
     def __init__(self, is_sharing: Callable[[], bool | None] = lambda: None) -> None:
         self.is_ready = False
         self.is_sharing = is_sharing
+        self.is_leaving = False
+
+    def leave(self) -> None:
+        """From now on, clients are to go elsewhere; whoever still comes is served."""
+        self.is_ready = False
+        self.is_leaving = True
 
 
 def health_router(readiness: Readiness) -> APIRouter:

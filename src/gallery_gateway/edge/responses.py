@@ -10,7 +10,7 @@ from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.caching import NO_STORE, freshness_headers, is_known
 from gallery_gateway.edge.headers import RawHeader
 from gallery_gateway.edge.terms import Terms
-from gallery_gateway.errors import RequestError
+from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Answer
 from gallery_gateway.gallery.ledger import Ledger
 
@@ -91,6 +91,13 @@ def refused(error: RequestError, terms: Terms, *, allow: bytes) -> Reply:
     if error.status == 405:
         reply.headers.append((b"allow", allow))
     return reply
+
+
+def given_up(terms: Terms) -> Reply:
+    """An operation that had not ended when the process had to; another process will take it."""
+    error = UpstreamUnavailableError("The gateway is shutting down.")
+    content = {"errors": [{"message": str(error), "extensions": error.extensions}]}
+    return Reply(503, [*terms.head, NO_STORE], msgspec.json.encode(content))
 
 
 def masked(identifier: str, terms: Terms) -> Reply:
