@@ -418,6 +418,27 @@ async def test_progress_is_told_stale_rather_than_not_at_all(
     assert staleness(await client.ask(NAMES)) == [("gallery", 3, "UPSTREAM_UNAVAILABLE")]
 
 
+async def test_what_another_call_brought_before_a_failure_is_not_stale(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    fails = asyncio.Event()
+
+    async def failing(_request: httpx.Request) -> httpx.Response:
+        await fails.wait()
+        return httpx.Response(500)
+
+    upstream.handler = failing
+    waiting = asyncio.create_task(client.ask(NAMES))
+    await settled(upstream, requests=1)
+    upstream.answer(json=named("after"))
+    await client.post(NAMES, headers={"cache-control": "no-cache"})
+    fails.set()
+
+    answer = await waiting
+
+    assert (name_of(answer), staleness(answer)) == ("after", [])
+
+
 async def test_each_root_field_says_for_itself_what_is_stale(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
@@ -639,6 +660,29 @@ async def test_a_field_that_has_no_plan_says_what_is_stale_too(
 
     assert answer["data"]["node"] == {"projectName": "Project 7"}
     assert staleness(answer) == [("node", 140, "UPSTREAM_UNAVAILABLE")]
+
+
+async def test_a_connection_says_the_age_of_the_page_that_it_stands_on(
+    client: Client, upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    upstream.handler = listing(*[1] * 40)
+    await client.ask("{ gallery(perPage: 20) { projects { projectName } } }")
+    clock.step(50)
+    await client.ask("{ gallery(perPage: 20, page: 2) { projects { projectName } } }")
+    first = await client.ask("{ projects(first: 20) { pageInfo { endCursor } } }")
+    after = first["data"]["projects"]["pageInfo"]["endCursor"]
+    upstream.answer(503)
+    clock.step(TTL + RENEWING)
+
+    answer = await client.ask(
+        "query ($a: String) { projects(first: 20, after: $a) { nodes { projectName } } }", {"a": after}
+    )
+
+    assert [node["projectName"] for node in answer["data"]["projects"]["nodes"]][::19] == [
+        "Project 21",
+        "Project 40",
+    ]
+    assert staleness(answer) == [("projects", 140, "UPSTREAM_UNAVAILABLE")]
 
 
 ENTITIES = "query ($refs: [_Any!]!) { _entities(representations: $refs) { ... on Project { projectName } } }"

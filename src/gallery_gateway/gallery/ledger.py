@@ -37,6 +37,7 @@ class Ledger:
         narrowed_images: how many after narrowing.
         loaded: how many different pages and projects were not in the cache.
         spared: how often a page past its freshness answered, and nothing was waited for.
+        stale: how often one answered at all.
         calls: how many upstream calls were made for them, answered or not.
         remaining_seconds: how long the shortest-lived answer may still be used; infinite if there is none.
         age_seconds: of the oldest answer.
@@ -48,6 +49,7 @@ class Ledger:
     narrowed_images: int = 0
     loaded: int = 0
     spared: int = 0
+    stale: int = 0
     calls: int = 0
     remaining_seconds: float = math.inf
     age_seconds: float = 0.0
@@ -90,13 +92,9 @@ class Ledger:
 
     def record(self, outcome: Outcome, entry: Entry, *, remaining_seconds: float, age_seconds: float) -> None:
         self._outcomes.append((outcome, entry))
+        self.stale += outcome is Outcome.STALE
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether a page past its freshness has answered."""
-        return any(outcome is Outcome.STALE for outcome, _ in self._outcomes)
 
     def report(self) -> dict[str, object]:
         """The bill as `extensions.upstream` shows it; README tells what each figure means."""
@@ -107,12 +105,11 @@ class Ledger:
         # Pages that brought none of the projects they were asked for were loaded unasked.
         repeated = max(0, self.asked - hits - self.spared - self.loaded)
         shared = sum(outcome is Outcome.SHARED for outcome, _ in self._outcomes)
-        stale = sum(outcome is Outcome.STALE for outcome, _ in self._outcomes)
         is_narrowed = self.narrowed_images < self.wanted_images
         return {
             "calls": self.calls,
             "hits": hits + shared,
-            "stale": stale,
+            "stale": self.stale,
             "collapsed": len(joined) - joined_own,
             "merged": joined_own + repeated,
             "narrowed": {"from": self.wanted_images, "to": self.narrowed_images} if is_narrowed else None,

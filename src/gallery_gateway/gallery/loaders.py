@@ -85,7 +85,12 @@ class GalleryLoaders:
     def anew(self) -> "GalleryLoaders":
         """Loaders of the same operation, for which nothing will do that is known or under way by now."""
         return GalleryLoaders(
-            self._gallery, self._caller, self._ledger, narrows=self._narrows, skips_cache=True
+            self._gallery,
+            self._caller,
+            self._ledger,
+            narrows=self._narrows,
+            skips_cache=True,
+            if_error_seconds=self._if_error_seconds,
         )
 
     def remember(self, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
@@ -157,8 +162,14 @@ class GalleryLoaders:
         return known
 
     def _known_after(self, error: GatewayError, want: Want) -> Delivery[Any] | None:
-        bound = self._if_error_seconds
-        known = self._gallery.get_after(error, self._caller, want, if_error_seconds=bound)
+        known: Delivery[Any] | None = None
+        if not self._skips_cache:
+            # Another call may have brought it meanwhile.
+            get = self._gallery.get_project if want.is_project else self._gallery.get_page
+            known = get(self._caller, want.request, needs_links=want.needs_links)
+        if known is None:
+            bound = self._if_error_seconds
+            known = self._gallery.get_after(error, self._caller, want, if_error_seconds=bound)
         if known is not None:
             self._batches.record(known)
         return known

@@ -15,7 +15,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.slicing import slice_projects
-from gallery_gateway.gallery.stale import Staleness
+from gallery_gateway.gallery.stale import Staleness, oldest
 from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
 
@@ -75,7 +75,7 @@ class References:
             known = self._refusal and self.known_after(self._refusal, want)
             self.found[number] = self._noted(known).value if known else self._refusal
         found = {number: self.found[number] for number in self.wants}
-        return Projects(found, max(self._stale, key=lambda stale: stale.age_seconds, default=None))
+        return Projects(found, oldest(self._stale))
 
     def _noted(self, delivery: Delivery[Any]) -> Delivery[Any]:
         if delivery.staleness:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gallery_gateway.errors import (
@@ -50,6 +51,11 @@ class Staleness:
 
     age_seconds: float
     reason: str
+
+
+def oldest(known: Iterable[Staleness | None]) -> Staleness | None:
+    stale = [staleness for staleness in known if staleness is not None]
+    return max(stale, key=lambda staleness: staleness.age_seconds, default=None)
 
 
 @dataclass(frozen=True, slots=True)

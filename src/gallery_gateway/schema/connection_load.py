@@ -10,6 +10,7 @@ from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.stale import Staleness, oldest
 from gallery_gateway.gallery.stretch import ListReader
 from gallery_gateway.gallery.walking import Step, Walked, walk
 from gallery_gateway.schema.arguments import check_range, given
@@ -87,12 +88,14 @@ class Connected:
     Args:
         source: the one page that it stands on whole; None if it was put together from several calls.
         wanted: its places.
+        staleness: of the oldest page past its freshness; None if all were fresh.
     """
 
     value: ProjectConnection
     source: Delivery[Page] | None
     wanted: range
     loaders: GalleryLoaders
+    staleness: Staleness | None
 
     def recall(self, plan: Plan) -> bytes | None:
         return None if self.source is None else self.source.recall((plan, self.wanted))
@@ -116,6 +119,7 @@ async def load_connection(
         deliveries[0] if len(deliveries) == 1 else None,
         walked.wanted,
         loaders,
+        oldest(delivery.staleness for delivery in deliveries),
     )
 
 

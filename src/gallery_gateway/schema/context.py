@@ -1,7 +1,7 @@
 """What the resolvers of one operation share, and how they come by it."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -9,10 +9,9 @@ import strawberry
 from graphql import GraphQLResolveInfo
 
 from gallery_gateway.errors import UnauthenticatedError
-from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.gallery.references import Projects
+from gallery_gateway.gallery.stale import Staleness
 from gallery_gateway.schema.subgraph import Subgraph
 
 Value = TypeVar("Value")
@@ -47,19 +46,21 @@ class OperationContext:
     def extensions(self, *, reports: bool) -> dict[str, object]:
         """What the answer says of itself: what of it is stale, and the bill if it `reports`."""
         extensions: dict[str, object] = {}
-        if self.ledger.is_stale:
+        if self.ledger.stale:
             extensions["stale"] = [
-                {
-                    "path": [key],
-                    "ageSeconds": math.floor(loaded.staleness.age_seconds),
-                    "reason": loaded.staleness.reason,
-                }
-                for key, loaded in self._outcomes.items()
-                if isinstance(loaded, Delivery | Projects) and loaded.staleness
+                {"path": [key], "ageSeconds": math.floor(stale.age_seconds), "reason": stale.reason}
+                for key, stale in self._staleness()
             ]
         if reports:
             extensions["upstream"] = self.ledger.report()
         return extensions
+
+    def _staleness(self) -> Iterator[tuple[str, Staleness]]:
+        """Of whatever a root field has loaded; what can be stale says so by its `staleness`."""
+        for key, loaded in self._outcomes.items():
+            stale: Staleness | None = getattr(loaded, "staleness", None)
+            if stale is not None:
+                yield key, stale
 
     def known_loaders(self) -> GalleryLoaders:
         """Raises: UnauthenticatedError: there is no caller."""
