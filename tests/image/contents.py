@@ -6,12 +6,23 @@ import re
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from gallery_gateway import __version__
 from tests.image.building import BASE, IMAGE, Store
 from tests.image.lock import LOCK
 from tests.image.programs import run
 
 _MEGABYTE = 1_000_000
+
+# What markers of requirements ask, as the image answers it.
+_INSIDE = {
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "python_full_version": "3.13.0",
+    "python_version": "3.13",
+    "sys_platform": "linux",
+}
 
 
 def sizes(store: Store, folder: Path) -> dict[str, str]:
@@ -45,8 +56,13 @@ def write_bill(layout: Path, file: Path) -> list[dict[str, Any]]:
 
 def locked() -> dict[str, str]:
     """The packages that the image is to have, with their versions; those for other platforms left out."""
-    line = re.compile(r"^([a-z0-9-]+)==([^ ;]+)(?! ;.*(?:== 'win32'|<))", flags=re.MULTILINE)
-    return dict(line.findall(LOCK.read_text(encoding="utf-8")))
+    lines = re.findall(r"^\w[^\\\n]*", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    wanted = [Requirement(line) for line in lines]
+    return {
+        requirement.name: str(requirement.specifier).removeprefix("==")
+        for requirement in wanted
+        if requirement.marker is None or requirement.marker.evaluate(_INSIDE)
+    }
 
 
 def check_bill(components: list[dict[str, Any]]) -> None:
