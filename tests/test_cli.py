@@ -260,7 +260,7 @@ def test_a_port_that_is_in_use_is_told(
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_serve_tells_of_a_port_that_is_in_use(taken_port: int, workers: str) -> None:
     async with started("serve", "--port", str(taken_port), "--workers", workers) as command:
-        message = await command.read_until(r"error (.*)", errors=True)
+        message = await command.read_until(r'"level":"error"(.*)', errors=True)
 
     assert "ddress already in use" in message[1]
 

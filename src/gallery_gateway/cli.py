@@ -20,6 +20,7 @@ from pydantic import HttpUrl
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
 from gallery_gateway.app.guard import build_wire_limits
+from gallery_gateway.app.telemetry import gathering
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
@@ -104,24 +105,25 @@ def _port(text: str) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port", "workers"))
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     if settings.trusted_documents:
         # Said here, since a worker that cannot start would be started again for ever.
         create_app(settings)
-    uvicorn.run(
-        "gallery_gateway.app:create_app",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        **_server_options(settings),
-    )
+    with _reported("The metrics cannot be served"), gathering(settings):
+        uvicorn.run(
+            "gallery_gateway.app:create_app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            **_server_options(settings),
+        )
     return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port"))
-    logs.configure("warning" if arguments.once is not None else settings.log_level)
+    logs.configure("warning" if arguments.once is not None else settings.log_level, settings.log_format)
     document = _read(arguments.once) if arguments.once else _EXAMPLE
     with contextlib.ExitStack() as stack:
         with _reported("The stand-in cannot listen"):

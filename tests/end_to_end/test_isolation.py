@@ -73,4 +73,4 @@ async def test_the_token_goes_upstream_and_nowhere_else(
     told = dumped(response) + caplog.text + "".join(capfd.readouterr())
     assert upstream.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in told
-    assert "page.fetched" in told
+    assert "upstream.called" in told

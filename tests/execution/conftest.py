@@ -1,20 +1,12 @@
-import io
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from gallery_gateway.telemetry import logs
+from tests.logging_to import Written
 
 
 @pytest.fixture
-def logged() -> Iterator[io.StringIO]:
+def logged() -> Written:
     """What the gateway logs from level info up."""
-    logs.configure("info")
-    stream = io.StringIO()
-    logger = logging.getLogger("gallery_gateway")
-    handler = logger.handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    yield stream
-    logger.handlers = []
+    stream = Written()
+    logs.configure("info", "text", stream=stream)
+    return stream

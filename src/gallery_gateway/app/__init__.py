@@ -12,12 +12,12 @@ from gallery_gateway.app.draining import draining
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.guard import build_policy
+from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.front import Front
 from gallery_gateway.edge.health import Readiness, health_router
 from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.settings import Settings
-from gallery_gateway.telemetry import logs
 
 
 def create_app(
@@ -39,8 +39,8 @@ def create_app(
         SettingsError: a setting is out of its range.
     """
     settings = settings or Settings.read()
-    logs.configure(settings.log_level)
-    gallery = build_gallery(settings, transport, clock)
+    instruments = Instruments(settings)
+    gallery = build_gallery(settings, transport, clock, instruments)
     readiness = Readiness(lambda: gallery.is_sharing)
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
     policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
@@ -48,17 +48,18 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         _calm_collector()
-        readiness.is_ready = True
-        try:
-            with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
-                yield
-        finally:
-            readiness.is_ready = False
-            await gallery.aclose()
+        async with instruments.running():
+            readiness.is_ready = True
+            try:
+                with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
+                    yield
+            finally:
+                readiness.is_ready = False
+                await gallery.aclose()
 
     app = Front(
         path=GRAPHQL_PATH,
-        endpoint=build_endpoint(settings, gallery, explorer, policy),
+        endpoint=build_endpoint(settings, gallery, explorer, policy, instruments),
         shield=policy.shield,
         readiness=readiness,
         title="Gallery gateway",

@@ -2,6 +2,8 @@
 
 from gallery_gateway.app.documents import build_documents, build_sources
 from gallery_gateway.app.operations import Operations
+from gallery_gateway.app.readings import read_documents
+from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
 from gallery_gateway.edge.guard import Guard
@@ -15,10 +17,11 @@ from gallery_gateway.settings import Settings
 
 
 def build_endpoint(
-    settings: Settings, gallery: Gallery, explorer: Explorer | None, policy: Policy
+    settings: Settings, gallery: Gallery, explorer: Explorer | None, policy: Policy, instruments: Instruments
 ) -> GraphQLEndpoint:
     schema = executable(build_schema(max_representations=settings.entities_max_representations))
     documents = build_documents(settings, schema)
+    instruments.read(lambda: read_documents(documents))
     executor = Executor(
         schema,
         documents,
@@ -34,4 +37,5 @@ def build_endpoint(
         explorer=explorer.page if explorer and policy.offers_page else None,
         max_body_bytes=settings.max_body_bytes,
         max_batch=settings.batch_max_operations,
+        telemetry=instruments.operations,
     )

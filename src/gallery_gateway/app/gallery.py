@@ -3,8 +3,10 @@
 import httpx
 
 from gallery_gateway import __version__
+from gallery_gateway.app.readings import read_cache, read_resilience, read_sharing
 from gallery_gateway.app.resilience import build_resilience
 from gallery_gateway.app.sharing import build_store
+from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.fetcher import Fetcher, PageFetcher
@@ -16,7 +18,11 @@ from gallery_gateway.upstream.client import GalleryClient, Timeouts
 from gallery_gateway.upstream.transport import make_transport
 
 
-def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Gallery:
+def build_gallery(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock, instruments: Instruments
+) -> Gallery:
+    resilience = build_resilience(settings, clock)
+    instruments.read(lambda: read_resilience(resilience))
     client = GalleryClient(
         base_url=str(settings.upstream_url),
         transport=transport
@@ -35,7 +41,8 @@ def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None
         max_bytes=settings.upstream_max_bytes,
         user_agent=f"gallery-gateway/{__version__}",
         accept_encoding=settings.upstream_accept_encoding,
-        resilience=build_resilience(settings, clock),
+        resilience=resilience,
+        telemetry=instruments.calls,
     )
     freshness = FreshnessPolicy(
         ttl_seconds=settings.cache_ttl_seconds,
@@ -47,10 +54,13 @@ def build_gallery(settings: Settings, transport: httpx.AsyncBaseTransport | None
     cache = PageCache(
         max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock
     )
+    instruments.read(lambda: read_cache(cache))
     fetcher: Fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
     store = build_store(settings, cache)
     if store is not None:
         fetcher = SharedFetcher(
             fetcher, store, cache, clock, longest_wait_seconds=settings.upstream_total_timeout_seconds
         )
-    return Gallery(fetcher=fetcher, cache=cache, clock=clock)
+    gallery = Gallery(fetcher=fetcher, cache=cache, clock=clock)
+    instruments.read(lambda: read_sharing(gallery))
+    return gallery

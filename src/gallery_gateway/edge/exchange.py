@@ -6,6 +6,8 @@ from starlette.types import Scope
 
 from gallery_gateway.edge.guard import Guard
 from gallery_gateway.edge.headers import read_headers, request_id
+from gallery_gateway.edge.rules import has_token
+from gallery_gateway.errors import RequestError
 
 # Whatever says which document is asked for; `extensions` may have the hash of one.
 _HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
@@ -24,3 +26,9 @@ class Exchange:
         self.terms = guard.terms(self.method, self.headers, repeated=repeated, is_visit=is_visit)
         self.identifier = request_id(self.headers.get(b"x-request-id"))
         self.body = b""
+
+
+def check_address(exchange: Exchange) -> None:
+    """Raises: RequestError: there is a token in it, and so in the logs of whatever it came through."""
+    if exchange.query_string and has_token(exchange.query_string):
+        raise RequestError("Send the token in the Authorization header, never in the address.")

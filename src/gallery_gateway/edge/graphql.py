@@ -5,7 +5,6 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,10 +13,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge import negotiation
+from gallery_gateway.edge.account import SILENCE, Account, ToldAccount
 from gallery_gateway.edge.body import read_body
 from gallery_gateway.edge.caching import Wishes, etag_of
 from gallery_gateway.edge.deadline import timeout_seconds
-from gallery_gateway.edge.exchange import Exchange
+from gallery_gateway.edge.exchange import Exchange, check_address
 from gallery_gateway.edge.guard import Guard
 from gallery_gateway.edge.headers import bearer_token
 from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
@@ -34,7 +34,6 @@ from gallery_gateway.edge.responses import (
     send_reply,
     validated,
 )
-from gallery_gateway.edge.rules import has_token
 from gallery_gateway.edge.shield import with_headers
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import Executor
@@ -42,6 +41,7 @@ from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.logs import log_event
+from gallery_gateway.telemetry.telemetry import Telemetry
 
 
 class Operations(Protocol):
@@ -61,6 +61,7 @@ class GraphQLEndpoint:
         explorer: makes the page for browsers; None if there is none here.
         max_body_bytes: of a request.
         max_batch: operations in one request; 0 if a request is one operation.
+        telemetry: told of each operation; None if nobody wants to know.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class GraphQLEndpoint:
         explorer: Callable[[], Response] | None,
         max_body_bytes: int,
         max_batch: int = 0,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._executor = executor
         self._operations = operations
@@ -80,58 +82,59 @@ class GraphQLEndpoint:
         self._explorer = explorer
         self._max_body_bytes = max_body_bytes
         self._max_batch = max_batch
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The fence: whatever goes wrong below has an answer here."""
-        started = time.perf_counter()
         exchange = Exchange(scope, self._guard)
+        account = self._open_account(exchange)
         try:
-            reply = await self._reply(exchange, receive)
+            reply = await self._reply(exchange, receive, account)
         except ClientDisconnect:
             # There is nobody left to answer.
+            account.failed("cancelled")
+            account.end()
             return
         except asyncio.CancelledError:
             # The grace after SIGTERM is over: the server would say so in plain text.
             await send_reply(send, given_up(exchange.terms))
             raise
         except RequestError as exc:
+            account.failed("refused", exc.code)
             reply = refused(exc, exchange.terms, allow=self._guard.allow)
         except Exception as exc:  # noqa: BLE001  # the fence
             identifier = exchange.identifier.decode()
             log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
+            account.failed("error", "INTERNAL_SERVER_ERROR")
             reply = masked(identifier, exchange.terms)
         reply.headers.append((b"x-request-id", exchange.identifier))
         await send_reply(send, reply)
-        log_event(
-            "operation.served",
-            method=exchange.method,
-            status=reply.status,
-            bytes=len(reply.body),
-            seconds=time.perf_counter() - started,
-            request_id=exchange.identifier.decode(),
-        )
+        account.end(status=reply.status, size_bytes=len(reply.body))
 
-    async def _reply(self, exchange: Exchange, receive: Receive) -> Reply:
+    def _open_account(self, exchange: Exchange) -> Account:
+        return SILENCE if self._telemetry is None else ToldAccount(self._telemetry, exchange)
+
+    async def _reply(self, exchange: Exchange, receive: Receive, account: Account) -> Reply:
         terms = exchange.terms
         if terms.refusal:
             raise terms.refusal.error()
         if terms.is_preflight:
             return Reply(204, list(terms.head), b"")
         if terms.media_type == negotiation.HTML and self._explorer:
-            _check_address(exchange)
+            check_address(exchange)
             page = self._explorer()
             return Reply(page.status_code, with_headers(page.raw_headers, terms.head), bytes(page.body))
         if exchange.method == "POST":
             announced = exchange.headers.get(b"content-length")
             exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)
         if terms.wishes.skips_cache or terms.reports:
-            return await self._run(exchange, None)
+            return await self._run(exchange, None, account)
         key = self._repeats.key(
             exchange.method, exchange.query_string, exchange.headers.get(b"authorization"), exchange.body
         )
-        return self._repeated(exchange, key) or await self._run(exchange, key)
+        return self._repeated(exchange, key, account) or await self._run(exchange, key, account)
 
-    def _repeated(self, exchange: Exchange, key: RepeatKey | None) -> Reply | None:
+    def _repeated(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply | None:
         repeat = self._repeats.get(key)
         if repeat is None:
             return None
@@ -139,19 +142,20 @@ class GraphQLEndpoint:
         if kept is None:
             self._repeats.forget(key)
             return None
+        account.repeated(repeat.served)
         reply = answered_again(kept, exchange.terms)
         if exchange.method == "GET":
             return validated(reply, repeat.etag(kept[0]), exchange.headers.get(b"if-none-match"))
         return reply
 
-    async def _run(self, exchange: Exchange, key: RepeatKey | None) -> Reply:
-        _check_address(exchange)
+    async def _run(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply:
+        check_address(exchange)
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
         if exchange.method == "POST" and is_batch(exchange.body):
             return await self._run_batch(exchange, caller)
-        outcome = await self._execute(exchange, caller, await self._parse(exchange))
+        outcome = await self._execute(exchange, caller, await self._parse(exchange), account)
         if caller:
-            self._repeats.put(key, outcome.answer.kept)
+            self._repeats.put(key, outcome.answer.kept, account.served)
         reply = answered(outcome, exchange.terms)
         if outcome.answer.has_errors or exchange.method == "POST":
             return reply
@@ -160,15 +164,28 @@ class GraphQLEndpoint:
     async def _run_batch(self, exchange: Exchange, caller: Caller | None) -> Reply:
         """All at once, as if they had come in requests of their own; so each has a budget of its own."""
         operations = parse_batch(exchange.body, max_operations=self._max_batch)
-        running = (self._execute(exchange, caller, operation) for operation in operations)
+        running = (self._execute_apart(exchange, caller, operation) for operation in operations)
         return answered_together(await asyncio.gather(*running), exchange.terms)
 
-    async def _execute(self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest) -> Outcome:
+    async def _execute_apart(
+        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest
+    ) -> Outcome:
+        """One of a batch, in a task and with an account of its own."""
+        account = self._open_account(exchange)
+        outcome = await self._execute(exchange, caller, operation, account)
+        account.end(status=200, size_bytes=len(outcome.body))
+        return outcome
+
+    async def _execute(
+        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest, account: Account
+    ) -> Outcome:
+        account.asked_by(caller)
         terms = exchange.terms
         context = await self._operations.context(
             caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
         )
         answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
+        account.answered(answer, context.ledger)
         extensions = context.extensions(reports=terms.reports)
         body = answer.with_extensions(extensions) if extensions else answer.body
         return Outcome(answer, body, context.ledger)
@@ -180,9 +197,3 @@ class GraphQLEndpoint:
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation
-
-
-def _check_address(exchange: Exchange) -> None:
-    """Raises: RequestError: there is a token in it, and so in the logs of whatever it came through."""
-    if exchange.query_string and has_token(exchange.query_string):
-        raise RequestError("Send the token in the Authorization header, never in the address.")

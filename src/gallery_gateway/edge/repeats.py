@@ -10,6 +10,7 @@ from typing import NewType
 
 from cachetools import LRUCache
 
+from gallery_gateway.edge.account import Served
 from gallery_gateway.edge.caching import etag_of
 from gallery_gateway.execution.compiled import Kept
 
@@ -24,10 +25,11 @@ RepeatKey = NewType("RepeatKey", bytes)
 class Repeat:
     """An answer that may be given again; it is kept with its page, and here only pointed at."""
 
-    __slots__ = ("_etag", "_kept")
+    __slots__ = ("_etag", "_kept", "served")
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, served: Served | None) -> None:
         self._kept = kept
+        self.served = served
         self._etag: bytes | None = None
 
     def get(self) -> tuple[bytes, float, float] | None:
@@ -64,9 +66,10 @@ class Repeats:
     def get(self, key: RepeatKey | None) -> Repeat | None:
         return None if key is None else self._kept.get(key)
 
-    def put(self, key: RepeatKey | None, kept: Kept | None) -> None:
+    def put(self, key: RepeatKey | None, kept: Kept | None, served: Served | None) -> None:
+        """Remembers an answer, with what is told whenever it is given again."""
         if key is not None and kept is not None:
-            self._kept[key] = Repeat(kept)
+            self._kept[key] = Repeat(kept, served)
 
     def forget(self, key: RepeatKey | None) -> None:
         if key is not None:

@@ -73,6 +73,9 @@ class Documents:
             max_bytes // _REFUSED_PART, getsizeof=lambda refused: _size_bytes(refused.text)
         )
 
+    def __len__(self) -> int:
+        return len(self._prepared)
+
     def prepare(self, text: str) -> PreparedDocument:
         """Raises: DocumentError: it cannot be parsed, is too much, or is not valid in the schema."""
         prepared = self._prepared.get(text)

@@ -8,6 +8,7 @@ import msgspec
 from graphql import (
     ExecutionResult,
     GraphQLError,
+    GraphQLFormattedError,
     GraphQLSchema,
     OperationType,
     execute,
@@ -33,6 +34,8 @@ class Answer:
         has_errors: there are `errors` in it.
         retry_after_seconds: nothing was answered, because there was too much to do; None otherwise.
         status: the HTTP status, where it is not the usual one.
+        codes: of the errors, each once.
+        operation: the name of the operation that was run; None if it has none, or if nothing was run.
         kept: the same, to be given again without running anything; None if it is not kept.
     """
 
@@ -41,6 +44,8 @@ class Answer:
     has_errors: bool = False
     retry_after_seconds: int | None = None
     status: int | None = None
+    codes: tuple[str, ...] = ()
+    operation: str | None = None
     kept: Kept | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
@@ -112,14 +117,16 @@ class Executor:
             return replace(_answer(ExecutionResult(errors=[error]), request_id=request_id), status=exc.status)
         if request.registers:
             await self._sources.register(request)
+        name = operation.name.value if operation.name else None
         written = await self._compiler.run(prepared, operation, request.variables, context)
         if written is not None:
-            return Answer(body=written.body, kept=written.kept)
-        return await self._execute_plainly(prepared, request, context, request_id=request_id)
+            return Answer(body=written.body, operation=name, kept=written.kept)
+        result = await self._execute_plainly(prepared, request, context)
+        return _answer(result, request_id=request_id, operation=name)
 
     async def _execute_plainly(
-        self, prepared: PreparedDocument, request: GraphQLRequest, context: object, *, request_id: str
-    ) -> Answer:
+        self, prepared: PreparedDocument, request: GraphQLRequest, context: object
+    ) -> ExecutionResult:
         result = execute(
             self._schema,
             prepared.document,
@@ -128,12 +135,10 @@ class Executor:
             operation_name=request.operation_name,
             hide_suggestions=not self._suggests,
         )
-        if isawaitable(result):
-            result = await result
-        return _answer(result, request_id=request_id)
+        return await result if isawaitable(result) else result
 
 
-def _answer(result: ExecutionResult, *, request_id: str) -> Answer:
+def _answer(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> Answer:
     # In the document's order: graphql-core's is that in which root fields happened to fail.
     errors = sorted(result.errors or [], key=_position)
     response: dict[str, Any] = {}
@@ -150,6 +155,8 @@ def _answer(result: ExecutionResult, *, request_id: str) -> Answer:
         is_request_error=is_request_error,
         has_errors=bool(errors),
         retry_after_seconds=retry_after_seconds,
+        codes=_codes(response.get("errors", [])),
+        operation=operation,
     )
 
 
@@ -159,6 +166,10 @@ def _refused_for(result: ExecutionResult) -> int | None:
     told = [cause.retry_after_seconds for cause in causes if isinstance(cause, OverloadedError)]
     is_answered = any(value is not None for value in (result.data or {}).values())
     return None if is_answered or not told or len(told) < len(causes) else max(filter(None, told))
+
+
+def _codes(errors: list[GraphQLFormattedError]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(error.get("extensions", {}).get("code", "")) for error in errors))
 
 
 def _position(error: GraphQLError) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """From an error that execution collected to the error that a client sees: a code, and nothing private.
 
-An expected error is one log line; a bug is masked for the client, and logged whole under the request id.
+A bug is masked for the client, and logged whole under the request id.
 """
 
 import logging
@@ -21,22 +21,18 @@ def report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
     cause = error.original_error
     formatted = error.formatted
     if isinstance(cause, GatewayError):
-        code = cause.code
-    elif not error.path:
+        return formatted
+    if not error.path:
         # What is wrong with the request, told by graphql-core or by us; variables get no code there.
         code = str((error.extensions or {}).get("code", "BAD_USER_INPUT"))
         formatted["extensions"] = {**(error.extensions or {}), "code": code}
     elif _is_misfit(cause):
-        code = UpstreamContractError.code
         formatted["message"] = _MISFIT
-        formatted["extensions"] = {"code": code}
+        formatted["extensions"] = {"code": UpstreamContractError.code}
     else:
-        code = "INTERNAL_SERVER_ERROR"
         formatted["message"] = "Something went wrong in the gateway."
-        formatted["extensions"] = {"code": code, "requestId": request_id}
+        formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
         log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
-        return formatted
-    log_event("operation.error", code=code, request_id=request_id)
     return formatted
 
 

@@ -45,6 +45,13 @@ class PageCache:
     def size_bytes(self) -> float:
         return self._entries.currsize
 
+    @property
+    def max_bytes(self) -> float:
+        return self._entries.maxsize
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def find(
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool, use: Use = Use.FRESH
     ) -> tuple[Entry, Page] | None:

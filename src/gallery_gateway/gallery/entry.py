@@ -6,6 +6,7 @@ from enum import Enum
 
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.telemetry.telemetry import Link
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Project
 from gallery_gateway.upstream.parsing import parse_page
@@ -42,6 +43,7 @@ class Entry:
         links_until: on the wall clock; from then on its links are not given out any more.
         parsed: the page, if it is kept parsed.
         rendered: what it was written as, by whatever it was written with.
+        call: the link of the call that brought it, if it was traced.
         failure: the code of the last error of a call that was to renew it, and when that was.
     """
 
@@ -60,6 +62,7 @@ class Entry:
     links_until: float
     parsed: Page | None = None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
+    call: Link | None = None
     failure: tuple[str, float] | None = None
 
     @property

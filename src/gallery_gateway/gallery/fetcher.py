@@ -8,7 +8,6 @@ import msgspec
 
 from gallery_gateway.errors import (
     ForbiddenError,
-    GatewayError,
     UnauthenticatedError,
     UpstreamNotFoundError,
 )
@@ -18,7 +17,7 @@ from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
 from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.logs import log_event
+from gallery_gateway.telemetry.telemetry import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.contract import Page, Pagination
@@ -70,20 +69,11 @@ class PageFetcher:
     ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
-        outcome = "cancelled"
         try:
             answer = await self._ask(caller, request, deadline)
-            outcome = "ok"
-        except (UnauthenticatedError, ForbiddenError) as exc:
-            outcome = exc.code
+        except (UnauthenticatedError, ForbiddenError):
             self._cache.purge(caller.key)
             raise
-        except GatewayError as exc:
-            outcome = exc.code
-            raise
-        finally:
-            seconds = self._clock.monotonic() - started
-            log_event("page.fetched", outcome=outcome, seconds=seconds, caller=caller.fingerprint)
         entry = self._entry(caller, request, answer, asked_at=started)
         self._cache.put(caller, entry)
         return Arrival(entry, answer.page)
@@ -112,6 +102,7 @@ class PageFetcher:
             known.body,
             rules=known.rules.renewed(answer.rules),
             links_expire_at=known.links_until + self._freshness.link_margin_seconds,
+            call=answer.call,
         )
 
     async def _fetch(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> FetchedPage:
@@ -171,21 +162,23 @@ class PageFetcher:
             stale_until=now + lifetime.if_error,
             keep_until=now + max(lifetime.while_renewed, lifetime.if_error, renewable),
             links_until=answer.links_expire_at - self._freshness.link_margin_seconds,
+            call=answer.call,
             parsed=None if answer.body else page,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A page, its JSON, how many bytes of it came now, and what is said of keeping it."""
+    """A page, its JSON, how much of it came now, what is said of keeping it, and which call it was."""
 
     page: Page
     body: bytes = b""
     received_bytes: int = 0
     rules: CachingRules = NOTHING_SAID
     links_expire_at: float = math.inf
+    call: Link | None = None
 
     @classmethod
     def of(cls, fetched: FetchedPage) -> Self:
         expiry = math.inf if fetched.links_expire_at is None else fetched.links_expire_at
-        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, expiry)
+        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, expiry, fetched.call)

@@ -6,6 +6,7 @@ from enum import Enum
 
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.telemetry.telemetry import Link
 
 
 class Outcome(Enum):
@@ -25,6 +26,22 @@ class Budget:
 
     max_calls: int
     max_images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """How the fields of one operation were answered; README tells what each figure means.
+
+    `saved_bytes` is what the pages weigh that answered fields without being fetched for them.
+    """
+
+    calls: int
+    hits: int
+    shared: int
+    stale: int
+    collapsed: int
+    merged: int
+    saved_bytes: int
 
 
 @dataclass(slots=True)
@@ -96,23 +113,51 @@ class Ledger:
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
 
-    def report(self) -> dict[str, object]:
-        """The bill as `extensions.upstream` shows it; README tells what each figure means."""
-        own = [entry for outcome, entry in self._outcomes if outcome in {Outcome.MISS, Outcome.SHARED}]
-        joined = [entry for outcome, entry in self._outcomes if outcome is Outcome.COLLAPSED]
+    @property
+    def spared_images(self) -> int:
+        """How many images narrowing has not asked for."""
+        return max(0, self.wanted_images - self.narrowed_images)
+
+    @property
+    def shared_calls(self) -> list[Link]:
+        """The calls of other operations that this one has waited for, as far as they were traced."""
+        own = self._entries(Outcome.MISS)
+        return [e.call for e in self._entries(Outcome.COLLAPSED) if e.call is not None and e not in own]
+
+    def figures(self) -> Figures:
+        shared = self._entries(Outcome.SHARED)
+        own = self._entries(Outcome.MISS) + shared
+        joined = self._entries(Outcome.COLLAPSED)
         joined_own = sum(entry in own for entry in joined)
-        hits = sum(outcome is Outcome.HIT for outcome, _ in self._outcomes)
+        hits, stale = self._entries(Outcome.HIT), self._entries(Outcome.STALE)
         # Pages that brought none of the projects they were asked for were loaded unasked.
-        repeated = max(0, self.asked - hits - self.spared - self.loaded)
-        shared = sum(outcome is Outcome.SHARED for outcome, _ in self._outcomes)
-        is_narrowed = self.narrowed_images < self.wanted_images
+        repeated = max(0, self.asked - len(hits) - self.spared - self.loaded)
+        return Figures(
+            calls=self.calls,
+            hits=len(hits),
+            shared=len(shared),
+            stale=self.stale,
+            collapsed=len(joined) - joined_own,
+            merged=joined_own + repeated,
+            saved_bytes=sum(len(entry.body) for entry in hits + shared + stale + joined),
+        )
+
+    def report(self) -> dict[str, object]:
+        """The bill as `extensions.upstream` shows it."""
+        own = self._entries(Outcome.MISS) + self._entries(Outcome.SHARED)
+        figures = self.figures()
         return {
-            "calls": self.calls,
-            "hits": hits + shared,
-            "stale": self.stale,
-            "collapsed": len(joined) - joined_own,
-            "merged": joined_own + repeated,
-            "narrowed": {"from": self.wanted_images, "to": self.narrowed_images} if is_narrowed else None,
+            "calls": figures.calls,
+            "hits": figures.hits + figures.shared,
+            "stale": figures.stale,
+            "collapsed": figures.collapsed,
+            "merged": figures.merged,
+            "narrowed": {"from": self.wanted_images, "to": self.narrowed_images}
+            if self.spared_images
+            else None,
             "bytes": sum(entry.received_bytes for entry in own),
             "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
         }
+
+    def _entries(self, outcome: Outcome) -> list[Entry]:
+        return [entry for how, entry in self._outcomes if how is outcome]

@@ -16,6 +16,7 @@ from gallery_gateway.settings.edge import EdgeSettings
 from gallery_gateway.settings.guard import GuardSettings
 from gallery_gateway.settings.operations import OperationSettings
 from gallery_gateway.settings.serving import ServingSettings
+from gallery_gateway.settings.telemetry import TelemetrySettings
 from gallery_gateway.settings.upstream import UpstreamSettings
 
 ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
@@ -31,6 +32,7 @@ class Settings(
     OperationSettings,
     GuardSettings,
     EdgeSettings,
+    TelemetrySettings,
     ServingSettings,
     UpstreamSettings,
     BaseSettings,

@@ -1,10 +1,6 @@
-"""The process: where it listens, how it ends, what it logs."""
-
-from typing import Literal
+"""The process: where it listens, and how it ends."""
 
 from pydantic import BaseModel, Field
-
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class ServingSettings(BaseModel):
@@ -22,4 +18,3 @@ class ServingSettings(BaseModel):
     shutdown_grace_seconds: int = Field(
         30, ge=0, le=600, description="time that operations under way get after SIGTERM"
     )
-    log_level: LogLevel = Field("info", description="least level that is logged")

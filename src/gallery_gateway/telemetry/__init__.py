@@ -1,1 +1,1 @@
-"""What the gateway tells about itself: logs (metrics and traces will stand here too)."""
+"""What the gateway tells about itself: logs, metrics and traces."""

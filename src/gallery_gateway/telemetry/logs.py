@@ -1,37 +1,123 @@
-"""Logs: an event name and its fields on one line.
+"""Logs: an event name and its fields on one line, as JSON or, for people, as text.
 
-A line reads `page.fetched outcome=ok seconds=0.021`. Nothing here formats a token: callers appear as
-the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
+As text a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here formats a token: callers appear
+as the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
 """
 
 import logging
+import sys
 import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal, TextIO
+
+import msgspec
+
+from gallery_gateway.telemetry.lines import LineWriter
+from gallery_gateway.telemetry.records import CallRecord, OperationRecord
+from gallery_gateway.telemetry.snapshots import Snapshot
+
+LogFormat = Literal["auto", "json", "text"]
+"""`auto` is text on a terminal, and JSON anywhere else."""
 
 _logger = logging.getLogger("gallery_gateway")
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class EventFormatter(logging.Formatter):
     """Writes time, level, event name and `key=value` fields."""
 
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-    converter = staticmethod(time.gmtime)
-
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
-        fields = getattr(record, "fields", {})
-        told = "".join(f" {name}={_shown(value)}" for name, value in fields.items())
-        return f"{self.formatTime(record)} {record.levelname.lower()} {record.message}{told}"
+        return _text(record.created, record.levelname, record.message, getattr(record, "fields", {}))
 
 
-def configure(level: str) -> None:
-    """Sends the gateway's and uvicorn's lines to standard error, from `level` up."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(EventFormatter())
+class JSONFormatter(logging.Formatter):
+    """Writes one JSON object, with the traceback in it; the lines of others have a `message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        told = {
+            "time": _moment(record.created),
+            "level": record.levelname.lower(),
+            "event": record.name if fields is None else record.getMessage(),
+        }
+        if fields is None:
+            told["message"] = record.getMessage()
+        trace = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
+        return _encode({**told, **(fields or {}), **trace}).decode()
+
+
+class LineHandler(logging.Handler):
+    """Hands lines on to a writer; `logging` flushes it at the end of the process."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.write((self.format(record) + "\n").encode(errors="backslashreplace"))
+
+    def flush(self) -> None:
+        self.lines.flush()
+
+
+class EventLog:
+    """A line for each operation and each upstream call.
+
+    What ended well, or as clients may expect it to, is told at level info, and where the endpoint failed at
+    level warning.
+
+    Args:
+        level: the least that is told.
+    """
+
+    def __init__(self, lines: LineWriter, *, level: int, is_json: bool) -> None:
+        self._lines = lines
+        self._level = level
+        self._is_json = is_json
+
+    def readings(self) -> Snapshot:
+        return Snapshot(counters={("log_lines_dropped_total", ()): float(self._lines.dropped)})
+
+    def flush(self) -> None:
+        self._lines.flush()
+
+    @property
+    def tells_operations(self) -> bool:
+        return self._level <= logging.INFO
+
+    def operation_ended(self, record: OperationRecord) -> None:
+        if self.tells_operations:
+            self._tell("info", "operation.served", record)
+
+    def call_ended(self, record: CallRecord) -> None:
+        if record.outcome.startswith("UPSTREAM_") or record.outcome == "RATE_LIMITED":
+            if self._level <= logging.WARNING:
+                self._tell("warning", "upstream.called", record)
+        elif self._level <= logging.INFO:
+            self._tell("info", "upstream.called", record)
+
+    def _tell(self, level: str, event: str, record: msgspec.Struct) -> None:
+        now = time.time()
+        if self._is_json:
+            head = f'{{"time":"{_moment(now)}","level":"{level}","event":"{event}",'
+            self._lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
+        else:
+            self._lines.write(f"{_text(now, level, event, msgspec.to_builtins(record))}\n".encode())
+
+
+def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
+    """Sends the gateway's and uvicorn's lines to `stream`, or to standard error, from `level` up."""
+    stream = stream or sys.stderr
+    is_json = form == "json" or (form == "auto" and not stream.isatty())
+    handler = LineHandler(_lines(stream))
+    handler.setFormatter(JSONFormatter() if is_json else EventFormatter())
     for name in ("gallery_gateway", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level.upper())
         logger.propagate = False
+    return EventLog(handler.lines, level=_logger.level, is_json=is_json)
 
 
 def log_event(
@@ -42,8 +128,35 @@ def log_event(
         _logger.log(level, event, exc_info=error, extra={"fields": fields})
 
 
+def _lines(stream: TextIO) -> LineWriter:
+    """The writer that is in use, unless it writes to another stream."""
+    for handler in _logger.handlers:
+        if isinstance(handler, LineHandler):
+            if handler.lines.stream is stream:
+                return handler.lines
+            handler.lines.close()
+    return LineWriter(stream)
+
+
+def _text(moment: float, level: str, event: str, fields: Mapping[str, object]) -> str:
+    told = "".join(f" {name}={_shown(value)}" for name, value in fields.items())
+    return f"{_moment(moment)} {level.lower()} {event}{told}"
+
+
+def _moment(seconds: float) -> str:
+    """A moment in UTC, to the millisecond."""
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
     text = str(value)
     return text if text.isprintable() and " " not in text else repr(text)

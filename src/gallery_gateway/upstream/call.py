@@ -2,11 +2,13 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 
 from gallery_gateway.errors import GatewayError, UpstreamTimeoutError, UpstreamUnavailableError
+from gallery_gateway.telemetry.records import CallRecord
+from gallery_gateway.telemetry.telemetry import Link, Telemetry
 from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
@@ -56,12 +58,14 @@ class FetchedPage:
         body: the JSON that it was parsed from.
         rules: what its headers say.
         links_expire_at: seconds since 1970, of the first of its links; None if none says so.
+        call: the link of the call that brought it, if it was traced.
     """
 
     page: Page
     body: bytes
     rules: CachingRules = NOTHING_SAID
     links_expire_at: float | None = None
+    call: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +73,47 @@ class NotModified:
     """The page that the ETag stands for is still the right one (304)."""
 
     rules: CachingRules
+    call: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Makes calls, each of them once and at once; `max_bytes` is the largest body that is read."""
+    """Makes calls, each of them once and at once.
+
+    Args:
+        max_bytes: the largest body that is read.
+        telemetry: told of each call; None if nobody wants to know.
+    """
 
     transport: httpx.AsyncBaseTransport
     timeouts: Timeouts
     max_bytes: int
+    telemetry: Telemetry | None = None
 
     async def make(self, request: httpx.Request) -> FetchedPage | NotModified:
         """Raises: GatewayError: of the kind that says what went wrong."""
+        if self.telemetry is None:
+            return await self._make(request, CallRecord(outcome="cancelled"))
+        # A request that is sent again is the same one.
+        attempt = request.extensions["attempt"] = request.extensions.get("attempt", 0) + 1
+        call = self.telemetry.call_began(attempt=attempt)
+        request.headers.update(call.headers)
+        try:
+            answer = await self._make(request, call.record)
+        except GatewayError as exc:
+            call.record.outcome = exc.code
+            raise
+        except Exception:
+            call.record.outcome = "INTERNAL_SERVER_ERROR"
+            raise
+        finally:
+            self.telemetry.call_ended(call)
+        return answer if call.link is None else replace(answer, call=call.link)
+
+    async def _make(self, request: httpx.Request, record: CallRecord) -> FetchedPage | NotModified:
         try:
             async with asyncio.timeout(self.timeouts.total):
-                return await self._send(request)
+                return await self._send(request, record)
         except (httpx.TimeoutException, TimeoutError) as exc:
             is_unreached = isinstance(exc, httpx.ConnectTimeout)
             raise UpstreamTimeoutError("The gallery took too long to answer.", may_pass=is_unreached) from exc
@@ -94,15 +124,18 @@ class Calls:
                 "The gallery could not be reached.", may_pass=is_broken_off
             ) from exc
 
-    async def _send(self, request: httpx.Request) -> FetchedPage | NotModified:
+    async def _send(self, request: httpx.Request, record: CallRecord) -> FetchedPage | NotModified:
         response = await self.transport.handle_async_request(request)
+        record.status = response.status_code
         try:
             if response.status_code == 200:
                 body = await read_body(response, max_bytes=self.max_bytes)
                 page = parse_page(body)
                 rules = parse_caching_rules(response.headers)
+                record.outcome, record.bytes = "ok", len(body)
                 return FetchedPage(page, body, rules, earliest_link_expiry(page, body))
             if response.status_code == 304:
+                record.outcome = "unchanged"
                 return NotModified(parse_caching_rules(response.headers))
             raise refusal(response, await _read_error_body(response))
         finally:

@@ -6,6 +6,7 @@ import httpx
 from cachetools import LRUCache
 
 from gallery_gateway.errors import BadUserInputError, UpstreamContractError, UpstreamTimeoutError
+from gallery_gateway.telemetry.telemetry import Telemetry
 from gallery_gateway.upstream.call import Calls, FetchedPage, NotModified, Timeouts
 from gallery_gateway.upstream.resilience.deadline import Deadline
 from gallery_gateway.upstream.resilience.resilience import Resilience
@@ -27,6 +28,7 @@ class GalleryClient:
         user_agent: sent with every request.
         accept_encoding: sent with every request; whatever comes back is read.
         resilience: what stands around each call; None = it is made once, and at once.
+        telemetry: told of each call; None if nobody wants to know.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class GalleryClient:
         user_agent: str,
         accept_encoding: str = "identity",
         resilience: Resilience | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._url = base_url.rstrip("/") + "/gallery/by-project"
         self._transport = transport
-        self._calls = Calls(transport=transport, timeouts=timeouts, max_bytes=max_bytes)
+        self._calls = Calls(transport=transport, timeouts=timeouts, max_bytes=max_bytes, telemetry=telemetry)
         self._resilience = resilience
         self._headers = [
             (b"accept", b"application/json"),

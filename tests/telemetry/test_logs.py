@@ -1,0 +1,251 @@
+"""Logs: one line for an event, whatever its fields hold."""
+
+import logging
+
+import pytest
+
+from gallery_gateway.telemetry import logs
+from gallery_gateway.telemetry.logs import EventFormatter, log_event
+from tests.logging_to import Written
+from tests.telemetry.recording import call, operation
+
+
+@pytest.fixture
+def written() -> Written:
+    """What the gateway logs from level info up, as people read it."""
+    stream = Written()
+    logs.configure("info", "text", stream=stream)
+    return stream
+
+
+@pytest.fixture
+def as_json() -> Written:
+    stream = Written()
+    logs.configure("info", "json", stream=stream)
+    return stream
+
+
+def told(written: Written) -> str:
+    """The line without its time."""
+    return written.getvalue().split(" ", 1)[1]
+
+
+def test_an_event_is_its_level_its_name_and_its_fields(written: Written) -> None:
+    log_event("page.served", outcome="hit", count=3, stale=False, caller=None)
+
+    assert told(written) == "info page.served outcome=hit count=3 stale=False caller=None\n"
+
+
+def test_a_line_begins_with_its_time_to_the_millisecond(written: Written) -> None:
+    log_event("page.served")
+
+    moment = written.getvalue().split(" ")[0]
+    assert len(moment) == len("2026-01-02T03:04:05.678Z")
+    assert (moment[10], moment[19], moment[23]) == ("T", ".", "Z")
+
+
+def test_seconds_have_four_decimals(written: Written) -> None:
+    log_event("page.served", seconds=0.00123456)
+
+    assert "seconds=0.0012\n" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\nb",
+        "a\r\nerror forged",
+        "a b",
+        "a\x1b[31mb",
+        "a\u2028b",
+        "a\u202eb",
+        "a\x00b",
+        "a\ud800b",
+        "a\u00a0b",
+        "a\tb",
+    ],
+)
+def test_a_value_cannot_begin_a_line_or_a_field(written: Written, value: str) -> None:
+    log_event("page.served", outcome=value, status=200)
+
+    assert told(written) == f"info page.served outcome={value!r} status=200\n"
+
+
+def test_what_is_below_the_level_is_not_logged(written: Written) -> None:
+    log_event("page.served", level=logging.DEBUG)
+
+    assert written.getvalue() == ""
+
+
+def test_a_bug_is_logged_with_its_traceback(written: Written) -> None:
+    try:
+        _ = 1 // 0
+    except ZeroDivisionError as exc:
+        log_event("operation.bug", level=logging.ERROR, error=exc, request_id="r1")
+
+    assert told(written).startswith("error operation.bug request_id=r1\nTraceback (most recent call last):\n")
+    assert written.getvalue().endswith("ZeroDivisionError: integer division or modulo by zero\n")
+
+
+def test_an_event_without_an_error_has_no_traceback(written: Written) -> None:
+    try:
+        _ = 1 // 0
+    except ZeroDivisionError:
+        log_event("operation.error")
+
+    assert told(written) == "info operation.error\n"
+
+
+def test_the_lines_of_uvicorn_look_the_same(written: Written) -> None:
+    logging.getLogger("uvicorn.error").warning("Started %s", "well")
+
+    assert told(written) == "warning Started well\n"
+
+
+def test_lines_go_to_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    logs.configure("info")
+
+    log_event("page.served")
+    logging.getLogger("gallery_gateway").handlers[0].flush()
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("page.served")) == ("", 1)
+
+
+def test_lines_are_not_given_to_loggers_above(caplog: pytest.LogCaptureFixture) -> None:
+    logs.configure("info")
+
+    log_event("page.served")
+
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_every_level_of_the_settings_is_known(level: str) -> None:
+    logs.configure(level)
+
+    assert logging.getLogger("gallery_gateway").level == logging.getLevelName(level.upper())
+
+
+def test_a_formatter_writes_records_of_others_too() -> None:
+    record = logging.LogRecord("other", logging.INFO, __file__, 1, "text", None, None)
+
+    assert EventFormatter().format(record).endswith(" info text")
+
+
+class Terminal(Written):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_people_at_a_terminal_read_text_and_everything_else_reads_json() -> None:
+    terminal, pipe = Terminal(), Written()
+
+    for stream in (terminal, pipe):
+        logs.configure("info", "auto", stream=stream)
+        log_event("page.served")
+        stream.getvalue()
+
+    assert told(terminal) == "info page.served\n"
+    assert pipe.lines()[0]["event"] == "page.served"
+
+
+def test_a_json_line_has_time_level_event_and_fields(as_json: Written) -> None:
+    log_event("page.served", outcome="hit", seconds=0.002)
+
+    (line,) = as_json.lines()
+    assert len(line.pop("time")) == len("2026-01-02T03:04:05.678Z")
+    assert line == {
+        "level": "info",
+        "event": "page.served",
+        "outcome": "hit",
+        "seconds": 0.002,
+    }
+
+
+def test_a_bug_is_one_json_line_with_its_traceback_in_it(as_json: Written) -> None:
+    try:
+        _ = 1 // 0
+    except ZeroDivisionError as exc:
+        log_event("operation.bug", level=logging.ERROR, error=exc, request_id="r1")
+
+    (line,) = as_json.lines()
+    assert (line["level"], line["event"], line["request_id"]) == ("error", "operation.bug", "r1")
+    assert line["traceback"].startswith("Traceback (most recent call last):\n")
+    assert line["traceback"].endswith("ZeroDivisionError: integer division or modulo by zero")
+
+
+def test_the_lines_of_uvicorn_are_json_too(as_json: Written) -> None:
+    logging.getLogger("uvicorn.error").warning("Started %s", "well")
+
+    (line,) = as_json.lines()
+    assert (line["level"], line["event"], line["message"]) == ("warning", "uvicorn.error", "Started well")
+
+
+def test_an_operation_is_one_line_without_what_is_nothing(as_json: Written) -> None:
+    events = logs.configure("info", "json", stream=as_json)
+
+    events.operation_ended(operation("Dashboard", caller="0badcafe", status=200, bytes=120, hits=2))
+
+    (line,) = as_json.lines()
+    del line["time"]
+    assert line == {
+        "level": "info",
+        "event": "operation.served",
+        "request_id": "r1",
+        "method": "POST",
+        "caller": "0badcafe",
+        "operation": "Dashboard",
+        "kind": "query",
+        "outcome": "ok",
+        "status": 200,
+        "seconds": 0.002,
+        "bytes": 120,
+        "hits": 2,
+    }
+
+
+def test_an_operation_is_one_line_of_text(written: Written) -> None:
+    events = logs.configure("info", "text", stream=written)
+
+    events.operation_ended(operation("Dashboard", outcome="error", codes=("FORBIDDEN", "RATE_LIMITED")))
+
+    assert told(written) == (
+        "info operation.served request_id=r1 method=POST operation=Dashboard kind=query outcome=error"
+        " codes=FORBIDDEN,RATE_LIMITED seconds=0.0020\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [
+        ("ok", "info"),
+        ("unchanged", "info"),
+        ("cancelled", "info"),
+        ("FORBIDDEN", "info"),
+        ("RATE_LIMITED", "warning"),
+        ("UPSTREAM_TIMEOUT", "warning"),
+        ("UPSTREAM_UNAVAILABLE", "warning"),
+        ("UPSTREAM_CONTRACT", "warning"),
+    ],
+)
+def test_a_call_that_the_endpoint_failed_is_a_warning(as_json: Written, outcome: str, level: str) -> None:
+    events = logs.configure("info", "json", stream=as_json)
+
+    events.call_ended(call(outcome=outcome, status=None, request_id="r1"))
+
+    (line,) = as_json.lines()
+    assert (line["event"], line["level"], line["outcome"]) == ("upstream.called", level, outcome)
+
+
+def test_from_level_warning_up_there_is_nothing_of_what_went_well() -> None:
+    stream = Written()
+    events = logs.configure("warning", "json", stream=stream)
+
+    events.operation_ended(operation())
+    events.call_ended(call())
+    events.call_ended(call(outcome="UPSTREAM_TIMEOUT"))
+
+    assert [line["level"] for line in stream.lines()] == ["warning"]
+    assert not events.tells_operations

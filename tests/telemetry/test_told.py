@@ -1,0 +1,211 @@
+"""What the gateway tells of operations and calls, from the request to the line and the figure."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from gallery_gateway.telemetry import logs
+from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body
+from tests.logging_to import Written
+from tests.telemetry.recording import samples, value
+from tests.telemetry.scraping import free_port, scraped
+
+DASHBOARD = "query Dashboard { gallery { pagination { total } } }"
+
+
+@contextmanager
+def json_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
+    """Standard error for as long as the block lasts."""
+    stream = Written()
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", stream)
+        yield stream
+    logs.configure("info")
+
+
+def lines(written: Written, event: str) -> list[dict[str, Any]]:
+    return [line for line in written.lines() if line["event"] == event]
+
+
+async def test_an_operation_and_its_call_are_one_line_each_under_one_request_id(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            response = await client.post(DASHBOARD, headers={"x-request-id": "mine"})
+
+        (operation,), (call,) = lines(written, "operation.served"), lines(written, "upstream.called")
+    assert 0 < call.pop("seconds") < operation.pop("seconds") < 10
+    del operation["time"], call["time"]
+    assert call == {
+        "level": "info",
+        "event": "upstream.called",
+        "request_id": "mine",
+        "caller": operation["caller"],
+        "outcome": "ok",
+        "status": 200,
+        "bytes": len(httpx.Response(200, json=page_body()).content),
+    }
+    assert operation == {
+        "level": "info",
+        "event": "operation.served",
+        "request_id": "mine",
+        "method": "POST",
+        "caller": call["caller"],
+        "operation": "Dashboard",
+        "kind": "query",
+        "outcome": "ok",
+        "status": 200,
+        "bytes": len(response.content),
+        "calls": 1,
+        "narrowed_images": 20 * 49,
+    }
+
+
+async def test_each_retry_is_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    upstream.answer(503)
+
+    with json_log(monkeypatch) as written:
+        async with gateway(
+            upstream, upstream_max_attempts=2, upstream_retry_first_wait_seconds=0.01
+        ) as client:
+            await client.ask(DASHBOARD)
+
+        calls = lines(written, "upstream.called")
+    assert [(call["outcome"], call["status"], call.get("attempt", 1)) for call in calls] == [
+        ("UPSTREAM_UNAVAILABLE", 503, 1),
+        ("UPSTREAM_UNAVAILABLE", 503, 2),
+    ]
+    assert {call["level"] for call in calls} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("document", "outcome", "codes"),
+    [
+        ("{ nothing }", "refused", ["GRAPHQL_VALIDATION_FAILED"]),
+        ("{", "refused", ["GRAPHQL_PARSE_FAILED"]),
+        ("{ gallery(page: 0) { pagination { total } } }", "error", ["BAD_USER_INPUT"]),
+        ("{ a: gallery(page: 0) { pagination { total } } __typename }", "error", ["BAD_USER_INPUT"]),
+    ],
+)
+async def test_what_went_wrong_is_told_by_its_codes(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, document: str, outcome: str, codes: list[str]
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            await client.post(document)
+
+        (line,) = lines(written, "operation.served")
+    assert (line["outcome"], line["codes"]) == (outcome, codes)
+
+
+async def test_a_request_that_is_no_operation_is_told_as_refused(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            await client.http.put("/graphql")
+
+        (line,) = lines(written, "operation.served")
+    assert (line["outcome"], line["status"], line["codes"]) == ("refused", 405, ["BAD_REQUEST"])
+
+
+async def test_a_page_for_browsers_is_no_operation(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            response = await client.http.get("/graphql", headers={"accept": "text/html"})
+
+        assert response.status_code == 200
+        assert written.lines() == []
+
+
+async def ask_often(client: Client, times: int) -> None:
+    for _ in range(times):
+        await client.ask(DASHBOARD)
+
+
+async def test_answers_are_counted_by_source_and_what_they_spared_in_bytes(upstream: FakeUpstream) -> None:
+    port = free_port()
+    weight = len(httpx.Response(200, json=page_body()).content)
+
+    async with gateway(upstream, metrics_port=port, log_level="warning") as client:
+        # The fourth and fifth are answered as bytes, without an operation.
+        await ask_often(client, 5)
+        await asyncio.gather(*(client.ask(DASHBOARD, token=OTHER_TOKEN) for _ in range(3)))
+        text = await scraped(port)
+
+    sources = {
+        sample.labels["source"]: sample.value
+        for sample in samples(text)
+        if sample.name == "gallery_gateway_answers_total"
+    }
+    assert sources == {"hit": 4, "miss": 2, "collapsed": 2, "merged": 0, "stale": 0, "shared": 0}
+    assert value(text, "saved_bytes_total") == 6 * weight
+    assert value(text, "upstream_received_bytes_total") == 2 * weight
+    assert (
+        value(text, "operation_duration_seconds_count", operation="Dashboard", outcome="ok")
+        == len(upstream.requests) + 6
+    )
+
+
+async def test_the_parts_are_read_with_each_scrape(upstream: FakeUpstream) -> None:
+    port = free_port()
+
+    async with gateway(
+        upstream, metrics_port=port, cache_max_bytes=10_000_000, upstream_max_connections=7
+    ) as client:
+        before = await scraped(port)
+        await client.ask(DASHBOARD)
+        after = await scraped(port)
+
+    assert (value(before, "cache_entries"), value(after, "cache_entries")) == (0, 1)
+    assert value(before, "cache_bytes") == 0
+    assert 0 < value(after, "cache_bytes") < value(after, "cache_max_bytes") == 10_000_000
+    assert (value(before, "prepared_documents"), value(after, "prepared_documents")) == (0, 1)
+    assert value(after, "upstream_calls_limit") == 7
+    assert (value(after, "upstream_calls_in_flight"), value(after, "upstream_calls_waiting")) == (0, 0)
+    states = [value(after, "upstream_breaker", state=state) for state in ("closed", "open", "half_open")]
+    assert states == [1, 0, 0]
+
+
+SECRETS = ["made-up-token", "7391", "hidden-word", "hidden.example", "hidden-id", "nothing-such", "gallery("]
+
+
+async def test_nothing_private_is_told(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> None:
+    port = free_port()
+    url = "https://hidden.example"
+
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream, metrics_port=port, upstream_url=url, log_level="debug") as client:
+            await client.ask('{ gallery(search: "hidden-word", projectId: 7391) { pagination { total } } }')
+            await client.ask("query ($id: ID!) { node(id: $id) { id } }", {"id": "hidden-id"})
+            await client.ask("{ gallery { nothing } } # nothing-such")
+            await client.http.get("/graphql?query={gallery(search:%22hidden-word%22)}")
+            upstream.answer(500, text=f"hidden-word {TOKEN}")
+            await client.ask('{ gallery(search: "hidden-word", page: 2) { pagination { total } } }')
+            text = await scraped(port)
+
+        logged = json.dumps(written.lines())
+    labels = json.dumps([sample.labels for sample in samples(text)])
+    assert lines(written, "operation.served")
+    assert [secret for secret in SECRETS if secret in logged] == []
+    assert [secret for secret in SECRETS if secret in labels] == []
+
+
+async def test_without_a_port_there_are_no_metrics_and_without_a_listener_no_records(
+    upstream: FakeUpstream,
+) -> None:
+    async with gateway(upstream, log_level="warning") as client:
+        await client.ask(DASHBOARD)
+        endpoint = client.http._transport.app._endpoint  # type: ignore[attr-defined]  # the app of the test
+
+    assert endpoint._telemetry is None
