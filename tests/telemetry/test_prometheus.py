@@ -179,6 +179,8 @@ async def test_a_real_prometheus_scrapes_two_workers_as_one_with_their_exemplars
 
             counted = f'sum({PREFIX}operation_duration_seconds_count{{operation="Named",outcome="ok"}}) == 8'
             (series,) = await told(url, "/api/v1/query", query=counted)
+            lagged = f"{PREFIX}event_loop_lag_seconds_count > 0"
+            assert await told(url, "/api/v1/query", query=lagged)
             names = await told(url, "/api/v1/label/__name__/values")
             exemplars = await told(
                 url,
