@@ -1,16 +1,12 @@
 """The programs from npm: installed once, a composer that is asked, a router that runs."""
 
 import asyncio
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +14,6 @@ import pytest
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 30
-LEAST_NODE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,35 +35,6 @@ class Composed:
     codes: list[str]
     supergraph: str | None = None
     graph: str | None = None
-
-
-def install() -> None:
-    """Installs what the lock file says, if another test or worker has not done so."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S607
-    if int(version.strip().removeprefix("v").split(".")[0]) < LEAST_NODE:
-        pytest.skip(f"Hive Gateway needs node {LEAST_NODE}; this is {version.strip()}")
-    lock = (HERE / "package-lock.json").read_bytes()
-    stamp = HERE / "node_modules" / ".installed"
-    with _alone():
-        if stamp.is_file() and stamp.read_bytes() == lock:
-            return
-        done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, check=False)  # noqa: S607
-        if done.returncode and "CI" not in os.environ and "npm error network" in done.stderr:
-            pytest.skip("npm cannot reach its registry")
-        assert done.returncode == 0, done.stderr
-        stamp.write_bytes(lock)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Only one process of this machine at a time, for this folder."""
-    name = hashlib.sha256(str(HERE).encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"federation-tests-{name}").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def compose(*graphs: Sequence[Subgraph]) -> list[Composed]:

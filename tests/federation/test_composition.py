@@ -3,8 +3,9 @@
 import pytest
 
 from gallery_gateway.schema.build import build_schema
-from tests.federation.programs import Composed, Subgraph, compose, install
+from tests.federation.programs import HERE, Composed, Subgraph, compose
 from tests.federation.reviews import SCHEMA
+from tests.npm import install
 
 GALLERY = Subgraph(name="gallery", sdl=build_schema().sdl)
 REVIEWS = Subgraph(name="reviews", sdl=SCHEMA.as_str())
@@ -74,7 +75,7 @@ REFUSED: dict[str, tuple[list[Subgraph], str]] = {
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Composed]:
     """What came of all of the above."""
-    install()
+    install(HERE)
     graphs = [*COMPOSED.values(), *(graph for graph, _ in REFUSED.values())]
     return dict(zip([*COMPOSED, *REFUSED], compose(*graphs), strict=True))
 

@@ -15,9 +15,10 @@ from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.identity import project_global_id
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, parameters_of
-from tests.federation.programs import Subgraph, compose, install, router
+from tests.federation.programs import HERE, Subgraph, compose, router
 from tests.federation.reviews import SCHEMA, reviews_app
 from tests.gallery.endpoints import listing
+from tests.npm import install
 
 REVIEWED = """query Reviewed($ids: [ID!]!) {
   reviewsOf(ids: $ids) { body project { projectName images(first: 2) { imageIndex } } }
@@ -62,7 +63,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Graph]:
-    install()
+    install(HERE)
     upstream = FakeUpstream()
     app = create_app(Settings.read(_env_file=None, cache_ttl_seconds=0), transport=upstream)
     gallery = Recorder(app)

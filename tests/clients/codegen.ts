@@ -1,0 +1,17 @@
+// As in docs/frontend.md; an endpoint's URL does as well as the file.
+import type { CodegenConfig } from "@graphql-codegen/cli";
+
+const config: CodegenConfig = {
+  schema: "schema.graphql",
+  documents: ["src/operations.ts"],
+  generates: {
+    "src/gql/": {
+      preset: "client",
+      config: { scalars: { JSON: "unknown" }, useTypeImports: true },
+      presetConfig: { fragmentMasking: false },
+    },
+  },
+  emitLegacyCommonJSImports: false,
+};
+
+export default config;

@@ -1,0 +1,26 @@
+// What all clients but Relay run.
+import { graphql } from "./gql/index.js";
+
+export const ProjectList = graphql(`
+  query ProjectList($first: Int!, $after: String, $search: String) {
+    projects(first: $first, after: $after, search: $search) {
+      totalCount
+      pageInfo { hasNextPage endCursor }
+      edges {
+        node {
+          id projectId projectName totalImages
+          images(first: 1) { id status output { thumbnail } }
+        }
+      }
+    }
+  }
+`);
+
+export const ProjectDetail = graphql(`
+  query ProjectDetail($projectId: Int!) {
+    project(projectId: $projectId) {
+      id createdBy
+      images(first: 5) { id status qualityScore inputDescription }
+    }
+  }
+`);

@@ -1,0 +1,84 @@
+"""What frontends use works on this graph as it is: generated types, Apollo Client, urql, Relay."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from gallery_gateway.demo.callers import CALLERS
+from gallery_gateway.demo.catalogue import Catalogue
+from tests.clients.programs import CLIENTS, COMPILERS, HERE, Run, restored, run_all, seen, stored
+from tests.npm import alone
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Made by the first worker that comes here; the others read it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    told = shared / "clients.json"
+    with alone(shared):
+        if not told.exists():
+            told.write_text(stored(run_all(shared / "clients")))
+    return restored(told.read_text())
+
+
+@pytest.fixture(params=CLIENTS)
+def client(request: pytest.FixtureRequest, runs: dict[str, Run]) -> dict[str, Any]:
+    """What one of the clients has seen."""
+    return seen(runs[request.param])
+
+
+def dresses() -> list[tuple[int, str]]:
+    """Number and name of the projects that the clients look for, as the demo made them up; newest first."""
+    # The seed that `gallery-gateway demo` makes up its catalogue by.
+    catalogue, caller = Catalogue(20_26), CALLERS[0]
+    numbers = [number for number in range(10_001, 10_391) if catalogue.is_seen(number, caller)]
+    named = [(number, catalogue.project(number).name) for number in reversed(numbers)]
+    return [(number, name) for number, name in named if "dress" in name]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_compiler_accepts_the_committed_schema_and_the_samples(runs: dict[str, Run], compiler: str) -> None:
+    assert runs[compiler].status == 0, runs[compiler].printed
+
+
+def test_a_list_and_its_total_are_those_of_the_endpoint(client: dict[str, Any]) -> None:
+    assert client["total"] == len(dresses())
+    assert client["listed"] == [name for _, name in dresses()[:3]]
+
+
+def test_a_detail_has_the_images_that_it_asks_for(client: dict[str, Any]) -> None:
+    assert client["images"] == 5
+
+
+def test_paging_finds_each_project_once(client: dict[str, Any]) -> None:
+    assert client["walked"] == [number for number, _ in dresses()]
+
+
+def test_an_error_is_known_by_its_code_and_argument(client: dict[str, Any]) -> None:
+    assert client["refused"] == {"code": "BAD_USER_INPUT", "argument": "first"}
+    assert client["unauthenticated"] == "UNAUTHENTICATED"
+
+
+def test_apollos_cache_keeps_projects_and_images_by_id_without_configuration(runs: dict[str, Run]) -> None:
+    apollo = seen(runs["apollo"])
+
+    assert f"Project:{apollo['ids']['project']}" in apollo["normalised"]
+    assert {f"Image:{image}" for image in apollo["ids"]["images"]} <= set(apollo["normalised"])
+    assert set(apollo["merged"]) == {"__typename", "totalImages", "createdBy"}
+
+
+def test_relay_fetches_a_project_again_by_its_id(runs: dict[str, Run]) -> None:
+    assert seen(runs["relay"])["node"] is True
+
+
+def test_the_packages_are_locked_and_name_no_registry() -> None:
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
+    lock = json.loads((HERE / "package-lock.json").read_text())
+
+    assert lock["packages"][""]["dependencies"] == wanted
+    assert all(version.replace(".", "").isdigit() for version in wanted.values())
+    assert all("resolved" not in package for package in lock["packages"].values())
