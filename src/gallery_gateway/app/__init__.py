@@ -1,8 +1,8 @@
 """Puts the parts together: settings in, an ASGI app out."""
 
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 from fastapi import FastAPI
@@ -47,8 +47,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+<<<<<<< HEAD
         _calm_collector()
         async with instruments.running():
+=======
+        with _calm_collector():
+>>>>>>> aef2bb6 (Undo the collector's settings when the app ends)
             readiness.is_ready = True
             try:
                 with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
@@ -72,7 +76,14 @@ def create_app(
     return app
 
 
-def _calm_collector() -> None:
+@contextmanager
+def _calm_collector() -> Iterator[None]:
     """Cached pages hold no cycles: a full pass over them finds nothing, and stops the loop for 0.2 s."""
+    usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
