@@ -47,19 +47,15 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-<<<<<<< HEAD
-        _calm_collector()
         async with instruments.running():
-=======
-        with _calm_collector():
->>>>>>> aef2bb6 (Undo the collector's settings when the app ends)
-            readiness.is_ready = True
-            try:
-                with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
-                    yield
-            finally:
-                readiness.is_ready = False
-                await gallery.aclose()
+            with _calm_collector():
+                readiness.is_ready = True
+                try:
+                    with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
+                        yield
+                finally:
+                    readiness.is_ready = False
+                    await gallery.aclose()
 
     app = Front(
         path=GRAPHQL_PATH,
