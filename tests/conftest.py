@@ -18,9 +18,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(canary)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for another process, or for a time to pass."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--differential-cases", type=int, default=3_000, help="plain against compiled")
-    parser.addoption("--isolation-steps", type=int, default=100_000, help="length of the isolation walk")
+    parser.addoption("--differential-cases", type=int, default=1_000, help="plain against compiled")
+    parser.addoption("--isolation-steps", type=int, default=30_000, help="length of the isolation walk")
     parser.addoption("--isolation-seed", type=int, default=7, help="which walk is taken")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="length of the overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")
