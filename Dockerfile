@@ -39,7 +39,7 @@ RUN PYTHONDONTWRITEBYTECODE='' gallery-gateway demo --once > /dev/null \
 # Empty, and not the user's: settings are read from a `.env` here only where one is mounted.
 WORKDIR /app
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 9464
 STOPSIGNAL SIGTERM
 # Past any proxy of the environment; it asks the port that the environment sets.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \

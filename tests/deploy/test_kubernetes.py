@@ -73,6 +73,16 @@ def test_the_port_is_that_of_the_settings_and_everything_finds_it_by_name() -> N
     assert resource("NetworkPolicy")["spec"]["ingress"][0]["ports"][0]["port"] == "http"
 
 
+def test_the_metrics_are_where_they_are_looked_for() -> None:
+    ports = {port["name"]: str(port["containerPort"]) for port in container()["ports"]}
+    annotations = resource("Deployment")["spec"]["template"]["metadata"]["annotations"]
+
+    assert ports["metrics"] == resource("ConfigMap")["data"]["GALLERY_GATEWAY_METRICS_PORT"]
+    assert annotations == {"prometheus.io/scrape": "true", "prometheus.io/port": ports["metrics"]}
+    assert resource("NetworkPolicy")["spec"]["ingress"][1]["ports"][0]["port"] == "metrics"
+    assert last("EXPOSE").split() == [ports["http"], ports["metrics"]]
+
+
 def test_the_probes_ask_paths_that_there_are() -> None:
     served = {getattr(route, "path", None) for route in health_router(Readiness()).routes}
     asked = {kind: container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
@@ -97,10 +107,19 @@ def test_the_settings_are_settings_and_their_values_are_taken(monkeypatch: pytes
 
 def test_operations_under_way_get_their_whole_grace() -> None:
     settings = resource("ConfigMap")["data"]
+    delay = float(settings["GALLERY_GATEWAY_SHUTDOWN_DELAY_SECONDS"])
     grace = int(settings["GALLERY_GATEWAY_SHUTDOWN_GRACE_SECONDS"])
     pause = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod()["terminationGracePeriodSeconds"] >= pause + grace + 5
+    assert pod()["terminationGracePeriodSeconds"] >= pause + delay + grace + 5
+
+
+def test_a_shared_cache_beside_it_may_be_reached() -> None:
+    rules = [rule for rule in resource("NetworkPolicy")["spec"]["egress"] if rule["ports"][0]["port"] == 6379]
+
+    assert [rule["to"] for rule in rules] == [
+        [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "redis"}}}]
+    ]
 
 
 def test_the_cache_and_as_much_again_fit_into_the_memory() -> None:

@@ -99,18 +99,26 @@ def check_serving(image: Image, folder: Path, *, workers: int) -> dict[str, str]
     """`serve` from its start to its end, and the times that it took."""
     port = free_port()
     with stand_in(image, folder) as (upstream_url, token):
+        metrics_port = free_port()
         settings = {"PORT": str(port), "UPSTREAM_URL": upstream_url, "WORKERS": str(workers)}
-        container = Container(image, folder, settings)
+        container = Container(image, folder, settings | {"METRICS_PORT": str(metrics_port)})
         started = time.monotonic()
         with container.run() as running:
             wait_until_ready(port, running)
             seconds = time.monotonic() - started
             answer = ask(port, token)
             assert answer["data"]["gallery"]["pagination"]["total"] > 0, answer
+            check_metrics(metrics_port)
             check_confinement(container)
             check_health(container)
             end = check_end(container, running)
     return {f"from start to ready, workers {workers}": f"{seconds:.2f} s", f"end, workers {workers}": end}
+
+
+def check_metrics(port: int) -> None:
+    """Figures of all workers, gathered without a folder to write to."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as response:
+        assert f'version="{__version__}"' in response.read().decode()
 
 
 def check_confinement(container: Container) -> None:

@@ -116,7 +116,7 @@ def test_the_dashboard_shows_every_metric() -> None:
 @asynccontextmanager
 async def prometheus(target: str, folder: Path) -> AsyncIterator[str]:
     """The real one, scraping `target` by our own configuration; its URL."""
-    config = CONFIG.read_text(encoding="utf-8").replace("localhost:9464", target).replace("15s", "500ms")
+    config = CONFIG.read_text(encoding="utf-8").replace("gateway:9464", target).replace("15s", "500ms")
     (folder / "prometheus.yaml").write_text(config)
     shutil.copy(RULES, folder)
     address = f"127.0.0.1:{free_port()}"
