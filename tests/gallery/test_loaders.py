@@ -142,3 +142,26 @@ async def test_a_project_is_the_one_asked_for_whatever_else_is_listed(
     assert found.value is not None
     assert found.value.project_id == 2
     assert missing.value is None
+
+
+async def test_a_page_is_fetched_once_at_whatever_moment_of_its_arrival_it_is_asked_for_again(
+    upstream: FakeUpstream,
+) -> None:
+    caller = Caller(TOKEN, secret=b"s" * 32)
+
+    async def ask(gallery: Gallery) -> None:
+        ledger = Ledger(Budget(max_calls=20, max_images=20_000))
+        loaders = GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=False)
+        await loaders.page(GalleryRequest(), EVERYTHING)
+
+    for turns in range(60):
+        gallery = build_gallery(upstream, ttl_seconds=60)
+        upstream.requests.clear()
+        first = asyncio.create_task(ask(gallery))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        await ask(gallery)
+
+        await first
+        assert len(upstream.requests) == 1, turns

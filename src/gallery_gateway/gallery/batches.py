@@ -113,22 +113,29 @@ class Batches(DataLoader[Want, Loaded]):
             since=self._since,
             until=self._until,
         )
+        if delivery is None and not self._skips_cache:
+            # A call may have landed between the look into the cache and this one for calls under way.
+            delivery = self._gallery.get_page(self._caller, want.request, needs_links=want.needs_links)
         if delivery is None:
-            if want.request not in self._charged:
-                # What should have held it did not.
-                self._ledger.charge(calls=1, images=want.request.most_images)
-            self._ledger.calls += 1
-            delivery = await self._gallery.fetch_page(
-                self._caller,
-                want.request,
-                needs_links=want.needs_links,
-                skips_cache=self._skips_cache,
-                until=self._until,
-            )
-            if delivery.outcome is Outcome.SHARED:
-                # Another process has made the call.
-                self._ledger.calls -= 1
+            delivery = await self._fetch_anew(want)
         self.record(delivery)
+        return delivery
+
+    async def _fetch_anew(self, want: Want) -> Delivery[Page]:
+        if want.request not in self._charged:
+            # What should have held it did not.
+            self._ledger.charge(calls=1, images=want.request.most_images)
+        self._ledger.calls += 1
+        delivery = await self._gallery.fetch_page(
+            self._caller,
+            want.request,
+            needs_links=want.needs_links,
+            skips_cache=self._skips_cache,
+            until=self._until,
+        )
+        if delivery.outcome is Outcome.SHARED:
+            # Another process has made the call.
+            self._ledger.calls -= 1
         return delivery
 
     def _charge(self, pages: list[Want], projects: list[Want]) -> None:
