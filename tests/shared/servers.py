@@ -28,16 +28,16 @@ class RedisServer:
         self._process: asyncio.subprocess.Process | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+            self.port: int = probe.getsockname()[1]
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}/0"
+        return f"redis://127.0.0.1:{self.port}/0"
 
     async def start(self, *options: str) -> None:
         assert PROGRAM
         self._process = await asyncio.create_subprocess_exec(
-            *(PROGRAM, "--port", str(self._port), "--bind", "127.0.0.1", "--save", "", *options),
+            *(PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *options),
             cwd=self._folder,
             stdout=asyncio.subprocess.DEVNULL,
         )

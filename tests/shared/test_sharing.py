@@ -6,8 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock
 from tests.shared.servers import RedisServer, needs_redis
@@ -184,6 +187,47 @@ async def test_a_shared_page_keeps_its_age(redis: RedisServer, upstream: FakeUps
     assert response.headers["age"] == "10"
     assert response.headers["cache-control"] == "private, max-age=30"
     assert len(upstream.requests) == 1
+
+
+async def test_a_clock_that_is_behind_does_not_make_a_shared_page_last_longer(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    clock = ManualClock()
+    behind = Clock(clock.clock.monotonic, lambda: clock.wall - 3_600)
+    async with (
+        gateways(redis, upstream, 1, clock=clock.clock) as (one,),
+        gateways(redis, upstream, 1, clock=behind) as (other,),
+    ):
+        await one.ask(TOTAL)
+        await stored(redis)
+
+        response = await other.post(TOTAL)
+
+    assert response.headers["cache-control"] == "private, max-age=30"
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rules": {"age_seconds": "soon"}}, {"body": b"{}"}, {"body": b"no JSON"}]
+)
+async def test_a_page_that_another_version_stored_is_fetched_where_it_cannot_be_read(
+    redis: RedisServer, upstream: FakeUpstream, changes: dict[str, Any]
+) -> None:
+    seal = Encryption(SECRET.encode())
+    async with gateways(redis, upstream) as (one, other), redis.client() as client:
+        fetched = await one.ask(TOTAL)
+        await stored(redis)
+        (key,) = [key async for key in client.scan_iter(match="*:page:*")]
+        value = await client.get(key)
+        assert isinstance(value, bytes)
+        generation, _, sealed = value.partition(b":")
+        page = open_page(sealed, seal, key=key, max_bytes=1_000_000)
+        changed = seal_page(msgspec.structs.replace(page, **changes), seal, key=key)
+        await client.set(key, generation + b":" + changed)
+
+        assert await other.ask(TOTAL) == fetched
+
+    assert len(upstream.requests) == 2
 
 
 async def test_without_redis_each_gateway_is_as_good_as_alone_and_says_so(

@@ -4,13 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from gallery_gateway.shared.commands import Commands, connect
 from gallery_gateway.shared.pages import Spot, StoreError
 from gallery_gateway.shared.purges import PurgeListener
+from gallery_gateway.shared.scripts import ALL, TAKE
 from gallery_gateway.shared.sealing import Encryption
-from gallery_gateway.shared.store import PageStore, connect
+from gallery_gateway.shared.store import PageStore
 from tests.shared.servers import RedisServer, needs_redis, stored_page
 
 pytestmark = needs_redis
@@ -25,15 +28,20 @@ TIMEOUT_SECONDS = 0.05
 
 
 @asynccontextmanager
-async def store_on(redis: RedisServer, **options: float) -> AsyncIterator[PageStore]:
-    chosen = {"timeout_seconds": 5.0, "lock_seconds": 5.0, **options}
+async def store_on(
+    redis: RedisServer,
+    *,
+    timeout_seconds: float = 5.0,
+    lock_seconds: float = 5.0,
+    on_purge: Callable[[bytes], None] = lambda _caller: None,
+) -> AsyncIterator[PageStore]:
     store = PageStore(
-        redis.url,
+        Commands(redis.url, timeout_seconds=timeout_seconds),
         seal=Encryption(SECRET),
+        lock_seconds=lock_seconds,
         max_bytes=1_000_000,
-        on_purge=lambda _caller: None,
+        on_purge=on_purge,
         on_gap=lambda: None,
-        **chosen,
     )
     try:
         yield store
@@ -59,6 +67,14 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
         while not await holds():  # noqa: ASYNC110  # see above
             await asyncio.sleep(0.01)
+
+
+async def is_answered(store: PageStore, spot: Spot) -> bool:
+    try:
+        await store.take(spot, owner=b"another")
+    except StoreError:
+        return False
+    return True
 
 
 async def is_ours(store: PageStore, spot: Spot = SPOT) -> bool:
@@ -137,6 +153,31 @@ async def test_who_was_overtaken_does_not_take_the_lock_away(redis: RedisServer)
         assert await client.get(SPOT.lock) == b"two"
 
 
+async def test_what_an_older_call_brings_is_not_stored_over_what_a_younger_one_has(
+    redis: RedisServer,
+) -> None:
+    younger = stored_page(b'{"pagination": {"total": 2}}')
+    async with store_on(redis) as one, store_on(redis) as other:
+        first = await one.take(SPOT, owner=b"one")
+        second = await other.take(SPOT, owner=b"other", skips_page=True)
+        await other.give(SPOT, younger, owner=b"other", generation=second.generation, seconds=30)
+
+        await one.give(SPOT, PAGE, owner=b"one", generation=first.generation, seconds=30)
+
+        assert second.is_ours
+        assert (await one.take(SPOT, owner=b"two")).page == younger
+
+
+async def test_who_skips_a_page_leaves_it_to_the_others_meanwhile(redis: RedisServer) -> None:
+    async with store_on(redis) as store:
+        await give(store)
+
+        taken = await store.take(SPOT, owner=b"one", skips_page=True)
+
+        assert (taken.page, taken.is_ours) == (None, True)
+        assert (await store.take(SPOT, owner=b"two")).page == PAGE
+
+
 async def test_a_purge_keeps_out_what_was_asked_for_before(redis: RedisServer) -> None:
     async with store_on(redis) as one, store_on(redis) as other:
         taken = await one.take(SPOT, owner=b"one")
@@ -159,6 +200,24 @@ async def test_a_purge_forgets_the_callers_pages_and_no_others(redis: RedisServe
         assert (await one.take(bens, owner=b"two")).page == PAGE
 
 
+async def test_a_purge_that_the_server_did_not_hear_is_sent_before_anything_is_taken(
+    redis: RedisServer,
+) -> None:
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as one, store_on(redis) as other:
+        await give(other)
+        redis.pause()
+        with pytest.raises(StoreError):
+            await one.take(SPOT, owner=b"one")
+        with pytest.raises(StoreError, match="resting"):
+            await one.purge(ADA)
+        redis.resume()
+        assert (await other.take(SPOT, owner=b"other")).page == PAGE
+
+        await until(lambda: is_answered(one, Spot.of(BEN, "page=1")))
+
+        assert (await other.take(SPOT, owner=b"other")).page is None
+
+
 async def test_a_purge_is_heard_by_the_other_processes(redis: RedisServer) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     listener = listener_on(redis, on_purge=heard.put_nowait)
@@ -172,18 +231,51 @@ async def test_a_purge_is_heard_by_the_other_processes(redis: RedisServer) -> No
     await listener.aclose()
 
 
-async def test_a_listener_that_lost_its_server_tells_of_the_gap(redis: RedisServer) -> None:
-    gap = asyncio.Event()
-    listener = listener_on(redis, on_gap=gap.set)
+async def test_a_listener_tells_of_what_it_may_have_missed_before_it_heard_and_whenever_it_was_lost(
+    redis: RedisServer,
+) -> None:
+    gaps: asyncio.Queue[None] = asyncio.Queue()
+    listener = listener_on(redis, on_gap=lambda: gaps.put_nowait(None))
     listener.start()
     async with asyncio.timeout(20):
-        await listener.is_listening.wait()
-        assert not gap.is_set()
+        await gaps.get()
+        assert listener.is_listening.is_set()
+        assert gaps.empty()
 
         await redis.kill()
         await redis.start()
-        await gap.wait()
+        await gaps.get()
     await listener.aclose()
+
+
+async def test_a_store_that_is_opened_hears_purges_from_then_on(redis: RedisServer) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    async with store_on(redis, on_purge=heard.put_nowait) as one, store_on(redis) as other:
+        await one.open()
+
+        await other.purge(ADA)
+
+        async with asyncio.timeout(20):
+            assert await heard.get() == ADA
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="not Linux")
+async def test_a_listener_asks_a_silent_connection_whether_it_is_still_there(redis: RedisServer) -> None:
+    listener = listener_on(redis)
+    listener.start()
+    async with asyncio.timeout(20):
+        await listener.is_listening.wait()
+
+    kept_alive = [line for line in _connections_to(redis.port) if line.split()[5].startswith("02:")]
+
+    assert kept_alive
+    await listener.aclose()
+
+
+def _connections_to(port: int) -> list[str]:
+    """Lines of the kernel's table, in which a timer of kind 2 is that of keep-alive."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return [line for line in lines if line.split()[2].endswith(f":{port:04X}")]
 
 
 async def test_a_killed_server_costs_no_more_than_the_timeout_and_is_found_again(redis: RedisServer) -> None:
@@ -232,6 +324,57 @@ async def test_an_answer_that_comes_too_late_is_nobody_elses(redis: RedisServer)
         await until(lambda: is_ours(store, bens))
 
 
+async def test_a_server_that_answers_late_is_there_again_with_its_answer(redis: RedisServer) -> None:
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as store:
+        await give(store)
+        redis.pause()
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"two")
+        assert not store.is_available
+        redis.resume()
+
+        # Well before anybody would have tried it again.
+        async with asyncio.timeout(0.8):
+            while not store.is_available:  # noqa: ASYNC110  # it comes from another process
+                await asyncio.sleep(0.005)
+
+
+async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: RedisServer) -> None:
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as store:
+        await give(store)
+        taking = asyncio.create_task(store.take(SPOT, owner=b"two"))
+        # Until the question is on its way; then the loop stands still.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        time.sleep(3 * TIMEOUT_SECONDS)  # noqa: ASYNC251  # as garbage, or a busy machine, may have it
+
+        assert (await taking).page == PAGE
+
+
+async def test_a_store_that_is_opened_has_a_connection_and_its_scripts(redis: RedisServer) -> None:
+    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+    await commands.open(ALL)
+
+    async with redis.client() as client:
+        before = (await client.info("commandstats"))["cmdstat_hello"]["calls"]
+        await commands.run(TAKE, [SPOT.page, SPOT.generation, SPOT.lock], [b"one", 1_000, 0])
+        stats = await client.info("commandstats")
+
+    assert stats["cmdstat_hello"]["calls"] == before
+    assert stats["cmdstat_evalsha"] == stats["cmdstat_evalsha"] | {"calls": 1, "failed_calls": 0}
+    await commands.aclose()
+
+
+async def test_a_store_that_is_opened_without_a_server_says_so(redis: RedisServer) -> None:
+    await redis.kill()
+    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+
+    await commands.open(ALL)
+
+    assert not commands.is_available
+    await commands.aclose()
+
+
 async def test_a_full_server_takes_no_page_and_is_still_there(redis: RedisServer) -> None:
     async with store_on(redis) as store, redis.client() as client:
         await give(store)
@@ -249,9 +392,19 @@ async def test_wrong_contents_are_no_page_and_are_thrown_away(redis: RedisServer
     async with store_on(redis) as store, redis.client() as client:
         await client.set(SPOT.page, wrong)
 
-        assert (await store.take(SPOT, owner=b"one")).page is None
+        taken = await store.take(SPOT, owner=b"one")
 
+        assert (taken.page, taken.is_ours) == (None, True)
         assert not await client.exists(SPOT.page)
+
+
+async def test_wrong_contents_that_cannot_be_thrown_away_are_not_waited_for(redis: RedisServer) -> None:
+    async with store_on(redis) as store, redis.client() as client:
+        await client.set(SPOT.page, b"junk")
+        await client.acl_setuser("default", enabled=True, nopass=True, commands=["-unlink"])
+
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"one")
 
 
 async def test_another_callers_page_put_in_ones_place_is_no_page(redis: RedisServer) -> None:

@@ -12,6 +12,7 @@ from gallery_gateway.app.draining import draining
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.guard import build_policy
+from gallery_gateway.app.sharing import build_sharing
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.front import Front
@@ -40,7 +41,8 @@ def create_app(
     """
     settings = settings or Settings.read()
     instruments = Instruments(settings)
-    gallery = build_gallery(settings, transport, clock, instruments)
+    sharing = build_sharing(settings)
+    gallery = build_gallery(settings, transport, clock, instruments, sharing)
     readiness = Readiness(lambda: gallery.is_sharing)
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
     policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
@@ -48,6 +50,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with instruments.running():
+            if sharing is not None:
+                await sharing.open()
             with _calm_collector():
                 readiness.is_ready = True
                 try:
@@ -59,7 +63,7 @@ def create_app(
 
     app = Front(
         path=GRAPHQL_PATH,
-        endpoint=build_endpoint(settings, gallery, explorer, policy, instruments),
+        endpoint=build_endpoint(settings, gallery, explorer, policy, instruments, sharing),
         shield=policy.shield,
         readiness=readiness,
         title="Gallery gateway",

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from graphql import GraphQLSchema
 
+from gallery_gateway.app.sharing import Sharing
 from gallery_gateway.execution.cost import CostLimit
 from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import DocumentLimits
 from gallery_gateway.execution.manifest import ManifestError, check_documents, read_manifest
-from gallery_gateway.execution.persisted import MemoryStore, PersistedQueries, Sources
+from gallery_gateway.execution.persisted import MemoryStore, PersistedQueries, Sources, TwoLevels
 from gallery_gateway.execution.trusted import TrustedDocuments
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.sizes import COUNTED, LIST_SIZES
@@ -29,7 +30,7 @@ def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
     return Documents(validator, max_bytes=settings.prepared_documents_max_bytes, costing=costing)
 
 
-def build_sources(settings: Settings, documents: Documents) -> Sources:
+def build_sources(settings: Settings, documents: Documents, sharing: Sharing | None) -> Sources:
     """Where documents come from that requests do not bring.
 
     Raises:
@@ -37,8 +38,10 @@ def build_sources(settings: Settings, documents: Documents) -> Sources:
     """
     if settings.trusted_documents is not None:
         return TrustedDocuments(_trusted(settings.trusted_documents, documents))
-    max_bytes = settings.persisted_queries_max_bytes
-    return PersistedQueries(MemoryStore(max_bytes=max_bytes) if max_bytes else None)
+    if not settings.persisted_queries_max_bytes:
+        return PersistedQueries(None)
+    memory = MemoryStore(max_bytes=settings.persisted_queries_max_bytes)
+    return PersistedQueries(TwoLevels(memory, sharing.texts()) if sharing else memory)
 
 
 def _trusted(path: Path, documents: Documents) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from gallery_gateway.app.documents import build_documents, build_sources
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.app.readings import read_documents
+from gallery_gateway.app.sharing import Sharing
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
@@ -16,8 +17,13 @@ from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import Settings
 
 
-def build_endpoint(
-    settings: Settings, gallery: Gallery, explorer: Explorer | None, policy: Policy, instruments: Instruments
+def build_endpoint(  # noqa: PLR0917  # each part of the app, once
+    settings: Settings,
+    gallery: Gallery,
+    explorer: Explorer | None,
+    policy: Policy,
+    instruments: Instruments,
+    sharing: Sharing | None,
 ) -> GraphQLEndpoint:
     schema = executable(build_schema(max_representations=settings.entities_max_representations))
     documents = build_documents(settings, schema)
@@ -28,7 +34,7 @@ def build_endpoint(
         Compiler(schema, COMPILED_ROOTS),
         max_variable_values=settings.max_variable_values,
         suggestions=settings.suggestions,
-        sources=build_sources(settings, documents),
+        sources=build_sources(settings, documents, sharing),
     )
     return GraphQLEndpoint(
         executor,

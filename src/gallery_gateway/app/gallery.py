@@ -5,7 +5,7 @@ import httpx
 from gallery_gateway import __version__
 from gallery_gateway.app.readings import read_cache, read_resilience, read_sharing
 from gallery_gateway.app.resilience import build_resilience
-from gallery_gateway.app.sharing import build_store
+from gallery_gateway.app.sharing import Sharing
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.clock import Clock
@@ -19,7 +19,11 @@ from gallery_gateway.upstream.transport import make_transport
 
 
 def build_gallery(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None, clock: Clock, instruments: Instruments
+    settings: Settings,
+    transport: httpx.AsyncBaseTransport | None,
+    clock: Clock,
+    instruments: Instruments,
+    sharing: Sharing | None,
 ) -> Gallery:
     resilience = build_resilience(settings, clock)
     instruments.read(lambda: read_resilience(resilience))
@@ -56,10 +60,13 @@ def build_gallery(
     )
     instruments.read(lambda: read_cache(cache))
     fetcher: Fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
-    store = build_store(settings, cache)
-    if store is not None:
+    if sharing is not None:
         fetcher = SharedFetcher(
-            fetcher, store, cache, clock, longest_wait_seconds=settings.upstream_total_timeout_seconds
+            fetcher,
+            sharing.pages(cache),
+            cache,
+            clock,
+            longest_wait_seconds=settings.upstream_total_timeout_seconds,
         )
     gallery = Gallery(fetcher=fetcher, cache=cache, clock=clock)
     instruments.read(lambda: read_sharing(gallery))

@@ -50,6 +50,27 @@ class MemoryStore:
             self._texts[sha256] = text
 
 
+class TwoLevels:
+    """In this process first, then where other processes look too."""
+
+    def __init__(self, near: PersistedStore, far: PersistedStore) -> None:
+        self._near = near
+        self._far = far
+
+    async def get(self, sha256: str) -> str | None:
+        text = await self._near.get(sha256)
+        if text is None:
+            text = await self._far.get(sha256)
+            # What is no text of this hash is not to push out one that is.
+            if text is not None and sha256_of(text) == sha256:
+                await self._near.put(sha256, text)
+        return text
+
+    async def put(self, sha256: str, text: str) -> None:
+        await self._near.put(sha256, text)
+        await self._far.put(sha256, text)
+
+
 class Sources(Protocol):
     """Where the documents of requests come from."""
 

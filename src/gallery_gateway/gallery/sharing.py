@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gallery_gateway.errors import ForbiddenError, UnauthenticatedError
+from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamContractError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
@@ -63,11 +63,11 @@ class SharedFetcher:
         owner = os.urandom(8)
         spot = Spot.of(caller.key, repr(request))
         try:
-            taken = await self._take(spot, owner, deadline, waits=not skips_cache)
+            taken = await self._take(spot, owner, deadline, skips_page=skips_cache)
+            if taken.page is not None:
+                return self._arrived(caller, request, taken.page)
         except StoreError:
             return await self._fetch_alone(caller, request, deadline)
-        if taken.page is not None and not skips_cache:
-            return self._arrived(caller, request, taken.page)
         call = self._fetch_alone(caller, request, deadline)
         return await self._fetch_for_all(call, spot, owner, taken.generation)
 
@@ -76,12 +76,12 @@ class SharedFetcher:
         await self._store.aclose()
         await self._alone.aclose()
 
-    async def _take(self, spot: Spot, owner: bytes, deadline: Deadline | None, *, waits: bool) -> Taken:
+    async def _take(self, spot: Spot, owner: bytes, deadline: Deadline | None, *, skips_page: bool) -> Taken:
         """What the store says, once it says that there is a page, or that it is ours to fetch."""
         deadline = deadline or Deadline(asyncio.get_running_loop().time() + self._longest_wait_seconds)
         pause_seconds = _FIRST_PAUSE_SECONDS
-        taken = await self._store.take(spot, owner=owner)
-        while waits and taken.page is None and not taken.is_ours and deadline.remaining_seconds > 0:
+        taken = await self._store.take(spot, owner=owner, skips_page=skips_page)
+        while taken.page is None and not taken.is_ours and deadline.remaining_seconds > 0:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(1.5 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             taken = await self._store.take(spot, owner=owner)
@@ -146,18 +146,22 @@ class SharedFetcher:
         )
 
     def _arrived(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> Arrival:
-        page = parse_page(stored.body)
+        """Raises: StoreError: a process of another version has written what this one cannot read."""
+        try:
+            page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
+        except (UpstreamContractError, msgspec.ValidationError) as exc:
+            raise StoreError("unreadable") from exc
         now = self._clock.monotonic()
-        to_monotonic = now - self._clock.wall()
+        # It was given before it was taken: clocks that differ do not make it last longer than it did there.
+        to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
         entry = Entry(
             request=request,
             body=stored.body,
             project_ids=project_ids_of(page),
             received_bytes=0,
             seconds=0.0,
-            rules=msgspec.convert(stored.rules, CachingRules),
-            # In the past, whatever the clock of the other process says: what is purged later goes with it.
-            asked_at=min(now, stored.asked_at + to_monotonic),
+            rules=rules,
+            asked_at=stored.asked_at + to_monotonic,
             born_at=stored.born_at + to_monotonic,
             fresh_until=stored.fresh_until + to_monotonic,
             renew_until=stored.renew_until + to_monotonic,

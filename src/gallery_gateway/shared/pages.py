@@ -30,9 +30,9 @@ class StoredPage(msgspec.Struct, frozen=True, array_like=True):
     links_until: float
 
 
-_PREFIX = b"gallery-gateway:1:"  # the layout of what is stored: another layout, another number
+PREFIX = b"gallery-gateway:1:"  # the layout of what is stored: another layout, another number
 
-PURGES = _PREFIX + b"purges"
+PURGES = PREFIX + b"purges"
 """The channel on which processes tell each other whose pages are to be forgotten."""
 
 
@@ -55,11 +55,11 @@ class Spot:
 
     @property
     def page(self) -> bytes:
-        return b"%b{%b}:page:%b" % (_PREFIX, self.caller, self.question)
+        return b"%b{%b}:page:%b" % (PREFIX, self.caller, self.question)
 
     @property
     def lock(self) -> bytes:
-        return b"%b{%b}:lock:%b" % (_PREFIX, self.caller, self.question)
+        return b"%b{%b}:lock:%b" % (PREFIX, self.caller, self.question)
 
     @property
     def generation(self) -> bytes:
@@ -67,7 +67,7 @@ class Spot:
 
 
 def generation_key(caller: bytes) -> bytes:
-    return b"%b{%b}:generation" % (_PREFIX, caller)
+    return b"%b{%b}:generation" % (PREFIX, caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,11 @@ class Store(Protocol):
     @property
     def is_available(self) -> bool: ...
 
-    async def take(self, spot: Spot, *, owner: bytes) -> Taken:
-        """The page, or else the right to fetch it, unless another has that."""
+    async def take(self, spot: Spot, *, owner: bytes, skips_page: bool = False) -> Taken:
+        """The page, or else the right to fetch it, unless another has that.
+
+        Whoever skips the page has the right in any case, and whoever had it before has it no more.
+        """
 
     async def hold(self, spot: Spot, *, owner: bytes) -> None:
         """Announces once more that the page is being fetched."""
@@ -96,7 +99,7 @@ class Store(Protocol):
     async def give(
         self, spot: Spot, page: StoredPage | None, *, owner: bytes, generation: bytes, seconds: float
     ) -> None:
-        """Stores a page for so long, if there is one, and ends the announcement."""
+        """Stores a page for so long, if there is one, and ends the announcement; only by whom it is of."""
 
     async def purge(self, caller_key: bytes) -> None:
         """Forgets a caller's pages, here and in all processes."""

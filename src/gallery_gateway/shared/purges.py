@@ -19,7 +19,7 @@ class PurgeListener:
     Args:
         redis: a client whose commands may wait for ever; the listener owns it.
         on_purge: called with a caller's key.
-        on_gap: called when purges may have been missed.
+        on_gap: called when purges may have been missed: whenever it begins to hear them, at first too.
     """
 
     def __init__(
@@ -29,7 +29,6 @@ class PurgeListener:
         self._on_purge = on_purge
         self._on_gap = on_gap
         self._task: asyncio.Task[None] | None = None
-        self._was_lost = False
         self.is_listening = asyncio.Event()
 
     def start(self) -> None:
@@ -51,7 +50,6 @@ class PurgeListener:
             except (RedisError, OSError):
                 if self.is_listening.is_set():
                     pause_seconds = _FIRST_PAUSE_SECONDS
-                self._was_lost = True
                 self.is_listening.clear()
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -69,5 +67,4 @@ class PurgeListener:
 
     def _subscribed(self) -> None:
         self.is_listening.set()
-        if self._was_lost:
-            self._on_gap()
+        self._on_gap()
