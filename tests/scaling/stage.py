@@ -1,0 +1,110 @@
+"""One Redis, one endpoint, nginx, and any number of gateways: what they cost, and what is lost of it."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.scaling.endpoint import CountedEndpoint, counted_endpoint
+from tests.scaling.fleet import Fleet, free_ports
+from tests.scaling.load import Answers, Load, Tally, answers_of_one_process
+from tests.scaling.proxy import Proxy, nginx
+from tests.shared.servers import RedisServer, redis_server
+
+SECRET = "a-made-up-secret-of-32-characters"
+
+# Longer than anything here lasts; and Redis is waited for, however busy the machine is.
+_FRESH = {
+    "cache_ttl_seconds": 600,
+    "cache_unfinished_ttl_seconds": 600,
+    "shared_cache_timeout_seconds": 2,
+}
+# So short that there are calls of the endpoint all the while.
+_SHORT_LIVED = {"cache_ttl_seconds": 0.2, "cache_unfinished_ttl_seconds": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What so many operations at so many processes cost the endpoint."""
+
+    processes: int
+    is_shared: bool
+    tally: Tally
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of the operations during a trial.
+
+    Args:
+        passed_on: of them, those for which nginx asked more than one process.
+        statuses: with which the processes ended that were asked to.
+    """
+
+    tally: Tally
+    passed_on: int
+    statuses: tuple[int, ...] = ()
+
+
+class Stage:
+    """Where it all runs."""
+
+    def __init__(self, redis: RedisServer, endpoint: CountedEndpoint, answers: Answers) -> None:
+        self._redis = redis
+        self._endpoint = endpoint
+        self._answers = answers
+
+    async def cost(self, processes: int, *, is_shared: bool, clients: int, rounds: int) -> Cost:
+        async with self._redis.client() as client:
+            await client.flushall()
+        async with self._gateways(processes, is_shared=is_shared, **_FRESH) as (_, proxy, _ports):
+            before = self._endpoint.calls
+            load = Load(proxy.url, self._answers)
+            await load.rounds(clients=clients, rounds=rounds)
+            return Cost(processes, is_shared, load.tally, self._endpoint.calls - before)
+
+    async def rolling_restart(self, processes: int, *, clients: int, operations: int) -> Trial:
+        """Each process ends and begins anew, with so many operations before the next one does."""
+        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (gateways, proxy, ports):
+            load, statuses = Load(proxy.url, self._answers), []
+            async with load.without_end(clients=clients):
+                await load.answered(operations)
+                for port in ports:
+                    statuses.append(await gateways.restart(port))
+                    await load.answered(operations)
+            return Trial(load.tally, proxy.passed_on, tuple(statuses))
+
+    async def redis_outage(self, processes: int, *, clients: int, operations: int) -> Trial:
+        """Redis is killed, and is back after so many operations."""
+        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (_, proxy, _ports):
+            load = Load(proxy.url, self._answers)
+            async with load.without_end(clients=clients):
+                await load.answered(operations)
+                await self._redis.kill()
+                await load.answered(operations)
+                await self._redis.start()
+                await load.answered(operations)
+            return Trial(load.tally, proxy.passed_on)
+
+    @asynccontextmanager
+    async def _gateways(
+        self, processes: int, *, is_shared: bool, **settings: float | str
+    ) -> AsyncIterator[tuple[Fleet, Proxy, list[int]]]:
+        port, *ports = free_ports(processes + 1)
+        if is_shared:
+            settings |= {"shared_cache_url": self._redis.url, "caller_key_secret": SECRET}
+        with tempfile.TemporaryDirectory() as folder:
+            async with (
+                Fleet(ports, upstream_url=self._endpoint.url, **settings) as gateways,
+                nginx(Path(folder), port, ports) as proxy,
+            ):
+                yield gateways, proxy, ports
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    with counted_endpoint() as endpoint:
+        async with redis_server(folder) as redis:
+            yield Stage(redis, endpoint, await answers_of_one_process(endpoint.url))
