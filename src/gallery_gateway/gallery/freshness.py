@@ -66,11 +66,13 @@ def _unless_said(seconds: float | None) -> float:
 
 
 def _is_unfinished(page: Page) -> bool:
-    return any(isinstance(project, Project) and _is_in_work(project) for project in page.projects)
-
-
-def _is_in_work(project: Project) -> bool:
-    if project.pending_images:
-        return True
-    # A damaged page may hold None among its images.
-    return any(isinstance(image, Image) and image.status not in _SETTLED for image in project.images or ())
+    # A damaged page may hold None among its projects and images.
+    for project in page.projects:
+        if not isinstance(project, Project):
+            continue
+        if project.pending_images:
+            return True
+        for image in project.images or ():
+            if isinstance(image, Image) and image.status not in _SETTLED:
+                return True
+    return False

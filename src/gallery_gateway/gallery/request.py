@@ -33,12 +33,19 @@ class GalleryRequest:
     max_images_per_project: int = 50
     search: str | None = None
     keeps_cap: bool = field(default=False, metadata={_IS_SENT: False})
+    _hash: int = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
 
     def __post_init__(self) -> None:
         # A frozen dataclass is set through object.__setattr__ while it is made.
         object.__setattr__(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
         object.__setattr__(self, "status", self.status or None)
         object.__setattr__(self, "search", self.search or None)
+        # Each operation looks it up a dozen times.
+        asked = self.listing, self.page, self.per_page, self.max_images_per_project, self.keeps_cap
+        object.__setattr__(self, "_hash", hash(asked))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def parameters(self) -> tuple[tuple[str, str], ...]:
         """The query parameters; `feedback` is repeated, what is None is left out."""

@@ -44,10 +44,14 @@ class CachingRules:
 
 NOTHING_SAID = CachingRules()
 
+_TELLING = {"cache-control", "age", "etag"}
+
 _NEVER_STALE = {"no-cache", "no-store", "must-revalidate"}
 
 
 def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
+    if _TELLING.isdisjoint(headers):
+        return NOTHING_SAID
     directives = _directives(headers.get("cache-control", ""))
     age = _seconds(headers.get("age", "")) or 0.0
     max_age = _seconds(directives.get("max-age", ""))
