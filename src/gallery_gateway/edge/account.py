@@ -7,8 +7,8 @@ from gallery_gateway.edge.exchange import Exchange
 from gallery_gateway.execution.executor import Answer
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.ledger import Ledger
-from gallery_gateway.telemetry.records import OperationRecord
-from gallery_gateway.telemetry.telemetry import Link, Telemetry
+from gallery_gateway.telemetry.records import Link, OperationRecord
+from gallery_gateway.telemetry.telemetry import Telemetry
 
 _QUERY = "query"
 

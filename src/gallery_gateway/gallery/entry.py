@@ -6,7 +6,7 @@ from enum import Enum
 
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.telemetry import Link
+from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, Project
 from gallery_gateway.upstream.parsing import parse_page

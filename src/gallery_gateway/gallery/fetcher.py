@@ -17,7 +17,7 @@ from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
 from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.telemetry import Link
+from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.contract import Page, Pagination

@@ -6,7 +6,7 @@ from enum import Enum
 
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.gallery.entry import Entry
-from gallery_gateway.telemetry.telemetry import Link
+from gallery_gateway.telemetry.records import Link
 
 
 class Outcome(Enum):

@@ -3,7 +3,19 @@
 Neither holds a token, a URL, a document or a variable: they are logged as they are.
 """
 
+from typing import Protocol
+
 import msgspec
+
+
+class Link(Protocol):
+    """OpenTelemetry's context of a span, by which other spans refer to it."""
+
+    @property
+    def trace_id(self) -> int: ...
+
+    @property
+    def span_id(self) -> int: ...
 
 
 class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):

@@ -6,23 +6,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gallery_gateway.telemetry.records import CallRecord, OperationRecord
+from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 if TYPE_CHECKING:
     # Needs an extra that is not there where traces are off.
     from opentelemetry.trace import Span
 
     from gallery_gateway.telemetry.traces import Traces
-
-
-class Link(Protocol):
-    """OpenTelemetry's context of a span, by which other spans refer to it."""
-
-    @property
-    def trace_id(self) -> int: ...
-
-    @property
-    def span_id(self) -> int: ...
 
 
 class Observer(Protocol):

@@ -17,8 +17,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, format_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from gallery_gateway.telemetry.records import CallRecord, OperationRecord
-from gallery_gateway.telemetry.telemetry import Link
+from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 _TEMPLATE = "/gallery/by-project"
 _W3C = TraceContextTextMapPropagator()

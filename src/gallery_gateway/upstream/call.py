@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import httpx
 
 from gallery_gateway.errors import GatewayError, UpstreamTimeoutError, UpstreamUnavailableError
-from gallery_gateway.telemetry.records import CallRecord
-from gallery_gateway.telemetry.telemetry import Link, Telemetry
+from gallery_gateway.telemetry.records import CallRecord, Link
+from gallery_gateway.telemetry.telemetry import Telemetry
 from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
