@@ -158,7 +158,7 @@ WRONG = [
     ("SUGGESTIONS", "maybe-7391", "valid boolean"),
     ("PERSISTED_QUERIES_MAX_BYTES", "-7391", "(from 0 to 67108864)"),
     ("TRUSTED_DOCUMENTS", "/nowhere/7391.json", "not point to a file"),
-    ("PREPARED_DOCUMENTS_MAX_BYTES", "-7391", "(from 0 to 67108864)"),
+    ("PREPARED_DOCUMENTS_MAX_BYTES", "-7391", "(from 0 to 1073741824)"),
     ("CACHE_TTL_SECONDS", "-7391", "(from 0 to 86400)"),
     ("CACHE_MAX_BYTES", "-7391", "(from 0 to 1099511627776)"),
     ("CALLER_KEY_SECRET", "too-short-7391", "at least 32"),

@@ -175,7 +175,8 @@ async def test_what_never_ends_is_cut_off_by_its_size(server: Server, name: str)
 
     responses = await sent(server, beginning, *parts)
 
-    assert all(response.status in {400, 408, 413, 431} for response in responses)
+    # Not by its time, which another test is for.
+    assert all(response.status in {400, 413, 431} for response in responses)
 
 
 async def test_the_server_is_well_after_all_that(server: Server) -> None:

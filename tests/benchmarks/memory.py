@@ -59,13 +59,13 @@ async def weigh(*, requests: int, callers: int, budget_bytes: int, projects: int
     )
     gallery = _gallery(budget_bytes, transport)
     gc.collect()
-    before = _rss_bytes()
+    before = rss_bytes()
     for number in range(requests):
         caller = Caller(f"token-{number % callers}", secret=b"s" * 32)
         await gallery.fetch_page(caller, GalleryRequest(page=1 + number // callers), needs_links=False)
     gc.collect()
     counted = int(gallery._cache.size_bytes)
-    return Weight(_rss_bytes() - before, budget_bytes, counted)
+    return Weight(rss_bytes() - before, budget_bytes, counted)
 
 
 def _gallery(budget_bytes: int, transport: httpx.AsyncBaseTransport) -> Gallery:
@@ -74,7 +74,7 @@ def _gallery(budget_bytes: int, transport: httpx.AsyncBaseTransport) -> Gallery:
     )
 
 
-def _rss_bytes() -> int:
+def rss_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gallery_gateway.edge.repeats import Repeats
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.clock import Clock
 from tests.edge.sending import PREFLIGHTED
@@ -141,3 +142,17 @@ async def test_no_token_outlives_its_operation(client: Client) -> None:
     gc.collect()
 
     assert [found for found in gc.get_objects() if isinstance(found, Caller)] == []
+
+
+def test_no_two_requests_are_the_same_when_strung_together() -> None:
+    repeats = Repeats()
+    parts = [
+        (b"", b"Bearer a", b"b{}"),
+        (b"", b"Bearer ab", b"{}"),
+        (b"b", b"Bearer a", b"{}"),
+        (b"b{}", b"Bearer a", b""),
+    ]
+
+    keys = {repeats.key("GET", query, authorization, body) for query, authorization, body in parts}
+
+    assert len(keys) == len(parts)

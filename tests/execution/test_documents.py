@@ -14,7 +14,7 @@ SCHEMA = build_schema(
 
 
 def documents(
-    *, max_bytes: int = 10_000, max_tokens: int = 1_000, schema: GraphQLSchema = SCHEMA
+    *, max_bytes: int = 1_000_000, max_tokens: int = 1_000, schema: GraphQLSchema = SCHEMA
 ) -> Documents:
     limits = document_limits(tokens=max_tokens, bytes=1_000_000)
     return Documents(Validator(schema, limits), max_bytes=max_bytes)
@@ -39,7 +39,7 @@ def test_another_text_is_another_document() -> None:
 
 
 def test_the_least_recently_used_document_goes_first() -> None:
-    prepared = documents(max_bytes=20)
+    prepared = documents(max_bytes=14_000)
     first = prepared.prepare("{ a: one }")
     second = prepared.prepare("{ b: one }")
     prepared.prepare("{ a: one }")
@@ -56,11 +56,37 @@ def test_a_document_larger_than_the_budget_is_prepared_each_time() -> None:
     assert prepared.prepare("{ one }") is not prepared.prepare("{ one }")
 
 
-def test_the_budget_counts_bytes_and_not_characters() -> None:
-    text = "{ one } # \u00e9\u00e9\u00e9"
-    prepared = documents(max_bytes=len(text))
+@pytest.mark.parametrize(
+    "heavier",
+    ["{ one me { one } }", "{ one } # " + "x" * 100, "{ one } # \U0001f5bc"],
+    ids=["tokens", "text", "width"],
+)
+def test_a_document_weighs_its_tokens_and_what_its_text_takes(heavier: str) -> None:
+    prepared = documents()
 
-    assert prepared.prepare(text) is not prepared.prepare(text)
+    assert prepared.prepare(heavier).weight_bytes > prepared.prepare("{ one } # .").weight_bytes
+
+
+def test_plans_weigh_too_and_push_out_others() -> None:
+    prepared = documents(max_bytes=20_000)
+    first = prepared.prepare("{ a: one }")
+    second = prepared.prepare("{ b: one }")
+
+    second.plan_bytes = 10_000
+    prepared.weigh(second)
+
+    assert prepared.prepare("{ b: one }") is second
+    assert prepared.prepare("{ a: one }") is not first
+
+
+def test_a_document_whose_plans_outgrow_the_budget_goes() -> None:
+    prepared = documents(max_bytes=20_000)
+    first = prepared.prepare("{ a: one }")
+
+    first.plan_bytes = 20_000
+    prepared.weigh(first)
+
+    assert len(prepared) == 0
 
 
 def test_without_a_budget_nothing_is_kept() -> None:
@@ -88,7 +114,7 @@ def test_a_refused_document_is_refused_again_without_being_looked_at(text: str) 
 
 
 def test_refused_documents_push_out_no_prepared_one() -> None:
-    prepared = documents(max_bytes=1_000)
+    prepared = documents(max_bytes=200_000)
     kept = prepared.prepare("{ one }")
     for number in range(500):
         refused(prepared, f"{{ unknown{number} }}")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.process.serving import Server, SlowUpstream, operation
+from tests.process.serving import Server, SlowUpstream, operation, serve
 
 TYPENAME = operation("{ __typename }")
 
@@ -99,3 +99,23 @@ async def test_what_is_not_http_leaves_the_server_well(lonely_server: Server, re
 
     assert status == 200
     await connection.hang_up()
+
+
+async def test_an_answer_under_way_is_given_however_late_the_next_request_is(
+    endpoint: tuple[SlowUpstream, str],
+) -> None:
+    slow, url = endpoint
+    async with serve(url, request_timeout_seconds=1) as server:
+        connection, late = await server.connect(), await server.connect()
+        await connection.send(operation() + TYPENAME[:40])
+        await slow.arrived(1)
+        await late.send(TYPENAME[:40])
+        # By then the time of the others is over as well.
+        assert (await late.answer())[0] == 408
+        slow.release()
+
+        head, _ = await connection.response()
+
+        assert head.startswith("http/1.1 200 ")
+        assert await connection.is_over()
+        await connection.hang_up()

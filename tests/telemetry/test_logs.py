@@ -1,9 +1,11 @@
 """Logs: one line for an event, whatever its fields hold."""
 
 import logging
+from typing import Any
 
 import pytest
 
+from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.telemetry import logs
 from gallery_gateway.telemetry.logs import EventFormatter, log_event
 from tests.logging_to import Written
@@ -249,3 +251,33 @@ def test_from_level_warning_up_there_is_nothing_of_what_went_well() -> None:
 
     assert [line["level"] for line in stream.lines()] == ["warning"]
     assert not events.tells_operations
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "value",
+    [{"authorization": "canary"}, ["canary"], b"canary", ValueError("canary"), Caller("canary", secret=b"s")],
+)
+def test_of_what_is_no_plain_value_the_type_alone_is_told(form: logs.LogFormat, value: Any) -> None:
+    stream = Written()
+    logs.configure("info", form, stream=stream)
+
+    log_event("page.served", who=value)
+
+    line = stream.getvalue()
+    assert f"<{type(value).__name__}>" in line
+    assert "canary" not in line
+    assert "Y2FuYXJ5" not in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_neither_is_more_told_of_an_object_in_a_record(form: logs.LogFormat) -> None:
+    stream = Written()
+    events = logs.configure("info", form, stream=stream)
+    name: Any = ValueError("canary")
+
+    events.operation_ended(operation(name))
+
+    assert "operation" in (line := stream.getvalue())
+    assert "<ValueError>" in line
+    assert "canary" not in line

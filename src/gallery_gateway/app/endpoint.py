@@ -31,7 +31,7 @@ def build_endpoint(  # noqa: PLR0917  # each part of the app, once
     executor = Executor(
         schema,
         documents,
-        Compiler(schema, COMPILED_ROOTS),
+        Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh),
         max_variable_values=settings.max_variable_values,
         suggestions=settings.suggestions,
         sources=build_sources(settings, documents, sharing),

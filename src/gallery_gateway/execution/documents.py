@@ -1,5 +1,7 @@
 """Documents prepared once, and found again by their text."""
 
+import gc
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +10,7 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_ope
 
 from gallery_gateway.execution.cost import Cost
 from gallery_gateway.execution.costing import Costing
+from gallery_gateway.execution.lexing import tokens_of
 from gallery_gateway.execution.refusals import DocumentError
 from gallery_gateway.execution.sizes import Variables
 from gallery_gateway.execution.validation import Validator
@@ -15,18 +18,34 @@ from gallery_gateway.execution.validation import Validator
 # Of what is kept, the part for documents that were refused: a client that sends one again pays for it again.
 _REFUSED_PART = 16
 
+# Of the budget, the part that may be garbage.
+_GARBAGE_PART = 8
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+
+# Measured on CPython 3.11, of what graphql-core makes of a text: for each document, and for each token.
+_DOCUMENT_BYTES = 4_500
+_TOKEN_BYTES = 400
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class PreparedDocument:
     """A valid document, and the text that it was made from.
 
     Args:
         costs: of the operations that can cost too much, by their id.
+        plan_bytes: what its plans take.
     """
 
     text: str
     document: DocumentNode
     costs: Mapping[int, Cost] = field(default_factory=dict)
+    plan_bytes: int = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """What it takes of the memory; strings and comments are in its tokens once more."""
+        tokens = len(tokens_of(self.text))
+        return _DOCUMENT_BYTES + _TOKEN_BYTES * tokens + 2 * sys.getsizeof(self.text) + self.plan_bytes
 
     def check_cost(self, operation: OperationDefinitionNode, variables: Variables | None) -> None:
         """Raises: DocumentError: with these variables, its answer could weigh too much."""
@@ -52,7 +71,7 @@ class Documents:
     """Prepared documents, the least recently used going first; and in a small part of it, refused ones.
 
     Args:
-        max_bytes: budget for the texts of all kept documents.
+        max_bytes: budget for the memory of all kept documents with their plans.
         costing: None if it does not matter what the answer weighs.
     """
 
@@ -66,11 +85,12 @@ class Documents:
         self._validator = validator
         self._costing = costing
         self._max_bytes = max_bytes
+        self._evicted_bytes = 0
         self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
-            max_bytes, getsizeof=lambda prepared: _size_bytes(prepared.text)
+            max_bytes, getsizeof=lambda prepared: prepared.weight_bytes
         )
         self._refused: LRUCache[str, _Refused] = LRUCache(
-            max_bytes // _REFUSED_PART, getsizeof=lambda refused: _size_bytes(refused.text)
+            max_bytes // _REFUSED_PART, getsizeof=lambda refused: refused.weight_bytes
         )
 
     def __len__(self) -> int:
@@ -81,9 +101,26 @@ class Documents:
         prepared = self._prepared.get(text)
         if prepared is None:
             prepared = self._prepare(text)
-            if _size_bytes(text) <= self._max_bytes:
-                self._prepared[text] = prepared
+            if prepared.weight_bytes <= self._max_bytes:
+                self._keep(prepared)
         return prepared
+
+    def weigh(self, prepared: PreparedDocument) -> None:
+        """To be called when it has been given more plans."""
+        if self._prepared.get(prepared.text) is not prepared:
+            return
+        del self._prepared[prepared.text]
+        if prepared.weight_bytes <= self._max_bytes:
+            self._keep(prepared)
+
+    def _keep(self, prepared: PreparedDocument) -> None:
+        expected = int(self._prepared.currsize) + prepared.weight_bytes
+        self._prepared[prepared.text] = prepared
+        self._evicted_bytes += expected - int(self._prepared.currsize)
+        if self._evicted_bytes > self._max_bytes // _GARBAGE_PART:
+            # Tokens and plans hold themselves in circles, and the collector would come too late for them.
+            self._evicted_bytes = 0
+            gc.collect()
 
     def _prepare(self, text: str) -> PreparedDocument:
         refused = self._refused.get(text)
@@ -93,10 +130,11 @@ class Documents:
             document = self._validator.document(text)
             return PreparedDocument(text, document, self._costs(document))
         except DocumentError as exc:
-            if _size_bytes(text) <= self._refused.maxsize:
-                # Tracebacks hold frames, and those of the first who sent it hold a token.
-                errors = [error.with_traceback(None) for error in exc.errors]
-                self._refused[text] = _Refused(text, errors, exc.document)
+            # Tracebacks hold frames, and those of the first who sent it hold a token.
+            errors = [error.with_traceback(None) for error in exc.errors]
+            refused = _Refused(text, errors, exc.document)
+            if refused.weight_bytes <= self._refused.maxsize:
+                self._refused[text] = refused
             raise
 
     def _costs(self, document: DocumentNode) -> dict[int, Cost]:
@@ -122,10 +160,12 @@ class _Refused:
     errors: list[GraphQLError]
     document: DocumentNode | None
 
+    @property
+    def weight_bytes(self) -> int:
+        """As of a prepared one; where there is no document there are no tokens."""
+        if self.document is None:
+            return _DOCUMENT_BYTES + 2 * sys.getsizeof(self.text)
+        return PreparedDocument(self.text, self.document).weight_bytes + _DOCUMENT_BYTES
+
     def again(self) -> DocumentError:
         return DocumentError(*self.errors, document=self.document)
-
-
-def _size_bytes(text: str) -> int:
-    # A lone surrogate is refused, and counts like any other character.
-    return len(text.encode(errors="surrogatepass"))

@@ -82,6 +82,9 @@ class SelectedField:
         except GraphQLError:
             return None
 
+    def count_below(self) -> int:
+        return self.selection().count() if self._node.selection_set else 0
+
     def selection(self) -> "Selection":
         """Raises: TypeError: the field is not of an object type."""
         object_type = self.definition and get_named_type(self.definition.type)
@@ -103,6 +106,10 @@ class Selection:
     def fields(self, name: str) -> Iterator[SelectedField]:
         """The field of this name, once for each response key that it is selected under."""
         return (field for field in self.by_response_key.values() if field.name == name)
+
+    def count(self) -> int:
+        """All fields, those below the fields among them."""
+        return sum(1 + field.count_below() for field in self.by_response_key.values())
 
     def has_any(self, *names: str) -> bool:
         return any(field.name in names for field in self.by_response_key.values())

@@ -46,10 +46,10 @@ class OperationSettings(BaseModel):
     service_sdl: bool = Field(default=True, description="`_service`, the SDL for federation routers")
     suggestions: bool = Field(default=True, description='"Did you mean" in the errors of a document')
     prepared_documents_max_bytes: int = Field(
-        MEBIBYTE,
+        32 * MEBIBYTE,
         ge=0,
-        le=64 * MEBIBYTE,
-        description="text of the documents that are kept parsed and validated",
+        le=1024 * MEBIBYTE,
+        description="memory of the documents that are kept parsed, validated and planned",
     )
     persisted_queries_max_bytes: int = Field(
         MEBIBYTE,

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
 import msgspec
 
@@ -21,7 +21,18 @@ LogFormat = Literal["auto", "json", "text"]
 """`auto` is text on a terminal, and JSON anywhere else."""
 
 _logger = logging.getLogger("gallery_gateway")
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+Value = str | int | float | bool | None
+"""What a field may hold: nothing that would have to be asked how it wants to be shown."""
+
+
+def _safe(value: object) -> Value:
+    """The value, or of what is no plain value the type alone: its own words could tell anything."""
+    if value is None or type(value) in {str, int, float, bool}:
+        return cast("Value", value)
+    return f"<{type(value).__name__}>"
+
+
+_encode = msgspec.json.Encoder(enc_hook=_safe).encode
 
 
 class EventFormatter(logging.Formatter):
@@ -103,7 +114,9 @@ class EventLog:
             head = f'{{"time":"{_moment(now)}","level":"{level}","event":"{event}",'
             self._lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
         else:
-            self._lines.write(f"{_text(now, level, event, msgspec.to_builtins(record))}\n".encode())
+            self._lines.write(
+                f"{_text(now, level, event, msgspec.to_builtins(record, enc_hook=_safe))}\n".encode()
+            )
 
 
 def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
@@ -121,11 +134,12 @@ def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = N
 
 
 def log_event(
-    event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object
+    event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Value
 ) -> None:
     """Logs one event; with `error`, its traceback too (for bugs only)."""
     if _logger.isEnabledFor(level):
-        _logger.log(level, event, exc_info=error, extra={"fields": fields})
+        told = {name: _safe(value) for name, value in fields.items()}
+        _logger.log(level, event, exc_info=error, extra={"fields": told})
 
 
 def _lines(stream: TextIO) -> LineWriter:

@@ -127,3 +127,23 @@ def test_no_order_of_events_loses_a_place_or_makes_one(events: list[str]) -> Non
         await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run(run())
+
+
+async def test_room_that_comes_belongs_to_those_who_wait_and_not_to_who_comes_last() -> None:
+    limit = AdaptiveLimit(least=1, first=1, most=2)
+    gate = Gate(limit, max_waiting=2, max_wait_seconds=60.0)
+    await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await settle()
+    # Told to the limit alone, so that nobody is let in for what it grows by.
+    for _ in range(10):
+        limit.record(limit.era, is_congested=False, in_flight=1)
+
+    late = asyncio.create_task(gate.enter())
+    await settle()
+
+    assert limit.calls == 2
+    assert (late.done(), gate.waiting) == (False, 2)
+    gate.leave(is_congested=None)
+    await settle()
+    assert (waiting.done(), late.done(), gate.in_flight) == (True, True, 2)
