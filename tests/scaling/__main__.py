@@ -28,10 +28,13 @@ async def measure() -> str:
             ]
             print("rolling restart", file=sys.stderr)
             restart = await everything.rolling_restart(4, clients=CLIENTS, operations=OPERATIONS)
+            print("one killed", file=sys.stderr)
+            death = await everything.death(2, clients=CLIENTS, operations=OPERATIONS)
             print("Redis killed", file=sys.stderr)
             outage = await everything.redis_outage(2, clients=CLIENTS, operations=OPERATIONS)
     trials = {
         "4 processes restarted, one after another": restart,
+        "one of 2 processes killed, and started again": death,
         "Redis killed, and started again": outage,
     }
     return "\n".join([*_costs(costs), "", *_trials(trials)])

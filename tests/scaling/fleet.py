@@ -28,10 +28,10 @@ class Fleet:
         for _server, stack in self._servers.values():
             await stack.aclose()
 
-    async def restart(self, port: int) -> int:
-        """Asks one to end as an orchestrator does, and starts another in its place; gives the exit status."""
+    async def restart(self, port: int, by: signal.Signals = signal.SIGTERM) -> int:
+        """Ends one as an orchestrator does, and starts another in its place; gives the exit status."""
         server, stack = self._servers[port]
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(by)
         status = await server.ended()
         await stack.aclose()
         await self._start(port)

@@ -1,5 +1,6 @@
 """One Redis, one endpoint, nginx, and any number of gateways: what they cost, and what is lost of it."""
 
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,11 @@ _FRESH = {
     "shared_cache_timeout_seconds": 2,
 }
 # So short that there are calls of the endpoint all the while.
-_SHORT_LIVED = {"cache_ttl_seconds": 0.2, "cache_unfinished_ttl_seconds": 0.2}
+_SHORT_LIVED = {
+    "cache_ttl_seconds": 0.2,
+    "cache_unfinished_ttl_seconds": 0.2,
+    "shared_cache_lock_seconds": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,16 @@ class Stage:
                     statuses.append(await gateways.restart(port))
                     await load.answered(operations)
             return Trial(load.tally, proxy.passed_on, tuple(statuses))
+
+    async def death(self, processes: int, *, clients: int, operations: int) -> Trial:
+        """One process is killed in the middle of what it does, and begins anew."""
+        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (gateways, proxy, ports):
+            load = Load(proxy.url, self._answers)
+            async with load.without_end(clients=clients):
+                await load.answered(operations)
+                status = await gateways.restart(ports[0], by=signal.SIGKILL)
+                await load.answered(operations)
+            return Trial(load.tally, proxy.passed_on, (status,))
 
     async def redis_outage(self, processes: int, *, clients: int, operations: int) -> Trial:
         """Redis is killed, and is back after so many operations."""

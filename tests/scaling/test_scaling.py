@@ -1,5 +1,6 @@
 """Two gateways behind a real nginx with a real Redis: the short form of `python -m tests.scaling`."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -38,6 +39,15 @@ async def test_a_rolling_restart_under_load_loses_no_operation(everything: Stage
     assert (trial.tally.lost, trial.tally.wrong) == (0, 0)
     assert trial.tally.operations >= 180
     assert trial.statuses == (0, 0)
+
+
+@needs_nginx
+@needs_redis
+async def test_a_process_that_is_killed_loses_no_operation(everything: Stage) -> None:
+    trial = await everything.death(2, clients=CLIENTS, operations=60)
+
+    assert (trial.tally.lost, trial.tally.wrong) == (0, 0)
+    assert trial.statuses == (-signal.SIGKILL,)
 
 
 @needs_nginx
