@@ -28,7 +28,7 @@ class Requests:
 
 
 class Phase:
-    """The requests that were begun before the deadline; `latencies` in seconds."""
+    """The requests that were begun before the deadline, one at least; `latencies` in seconds."""
 
     def __init__(self, requests: Requests, *, seconds: float, connections: int) -> None:
         self.latencies: list[float] = []
@@ -38,7 +38,8 @@ class Phase:
         self._busy = connections
 
     def next(self, now: float) -> bytes | None:
-        if now < self._deadline:
+        # On a machine that is busy otherwise, a short phase may pass before there is any answer.
+        if now < self._deadline or not self.latencies:
             return self._requests.next()
         self._busy -= 1
         if not self._busy and not self.ended.done():
