@@ -175,6 +175,30 @@ async def test_reading_past_the_cache_reads_past_the_shared_one_and_renews_it(
     assert len(upstream.requests) == 2
 
 
+async def test_reading_past_the_cache_does_not_take_a_page_that_another_process_fetches_already(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await may_answer.wait()
+        return httpx.Response(200, json=page_body(project_body(7)))
+
+    upstream.handler = slow
+    async with gateways(redis, upstream) as (one, other):
+        earlier = asyncio.create_task(one.ask(PROJECTS))
+        await asked.wait()
+        upstream.answer(json=page_body(project_body(8)))
+        later = asyncio.create_task(other.post(PROJECTS, headers=ANEW))
+        await asyncio.wait({later}, timeout=5)
+        may_answer.set()
+        answers = await earlier, (await later).json()
+
+    projects = [answer["data"]["gallery"]["projects"] for answer in answers]
+    assert projects == [[{"projectId": 7}], [{"projectId": 8}]]
+
+
 async def test_a_shared_page_keeps_its_age(redis: RedisServer, upstream: FakeUpstream) -> None:
     clock = ManualClock()
     async with gateways(redis, upstream, clock=clock.clock) as (one, other):
