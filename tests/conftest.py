@@ -8,8 +8,9 @@ import pytest
 from tests import canary
 from tests.fakes import Client, FakeUpstream, gateway
 
-# The short form is the same each time; `--hypothesis-profile=long` looks further.
-hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=60)
+# Short and CI's forms are the same each time; `--hypothesis-profile=long` looks further.
+hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("short")
 
@@ -24,8 +25,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--differential-cases", type=int, default=1_000, help="plain against compiled")
-    parser.addoption("--isolation-steps", type=int, default=30_000, help="length of the isolation walk")
+    parser.addoption("--differential-cases", type=int, default=500, help="plain against compiled")
+    parser.addoption("--isolation-steps", type=int, default=10_000, help="length of the isolation walk")
     parser.addoption("--isolation-seed", type=int, default=7, help="which walk is taken")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="length of the overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")

@@ -23,10 +23,9 @@ def test_the_process_grows_by_no_more_than_the_budget_and_a_third(shape: tuple[s
     assert 0.5 < float(found[1]) < 1.3
 
 
-@pytest.mark.parametrize(("shape", "count"), [("list", 500), ("aliases", 120), ("comment", 1_000)])
-def test_documents_take_no_more_than_their_budget_and_a_third(shape: str, count: int) -> None:
-    """The short form of 10,000 documents."""
-    command = [sys.executable, "-m", "tests.benchmarks.documents", "--shape", shape, "--count", str(count)]
+def test_documents_take_no_more_than_their_budget_and_a_third() -> None:
+    """The short form of 10,000 documents, of the shape that takes the most."""
+    command = [sys.executable, "-m", "tests.benchmarks.documents", "--shape", "list", "--count", "500"]
 
     told = subprocess.run(  # noqa: S603  # our own words
         [*command, "--budget-mebibytes", "8"], check=True, capture_output=True, text=True
