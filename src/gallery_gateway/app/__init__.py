@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 import httpx
 from fastapi import FastAPI
@@ -12,13 +13,16 @@ from gallery_gateway.app.draining import draining
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.guard import build_policy
-from gallery_gateway.app.sharing import build_sharing
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.front import Front
 from gallery_gateway.edge.health import Readiness, health_router
 from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
-from gallery_gateway.settings import Settings
+from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gallery_gateway.app.sharing import Sharing
 
 
 def create_app(
@@ -37,43 +41,75 @@ def create_app(
         explorer_token: what GraphiQL begins with, for the demo's made-up callers only.
 
     Raises:
-        SettingsError: a setting is out of its range.
+        SettingsError: a setting is out of its range, or wants an extra that is not installed.
     """
     settings = settings or Settings.read()
     instruments = Instruments(settings)
-    sharing = build_sharing(settings)
-    gallery = build_gallery(settings, transport, clock, instruments, sharing)
+    sharing = _sharing(settings)
+    gallery = build_gallery(
+        settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing
+    )
     readiness = Readiness(lambda: gallery.is_sharing)
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
     policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with instruments.running():
-            if sharing is not None:
-                await sharing.open()
-            with _calm_collector():
-                readiness.is_ready = True
-                try:
-                    with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
-                        yield
-                finally:
-                    readiness.is_ready = False
-                    await gallery.aclose()
-
     app = Front(
         path=GRAPHQL_PATH,
-        endpoint=build_endpoint(settings, gallery, explorer, policy, instruments, sharing),
+        endpoint=build_endpoint(
+            settings,
+            gallery=gallery,
+            explorer=explorer,
+            policy=policy,
+            instruments=instruments,
+            sharing=sharing,
+        ),
         shield=policy.shield,
         readiness=readiness,
         title="Gallery gateway",
         version=__version__,
-        lifespan=lifespan,
+        lifespan=lambda _app: _running(gallery, instruments, readiness, settings.shutdown_delay_seconds),
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
     app.router.routes.extend(explorer.routes() if explorer else [])
     return app
+
+
+@asynccontextmanager
+async def _running(
+    gallery: Gallery, instruments: Instruments, readiness: Readiness, delay_seconds: float
+) -> AsyncIterator[None]:
+    """From the start to the end, which undoes it in reverse order."""
+    async with instruments.running():
+        await gallery.open()
+        with _calm_collector():
+            readiness.is_ready = True
+            try:
+                with draining(readiness, delay_seconds=delay_seconds):
+                    yield
+            finally:
+                readiness.is_ready = False
+                await gallery.aclose()
+
+
+def _sharing(settings: Settings) -> "Sharing | None":
+    """None unless a shared cache is set, which its secret then is too.
+
+    Raises:
+        SettingsError: its libraries are not installed.
+    """
+    if settings.shared_cache_url is None or settings.caller_key_secret is None:
+        return None
+    try:
+        from gallery_gateway.app.sharing import Sharing  # noqa: PLC0415  # needs libraries of an extra
+    except ModuleNotFoundError as exc:
+        raise SettingsError(
+            f"{ENVIRONMENT_PREFIX}SHARED_CACHE_URL: install gallery-gateway[shared] ({exc.name} is missing)"
+        ) from exc
+    return Sharing(
+        settings,
+        url=settings.shared_cache_url.get_secret_value(),
+        secret=settings.caller_key_secret.get_secret_value(),
+    )
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Documents, put together from settings: what they may be, how many are kept, and where they come from."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphql import GraphQLSchema
 
-from gallery_gateway.app.sharing import Sharing
 from gallery_gateway.execution.cost import CostLimit
 from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.documents import Documents
@@ -15,6 +15,10 @@ from gallery_gateway.execution.trusted import TrustedDocuments
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.sizes import COUNTED, LIST_SIZES
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+
+if TYPE_CHECKING:
+    # Needs libraries of an extra.
+    from gallery_gateway.app.sharing import Sharing
 
 
 def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
@@ -30,7 +34,7 @@ def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
     return Documents(validator, max_bytes=settings.prepared_documents_max_bytes, costing=costing)
 
 
-def build_sources(settings: Settings, documents: Documents, sharing: Sharing | None) -> Sources:
+def build_sources(settings: Settings, documents: Documents, sharing: "Sharing | None") -> Sources:
     """Where documents come from that requests do not bring.
 
     Raises:

@@ -1,9 +1,10 @@
 """The GraphQL endpoint, put together from settings: schema, documents, executor."""
 
+from typing import TYPE_CHECKING
+
 from gallery_gateway.app.documents import build_documents, build_sources
 from gallery_gateway.app.operations import Operations
 from gallery_gateway.app.readings import read_documents
-from gallery_gateway.app.sharing import Sharing
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.graphql import GraphQLEndpoint
@@ -16,14 +17,19 @@ from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import Settings
 
+if TYPE_CHECKING:
+    # Needs libraries of an extra.
+    from gallery_gateway.app.sharing import Sharing
 
-def build_endpoint(  # noqa: PLR0917  # each part of the app, once
+
+def build_endpoint(
     settings: Settings,
+    *,
     gallery: Gallery,
     explorer: Explorer | None,
     policy: Policy,
     instruments: Instruments,
-    sharing: Sharing | None,
+    sharing: "Sharing | None",
 ) -> GraphQLEndpoint:
     schema = executable(build_schema(max_representations=settings.entities_max_representations))
     documents = build_documents(settings, schema)

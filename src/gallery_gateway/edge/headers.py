@@ -55,6 +55,7 @@ def _joined(raw: Iterable[RawHeader]) -> tuple[Headers, bytes | None]:
     for name, value in raw:
         if name in headers:
             repeated = name if name in _SINGLE else repeated
-            value = headers[name] + b", " + value  # noqa: PLW2901  # the list so far
-        headers[name] = value
+            headers[name] = headers[name] + b", " + value
+        else:
+            headers[name] = value
     return headers, repeated

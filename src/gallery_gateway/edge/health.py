@@ -37,13 +37,13 @@ def health_router(readiness: Readiness) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         if readiness.is_ready:
-            return JSONResponse({"status": "ready"} | _detail(readiness.is_sharing()))
+            return JSONResponse({"status": "ready"} | _detail(is_sharing=readiness.is_sharing()))
         return JSONResponse({"status": "not ready"}, status_code=503)
 
     return router
 
 
-def _detail(is_sharing: bool | None) -> dict[str, str]:  # noqa: FBT001  # it is the answer itself
+def _detail(*, is_sharing: bool | None) -> dict[str, str]:
     if is_sharing is None:
         return {}
     return {"sharedCache": "available" if is_sharing else "unavailable"}

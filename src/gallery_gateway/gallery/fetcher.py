@@ -34,6 +34,9 @@ class Fetcher(Protocol):
     def is_sharing(self) -> bool | None:
         """Whether pages are shared with other processes; None if they are not meant to be."""
 
+    async def open(self) -> None:
+        """Connects, where that is of use before the first page is asked for."""
+
     async def fetch(
         self,
         caller: Caller,
@@ -58,6 +61,9 @@ class PageFetcher:
         self._freshness = freshness
         self._clock = clock
         self.is_sharing = None
+
+    async def open(self) -> None:
+        """The endpoint is connected to when it is asked: the gateway starts without it."""
 
     async def fetch(
         self,

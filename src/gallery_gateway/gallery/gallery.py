@@ -190,6 +190,9 @@ class Gallery:
         outcome = Outcome.SHARED if arrival.is_shared else Outcome.MISS
         return Delivery(request, arrival.page, arrival.entry, outcome, needs_links)
 
+    async def open(self) -> None:
+        await self._fetcher.open()
+
     async def aclose(self) -> None:
         await self._flights.aclose()
         await self._fetcher.aclose()

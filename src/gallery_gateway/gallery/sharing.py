@@ -50,6 +50,10 @@ class SharedFetcher:
     def is_sharing(self) -> bool:
         return self._store.is_available
 
+    async def open(self) -> None:
+        await self._store.open()
+        await self._alone.open()
+
     async def fetch(
         self,
         caller: Caller,

@@ -87,6 +87,9 @@ class Store(Protocol):
     @property
     def is_available(self) -> bool: ...
 
+    async def open(self) -> None:
+        """Connects; does without where the server is gone."""
+
     async def take(self, spot: Spot, *, owner: bytes, skips_page: bool = False) -> Taken:
         """The page, or else the right to fetch it, unless another has that.
 
