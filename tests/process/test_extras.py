@@ -14,11 +14,12 @@ SHARED = {
 
 def run(*arguments: str, without: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """The command in a process that cannot import the module `without`."""
-    blocked = f"import sys; sys.modules[{without!r}] = None; from gallery_gateway.cli import main; sys.exit(main())"
+    blocked = f"import sys; sys.modules[{without!r}] = None"
+    command = f"{blocked}; from gallery_gateway.cli import main; sys.exit(main())"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GALLERY_")}
     environment |= {f"GALLERY_GATEWAY_{name}": value for name, value in settings.items()}
     return subprocess.run(  # noqa: S603  # our own words
-        [sys.executable, "-c", blocked, *arguments],
+        [sys.executable, "-c", command, *arguments],
         env=environment,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import pytest
 
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
-from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
+from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, Handler, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock
 from tests.shared.servers import RedisServer, needs_redis
 
@@ -43,6 +43,17 @@ async def stored(redis: RedisServer) -> None:
     async with asyncio.timeout(20), redis.client() as client:
         while not [key async for key in client.scan_iter(match="*:page:*")]:  # noqa: ASYNC110  # see above
             await asyncio.sleep(0.005)
+
+
+def held(asked: asyncio.Event, may_answer: asyncio.Event, body: dict[str, Any]) -> Handler:
+    """An answer that says when it is asked for, and waits."""
+
+    async def handler(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await may_answer.wait()
+        return httpx.Response(200, json=body)
+
+    return handler
 
 
 async def test_a_page_that_one_has_fetched_answers_in_the_others(
@@ -90,13 +101,7 @@ async def test_identical_operations_in_all_gateways_cost_one_call(
     redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     asked, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def slow(_request: httpx.Request) -> httpx.Response:
-        asked.set()
-        await may_answer.wait()
-        return httpx.Response(200, json=page_body())
-
-    upstream.handler = slow
+    upstream.handler = held(asked, may_answer, page_body())
     async with gateways(redis, upstream, 4) as clients:
         asking = [asyncio.create_task(client.ask(TOTAL)) for client in clients for _ in range(5)]
         await asked.wait()
@@ -179,13 +184,7 @@ async def test_reading_past_the_cache_does_not_take_a_page_that_another_process_
     redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     asked, may_answer = asyncio.Event(), asyncio.Event()
-
-    async def slow(_request: httpx.Request) -> httpx.Response:
-        asked.set()
-        await may_answer.wait()
-        return httpx.Response(200, json=page_body(project_body(7)))
-
-    upstream.handler = slow
+    upstream.handler = held(asked, may_answer, page_body(project_body(7)))
     async with gateways(redis, upstream) as (one, other):
         earlier = asyncio.create_task(one.ask(PROJECTS))
         await asked.wait()

@@ -1,0 +1,172 @@
+"""A real Redis that is killed, paused, late, full, or holds what it should not."""
+
+import asyncio
+import time
+
+import pytest
+
+from gallery_gateway.shared.commands import Commands
+from gallery_gateway.shared.pages import Spot, StoreError
+from gallery_gateway.shared.scripts import ALL, TAKE
+from tests.shared.servers import RedisServer, needs_redis
+from tests.shared.stores import (
+    ADA,
+    BEN,
+    PAGE,
+    SPOT,
+    TIMEOUT_SECONDS,
+    give,
+    is_ours,
+    store_on,
+    until,
+)
+
+pytestmark = needs_redis
+
+
+async def test_a_killed_server_costs_no_more_than_the_timeout_and_is_found_again(redis: RedisServer) -> None:
+    async with store_on(redis) as store:
+        await give(store)
+        await redis.kill()
+
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"two")
+        assert not store.is_available
+
+        await redis.start()
+        await until(lambda: is_ours(store))
+        assert store.is_available
+
+
+async def test_a_paused_server_costs_the_timeout_once_and_then_nothing(redis: RedisServer) -> None:
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as store:
+        await give(store)
+        redis.pause()
+
+        started = time.process_time()
+        waited = time.monotonic()
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"two")
+        first_seconds = time.monotonic() - waited - (time.process_time() - started)
+        waited = time.monotonic()
+        with pytest.raises(StoreError, match="resting"):
+            await store.take(SPOT, owner=b"two")
+        second_seconds = time.monotonic() - waited
+        redis.resume()
+
+    assert TIMEOUT_SECONDS * 0.9 <= first_seconds < 1
+    assert second_seconds < TIMEOUT_SECONDS
+
+
+async def test_an_answer_that_comes_too_late_is_nobody_elses(redis: RedisServer) -> None:
+    bens = Spot.of(BEN, "page=1")
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as store:
+        await give(store)
+        redis.pause()
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"two")
+        redis.resume()
+
+        await until(lambda: is_ours(store, bens))
+
+
+async def test_a_server_that_answers_late_is_there_again_with_its_answer(redis: RedisServer) -> None:
+    async with store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as store:
+        await give(store)
+        redis.pause()
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"two")
+        assert not store.is_available
+        redis.resume()
+
+        # Well before anybody would have tried it again.
+        async with asyncio.timeout(0.8):
+            while not store.is_available:  # noqa: ASYNC110  # it comes from another process
+                await asyncio.sleep(0.005)
+
+
+async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: RedisServer) -> None:
+    async with store_on(redis) as one, store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as late:
+        await give(one)
+        taking = asyncio.create_task(late.take(SPOT, owner=b"two"))
+        # Until it connects, which takes several questions and answers; then the loop stands still.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        time.sleep(10 * TIMEOUT_SECONDS)  # noqa: ASYNC251  # as a busy machine may have it
+
+        assert (await taking).page == PAGE
+
+
+async def test_a_store_that_is_opened_has_a_connection_and_its_scripts(redis: RedisServer) -> None:
+    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+    await commands.open(ALL)
+
+    async with redis.client() as client:
+        before = (await client.info("commandstats"))["cmdstat_hello"]["calls"]
+        await commands.run(TAKE, [SPOT.page, SPOT.generation, SPOT.lock], [b"one", 1_000, 0])
+        stats = await client.info("commandstats")
+
+    assert stats["cmdstat_hello"]["calls"] == before
+    assert stats["cmdstat_evalsha"] == stats["cmdstat_evalsha"] | {"calls": 1, "failed_calls": 0}
+    await commands.aclose()
+
+
+async def test_a_store_that_is_opened_without_a_server_says_so(redis: RedisServer) -> None:
+    await redis.kill()
+    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+
+    await commands.open(ALL)
+
+    assert not commands.is_available
+    await commands.aclose()
+
+
+async def test_a_full_server_takes_no_page_and_is_still_there(redis: RedisServer) -> None:
+    async with store_on(redis) as store, redis.client() as client:
+        await give(store)
+        await client.config_set("maxmemory", "1")
+
+        with pytest.raises(StoreError, match="refused"):
+            await store.take(Spot.of(ADA, "page=2"), owner=b"two")
+
+        assert store.is_available
+        assert (await store.take(SPOT, owner=b"two")).page == PAGE
+
+
+@pytest.mark.parametrize("wrong", [b"", b"junk", bytes(10_000)])
+async def test_wrong_contents_are_no_page_and_are_thrown_away(redis: RedisServer, wrong: bytes) -> None:
+    async with store_on(redis) as store, redis.client() as client:
+        await client.set(SPOT.page, wrong)
+
+        taken = await store.take(SPOT, owner=b"one")
+
+        assert (taken.page, taken.is_ours) == (None, True)
+        assert not await client.exists(SPOT.page)
+
+
+async def test_wrong_contents_that_cannot_be_thrown_away_are_not_waited_for(redis: RedisServer) -> None:
+    async with store_on(redis) as store, redis.client() as client:
+        await client.set(SPOT.page, b"junk")
+        await client.acl_setuser("default", enabled=True, nopass=True, commands=["-unlink"])
+
+        with pytest.raises(StoreError):
+            await store.take(SPOT, owner=b"one")
+
+
+async def test_another_callers_page_put_in_ones_place_is_no_page(redis: RedisServer) -> None:
+    bens = Spot.of(BEN, "page=1")
+    async with store_on(redis) as store, redis.client() as client:
+        await give(store, bens)
+        await client.rename(bens.page, SPOT.page)
+
+        assert (await store.take(SPOT, owner=b"one")).page is None
+
+
+async def test_a_value_of_another_kind_is_an_error_and_no_outage(redis: RedisServer) -> None:
+    async with store_on(redis) as store, redis.client() as client:
+        await client.lpush(SPOT.page, b"x")
+
+        with pytest.raises(StoreError, match="refused"):
+            await store.take(SPOT, owner=b"one")
+
+        assert store.is_available
