@@ -137,6 +137,20 @@ async def test_what_does_not_come_in_time_is_cut_off(server: Server) -> None:
             check(response)
 
 
+async def test_what_does_not_come_after_a_whole_request_is_cut_off_too(server: Server) -> None:
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(request(closes=False))
+    async with asyncio.timeout(10):
+        first = await reader.readuntil(b'"Query"}}')
+
+        writer.write(request()[:60])
+        second = await reader.read()
+    writer.close()
+
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_a_trickle_is_cut_off_too(server: Server) -> None:
     """However often another byte comes, the time is for the whole request."""
     reader, writer = await asyncio.open_connection(server.host, server.port)

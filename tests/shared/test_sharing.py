@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.shared.pages import PURGES
 from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, Handler, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock
@@ -294,3 +295,10 @@ async def test_nothing_in_redis_can_be_read(redis: RedisServer, upstream: FakeUp
     assert kept
     assert b"dress" not in repr(kept).encode()
     assert TOKEN.encode() not in repr(kept).encode()
+
+
+async def test_a_gateway_hears_purges_before_it_has_asked_for_anything(
+    redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with gateways(redis, upstream), redis.client() as client:
+        assert await client.pubsub_numsub(PURGES) == [(PURGES, 2)]
