@@ -145,6 +145,16 @@ async def test_an_error_is_not_shared_and_lets_the_others_try(
         assert "errors" not in await other.ask(TOTAL)
 
 
+async def test_what_a_404_stands_for_is_not_stored(redis: RedisServer, upstream: FakeUpstream) -> None:
+    upstream.answer(404)
+    async with gateways(redis, upstream, 1) as (one,):
+        assert await one.ask("{ project(projectId: 9) { id } }") == {"data": {"project": None}}
+
+    # It has given what it had to give before it ended.
+    async with redis.client() as client:
+        assert not [key async for key in client.scan_iter(match="*:page:*")]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refusal_purges_the_callers_pages_in_all_gateways(
     redis: RedisServer, upstream: FakeUpstream, status: int
