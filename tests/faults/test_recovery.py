@@ -23,7 +23,8 @@ async def endpoint() -> AsyncIterator[FaultyEndpoint]:
 
 def opened(endpoint: FaultyEndpoint, **settings: Any) -> Any:
     chosen = {"upstream_max_attempts": 3, "upstream_retry_first_wait_seconds": 0.01, **settings}
-    return gateway(make_transport(max_connections=5), upstream_url=endpoint.url, **chosen)
+    transport = make_transport(endpoint.url, max_connections=5, max_bytes=1_000_000)
+    return gateway(transport, upstream_url=endpoint.url, **chosen)
 
 
 @pytest.fixture

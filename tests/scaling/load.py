@@ -35,7 +35,7 @@ Answers = dict[Question, Any]
 
 
 async def answers_of_one_process(upstream_url: str) -> Answers:
-    transport = make_transport(max_connections=10, read_timeout_seconds=PATIENCE_SECONDS)
+    transport = make_transport(upstream_url, max_connections=10, max_bytes=10_000_000)
     async with gateway(transport, upstream_url=upstream_url) as client:
         answers = {(token, text): await client.ask(text, token=token) for token, text in QUESTIONS}
     assert not [answer for answer in answers.values() if "errors" in answer]

@@ -62,10 +62,9 @@ def _client(
         base_url=str(settings.upstream_url),
         transport=transport
         or make_transport(
+            str(settings.upstream_url),
             max_connections=settings.upstream_max_connections,
-            read_timeout_seconds=min(
-                settings.upstream_first_byte_timeout_seconds, settings.upstream_read_timeout_seconds
-            ),
+            max_bytes=settings.upstream_max_bytes,
         ),
         timeouts=Timeouts(
             connect=settings.upstream_connect_timeout_seconds,

@@ -1,0 +1,214 @@
+"""One HTTP/1.1 connection to the endpoint: one request at a time, without a body, and the answer to it.
+
+What is read follows RFC 9112. The parser is llhttp, by httptools, as it is at the edge; a body whose length
+is known does not go through it, since that is most of what comes.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import cast
+
+import httptools
+import httpx
+
+# Of status line and headers, and of the 1xx answers before them; no honest server sends as much.
+_MAX_HEAD_BYTES = 64 * 1024
+
+RawHeader = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came.
+
+    Args:
+        headers: the names in lower case.
+        parts: the body as it came, compressed if it is; a little more than is allowed, if it is too large.
+        error: why the body broke off.
+    """
+
+    status: int
+    headers: list[RawHeader]
+    parts: list[bytes] = field(default_factory=list)
+    error: httpx.TransportError | None = None
+    body_bytes: int = 0
+
+    def add(self, part: bytes) -> None:
+        self.parts.append(part)
+        self.body_bytes += len(part)
+
+    def announced_bytes(self) -> int | None:
+        """How long the body is, if that is known."""
+        return next((int(value) for name, value in self.headers if name == b"content-length"), None)
+
+    def is_ended_by_close(self) -> bool:
+        """Whether the body has no other end than that of the connection (RFC 9112, section 6.3)."""
+        names = {name for name, _ in self.headers}
+        return names.isdisjoint({b"content-length", b"transfer-encoding"})
+
+
+class Connection(asyncio.Protocol):
+    """To be asked as long as `is_open`, and not before the last answer has come.
+
+    Args:
+        max_bytes: of a body; what is larger is not read to its end.
+    """
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self.is_open = False
+        self._max_bytes = max_bytes
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        # Of the exchange under way.
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._answer: Answer | None = None
+        self._headers: list[RawHeader] = []
+        self._head_bytes = 0
+        self._missing_bytes: int | None = None
+        self._is_complete = False
+        self._is_reusable = False
+        # Silence: how long it may last before the answer and within it, and since when it does.
+        self._first_byte_seconds = self._read_seconds = 0.0
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def ask(self, head: bytes, *, first_byte_seconds: float, read_seconds: float) -> asyncio.Future[Answer]:
+        """Sends a request. Whoever stops waiting for the answer has to abort the connection.
+
+        The future fails with a `httpx.TransportError` if not even the head of an answer came.
+        """
+        waiter = self._waiter = self._loop.create_future()
+        self._answer, self._headers = None, []
+        self._head_bytes, self._missing_bytes = 0, None
+        self._is_complete = False
+        self._first_byte_seconds, self._read_seconds = first_byte_seconds, read_seconds
+        self._heard_at = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(first_byte_seconds, self._check_silence)
+        self._transport.write(head)
+        return waiter
+
+    def abort(self) -> None:
+        self.is_open = False
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's has the methods of asyncio's, and is none.
+        self._transport = cast("asyncio.Transport", transport)
+        self.is_open = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._answer is not None and exc is None and self._answer.is_ended_by_close():
+            self._end()
+        else:
+            self._break_off(httpx.ReadError("The connection ended before the answer did."))
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        if self._waiter is None:
+            # Nothing was asked for: whatever it is, it is not to be taken for the next answer.
+            self.abort()
+        elif self._answer is not None and self._missing_bytes is not None:
+            self._take(self._answer, data, self._missing_bytes)
+        else:
+            self._parse(data)
+
+    # What the parser calls. More than one answer may come at a time: the others belong to no request.
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            self._is_reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        headers, self._headers = self._headers, []
+        # After a 1xx the answer is still to come, except after this one.
+        if not self._is_complete and (status >= 200 or status == 101):
+            self._answer = Answer(status, headers)
+            self._is_reusable = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        if self._answer is not None and not self._is_complete:
+            self._answer.add(body)
+
+    def on_message_complete(self) -> None:
+        self._is_complete = self._answer is not None
+
+    def _parse(self, data: bytes) -> None:
+        had_head = self._answer is not None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_complete, self._is_reusable = True, False
+        except httptools.HttpParserError as exc:
+            self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc}"))
+            return
+        if not had_head and self._is_head_too_large(data):
+            self._answer = None
+            self._break_off(httpx.RemoteProtocolError("The head of the answer is too large."))
+        elif self._answer is not None:
+            self._go_on(self._answer, had_head=had_head)
+
+    def _is_head_too_large(self, data: bytes) -> bool:
+        self._head_bytes += len(data)
+        if self._head_bytes <= _MAX_HEAD_BYTES:
+            return False
+        # Some of that may be the body.
+        return self._answer is None or sum(map(len, chain(*self._answer.headers))) > _MAX_HEAD_BYTES
+
+    def _go_on(self, answer: Answer, *, had_head: bool) -> None:
+        if self._is_complete:
+            self._end()
+        elif answer.body_bytes > self._max_bytes:
+            self._end(is_cut=True)
+        elif not had_head and (announced_bytes := answer.announced_bytes()) is not None:
+            self._missing_bytes = announced_bytes - answer.body_bytes
+            # The old one is left in the middle of the body.
+            self._parser = httptools.HttpResponseParser(self)
+
+    def _take(self, answer: Answer, data: bytes, missing_bytes: int) -> None:
+        answer.add(data)
+        self._missing_bytes = missing_bytes = missing_bytes - len(data)
+        if missing_bytes < 0:
+            self._break_off(httpx.RemoteProtocolError("The answer is longer than it said."))
+        elif not missing_bytes:
+            self._end()
+        elif answer.body_bytes > self._max_bytes:
+            self._end(is_cut=True)
+
+    def _end(self, *, is_cut: bool = False) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and self._answer is not None and not waiter.done():
+            waiter.set_result(self._answer)
+        if is_cut or not self._is_reusable:
+            self.abort()
+
+    def _break_off(self, error: httpx.TransportError) -> None:
+        if self._answer is not None:
+            self._answer.error = error
+            self._end(is_cut=True)
+            return
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        self.abort()
+
+    def _check_silence(self) -> None:
+        # One timer for many requests: to set one for each costs as much as to parse a small answer.
+        self._timer = None
+        if self._waiter is None:
+            return
+        seconds = self._first_byte_seconds if self._answer is None else self._read_seconds
+        remaining_seconds = self._heard_at + seconds - self._loop.time()
+        if remaining_seconds > 0:
+            self._timer = self._loop.call_later(remaining_seconds, self._check_silence)
+        else:
+            self._break_off(httpx.ReadTimeout("The endpoint has fallen silent."))

@@ -1,0 +1,46 @@
+"""The client over the real transport, opened for one server."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Parameters, Timeouts
+from gallery_gateway.upstream.transport import make_transport
+from tests.fakes import page_body
+
+PAGE = json.dumps(page_body()).encode()
+AUTHORIZATION = "Bearer made-up-token"
+
+
+@asynccontextmanager
+async def opened(
+    url: str,
+    *,
+    connect_seconds: float = 5.0,
+    read_seconds: float = 10.0,
+    total_seconds: float = 10.0,
+    first_byte_seconds: float = 10.0,
+    max_connections: int = 2,
+    accept_encoding: str = "identity",
+) -> AsyncIterator[GalleryClient]:
+    client = GalleryClient(
+        base_url=url,
+        transport=make_transport(url, max_connections=max_connections, max_bytes=1_000_000),
+        timeouts=Timeouts(
+            connect=connect_seconds,
+            first_byte=first_byte_seconds,
+            read=read_seconds,
+            total=total_seconds,
+        ),
+        max_bytes=1_000_000,
+        user_agent="gallery-gateway/1.2.3",
+        accept_encoding=accept_encoding,
+    )
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def fetch(client: GalleryClient, parameters: Parameters = ()) -> FetchedPage:
+    return await client.fetch_page(parameters, authorization=AUTHORIZATION)
