@@ -1,4 +1,3 @@
-import math
 from dataclasses import dataclass, field
 from itertools import count, product
 from operator import attrgetter
@@ -78,7 +77,7 @@ def entry_of(
         renew_until=now + seconds + renewing_seconds,
         stale_until=now + seconds + failing_seconds,
         keep_until=now + max(seconds + renewing_seconds, seconds + failing_seconds, kept_seconds),
-        links_until=math.inf,
+        link_margin_seconds=0,
     )
 
 

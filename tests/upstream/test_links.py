@@ -158,7 +158,7 @@ def expiry_with(*images: dict[str, Any]) -> float | None:
 
 def expiry_of(page: dict[str, Any]) -> float | None:
     body = json.dumps(page).encode()
-    return earliest_link_expiry(parse_page(body), body)
+    return earliest_link_expiry(body, parse_page)
 
 
 def expiring(seconds: int) -> str:

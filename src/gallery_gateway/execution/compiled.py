@@ -62,8 +62,26 @@ class Written:
 Load = Callable[[Any, str], Awaitable[Loaded]]
 """Loads a root field for a context and a response key."""
 
-PrepareLoad = Callable[[Mapping[str, Any], Selection], Load]
-"""Makes it out of coerced arguments and what is selected; raises GatewayError if an argument is refused."""
+PrepareLoad = Callable[[Mapping[str, Any]], Load]
+"""Makes it out of coerced arguments; raises GatewayError if one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootSelection:
+    """What an operation selects at one root field.
+
+    Args:
+        plan: what will read it.
+        is_alone: whether it is the operation's only root field.
+    """
+
+    selection: Selection
+    plan: Plan
+    is_alone: bool
+
+
+CompiledRoot = Callable[[RootSelection], PrepareLoad]
+"""How a root field is loaded that can be compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,7 @@ class _Root:
 
     Args:
         key: its response key; `opening` is the same as the JSON before its value.
+        fields: how many there are below it.
         response: makes the whole response out of its projected value.
         load: None if the arguments depend on variables, so that it is prepared for each run.
     """
@@ -79,14 +98,14 @@ class _Root:
     key: str
     opening: bytes
     field: SelectedField
-    selection: Selection
     plan: Plan
+    fields: int
     response: Callable[[object], msgspec.Struct]
     prepare: PrepareLoad
     load: Load | None
 
     def load_for(self, variables: VariableValues) -> Load:
-        return self.load or self.prepare(self.field.arguments(variables), self.selection)
+        return self.load or self.prepare(self.field.arguments(variables))
 
 
 # Measured on CPython 3.11, of what msgspec makes of a plan: for each root field, and for each field below.
@@ -124,7 +143,7 @@ class Compiler:
     def __init__(
         self,
         schema: GraphQLSchema,
-        roots: Mapping[str, PrepareLoad],
+        roots: Mapping[str, CompiledRoot],
         *,
         weigh: Callable[[PreparedDocument], None] | None = None,
     ) -> None:
@@ -205,7 +224,7 @@ class Compiler:
 
     def _add_weight(self, prepared: PreparedDocument, roots: Sequence[_Root], plans: int) -> None:
         """The plans of one document are much alike: each counts as the largest."""
-        weight = sum(_ROOT_BYTES + _FIELD_BYTES * root.selection.count() for root in roots)
+        weight = sum(_ROOT_BYTES + _FIELD_BYTES * root.fields for root in roots)
         prepared.plan_bytes = max(prepared.plan_bytes, weight * plans)
         if self._weigh is not None:
             self._weigh(prepared)
@@ -220,19 +239,30 @@ class Compiler:
         }
         scope = Scope(self._schema, operation, fragments, variables)
         try:
-            return [self._root(key, selected) for key, selected in root_fields(scope).items()] or None
+            roots = root_fields(scope)
+            is_alone = len(roots) == 1
+            return [self._root(key, field, is_alone=is_alone) for key, field in roots.items()] or None
         except (UnplannableError, GatewayError, GraphQLError):
             return None
 
-    def _root(self, key: str, selected: SelectedField) -> _Root:
+    def _root(self, key: str, selected: SelectedField, *, is_alone: bool) -> _Root:
         """Raises: UnplannableError: it, or something in it, cannot be compiled."""
-        prepare = self._roots.get(selected.name)
-        if prepare is None:
+        compiled = self._roots.get(selected.name)
+        if compiled is None:
             raise UnplannableError(selected.name)
         selection = selected.selection()
         plan = plan_selection(selection)
-        load = None if selected.has_variables else prepare(selected.arguments(), selection)
-        return _Root(key, b'"%b":' % key.encode(), selected, selection, plan, response_of(key), prepare, load)
+        prepare = compiled(RootSelection(selection, plan, is_alone))
+        return _Root(
+            key=key,
+            opening=b'"%b":' % key.encode(),
+            field=selected,
+            plan=plan,
+            fields=selection.count(),
+            response=response_of(key),
+            prepare=prepare,
+            load=None if selected.has_variables else prepare(selected.arguments()),
+        )
 
 
 async def _all(loads: Sequence[Awaitable[Loaded]]) -> list[Loaded]:

@@ -1,6 +1,7 @@
 """What a plan reads from: a struct whose attributes can be read twice, or in part, under other names."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -9,7 +10,12 @@ _FIRST = "first"
 
 
 class Projected(msgspec.Struct, frozen=True, gc=False):
-    """The base of all structs that are projected: it understands the hints behind an attribute's name."""
+    """The base of all structs that are projected: it understands the hints behind an attribute's name.
+
+    `derived` names, for each property, the attributes that it is made of.
+    """
+
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     # Called only for names that are no attributes, so plain ones cost nothing.
     def __getattr__(self, name: str) -> Any:

@@ -49,6 +49,9 @@ class Batches(DataLoader[Want, Loaded]):
 
     async def loaded(self, want: Want) -> Loaded:
         """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
+        if want.is_alone:
+            # Nothing else can come into its batch.
+            return (await self.batch_load_fn([want]))[0]
         future = self.load(want)
         # Its waiter may be cancelled before it fails, and then nobody would ever look at the error.
         future.add_done_callback(_mark_seen)
@@ -110,6 +113,7 @@ class Batches(DataLoader[Want, Loaded]):
             self._caller,
             want.request,
             needs_links=want.needs_links,
+            read=want.read,
             since=self._since,
             until=self._until,
         )
@@ -130,6 +134,7 @@ class Batches(DataLoader[Want, Loaded]):
             self._caller,
             want.request,
             needs_links=want.needs_links,
+            read=want.read,
             skips_cache=self._skips_cache,
             until=self._until,
         )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gallery_gateway.upstream.parsing import Reader, parse_page
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -10,7 +12,11 @@ class Demand:
     Args:
         most_images: at most so many images of each project; 0 = none, None = all that the request allows.
         needs_links: whether any link to a picture is selected.
+        read: how it is read when it comes.
+        is_alone: whether no other field of the operation asks for anything.
     """
 
     most_images: int | None
     needs_links: bool
+    read: Reader = parse_page
+    is_alone: bool = False

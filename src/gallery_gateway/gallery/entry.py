@@ -1,15 +1,18 @@
 """A page as the JSON that it came in, with its age and the moments that bound its use."""
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gallery_gateway.execution.projected import Projected
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.contract import Page, Project
-from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.links import earliest_link_expiry
+from gallery_gateway.upstream.parsing import Reader, parse_page
 
 
 class Use(Enum):
@@ -40,11 +43,12 @@ class Entry:
         renew_until: likewise; until then it may answer while it is being renewed.
         stale_until: likewise; until then it may answer if upstream fails.
         keep_until: likewise; the last of these, or later if it can be renewed by its ETag.
-        links_until: on the wall clock; from then on its links are not given out any more.
+        link_margin_seconds: how long before its expiry a link is no longer given out.
         parsed: the page, if it is kept parsed.
         rendered: what it was written as, by whatever it was written with.
         call: the link of the call that brought it, if it was traced.
         failure: the code of the last error of a call that was to renew it, and when that was.
+        known_links_until: what `links_until` is, once it is known.
     """
 
     request: GalleryRequest
@@ -59,11 +63,23 @@ class Entry:
     renew_until: float
     stale_until: float
     keep_until: float
-    links_until: float
+    link_margin_seconds: float
     parsed: Page | None = None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
     call: Link | None = None
     failure: tuple[str, float] | None = None
+    known_links_until: float | None = None
+
+    @property
+    def links_until(self) -> float:
+        """On the wall clock; from then on its links are not given out any more.
+
+        It is found out when it matters: few pages are asked for with their links.
+        """
+        if self.known_links_until is None:
+            expiry = earliest_link_expiry(self.body, parse_page)
+            self.known_links_until = math.inf if expiry is None else expiry - self.link_margin_seconds
+        return self.known_links_until
 
     @property
     def page(self) -> Page:
@@ -91,20 +107,32 @@ class Entry:
         return max(0.0, clock.monotonic() - self.born_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """An entry that has just come, with its page: whoever waited for it need not parse it again.
 
     Args:
+        reader: by which the page was read.
         is_shared: another process has fetched it.
     """
 
     entry: Entry
     page: Page
+    reader: Reader = parse_page
     is_shared: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.reader is parse_page
+
+    def read(self, reader: Reader) -> Page:
+        """The page with all that this reader reads of it; then it is kept for who asks next."""
+        if not self.is_whole and reader is not self.reader:
+            self.page, self.reader = reader(self.entry.body), reader
+        return self.page
 
 
 def project_ids_of(page: Page) -> tuple[int, ...]:
     """A damaged page may hold None, or a project with an id of any other type."""
-    listed = (project.project_id for project in page.projects if isinstance(project, Project))
+    listed = (project.project_id for project in page.projects if isinstance(project, Projected))
     return tuple(project_id for project_id in listed if type(project_id) is int)

@@ -1,6 +1,5 @@
 """One upstream call for one caller, and what of it is kept."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -21,6 +20,7 @@ from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.contract import Page, Pagination
+from gallery_gateway.upstream.parsing import Reader, parse_page
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
 # How long past its freshness a page waits for being renewed by its ETag.
@@ -44,6 +44,7 @@ class Fetcher(Protocol):
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,
+        read: Reader = parse_page,
     ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
 
@@ -72,51 +73,57 @@ class PageFetcher:
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,  # noqa: ARG002  # the endpoint is asked in any case
+        read: Reader = parse_page,
     ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
         try:
-            answer = await self._ask(caller, request, deadline)
+            answer = await self._ask(caller, request, deadline, read)
         except (UnauthenticatedError, ForbiddenError):
             self._cache.purge(caller.key)
             raise
         entry = self._entry(caller, request, answer, asked_at=started)
         self._cache.put(caller, entry)
-        return Arrival(entry, answer.page)
+        return Arrival(entry, answer.page, answer.reader)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> "_Answer":
+    async def _ask(
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
+    ) -> "_Answer":
         known = self._cache.renewable(caller, request)
         try:
             if known is None or known.rules.etag is None:
-                return _Answer.of(await self._fetch(caller, request, deadline))
+                return _Answer.of(await self._fetch(caller, request, deadline, read), read)
             answer = await self._client.revalidate_page(
                 request.parameters(),
                 authorization=caller.authorization,
                 etag=known.rules.etag,
                 caller_key=caller.key,
                 deadline=deadline,
+                read=read,
             )
         except UpstreamNotFoundError:
             return _Answer(await self._page_of_nothing(caller, request, deadline))
         if isinstance(answer, FetchedPage):
-            return _Answer.of(answer)
+            return _Answer.of(answer, read)
         return _Answer(
             known.page,
             known.body,
             rules=known.rules.renewed(answer.rules),
-            links_expire_at=known.links_until + self._freshness.link_margin_seconds,
             call=answer.call,
         )
 
-    async def _fetch(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> FetchedPage:
+    async def _fetch(
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
+    ) -> FetchedPage:
         return await self._client.fetch_page(
             request.parameters(),
             authorization=caller.authorization,
             caller_key=caller.key,
             deadline=deadline,
+            read=read,
         )
 
     async def _page_of_nothing(
@@ -139,7 +146,8 @@ class PageFetcher:
                 has_prev=request.page > 1,
             )
         elif request.page > 1:
-            first = await self._fetch(caller, replace(request, page=1, max_images_per_project=1), deadline)
+            first_page = replace(request, page=1, max_images_per_project=1)
+            first = await self._fetch(caller, first_page, deadline, parse_page)
             pagination = msgspec.structs.replace(
                 first.page.pagination, page=request.page, has_next=False, has_prev=True
             )
@@ -167,7 +175,7 @@ class PageFetcher:
             renew_until=now + lifetime.while_renewed,
             stale_until=now + lifetime.if_error,
             keep_until=now + max(lifetime.while_renewed, lifetime.if_error, renewable),
-            links_until=answer.links_expire_at - self._freshness.link_margin_seconds,
+            link_margin_seconds=self._freshness.link_margin_seconds,
             call=answer.call,
             parsed=None if answer.body else page,
         )
@@ -175,16 +183,19 @@ class PageFetcher:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A page, its JSON, how much of it came now, what is said of keeping it, and which call it was."""
+    """A page, its JSON, how much of it came now, what is said of keeping it, and which call it was.
+
+    Args:
+        reader: by which the page was read.
+    """
 
     page: Page
     body: bytes = b""
     received_bytes: int = 0
     rules: CachingRules = NOTHING_SAID
-    links_expire_at: float = math.inf
     call: Link | None = None
+    reader: Reader = parse_page
 
     @classmethod
-    def of(cls, fetched: FetchedPage) -> Self:
-        expiry = math.inf if fetched.links_expire_at is None else fetched.links_expire_at
-        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, expiry, fetched.call)
+    def of(cls, fetched: FetchedPage, reader: Reader) -> Self:
+        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, fetched.call, reader)

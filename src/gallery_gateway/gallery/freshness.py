@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from gallery_gateway.execution.projected import Projected
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.contract import Image, Page, Project
+from gallery_gateway.upstream.contract import Page
 
 # The contract's list of statuses is open: what is not known to be an end may still change.
 _SETTLED = (None, "completed", "failed")
@@ -68,11 +69,11 @@ def _unless_said(seconds: float | None) -> float:
 def _is_unfinished(page: Page) -> bool:
     # A damaged page may hold None among its projects and images.
     for project in page.projects:
-        if not isinstance(project, Project):
+        if not isinstance(project, Projected):
             continue
         if project.pending_images:
             return True
         for image in project.images or ():
-            if isinstance(image, Image) and image.status not in _SETTLED:
+            if isinstance(image, Projected) and image.status not in _SETTLED:
                 return True
     return False

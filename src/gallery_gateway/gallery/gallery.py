@@ -18,6 +18,7 @@ from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.stale import StaleAnswer, Staleness, StalePages
 from gallery_gateway.gallery.want import Want
 from gallery_gateway.upstream.contract import Page, Project
+from gallery_gateway.upstream.parsing import Reader, parse_page
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
 Value = TypeVar("Value", Page, Project | None)
@@ -28,15 +29,26 @@ class Delivery(Generic[Value]):
     """What answers a request, the entry it was got from, and how that was come by.
 
     Args:
+        read: what answers it, with all that was to be read of it.
         staleness: of an answer that was not fresh.
+        is_whole: whether that is all that there is.
     """
 
     request: GalleryRequest
-    value: Value
+    read: Value
     entry: Entry
     outcome: Outcome
     needs_links: bool
     staleness: Staleness | None = None
+    is_whole: bool = True
+
+    @property
+    def value(self) -> Value:
+        """What answers the request, whole."""
+        if self.is_whole:
+            return self.read
+        page: Any = self.entry.page
+        return page  # type: ignore[no-any-return]  # only pages are read in part
 
     def recall(self, writer: Hashable) -> bytes | None:
         """What it was written as by this writer, if that is remembered."""
@@ -145,6 +157,7 @@ class Gallery:
         request: GalleryRequest,
         *,
         needs_links: bool,
+        read: Reader = parse_page,
         since: int = 0,
         until: float | None = None,
     ) -> Delivery[Page] | None:
@@ -158,9 +171,11 @@ class Gallery:
         while (flight := self._flights.find(caller, request, since=since)) is not None:
             flight.join(until)
             arrival = await flight.land()
-            page = slice_page(arrival.page, of=arrival.entry.request, to=request)
-            if page is not None:
-                return Delivery(request, page, arrival.entry, Outcome.COLLAPSED, needs_links)
+            # A slice is taken of a whole page.
+            page = arrival.read(read if flight.question == request else parse_page)
+            sliced = slice_page(page, of=flight.question, to=request)
+            if sliced is not None:
+                return _delivered(request, sliced, arrival, Outcome.COLLAPSED, needs_links=needs_links)
             # Others may have waited for nothing too, and have asked meanwhile.
             since = flight.number + 1
         return None
@@ -171,6 +186,7 @@ class Gallery:
         request: GalleryRequest,
         *,
         needs_links: bool,
+        read: Reader = parse_page,
         skips_cache: bool = False,
         until: float | None = None,
     ) -> Delivery[Page]:
@@ -183,12 +199,14 @@ class Gallery:
         flight = self._flights.start(
             caller,
             request,
-            lambda: self._fetcher.fetch(caller, request, deadline=deadline, skips_cache=skips_cache),
+            lambda: self._fetcher.fetch(
+                caller, request, deadline=deadline, skips_cache=skips_cache, read=read
+            ),
             deadline=deadline,
         )
         arrival = await flight.land()
         outcome = Outcome.SHARED if arrival.is_shared else Outcome.MISS
-        return Delivery(request, arrival.page, arrival.entry, outcome, needs_links)
+        return _delivered(request, arrival.read(read), arrival, outcome, needs_links=needs_links)
 
     async def open(self) -> None:
         await self._fetcher.open()
@@ -196,6 +214,12 @@ class Gallery:
     async def aclose(self) -> None:
         await self._flights.aclose()
         await self._fetcher.aclose()
+
+
+def _delivered(
+    request: GalleryRequest, page: Page, arrival: Arrival, outcome: Outcome, *, needs_links: bool
+) -> Delivery[Page]:
+    return Delivery(request, page, arrival.entry, outcome, needs_links, is_whole=arrival.is_whole)
 
 
 def _stale(want: Want, found: StaleAnswer | None) -> Delivery[Any] | None:

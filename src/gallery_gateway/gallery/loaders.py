@@ -107,7 +107,7 @@ class GalleryLoaders:
         self._ledger.asked += 1
         self._ledger.wanted_images += request.most_images
         self._ledger.narrowed_images += narrowed.most_images
-        return Want(narrowed, demand.needs_links, is_project)
+        return Want(narrowed, demand.needs_links, is_project, demand.read, demand.is_alone)
 
     def _known_page(self, want: Want) -> Delivery[Page] | None:
         if self._skips_cache:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal
 
 Order = Literal["asc", "desc"]
 SortBy = Literal["original_filename", "quality_score"]
@@ -73,14 +73,13 @@ class GalleryRequest:
         projects = self.per_page if self.project_id is None else 1
         return projects * self.max_images_per_project
 
-    def narrowed(self, most_images: int | None) -> Self:
+    def narrowed(self, most_images: int | None) -> "GalleryRequest":
         """The request for at most so many images of each project; None = as many as it says.
 
         The endpoint cannot be asked for none (REST contract, `max_images_per_project`).
         """
-        if most_images is None or most_images >= self.max_images_per_project:
-            return self
-        return replace(self, max_images_per_project=max(1, most_images))
+        cap = self.max_images_per_project if most_images is None else max(1, most_images)
+        return self if cap >= self.max_images_per_project else _capped(self, cap)
 
     def spans(self, other: "GalleryRequest") -> bool:
         """Whether this page holds all the places of the other; both of one listing."""
@@ -94,6 +93,12 @@ class GalleryRequest:
             and self.spans(other)
             and self.listing == other.listing
         )
+
+
+# The same few requests are narrowed again and again.
+@lru_cache(maxsize=256)
+def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
+    return replace(request, max_images_per_project=cap)
 
 
 @lru_cache(maxsize=256)

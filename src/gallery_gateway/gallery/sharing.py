@@ -21,7 +21,7 @@ from gallery_gateway.gallery.fetcher import Fetcher
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.shared.pages import Spot, Store, StoredPage, StoreError, Taken
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.parsing import Reader, parse_page
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
 # How often a page that another process fetches is asked for: soon at first, then less.
@@ -61,6 +61,7 @@ class SharedFetcher:
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,
+        read: Reader = parse_page,
     ) -> Arrival:
         """Raises: GatewayError: upstream gave no page."""
         # One for each try: a process may fetch the same page again before it has given the last.
@@ -71,8 +72,8 @@ class SharedFetcher:
             if taken.page is not None:
                 return self._arrived(caller, request, taken.page)
         except StoreError:
-            return await self._fetch_alone(caller, request, deadline)
-        call = self._fetch_alone(caller, request, deadline)
+            return await self._fetch_alone(caller, request, deadline, read)
+        call = self._fetch_alone(caller, request, deadline, read)
         return await self._fetch_for_all(call, spot, owner, taken.generation)
 
     async def aclose(self) -> None:
@@ -104,10 +105,10 @@ class SharedFetcher:
             self._later(self._give(spot, arrival.entry if arrival else None, owner, generation))
 
     async def _fetch_alone(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
     ) -> Arrival:
         try:
-            return await self._alone.fetch(caller, request, deadline=deadline)
+            return await self._alone.fetch(caller, request, deadline=deadline, read=read)
         except (UnauthenticatedError, ForbiddenError):
             with suppress(StoreError):
                 await self._store.purge(caller.key)
@@ -171,7 +172,8 @@ class SharedFetcher:
             renew_until=stored.renew_until + to_monotonic,
             stale_until=stored.stale_until + to_monotonic,
             keep_until=stored.keep_until + to_monotonic,
-            links_until=stored.links_until,
+            link_margin_seconds=0.0,
+            known_links_until=stored.links_until,
         )
         self._cache.put(caller, entry)
         return Arrival(entry, page, is_shared=True)

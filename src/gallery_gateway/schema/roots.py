@@ -1,17 +1,17 @@
 """How the root fields load when an operation runs by its plans; the same as their resolvers do."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any, TypeVar
 
 from strawberry.utils.str_converters import to_camel_case
 
-from gallery_gateway.execution.compiled import Load, PrepareLoad
+from gallery_gateway.execution.compiled import CompiledRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.reading import reader_for
 from gallery_gateway.schema.connection_load import Connected, connection_request, load_connection
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.demands import gallery_demand, project_demand
@@ -29,7 +29,7 @@ class _Loaded:
 
     @property
     def value(self) -> object:
-        return self.delivery.value
+        return self.delivery.read
 
     def recall(self, plan: Plan) -> bytes | None:
         return self.delivery.recall(plan)
@@ -41,25 +41,39 @@ class _Loaded:
         return self.loaders.kept(self.delivery, plan)
 
 
-def _prepare_gallery(arguments: Mapping[str, Any], selection: Selection) -> Load:
-    request = _request(gallery_request, arguments)
-    demand = gallery_demand(selection)
-    return _load(lambda loaders: loaders.page(request, demand))
+def _gallery(root: RootSelection) -> PrepareLoad:
+    demand = gallery_demand(root.selection)
+    if root.is_alone:
+        # What else is selected in an operation would not be in the excerpt that one field reads.
+        demand = replace(demand, read=reader_for(root.plan), is_alone=True)
+
+    def prepare(arguments: Mapping[str, Any]) -> Load:
+        request = _request(gallery_request, arguments)
+        return _load(lambda loaders: loaders.page(request, demand))
+
+    return prepare
 
 
-def _prepare_project(arguments: Mapping[str, Any], selection: Selection) -> Load:
-    request = _request(project_request, arguments)
-    demand = project_demand(selection)
-    return _load(lambda loaders: loaders.project(request, demand))
+def _project(root: RootSelection) -> PrepareLoad:
+    demand = replace(project_demand(root.selection), is_alone=root.is_alone)
+
+    def prepare(arguments: Mapping[str, Any]) -> Load:
+        request = _request(project_request, arguments)
+        return _load(lambda loaders: loaders.project(request, demand))
+
+    return prepare
 
 
-def _prepare_projects(arguments: Mapping[str, Any], selection: Selection) -> Load:
-    request = _request(connection_request, arguments)
+def _projects(root: RootSelection) -> PrepareLoad:
+    def prepare(arguments: Mapping[str, Any]) -> Load:
+        request = _request(connection_request, arguments)
 
-    async def load(context: OperationContext, key: str) -> Connected:
-        return await context.load(key, lambda loaders: load_connection(loaders, request, selection))
+        async def load(context: OperationContext, key: str) -> Connected:
+            return await context.load(key, lambda loaders: load_connection(loaders, request, root.selection))
 
-    return load
+        return load
+
+    return prepare
 
 
 def _load(call: Callable[[GalleryLoaders], Awaitable[Delivery[Any]]]) -> Load:
@@ -74,8 +88,8 @@ def _request(build: Callable[..., Request], arguments: Mapping[str, Any]) -> Req
     return build(**{named[name]: value for name, value in arguments.items()})
 
 
-COMPILED_ROOTS: Mapping[str, PrepareLoad] = {
-    "gallery": _prepare_gallery,
-    "project": _prepare_project,
-    "projects": _prepare_projects,
+COMPILED_ROOTS: Mapping[str, CompiledRoot] = {
+    "gallery": _gallery,
+    "project": _project,
+    "projects": _projects,
 }

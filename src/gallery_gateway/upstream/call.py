@@ -12,8 +12,7 @@ from gallery_gateway.telemetry.telemetry import Telemetry
 from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.links import earliest_link_expiry
-from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.parsing import Reader
 from gallery_gateway.upstream.refusals import refusal
 
 # An error's body is read to learn the refused parameter, and to keep the connection.
@@ -57,14 +56,12 @@ class FetchedPage:
     Args:
         body: the JSON that it was parsed from.
         rules: what its headers say.
-        links_expire_at: seconds since 1970, of the first of its links; None if none says so.
         call: the link of the call that brought it, if it was traced.
     """
 
     page: Page
     body: bytes
     rules: CachingRules = NOTHING_SAID
-    links_expire_at: float | None = None
     call: Link | None = None
 
 
@@ -90,16 +87,17 @@ class Calls:
     max_bytes: int
     telemetry: Telemetry | None = None
 
-    async def make(self, request: httpx.Request) -> FetchedPage | NotModified:
+    async def make(self, request: httpx.Request, read: Reader) -> FetchedPage | NotModified:
         """Raises: GatewayError: of the kind that says what went wrong."""
         if self.telemetry is None:
-            return await self._make(request, CallRecord(outcome="cancelled"))
+            return await self._make(request, read, CallRecord(outcome="cancelled"))
         # A request that is sent again is the same one.
         attempt = request.extensions["attempt"] = request.extensions.get("attempt", 0) + 1
         call = self.telemetry.call_began(attempt=attempt)
-        request.headers.update(call.headers)
+        if call.headers:
+            request.headers.update(call.headers)
         try:
-            answer = await self._make(request, call.record)
+            answer = await self._make(request, read, call.record)
         except GatewayError as exc:
             call.record.outcome = exc.code
             raise
@@ -110,10 +108,12 @@ class Calls:
             self.telemetry.call_ended(call)
         return answer if call.link is None else replace(answer, call=call.link)
 
-    async def _make(self, request: httpx.Request, record: CallRecord) -> FetchedPage | NotModified:
+    async def _make(
+        self, request: httpx.Request, read: Reader, record: CallRecord
+    ) -> FetchedPage | NotModified:
         try:
             async with asyncio.timeout(self.timeouts.total):
-                return await self._send(request, record)
+                return await self._send(request, read, record)
         except (httpx.TimeoutException, TimeoutError) as exc:
             is_unreached = isinstance(exc, httpx.ConnectTimeout)
             raise UpstreamTimeoutError("The gallery took too long to answer.", may_pass=is_unreached) from exc
@@ -124,16 +124,18 @@ class Calls:
                 "The gallery could not be reached.", may_pass=is_broken_off
             ) from exc
 
-    async def _send(self, request: httpx.Request, record: CallRecord) -> FetchedPage | NotModified:
+    async def _send(
+        self, request: httpx.Request, read: Reader, record: CallRecord
+    ) -> FetchedPage | NotModified:
         response = await self.transport.handle_async_request(request)
         record.status = response.status_code
         try:
             if response.status_code == 200:
                 body = await read_body(response, max_bytes=self.max_bytes)
-                page = parse_page(body)
+                page = read(body)
                 rules = parse_caching_rules(response.headers)
                 record.outcome, record.bytes = "ok", len(body)
-                return FetchedPage(page, body, rules, earliest_link_expiry(page, body))
+                return FetchedPage(page, body, rules)
             if response.status_code == 304:
                 record.outcome = "unchanged"
                 return NotModified(parse_caching_rules(response.headers))

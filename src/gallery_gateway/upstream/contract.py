@@ -8,6 +8,8 @@ came in. Pages are shared between operations, so all of it is frozen.
 Source: `GET /gallery/by-project`, response, in both known renderings of its documentation.
 """
 
+from typing import ClassVar
+
 from msgspec import Raw, Struct
 
 from gallery_gateway.errors import UpstreamContractError
@@ -27,6 +29,8 @@ class ImageFile(Projected, frozen=True, gc=False):
 
 class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
     """One generated image; the first four fields identify it."""
+
+    derived: ClassVar = {"id": ("job_id", "image_index", "group_index", "version")}
 
     job_id: str
     image_index: int
@@ -63,6 +67,11 @@ class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
 
 class Project(Projected, frozen=True, gc=False):
     """One project with at most `max_images_per_project` of its images."""
+
+    derived: ClassVar = {
+        "id": ("project_id",),
+        "pending_images": ("total_images", "completed_images", "failed_images"),
+    }
 
     project_id: int
     images: list[Image]

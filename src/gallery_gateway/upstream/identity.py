@@ -67,8 +67,7 @@ _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 def _encoded(text: str) -> str:
     # What base64.urlsafe_b64encode does, in half the time: a page has a thousand ids.
-    encoded = b2a_base64(text.encode(), newline=False)
-    return encoded.translate(_URL_ALPHABET, b"=").decode("ascii")
+    return b2a_base64(text.encode(), newline=False).translate(_URL_ALPHABET, b"=").decode()
 
 
 def _decoded(global_id: str) -> str:

@@ -7,6 +7,7 @@ field that is absent.
 
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,18 +15,25 @@ import msgspec
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.upstream.contract import InvalidRequest, Page, Pagination
 
+Reader = Callable[[bytes], Page]
+"""Makes a page of its JSON, as `parse_page` does."""
+
 _page_decoder = msgspec.json.Decoder(Page)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def parse_page(body: bytes) -> Page:
-    """Raises: UpstreamContractError: not UTF-8 JSON, or no page at all."""
+def parse_page(body: bytes, decoder: msgspec.json.Decoder[Page] = _page_decoder) -> Page:
+    """The page; as an excerpt of it, if the decoder is that of one and nothing in the excerpt is damaged.
+
+    Raises:
+        UpstreamContractError: not UTF-8 JSON, or no page at all.
+    """
     try:
         # msgspec does not look into Raw, where bad UTF-8 would pass unseen to the client.
         if not body.isascii():
             body.decode()
-        return _parse_strictly_or_salvage(body)
+        return _parse_strictly_or_salvage(body, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise UpstreamContractError("The gallery's answer could not be read as JSON.") from exc
 
@@ -39,9 +47,9 @@ def parse_rejected_parameter(body: bytes) -> str | None:
     return next((entry.field for entry in detail if entry.field), None)
 
 
-def _parse_strictly_or_salvage(body: bytes) -> Page:
+def _parse_strictly_or_salvage(body: bytes, decoder: msgspec.json.Decoder[Page]) -> Page:
     try:
-        return _page_decoder.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as exc:
         page = _salvage(body, Page)
         if (
