@@ -17,6 +17,7 @@ from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
 from gallery_gateway.edge.front import Front
 from gallery_gateway.edge.health import Readiness, health_router
+from gallery_gateway.edge.verbatim import VERBATIM_REPEATS, VerbatimRepeats
 from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
@@ -77,15 +78,15 @@ def create_app(
 @asynccontextmanager
 async def _running(
     gallery: Gallery, instruments: Instruments, readiness: Readiness, delay_seconds: float
-) -> AsyncIterator[None]:
-    """From the start to the end, which undoes it in reverse order."""
+) -> AsyncIterator[dict[str, object]]:
+    """From the start to the end, which undoes it in reverse order; gives what the server is to know of."""
     async with instruments.running():
         await gallery.open()
         with _calm_collector():
             readiness.is_ready = True
             try:
                 with draining(readiness, delay_seconds=delay_seconds):
-                    yield
+                    yield {VERBATIM_REPEATS: VerbatimRepeats(readiness)}
             finally:
                 readiness.is_ready = False
                 await gallery.aclose()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from gallery_gateway.edge.exchange import Exchange
+from gallery_gateway.edge.served import Served, fill
 from gallery_gateway.execution.executor import Answer
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.ledger import Ledger
@@ -11,17 +12,6 @@ from gallery_gateway.telemetry.records import Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 _QUERY = "query"
-
-
-class Served:
-    """What is told of an answer each time that it is given again."""
-
-    __slots__ = ("caller", "operation", "saved_bytes")
-
-    def __init__(self, record: OperationRecord) -> None:
-        self.caller = record.caller
-        self.operation = record.operation
-        self.saved_bytes = record.saved_bytes
 
 
 class Account:
@@ -71,15 +61,8 @@ class ToldAccount(Account):
             self._record.caller = caller.fingerprint
 
     def repeated(self, served: Served | None) -> None:
-        if served is None:
-            return
-        record = self._record
-        record.caller = served.caller
-        record.operation = served.operation
-        record.kind = _QUERY
-        record.outcome = "ok"
-        record.hits = 1
-        record.saved_bytes = served.saved_bytes
+        if served is not None:
+            fill(self._record, served)
 
     def answered(self, answer: Answer, ledger: Ledger) -> None:
         record = self._record

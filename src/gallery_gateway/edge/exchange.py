@@ -7,6 +7,7 @@ from starlette.types import Scope
 from gallery_gateway.edge.guard import Guard
 from gallery_gateway.edge.headers import read_headers, request_id
 from gallery_gateway.edge.rules import has_token
+from gallery_gateway.edge.verbatim import REMEMBER, Remember
 from gallery_gateway.errors import RequestError
 
 # Whatever says which document is asked for; `extensions` may have the hash of one.
@@ -16,7 +17,7 @@ _HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 class Exchange:
     """Made of what comes before the body; the body is set once it was read."""
 
-    __slots__ = ("body", "headers", "identifier", "method", "query_string", "terms")
+    __slots__ = ("body", "headers", "identifier", "method", "query_string", "remember", "terms")
 
     def __init__(self, scope: Scope, guard: Guard) -> None:
         self.method: str = scope["method"]
@@ -25,6 +26,7 @@ class Exchange:
         is_visit = self.method == "GET" and not _HAS_DOCUMENT.search(self.query_string)
         self.terms = guard.terms(self.method, self.headers, repeated=repeated, is_visit=is_visit)
         self.identifier = request_id(self.headers.get(b"x-request-id"))
+        self.remember: Remember | None = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
         self.body = b""
 
 

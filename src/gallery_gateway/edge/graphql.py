@@ -21,7 +21,7 @@ from gallery_gateway.edge.exchange import Exchange, check_address
 from gallery_gateway.edge.guard import Guard
 from gallery_gateway.edge.headers import bearer_token
 from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
-from gallery_gateway.edge.repeats import RepeatKey, Repeats
+from gallery_gateway.edge.repeats import Repeat, RepeatKey, Repeats
 from gallery_gateway.edge.responses import (
     Outcome,
     Reply,
@@ -35,6 +35,7 @@ from gallery_gateway.edge.responses import (
     validated,
 )
 from gallery_gateway.edge.shield import with_headers
+from gallery_gateway.edge.verbatim import VerbatimRepeat
 from gallery_gateway.errors import RequestError
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.request import GraphQLRequest
@@ -144,9 +145,27 @@ class GraphQLEndpoint:
             return None
         account.repeated(repeat.served)
         reply = answered_again(kept, exchange.terms)
-        if exchange.method == "GET":
-            return validated(reply, repeat.etag(kept[0]), exchange.headers.get(b"if-none-match"))
+        etag = repeat.etag(kept[0]) if exchange.method == "GET" else None
+        if etag is not None:
+            reply = validated(reply, etag, exchange.headers.get(b"if-none-match"))
+        if reply.status == 200:
+            self._remember(exchange, repeat, etag)
         return reply
+
+    def _remember(self, exchange: Exchange, repeat: Repeat, etag: bytes | None) -> None:
+        """Lets the server answer the very same bytes by itself; what is traced comes here each time."""
+        if exchange.remember is None or (self._telemetry is not None and self._telemetry.is_tracing):
+            return
+        head = exchange.terms.head if etag is None else (*exchange.terms.head, (b"etag", etag))
+        exchange.remember(
+            VerbatimRepeat(
+                repeat,
+                head,
+                method=exchange.method,
+                given_id=exchange.headers.get(b"x-request-id"),
+                telemetry=self._telemetry,
+            )
+        )
 
     async def _run(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply:
         check_address(exchange)

@@ -36,6 +36,11 @@ def read_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
     return _joined(raw)
 
 
+def head_lines(headers: Iterable[RawHeader]) -> bytes:
+    """Headers as HTTP/1.1 has them (RFC 9112, section 5), each with the end of its line."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
 def request_id(given: bytes | None) -> bytes:
     """The client's own `X-Request-ID` where it is a plain one, else a new one."""
     plain = _REQUEST_ID.fullmatch(given) if given else None

@@ -10,8 +10,8 @@ from typing import NewType
 
 from cachetools import LRUCache
 
-from gallery_gateway.edge.account import Served
 from gallery_gateway.edge.caching import etag_of
+from gallery_gateway.edge.served import Served
 from gallery_gateway.execution.compiled import Kept
 
 _MAX_REPEATS = 4096

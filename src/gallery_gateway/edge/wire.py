@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gallery_gateway.edge.headers import head_lines
 from gallery_gateway.edge.shield import shield_headers
 
 # Chunks of one byte weigh six; whoever sends more than that for a byte wants no answer.
@@ -146,5 +147,5 @@ def _refusal(status: int, message: str) -> bytes:
         (b"connection", b"close"),
         *shield_headers(),
     )
-    lines = b"".join(b"%b: %b\r\n" % header for header in head)
-    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), lines, body)
+    phrase = HTTPStatus(status).phrase.encode()
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head_lines(head), body)

@@ -60,6 +60,10 @@ class Telemetry:
         self._observers = observers
         self._traces = traces
 
+    @property
+    def is_tracing(self) -> bool:
+        return self._traces is not None
+
     def operation_began(self, record: OperationRecord, headers: Mapping[bytes, bytes]) -> None:
         """To be told in the task that runs the operation; `headers` are the client's, in lower case."""
         span = None

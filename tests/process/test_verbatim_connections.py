@@ -1,0 +1,143 @@
+"""Connections on which requests are answered again: how long they are kept, and what waits on them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from tests.process.remembering import LIMITS, UVLOOP, Client, Echo, Served, echoed, served
+
+ONE = echoed(b"one")
+
+# Long before a busy machine, which must not stand still for so long; twice it is what a test takes.
+KEEP_ALIVE_SECONDS = 0.5
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return UVLOOP
+
+
+@pytest.fixture
+def app() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def server(app: Echo) -> AsyncIterator[Served]:
+    """One that does not keep idle connections for long."""
+    async with served(app, keep_alive_seconds=KEEP_ALIVE_SECONDS) as server:
+        yield server
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def kept_asking(client: Client, *, seconds: float) -> None:
+    """Asks again and again until more than this time has passed."""
+    end = now() + seconds
+    while now() <= end:
+        await client.ask(ONE)
+
+
+async def test_a_connection_is_kept_for_as_long_as_something_is_answered_again_on_it(
+    app: Echo, server: Served
+) -> None:
+    client = await server.connect()
+    await client.ask(ONE)
+
+    await kept_asking(client, seconds=2 * KEEP_ALIVE_SECONDS)
+
+    assert app.asked == [b"one"]
+
+
+async def test_a_connection_on_which_all_is_answered_again_is_kept_too(app: Echo, server: Served) -> None:
+    await server.ask(ONE)
+    client = await server.connect()
+
+    await kept_asking(client, seconds=2 * KEEP_ALIVE_SECONDS)
+
+    assert app.asked == [b"one"]
+
+
+@pytest.mark.parametrize("begins_with_the_app", [True, False])
+async def test_a_connection_is_closed_once_it_was_idle_for_its_time(
+    app: Echo, server: Served, begins_with_the_app: bool
+) -> None:
+    client = await server.connect()
+    await (client if begins_with_the_app else server).ask(ONE)
+    await kept_asking(client, seconds=KEEP_ALIVE_SECONDS / 2)
+    asked_at = now()
+    await client.ask(ONE)
+
+    assert await client.is_over()
+
+    # The loop counts in thousandths.
+    assert now() - asked_at > KEEP_ALIVE_SECONDS - 0.01
+    assert app.asked == [b"one"]
+
+
+async def test_the_time_for_a_request_to_come_ends_with_an_answer_that_is_given_again(app: Echo) -> None:
+    async with served(app, limits=replace(LIMITS, timeout_seconds=KEEP_ALIVE_SECONDS)) as server:
+        await server.ask(ONE)
+        client = await server.connect()
+
+        await kept_asking(client, seconds=2 * KEEP_ALIVE_SECONDS)
+
+    assert app.asked == [b"one"]
+
+
+async def test_half_a_request_after_an_answer_that_was_given_again_is_cut_off(app: Echo) -> None:
+    async with served(app, limits=replace(LIMITS, timeout_seconds=KEEP_ALIVE_SECONDS)) as server:
+        await server.ask(ONE)
+        client = await server.connect()
+        await client.ask(ONE)
+
+        head, _ = await client.ask(ONE[:20])
+
+        assert head.startswith("http/1.1 408 ")
+
+
+async def test_whoever_does_not_read_is_not_answered_without_end() -> None:
+    app = Echo(times=100_000)
+    # Small buffers, or the system would take several megabytes off the server's hands.
+    async with served(app, send_buffer_bytes=65_536) as server:
+        await server.ask(ONE)
+        client = await server.connect(receive_buffer_bytes=65_536)
+
+        for _ in range(50):
+            await client.send(ONE)
+            await server.has_read()
+
+        assert len(app.given_again) < 10
+
+
+async def test_a_request_that_comes_while_an_answer_waits_is_not_remembered_as_the_one_before() -> None:
+    # More than all buffers between here and there hold.
+    app = Echo(times=1_000_000)
+    async with served(app, send_buffer_bytes=65_536) as server:
+        client = await server.connect(receive_buffer_bytes=65_536)
+        for request in (ONE, echoed(b"two")):
+            await client.send(request)
+            await server.has_read()
+        await app.is_asked(2)
+
+        _, body = await server.ask(ONE)
+
+        assert body == b"one" * 1_000_000
+
+
+async def test_whoever_reads_late_has_an_answer_to_each_request() -> None:
+    app = Echo(times=100_000)
+    async with served(app, send_buffer_bytes=65_536) as server:
+        await server.ask(ONE)
+        client = await server.connect(receive_buffer_bytes=65_536)
+        for _ in range(50):
+            await client.send(ONE)
+            await server.has_read()
+
+        bodies = [(await client.response())[1] for _ in range(50)]
+
+        assert set(bodies) == {b"one" * 100_000}

@@ -1,0 +1,179 @@
+"""What the server answers to a request that came before is what the gateway's app would have answered."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.fakes import FakeUpstream, page_body, project_body
+from tests.process.counting import (
+    BY_POST,
+    RUNS,
+    TTL_SECONDS,
+    Gateway,
+    Time,
+    by_get,
+    gateway,
+    header,
+    with_header,
+)
+from tests.process.remembering import UVLOOP, Client
+from tests.process.serving import operation
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return UVLOOP
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+async def server(upstream: FakeUpstream, time: Time) -> AsyncIterator[Gateway]:
+    async with gateway(upstream, time=time, cors_origins="https://shop.example") as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Gateway) -> Client:
+    return await server.connect()
+
+
+def names_of(head: str) -> list[str]:
+    """The status line and the names of all headers."""
+    status, *lines = head.splitlines()
+    return [status, *sorted(line.partition(":")[0] for line in lines)]
+
+
+REQUESTS = {
+    "POST": BY_POST,
+    "GET": by_get(),
+    "another media type": with_header(BY_POST, b"accept: application/graphql-response+json"),
+    "another origin": with_header(BY_POST, b"origin: https://shop.example"),
+    "an id of its own": with_header(BY_POST, b"x-request-id: mine-1"),
+}
+
+
+@pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
+async def test_the_app_is_not_asked_any_more_once_it_has_answered_from_what_is_kept(
+    server: Gateway, client: Client, request_text: bytes
+) -> None:
+    for _ in range(8):
+        await client.ask(request_text)
+
+    assert server.runs == RUNS
+
+
+@pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
+async def test_an_answer_of_the_server_has_the_status_and_the_headers_of_the_usual_one(
+    client: Client, request_text: bytes
+) -> None:
+    heads = [(await client.ask(request_text))[0] for _ in range(RUNS + 2)]
+
+    assert "etag" in heads[0] or request_text.startswith(b"POST")
+    assert [names_of(head) for head in heads] == [names_of(heads[0])] * len(heads)
+
+
+@pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
+async def test_an_answer_of_the_server_has_the_body_of_the_usual_one(
+    client: Client, request_text: bytes
+) -> None:
+    bodies = [(await client.ask(request_text))[1] for _ in range(RUNS + 2)]
+
+    assert set(bodies) == {b'{"data":{"gallery":{"projects":[{"projectName":"Project 7"}]}}}'}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["content-type", "vary", "cache-control", "age", "content-length", "access-control-allow-origin", "etag"],
+)
+async def test_a_header_of_the_server_has_the_usual_value(client: Client, name: str) -> None:
+    request = by_get("origin: https://shop.example", "accept: application/graphql-response+json")
+
+    heads = [(await client.ask(request))[0] for _ in range(RUNS + 2)]
+
+    assert len({header(head, name) for head in heads}) == 1
+
+
+async def test_each_answer_has_a_request_id_of_its_own(client: Client) -> None:
+    heads = [(await client.ask(BY_POST))[0] for _ in range(RUNS + 2)]
+
+    assert len({header(head, "x-request-id") for head in heads}) == len(heads)
+
+
+async def test_each_answer_has_the_request_id_that_the_client_gave(client: Client) -> None:
+    request = with_header(BY_POST, b"x-request-id: mine-1")
+
+    heads = [(await client.ask(request))[0] for _ in range(RUNS + 2)]
+
+    assert [header(head, "x-request-id") for head in heads] == ["mine-1"] * len(heads)
+
+
+async def test_an_answer_of_the_server_tells_its_age(server: Gateway, client: Client, time: Time) -> None:
+    for _ in range(RUNS):
+        await client.ask(BY_POST)
+
+    heads = []
+    for time.passed in (3.0, 12.0):
+        head, _ = await client.ask(BY_POST)
+        heads.append(head)
+
+    assert [header(head, "age") for head in heads] == ["3", "12"]
+    assert {header(head, "cache-control") for head in heads} == {f"private, max-age={TTL_SECONDS}"}
+    assert server.runs == RUNS
+
+
+async def test_an_answer_is_not_given_again_past_its_freshness(
+    upstream: FakeUpstream, client: Client, time: Time
+) -> None:
+    for _ in range(RUNS + 2):
+        await client.ask(BY_POST)
+    upstream.answer(json=page_body(project_body(7, project_name="new")))
+
+    time.passed = TTL_SECONDS
+    _, body = await client.ask(BY_POST)
+
+    assert json.loads(body)["data"]["gallery"]["projects"] == [{"projectName": "new"}]
+
+
+async def test_an_answer_is_not_given_again_after_its_caller_was_refused(
+    upstream: FakeUpstream, client: Client
+) -> None:
+    for _ in range(RUNS + 2):
+        await client.ask(BY_POST)
+    upstream.answer(401)
+    await client.ask(operation("{ gallery(page: 2) { projects { id } } }"))
+
+    _, body = await client.ask(BY_POST)
+
+    assert json.loads(body)["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_who_asks_past_the_cache_costs_an_upstream_request_each_time(
+    upstream: FakeUpstream, client: Client
+) -> None:
+    for _ in range(RUNS + 2):
+        await client.ask(with_header(BY_POST, b"cache-control: no-cache"))
+
+    assert len(upstream.requests) == RUNS + 2
+
+
+async def test_who_has_an_answer_already_is_told_so_each_time(client: Client) -> None:
+    head, _ = await client.ask(by_get())
+    conditional = by_get(f"if-none-match: {header(head, 'etag')}")
+
+    answers = [await client.ask(conditional) for _ in range(RUNS + 2)]
+
+    assert [(head.split()[1], body) for head, body in answers] == [("304", b"")] * len(answers)
+
+
+async def test_who_has_another_answer_is_given_the_whole_of_it_each_time(client: Client) -> None:
+    conditional = by_get('if-none-match: "another"')
+
+    answers = [await client.ask(conditional) for _ in range(RUNS + 2)]
+
+    assert [head.split()[1] for head, _ in answers] == ["200"] * len(answers)
+    assert len({body for _, body in answers}) == 1

@@ -1,0 +1,171 @@
+"""Where a request ends is told by its bytes, never by the pieces that it comes in."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.process.remembering import UVLOOP, Client, Echo, Served, echoed, served
+
+ONE, TWO = echoed(b"one"), echoed(b"two")
+HEAD = ONE.removesuffix(b"one")
+
+CUTS = {
+    "in the first line": 1,
+    "between two headers": HEAD.index(b"host:"),
+    "in a header": HEAD.index(b"gateway"),
+    "before the end of the head": len(HEAD) - 2,
+    "between head and body": len(HEAD),
+    "before the last byte": len(ONE) - 1,
+}
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return UVLOOP
+
+
+@pytest.fixture
+def app() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def server(app: Echo) -> AsyncIterator[Served]:
+    async with served(app) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Served) -> Client:
+    return await server.connect()
+
+
+async def sent_in_pieces(server: Served, client: Client, *pieces: bytes) -> None:
+    """Sends each once the server has read the one before."""
+    for piece in pieces:
+        await client.send(piece)
+        await server.has_read()
+
+
+async def answered(client: Client, count: int) -> list[bytes]:
+    """The bodies of so many answers, in the order in which they come; then hangs up."""
+    bodies = [(await client.response())[1] for _ in range(count)]
+    await client.hang_up()
+    return bodies
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+async def test_a_request_that_was_answered_before_may_come_in_two_pieces(
+    app: Echo, server: Served, client: Client, cut: int
+) -> None:
+    await client.ask(ONE)
+
+    await sent_in_pieces(server, client, ONE[:cut], ONE[cut:], TWO)
+
+    assert await answered(client, 2) == [b"one", b"two"]
+    assert app.asked == [b"one", b"one", b"two"]
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+async def test_no_piece_of_a_request_is_remembered(app: Echo, server: Served, cut: int) -> None:
+    clients = [await server.connect(), await server.connect()]
+
+    for client in clients:
+        await sent_in_pieces(server, client, ONE[:cut], ONE[cut:], TWO)
+
+    assert [await answered(client, 2) for client in clients] == [[b"one", b"two"]] * 2
+    assert app.asked == [b"one", b"two", b"one"]
+
+
+@pytest.mark.parametrize("piece", [ONE + ONE, ONE + TWO], ids=["the same twice", "two"])
+async def test_requests_in_one_piece_have_an_answer_each_however_often_it_comes(
+    app: Echo, server: Served, piece: bytes
+) -> None:
+    await server.ask(ONE)
+    clients = [await server.connect() for _ in range(3)]
+
+    for client in clients:
+        await sent_in_pieces(server, client, piece)
+
+    bodies = [b"one", piece[-3:]]
+    assert [await answered(client, 2) for client in clients] == [bodies] * 3
+    assert app.asked == [b"one", *bodies * 3]
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+async def test_a_request_with_another_half_begun_behind_it_is_not_remembered_as_that(
+    app: Echo, server: Served, cut: int
+) -> None:
+    clients = [await server.connect() for _ in range(3)]
+
+    for client in clients:
+        await sent_in_pieces(server, client, ONE + TWO[:cut], TWO[cut:])
+
+    assert [await answered(client, 2) for client in clients] == [[b"one", b"two"]] * 3
+    assert app.asked == [b"one", b"two"] * 3
+
+
+async def test_a_body_that_looks_like_a_request_that_came_before_is_a_body(
+    app: Echo, server: Served, client: Client
+) -> None:
+    await server.ask(ONE)
+
+    await sent_in_pieces(server, client, echoed(ONE).removesuffix(ONE), ONE)
+
+    assert await answered(client, 1) == [ONE]
+    assert app.asked == [b"one", ONE]
+
+
+async def test_a_value_that_looks_like_a_request_that_came_before_is_a_value(
+    app: Echo, server: Served, client: Client
+) -> None:
+    await server.ask(ONE)
+
+    await sent_in_pieces(server, client, b"POST / HTTP/1.1\r\nx-a: ", ONE)
+
+    assert await answered(client, 1) == [b"one"]
+    assert app.asked == [b"one"] * 2
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"POST / HTTP/1.1\r\nx-a: ", echoed(ONE).removesuffix(ONE)], ids=["a value", "a body"]
+)
+async def test_what_ends_another_request_is_no_request_after_one_in_the_same_piece_either(
+    app: Echo, server: Served, client: Client, beginning: bytes
+) -> None:
+    await server.ask(ONE)
+
+    await sent_in_pieces(server, client, TWO + beginning, ONE)
+
+    body = ONE if beginning.endswith(b"\r\n\r\n") else b"one"
+    assert await answered(client, 2) == [b"two", body]
+    assert app.asked == [b"one", b"two", body]
+
+
+async def test_an_answer_under_way_comes_before_that_to_a_request_that_came_before(
+    app: Echo, server: Served, client: Client
+) -> None:
+    await server.ask(ONE)
+    app.may_answer.clear()
+    await client.send(TWO)
+    await app.is_asked(2)
+
+    await sent_in_pieces(server, client, ONE)
+    app.may_answer.set()
+
+    assert await answered(client, 2) == [b"two", b"one"]
+
+
+async def test_a_request_that_another_one_came_after_is_answered_once(
+    app: Echo, server: Served, client: Client
+) -> None:
+    app.may_answer.clear()
+    await client.send(ONE)
+    await app.is_asked(1)
+    await sent_in_pieces(server, client, ONE)
+    app.may_answer.set()
+    bodies = await answered(client, 2)
+
+    _, body = await server.ask(ONE)
+
+    assert [*bodies, body] == [b"one"] * 3

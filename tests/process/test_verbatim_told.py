@@ -1,0 +1,164 @@
+"""Those whom the server answers are told apart, and told when to leave; the operator hears of each answer."""
+
+import asyncio
+import json
+import signal
+from typing import Any
+
+import httpx
+import pytest
+
+from gallery_gateway.demo.running import running
+from gallery_gateway.demo.server import create_upstream
+from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
+from tests.process.counting import BY_POST, NAMES, RUNS, gateway, header
+from tests.process.remembering import UVLOOP, Client
+from tests.process.serving import PATIENCE_SECONDS, operation, serve
+from tests.telemetry.receiver import receiving
+from tests.telemetry.recording import value
+from tests.telemetry.scraping import free_port, scraped
+
+COUNT = RUNS + 2
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return UVLOOP
+
+
+def served_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Those that were logged of operations until now."""
+    lines = [json.loads(line) for line in "".join(capsys.readouterr()).splitlines()]
+    return [line for line in lines if line["event"] == "operation.served"]
+
+
+async def test_two_callers_have_their_own_answers_to_otherwise_the_same_bytes() -> None:
+    document = "{ gallery(perPage: 3) { pagination { total } projects { projectName } } }"
+    by_ada = operation(document, token="demo-ada-token")
+    by_ben = by_ada.replace(b"demo-ada-token", b"demo-ben-token")
+    with running(create_upstream()) as upstream_url:
+        async with gateway(None, upstream_url=upstream_url) as server:
+            client = await server.connect()
+
+            answers = [(await client.ask(request))[1] for request in [by_ada, by_ben] * COUNT]
+
+            assert server.runs == 2 * RUNS
+    assert [len(set(answers[::2])), len(set(answers[1::2])), len(set(answers))] == [1, 1, 2]
+
+
+async def test_the_same_end_of_two_requests_is_answered_to_the_caller_in_their_beginnings(
+    upstream: FakeUpstream,
+) -> None:
+    def named_after_the_caller(request: httpx.Request) -> httpx.Response:
+        name = "ada's" if request.headers["authorization"] == f"Bearer {TOKEN}" else "another's"
+        return httpx.Response(200, json=page_body(project_body(7, project_name=name)))
+
+    upstream.handler = named_after_the_caller
+    asked = [TOKEN] * RUNS + [OTHER_TOKEN]
+    names = []
+    async with gateway(upstream) as server:
+        for token in asked:
+            client = await server.connect()
+            request = operation(NAMES, token=token)
+            cut = request.index(b"content-length")
+
+            # Behind a whole request, and so in one piece with it.
+            await client.ask(operation("{ __typename }", token=token) + request[:cut])
+            _, body = await client.ask(request[cut:])
+
+            names.append(json.loads(body)["data"]["gallery"]["projects"][0]["projectName"])
+
+    assert names == ["ada's"] * RUNS + ["another's"]
+
+
+async def test_the_connection_of_whoever_asks_again_ends_while_the_process_is_leaving() -> None:
+    request = operation(NAMES, token="demo-ada-token")
+    with running(create_upstream()) as upstream_url:
+        async with serve(upstream_url, shutdown_delay_seconds=120) as server:
+            client = Client(*await asyncio.open_connection(server.host, server.port))
+            before = [(await client.ask(request))[0] for _ in range(COUNT)]
+            server.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (await server.get("/readyz"))[0] != 503:
+                    pass
+
+            after, _ = await client.ask(request)
+
+            assert "connection:" not in "".join(before)
+            assert header(after, "connection") == "close"
+            assert await client.is_over()
+            await client.hang_up()
+
+
+async def test_each_answer_of_the_server_is_counted_as_an_operation_under_its_name(
+    upstream: FakeUpstream,
+) -> None:
+    port = free_port()
+    async with gateway(upstream, metrics_port=port) as server:
+        client = await server.connect()
+        for _ in range(COUNT):
+            await client.ask(BY_POST)
+
+        text = await scraped(port)
+
+        assert server.runs == RUNS
+    assert value(text, "operation_duration_seconds_count", operation="Names", outcome="ok") == COUNT
+
+
+async def test_each_answer_of_the_server_is_counted_as_a_hit_with_what_it_weighs(
+    upstream: FakeUpstream,
+) -> None:
+    port = free_port()
+    async with gateway(upstream, metrics_port=port) as server:
+        client = await server.connect()
+        bodies = [(await client.ask(BY_POST))[1] for _ in range(COUNT)]
+
+        text = await scraped(port)
+
+        assert server.runs == RUNS
+    assert value(text, "answers_total", source="hit") == COUNT - 1
+    assert value(text, "response_bytes_total") == sum(len(body) for body in bodies)
+
+
+async def test_each_answer_of_the_server_has_a_line_with_its_request_id(
+    upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with gateway(upstream, log_level="info", log_format="json") as server:
+        client = await server.connect()
+        heads = [(await client.ask(BY_POST))[0] for _ in range(COUNT)]
+
+        assert server.runs == RUNS
+    told = [line["request_id"] for line in served_lines(capsys)]
+    assert told == [header(head, "x-request-id") for head in heads]
+
+
+async def test_the_line_of_an_answer_of_the_server_tells_what_that_of_any_hit_does(
+    upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with gateway(upstream, log_level="info", log_format="json") as server:
+        client = await server.connect()
+        for _ in range(COUNT):
+            await client.ask(BY_POST)
+
+        assert server.runs == RUNS
+    # What differs each time, and what is told of an operation only where there is one.
+    left_out = {"time", "request_id", "seconds", "narrowed_images"}
+    _, *hits = [
+        {name: told for name, told in line.items() if name not in left_out} for line in served_lines(capsys)
+    ]
+    assert {"caller", "status", "saved_bytes"} <= hits[0].keys()
+    assert hits == [hits[0]] * (COUNT - 1)
+
+
+async def test_what_is_traced_is_answered_by_the_app_each_time(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiving() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        async with gateway(upstream, traces=True) as server:
+            client = await server.connect()
+
+            for _ in range(COUNT):
+                await client.ask(BY_POST)
+
+            assert server.runs == COUNT
