@@ -1,6 +1,5 @@
 """One request, one page or one error: what is sent, and what every failure becomes."""
 
-import asyncio
 from collections.abc import Iterator
 
 import httpx
@@ -158,16 +157,6 @@ async def test_no_detail_of_an_error_of_httpx_is_told(
 
     assert "secret" not in str(caught.value)
     assert "api.example" not in str(caught.value)
-
-
-async def test_an_answer_that_never_comes_is_given_up(upstream: FakeUpstream) -> None:
-    async def never(_request: httpx.Request) -> httpx.Response:
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never done
-
-    upstream.handler = never
-
-    with pytest.raises(UpstreamTimeoutError):
-        await make_client(upstream, total_seconds=0.01).fetch_page((), authorization=AUTHORIZATION)
 
 
 async def test_an_answer_above_the_cap_is_refused(upstream: FakeUpstream) -> None:

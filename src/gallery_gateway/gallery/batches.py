@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from aiodataloader import DataLoader
 
-from gallery_gateway.errors import GatewayError, UpstreamTimeoutError
+from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Delivery, Gallery
 from gallery_gateway.gallery.ledger import Ledger, Outcome
@@ -101,14 +101,6 @@ class Batches(DataLoader[Want, Loaded]):
         return Delivery(want.request, project, page.entry, page.outcome, want.needs_links)
 
     async def _fetch(self, want: Want) -> Delivery[Page]:
-        try:
-            # Each operation gives up alone: others may wait for the same call for longer.
-            async with asyncio.timeout_at(self._until):
-                return await self._fetch_or_join(want)
-        except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.") from exc
-
-    async def _fetch_or_join(self, want: Want) -> Delivery[Page]:
         delivery = await self._gallery.join_page(
             self._caller,
             want.request,

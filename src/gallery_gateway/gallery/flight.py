@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from gallery_gateway.errors import UpstreamUnavailableError
+from gallery_gateway.errors import UpstreamTimeoutError, UpstreamUnavailableError
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
 
@@ -38,19 +38,29 @@ class Flight(Generic[Asked, Value]):
         if self.deadline is not None and until is not None:
             self.deadline.extend(until)
 
-    async def land(self) -> Value:
-        """The answer, which any number of waiters share.
+    async def land(self, until: float | None = None) -> Value:
+        """The answer, which any number of waiters share; each gives up alone, at a time of the loop's.
 
         Raises:
+            UpstreamTimeoutError: there was no answer by then.
             UpstreamUnavailableError: the flight was cancelled, because the process ends.
         """
+        # Shielded, so that one waiter giving up does not cancel the rest.
+        landing = asyncio.shield(self.task)
+        # A third of what asyncio's own timeout costs, and all that most waiters ever need of it.
+        timer = None if until is None else landing.get_loop().call_at(until, landing.cancel)
         try:
-            # Shielded, so that one waiter giving up does not cancel the rest.
-            return await asyncio.shield(self.task)
+            return await landing
         except asyncio.CancelledError:
             if self.task.cancelled():
                 raise UpstreamUnavailableError("The gateway is shutting down.") from None
-            raise
+            waiter = asyncio.current_task()
+            if waiter is not None and waiter.cancelling():
+                raise
+            raise UpstreamTimeoutError("The gallery took too long to answer.") from None
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 class Flights(Generic[Owner, Asked, Value]):

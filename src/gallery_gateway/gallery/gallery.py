@@ -163,14 +163,14 @@ class Gallery:
     ) -> Delivery[Page] | None:
         """The answer out of calls that are under way; None if none of them holds it.
 
-        They go on until `until` at least, in the loop's seconds.
+        They go on until `until` at least, in the loop's seconds, and are waited for as long.
 
         Raises:
-            GatewayError: upstream gave no page.
+            GatewayError: upstream gave no page, or not by then.
         """
         while (flight := self._flights.find(caller, request, since=since)) is not None:
             flight.join(until)
-            arrival = await flight.land()
+            arrival = await flight.land(until)
             # A slice is taken of a whole page.
             page = arrival.read(read if flight.question == request else parse_page)
             sliced = slice_page(page, of=flight.question, to=request)
@@ -190,10 +190,10 @@ class Gallery:
         skips_cache: bool = False,
         until: float | None = None,
     ) -> Delivery[Page]:
-        """The answer out of a call of its own, or of another process, by `until`, in the loop's seconds.
+        """The answer out of a call of its own, or of another process.
 
         Raises:
-            GatewayError: upstream gave no page.
+            GatewayError: upstream gave no page, or not by `until`, in the loop's seconds.
         """
         deadline = None if until is None else Deadline(until)
         flight = self._flights.start(
@@ -204,7 +204,7 @@ class Gallery:
             ),
             deadline=deadline,
         )
-        arrival = await flight.land()
+        arrival = await flight.land(until)
         outcome = Outcome.SHARED if arrival.is_shared else Outcome.MISS
         return _delivered(request, arrival.read(read), arrival, outcome, needs_links=needs_links)
 

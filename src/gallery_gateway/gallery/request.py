@@ -19,6 +19,9 @@ class GalleryRequest:
     equal: the order and repeats of `feedback` do not matter, and an empty text is none. `keeps_cap` is no
     parameter: with it, nothing that was asked for with another cap will do (the contract's open question 3).
 
+    `images` decides which images a project has and in which order, whatever page it stands on; `listing`
+    which projects there are and in which order: all but the page and the cap.
+
     Source: `GET /gallery/by-project`, request.
     """
 
@@ -33,6 +36,9 @@ class GalleryRequest:
     max_images_per_project: int = 50
     search: str | None = None
     keeps_cap: bool = field(default=False, metadata={_IS_SENT: False})
+    # Made once: each operation looks them up a dozen times.
+    images: tuple[object, ...] = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
+    listing: tuple[object, ...] = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
     _hash: int = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
 
     def __post_init__(self) -> None:
@@ -40,7 +46,10 @@ class GalleryRequest:
         object.__setattr__(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
         object.__setattr__(self, "status", self.status or None)
         object.__setattr__(self, "search", self.search or None)
-        # Each operation looks it up a dozen times.
+        cap = self.max_images_per_project if self.keeps_cap else None
+        images = self.order, self.sort_by, self.status, self.feedback, cap
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "listing", (*images, self.project_id, self.ownership, self.search))
         asked = self.listing, self.page, self.per_page, self.max_images_per_project, self.keeps_cap
         object.__setattr__(self, "_hash", hash(asked))
 
@@ -50,17 +59,6 @@ class GalleryRequest:
     def parameters(self) -> tuple[tuple[str, str], ...]:
         """The query parameters; `feedback` is repeated, what is None is left out."""
         return _parameters(self)
-
-    @property
-    def images(self) -> tuple[object, ...]:
-        """What decides which images a project has and in which order, whatever page it stands on."""
-        cap = self.max_images_per_project if self.keeps_cap else None
-        return self.order, self.sort_by, self.status, self.feedback, cap
-
-    @property
-    def listing(self) -> tuple[object, ...]:
-        """What decides which projects there are and in which order: all but the page and the cap."""
-        return *self.images, self.project_id, self.ownership, self.search
 
     @property
     def window(self) -> range:
@@ -106,8 +104,10 @@ def _parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
     for parameter in fields(request):
         value = getattr(request, parameter.name)
+        if value is None or not parameter.metadata.get(_IS_SENT, True):
+            continue
         if isinstance(value, tuple):
             pairs += [(parameter.name, member) for member in value]
-        elif value is not None and parameter.metadata.get(_IS_SENT, True):
+        else:
             pairs.append((parameter.name, str(value)))
     return tuple(pairs)

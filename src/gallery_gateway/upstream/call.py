@@ -1,6 +1,5 @@
 """One call over the wire: a request in, a page or one error of the gateway out."""
 
-import asyncio
 import math
 from dataclasses import dataclass, replace
 
@@ -45,6 +44,7 @@ class Timeouts:
                 "read": self.read,
                 "write": self.read,
                 "pool": self.total,
+                "total": self.total,
             }
         }
 
@@ -112,9 +112,8 @@ class Calls:
         self, request: httpx.Request, read: Reader, record: CallRecord
     ) -> FetchedPage | NotModified:
         try:
-            async with asyncio.timeout(self.timeouts.total):
-                return await self._send(request, read, record)
-        except (httpx.TimeoutException, TimeoutError) as exc:
+            return await self._send(request, read, record)
+        except httpx.TimeoutException as exc:
             is_unreached = isinstance(exc, httpx.ConnectTimeout)
             raise UpstreamTimeoutError("The gallery took too long to answer.", may_pass=is_unreached) from exc
         except httpx.TransportError as exc:

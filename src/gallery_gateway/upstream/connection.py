@@ -5,47 +5,16 @@ is known does not go through it, since that is most of what comes.
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import cast
 
 import httptools
 import httpx
 
+from gallery_gateway.upstream.answer import Answer, Patience, RawHeader
+
 # Of status line and headers, and of the 1xx answers before them; no honest server sends as much.
 _MAX_HEAD_BYTES = 64 * 1024
-
-RawHeader = tuple[bytes, bytes]
-
-
-@dataclass(slots=True)
-class Answer:
-    """What came.
-
-    Args:
-        headers: the names in lower case.
-        parts: the body as it came, compressed if it is; a little more than is allowed, if it is too large.
-        error: why the body broke off.
-    """
-
-    status: int
-    headers: list[RawHeader]
-    parts: list[bytes] = field(default_factory=list)
-    error: httpx.TransportError | None = None
-    body_bytes: int = 0
-
-    def add(self, part: bytes) -> None:
-        self.parts.append(part)
-        self.body_bytes += len(part)
-
-    def announced_bytes(self) -> int | None:
-        """How long the body is, if that is known."""
-        return next((int(value) for name, value in self.headers if name == b"content-length"), None)
-
-    def is_ended_by_close(self) -> bool:
-        """Whether the body has no other end than that of the connection (RFC 9112, section 6.3)."""
-        names = {name for name, _ in self.headers}
-        return names.isdisjoint({b"content-length", b"transfer-encoding"})
 
 
 class Connection(asyncio.Protocol):
@@ -69,24 +38,28 @@ class Connection(asyncio.Protocol):
         self._missing_bytes: int | None = None
         self._is_complete = False
         self._is_reusable = False
-        # Silence: how long it may last before the answer and within it, and since when it does.
-        self._first_byte_seconds = self._read_seconds = 0.0
+        self._patience: Patience
+        self._until = 0.0
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, head: bytes, *, first_byte_seconds: float, read_seconds: float) -> asyncio.Future[Answer]:
+    def ask(self, head: bytes, patience: Patience, *, until: float) -> asyncio.Future[Answer]:
         """Sends a request. Whoever stops waiting for the answer has to abort the connection.
 
         The future fails with a `httpx.TransportError` if not even the head of an answer came.
+
+        Args:
+            head: of the request, which is all of it.
+            patience: with silence.
+            until: when the answer has to be there, in the loop's seconds.
         """
         waiter = self._waiter = self._loop.create_future()
         self._answer, self._headers = None, []
         self._head_bytes, self._missing_bytes = 0, None
         self._is_complete = False
-        self._first_byte_seconds, self._read_seconds = first_byte_seconds, read_seconds
+        self._patience, self._until = patience, until
         self._heard_at = self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(first_byte_seconds, self._check_silence)
+        self._watch()
         self._transport.write(head)
         return waiter
 
@@ -201,14 +174,27 @@ class Connection(asyncio.Protocol):
             waiter.set_exception(error)
         self.abort()
 
-    def _check_silence(self) -> None:
-        # One timer for many requests: to set one for each costs as much as to parse a small answer.
+    def _watch(self) -> None:
+        """Sees to it that the time is looked at when it may be over.
+
+        One timer does for many requests: to set one for each costs as much as to parse a small answer.
+        """
+        due_at = self._due_at()
+        if self._timer is not None and self._timer.when() <= due_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due_at, self._look_at_the_time)
+
+    def _due_at(self) -> float:
+        silence_seconds = self._patience["first_byte" if self._answer is None else "read"]
+        return min(self._heard_at + silence_seconds, self._until)
+
+    def _look_at_the_time(self) -> None:
         self._timer = None
         if self._waiter is None:
             return
-        seconds = self._first_byte_seconds if self._answer is None else self._read_seconds
-        remaining_seconds = self._heard_at + seconds - self._loop.time()
-        if remaining_seconds > 0:
-            self._timer = self._loop.call_later(remaining_seconds, self._check_silence)
+        if self._loop.time() >= self._due_at():
+            self._break_off(httpx.ReadTimeout("The endpoint took too long."))
         else:
-            self._break_off(httpx.ReadTimeout("The endpoint has fallen silent."))
+            self._watch()

@@ -58,11 +58,11 @@ class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
 
     @property
     def id(self) -> str:
-        job_id, index, group, version = self.job_id, self.image_index, self.group_index, self.version
+        try:
+            return image_global_id(self.job_id, self.image_index, self.group_index, self.version)
         # A damaged answer is kept as it came, so the declared types are no promise.
-        if type(index) is int and type(group) is int and type(version) is int and type(job_id) is str:
-            return image_global_id(job_id, index, group, version)
-        raise UpstreamContractError("The gallery sent an image without what identifies it.")
+        except TypeError as exc:
+            raise UpstreamContractError("The gallery sent an image without what identifies it.") from exc
 
 
 class Project(Projected, frozen=True, gc=False):
@@ -85,9 +85,10 @@ class Project(Projected, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        if type(self.project_id) is not int:
-            raise UpstreamContractError("The gallery sent a project without its id.")
-        return project_global_id(self.project_id)
+        try:
+            return project_global_id(self.project_id)
+        except TypeError as exc:
+            raise UpstreamContractError("The gallery sent a project without its id.") from exc
 
     @property
     def pending_images(self) -> int | None:

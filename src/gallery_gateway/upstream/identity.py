@@ -31,10 +31,15 @@ class ImageIdentity:
 
 
 def project_global_id(project_id: int) -> str:
+    """Raises: TypeError: that is no whole number."""
+    _check_whole(project_id)
     return _encoded(f"Project:{project_id}")
 
 
 def image_global_id(job_id: str, image_index: int, group_index: int, version: int) -> str:
+    """Raises: TypeError: one of them is not of its type."""
+    if type(job_id) is not str:
+        raise TypeError("a job id is a text")
     return _image_position(image_index, group_index, version) + _encoded(job_id)
 
 
@@ -56,10 +61,18 @@ def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
     return identity
 
 
-@lru_cache(maxsize=16_384)
+# By type too, so that nothing passes for a number that was equal to one.
+@lru_cache(maxsize=16_384, typed=True)
 def _image_position(image_index: int, group_index: int, version: int) -> str:
+    _check_whole(image_index, group_index, version)
     beginning = f"Image:{image_index}:{group_index}:{version}"
     return _encoded(beginning + " " * (-len(beginning + ":") % 3) + ":")
+
+
+def _check_whole(*numbers: int) -> None:
+    # A bool is an int that is none.
+    if any(type(number) is not int for number in numbers):
+        raise TypeError("not a whole number")
 
 
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")

@@ -8,7 +8,8 @@ from collections import deque
 import aiohappyeyeballs
 import httpx
 
-from gallery_gateway.upstream.connection import Answer, Connection
+from gallery_gateway.upstream.answer import Answer, Patience
+from gallery_gateway.upstream.connection import Connection
 
 # Endpoints and what stands before them close what is idle after a minute, or half of one.
 _IDLE_SECONDS = 15.0
@@ -35,24 +36,41 @@ class Pool:
         self._idle: deque[tuple[float, Connection]] = deque()
         self._context: ssl.SSLContext | None = None
 
-    async def ask(
-        self, head: bytes, *, connect_seconds: float, first_byte_seconds: float, read_seconds: float
-    ) -> Answer:
+    async def ask(self, head: bytes, patience: Patience) -> Answer:
         """Raises: httpx.TransportError: there was no answer."""
-        async with self._turns:
-            connection = self._idle_connection() or await self._connect(connect_seconds)
-            answer = None
-            try:
-                answer = await connection.ask(
-                    head, first_byte_seconds=first_byte_seconds, read_seconds=read_seconds
-                )
-            finally:
-                if answer is None:
-                    # Nobody waits for it any more.
-                    connection.abort()
-                elif connection.is_open:
-                    self._idle.append((asyncio.get_running_loop().time(), connection))
-            return answer
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience["total"]
+        await self._take_turn(until)
+        try:
+            connection = self._idle_connection()
+            if connection is None:
+                connection = await self._connect(min(patience["connect"], until - loop.time()))
+            return await self._use(connection, head, patience, until)
+        finally:
+            self._turns.release()
+
+    async def _take_turn(self, until: float) -> None:
+        if not self._turns.locked():
+            # At once, and so without a timer, which costs more.
+            await self._turns.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await self._turns.acquire()
+        except TimeoutError as exc:
+            raise httpx.PoolTimeout("Its turn did not come in time.") from exc
+
+    async def _use(self, connection: Connection, head: bytes, patience: Patience, until: float) -> Answer:
+        answer = None
+        try:
+            answer = await connection.ask(head, patience, until=until)
+        finally:
+            if answer is None:
+                # Nobody waits for it any more.
+                connection.abort()
+            elif connection.is_open:
+                self._idle.append((asyncio.get_running_loop().time(), connection))
+        return answer
 
     def close(self) -> None:
         """What is under way ends with whoever waits for it."""

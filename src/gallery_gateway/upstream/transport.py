@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from gallery_gateway.upstream.connection import Answer
+from gallery_gateway.upstream.answer import Answer
 from gallery_gateway.upstream.pool import Pool
 
 # What would end a header, or the head (RFC 9110, section 5.5).
@@ -34,13 +34,7 @@ class _Transport(httpx.AsyncBaseTransport):
         self._pool = pool
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        seconds = request.extensions["timeout"]
-        answer = await self._pool.ask(
-            _head(request),
-            connect_seconds=seconds["connect"],
-            first_byte_seconds=seconds["first_byte"],
-            read_seconds=seconds["read"],
-        )
+        answer = await self._pool.ask(_head(request), request.extensions["timeout"])
         return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer), request=request)
 
     async def aclose(self) -> None:
