@@ -134,5 +134,5 @@ class Arrival:
 
 def project_ids_of(page: Page) -> tuple[int, ...]:
     """A damaged page may hold None, or a project with an id of any other type."""
-    listed = (project.project_id for project in page.projects if isinstance(project, Projected))
-    return tuple(project_id for project_id in listed if type(project_id) is int)
+    listed = [project.project_id for project in page.projects if isinstance(project, Projected)]
+    return tuple([project_id for project_id in listed if type(project_id) is int])

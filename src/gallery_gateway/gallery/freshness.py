@@ -67,10 +67,13 @@ def _unless_said(seconds: float | None) -> float:
 
 
 def _is_unfinished(page: Page) -> bool:
-    # A damaged page may hold None among its projects and images, and a status of any type.
-    return any(
-        project.pending_images
-        or any(image.status not in _SETTLED for image in project.images or () if isinstance(image, Projected))
-        for project in page.projects
-        if isinstance(project, Projected)
-    )
+    # A damaged page may hold None among its projects and images.
+    for project in page.projects:
+        if not isinstance(project, Projected):
+            continue
+        if project.pending_images:
+            return True
+        for image in project.images or ():
+            if isinstance(image, Projected) and image.status not in _SETTLED:
+                return True
+    return False
