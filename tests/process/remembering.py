@@ -89,6 +89,7 @@ async def served(
     """Serves `app` in the test's own loop, by the protocol and the options of the command line."""
     options: dict[str, Any] = {
         "log_config": None,
+        "log_level": "warning",
         "access_log": False,
         "proxy_headers": False,
         "server_header": False,
