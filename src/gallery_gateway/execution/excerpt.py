@@ -24,7 +24,8 @@ _MAX_EXCERPTS = 512
 def excerpt_of(struct: type[Projected], *readers: Struct) -> type[Projected]:
     """A struct that decodes from the same JSON as `struct`, and has what the readers read of it.
 
-    Values of the wrong type are an error only where they are read. The same is read by the same excerpt.
+    Values of the wrong type are an error only where they are read. The same is read by the same excerpt, and
+    all of the struct by itself.
     """
     return _excerpt(struct, _shape(struct, readers))
 
@@ -53,6 +54,8 @@ def _read(struct: type[Projected], readers: Iterable[Struct]) -> Mapping[str, li
 
 @lru_cache(_MAX_EXCERPTS)
 def _excerpt(struct: type[Projected], shape: Shape) -> type[Projected]:
+    if shape == _shape(struct, (struct,)):
+        return struct
     below = dict(shape)
     fields = [
         (field.name, _kind(field.type, below[field.name]), _default(field))

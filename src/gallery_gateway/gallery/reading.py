@@ -39,5 +39,7 @@ def reader_for(plan: type[Struct]) -> Reader:
 
 @lru_cache(_MAX_READERS)
 def _reader(excerpt: type[Projected]) -> Reader:
+    if excerpt is Page:
+        return parse_page
     decoder: Decoder[Any] = Decoder(excerpt)
     return lambda body: parse_page(body, decoder)
