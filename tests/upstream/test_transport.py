@@ -1,15 +1,13 @@
 """The client over the real transport and real sockets: what goes over the wire, and what does not."""
 
 import gzip
-import shutil
-import ssl
-import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError
+from tests.upstream.certificates import self_signed, wants_openssl
 from tests.upstream.opening import AUTHORIZATION, PAGE, fetch, opened
 from tests.upstream.sockets import always, http_response, serving
 
@@ -167,10 +165,10 @@ async def test_a_netrc_does_not_touch_the_token(monkeypatch: pytest.MonkeyPatch,
     assert sent == [AUTHORIZATION]
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate with openssl")
+@wants_openssl
 async def test_a_certificate_that_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
     async with (
-        serving(always(http_response(PAGE)), tls=_self_signed(tmp_path)) as server,
+        serving(always(http_response(PAGE)), tls=self_signed(tmp_path).server) as server,
         opened(server.url.replace("http:", "https:")) as client,
     ):
         with pytest.raises(GatewayError) as caught:
@@ -178,14 +176,3 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_token(tmp_path: Pat
 
     assert caught.value.code == "UPSTREAM_UNAVAILABLE"
     assert server.heads == []
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # of our own words
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 
 import aiohappyeyeballs
 import httpx
@@ -18,6 +19,11 @@ _IDLE_SECONDS = 15.0
 _NEXT_ADDRESS_SECONDS = 0.25
 
 
+def _trust_the_usual() -> ssl.SSLContext:
+    """Certifi's authorities, whatever the environment says."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Pool:
     """To one endpoint.
 
@@ -25,15 +31,24 @@ class Pool:
         url: of which scheme, host and port are used.
         max_connections: other requests wait for their turn.
         max_bytes: of a body.
+        trust: says whose certificates are taken; called with the first connection, as it takes its time.
     """
 
-    def __init__(self, url: httpx.URL, *, max_connections: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        url: httpx.URL,
+        *,
+        max_connections: int,
+        max_bytes: int,
+        trust: Callable[[], ssl.SSLContext] = _trust_the_usual,
+    ) -> None:
         self._host = url.host
         self._is_secure = url.scheme == "https"
         self._port = url.port or (443 if self._is_secure else 80)
         self._max_bytes = max_bytes
         self._turns = asyncio.Semaphore(max_connections)
         self._idle: deque[tuple[float, Connection]] = deque()
+        self._trust = trust
         self._context: ssl.SSLContext | None = None
 
     async def ask(self, head: bytes, patience: Patience) -> Answer:
@@ -117,7 +132,5 @@ class Pool:
         return connection
 
     def _tls(self) -> ssl.SSLContext:
-        # Made with the first connection: reading the certificates takes longer than the rest of the start.
-        if self._context is None:
-            self._context = httpx.create_ssl_context(trust_env=False)
+        self._context = self._context or self._trust()
         return self._context
