@@ -98,3 +98,15 @@ async def test_an_unfinished_image_shortens_a_page_that_is_asked_for_without_ima
         answer = await client.post("{ gallery { projects { projectName } } }")
 
     assert answer.headers["cache-control"] == "private, max-age=2"
+
+
+async def test_what_the_graph_cannot_say_of_a_page_costs_its_own_field(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    # A whole number for the endpoint, and too large for GraphQL's Int.
+    upstream.answer(json=page_body(project_body(7, total_images=2**31)))
+
+    answer = await client.ask("{ gallery { projects { id totalImages images { id } } } }")
+
+    assert [error["path"] for error in answer["errors"]] == [["gallery", "projects", 0, "totalImages"]]
+    assert answer["data"]["gallery"]["projects"][0]["id"]

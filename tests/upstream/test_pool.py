@@ -17,9 +17,15 @@ PATIENCE = Patience(connect=5, first_byte=5, read=5, total=5)
 LARGE = b"x" * 1_000_000
 
 
-def opened(url: str, *, trusted: ssl.SSLContext | None = None) -> Pool:
+def opened(url: str, *, trusted: ssl.SSLContext | None = None, idle_seconds: float = 5) -> Pool:
     context = trusted or ssl.create_default_context()
-    return Pool(httpx.URL(url), max_connections=2, max_bytes=2_000_000, trust=lambda: context)
+    return Pool(
+        httpx.URL(url),
+        max_connections=2,
+        max_bytes=2_000_000,
+        trust=lambda: context,
+        idle_seconds=idle_seconds,
+    )
 
 
 async def ask(pool: Pool) -> Answer:
@@ -74,3 +80,64 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used_again() -> No
 
     assert answer.status == 200
     assert server.connections == 2
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
+    async with serving(always(http_response(b"{}"))) as server:
+        pool = opened(server.url, idle_seconds=0.01)
+        await ask(pool)
+        await asyncio.sleep(0.02)
+
+        await ask(pool)
+        pool.close()
+
+    assert server.connections == 2
+
+
+async def test_whoever_gives_up_hangs_up() -> None:
+    async def silent(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await server.wait_until_gone(writer)
+        gone.set()
+
+    gone = asyncio.Event()
+    async with serving(silent) as server, asyncio.timeout(5):
+        asking = asyncio.create_task(ask(opened(server.url)))
+        await server.wait_for_requests(1)
+
+        asking.cancel()
+
+        await gone.wait()
+    assert asking.cancelled()
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
+async def test_an_answer_that_is_too_large_is_not_read_to_its_end(length: bytes) -> None:
+    async def endless(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % length)
+        while not writer.is_closing():
+            writer.write(b"10000\r\n%b\r\n" % (b"x" * 0x10000))
+            await writer.drain()
+
+    async with serving(endless) as server, asyncio.timeout(5):
+        answer = await ask(opened(server.url))
+
+    assert 2_000_000 < answer.body_bytes < 4_000_000
+
+
+@pytest.mark.parametrize("surplus", [b"", b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+async def test_of_what_comes_too_much_the_answer_alone_is_taken(surplus: bytes) -> None:
+    whole = http_response(LARGE) + surplus
+
+    async def in_two_pieces(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole[:100])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(whole[100:])
+
+    async with serving(in_two_pieces) as server:
+        pool = opened(server.url)
+        answers = [await ask(pool) for _ in range(2)]
+        pool.close()
+
+    assert [b"".join(answer.parts) for answer in answers] == [LARGE] * 2
+    assert server.connections == (2 if surplus else 1)

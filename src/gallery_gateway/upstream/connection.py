@@ -148,11 +148,11 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
 
     def _take(self, answer: Answer, data: bytes, missing_bytes: int) -> None:
-        answer.add(data)
-        self._missing_bytes = missing_bytes = missing_bytes - len(data)
-        if missing_bytes < 0:
-            self._break_off(httpx.RemoteProtocolError("The answer is longer than it said."))
-        elif not missing_bytes:
+        answer.add(data[:missing_bytes])
+        self._missing_bytes = max(0, missing_bytes - len(data))
+        if len(data) >= missing_bytes:
+            # What comes behind the answer belongs to no request.
+            self._is_reusable = self._is_reusable and len(data) == missing_bytes
             self._end()
         elif answer.body_bytes > self._max_bytes:
             self._end(is_cut=True)

@@ -32,6 +32,7 @@ class Pool:
         max_connections: other requests wait for their turn.
         max_bytes: of a body.
         trust: says whose certificates are taken; called with the first connection, as it takes its time.
+        idle_seconds: after which a connection is not used again.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Pool:
         max_connections: int,
         max_bytes: int,
         trust: Callable[[], ssl.SSLContext] = _trust_the_usual,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._host = url.host
         self._is_secure = url.scheme == "https"
@@ -48,6 +50,7 @@ class Pool:
         self._max_bytes = max_bytes
         self._turns = asyncio.Semaphore(max_connections)
         self._idle: deque[tuple[float, Connection]] = deque()
+        self._idle_seconds = idle_seconds
         self._trust = trust
         self._context: ssl.SSLContext | None = None
 
@@ -94,7 +97,7 @@ class Pool:
 
     def _idle_connection(self) -> Connection | None:
         """The last that was used, and not so long ago that the other side may be about to close it."""
-        oldest = asyncio.get_running_loop().time() - _IDLE_SECONDS
+        oldest = asyncio.get_running_loop().time() - self._idle_seconds
         while self._idle and (self._idle[0][0] < oldest or not self._idle[0][1].is_open):
             self._idle.popleft()[1].abort()
         while self._idle:

@@ -1,0 +1,74 @@
+"""A page that has just come is read as far as those who wait for it need."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from gallery_gateway.gallery.entry import Arrival, Entry
+from gallery_gateway.gallery.reading import reader_for
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.upstream.caching import NOTHING_SAID
+from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.parsing import Reader, parse_page
+from tests.fakes import image_body, page_body, project_body
+
+BODY = json.dumps(page_body(project_body(7, image_body(0)))).encode()
+
+
+def reading(*attributes: str) -> Reader:
+    """What reads these attributes of the projects."""
+    project = msgspec.defstruct("ProjectPlan", [(name, Any) for name in attributes])
+    return reader_for(msgspec.defstruct("PagePlan", [("projects", list[project])]))  # type: ignore[valid-type]  # made here
+
+
+NAMES, KEYS = reading("project_name"), reading("project_key")
+
+
+def arrived(reader: Reader) -> Arrival:
+    entry = Entry(
+        request=GalleryRequest(),
+        body=BODY,
+        project_ids=(7,),
+        received_bytes=len(BODY),
+        seconds=0,
+        rules=NOTHING_SAID,
+        asked_at=0,
+        born_at=0,
+        fresh_until=1,
+        renew_until=1,
+        stale_until=1,
+        keep_until=1,
+        link_margin_seconds=0,
+    )
+    return Arrival(entry, reader(BODY), reader)
+
+
+def test_no_more_is_read_than_is_asked_for() -> None:
+    project: Any = arrived(NAMES).read(NAMES).projects[0]
+
+    assert project.project_name == "Project 7"
+    assert not hasattr(project, "project_key")
+
+
+def test_who_shares_a_page_reads_of_it_what_the_first_did_not() -> None:
+    arrival = arrived(NAMES)
+
+    page = arrival.read(KEYS)
+
+    assert hasattr(page.projects[0], "project_key")
+    assert not arrival.is_whole
+
+
+def test_a_page_that_was_read_whole_is_read_by_everybody() -> None:
+    arrival = arrived(NAMES)
+
+    whole = arrival.read(parse_page)
+
+    assert type(whole) is Page
+    assert arrival.read(KEYS) is arrival.read(NAMES) is whole
+
+
+def test_equal_selections_are_read_by_one_reader() -> None:
+    assert reading("project_name") is NAMES
+    assert reading("project_key") is not NAMES
