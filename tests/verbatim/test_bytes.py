@@ -1,32 +1,14 @@
 """A request that came before byte for byte is answered on the wire, and any other one by the app."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.process.remembering import UVLOOP, Echo, Served, echoed, served
+from tests.verbatim.remembering import Echo, Served, echoed
 
 ONE, TWO = echoed(b"one"), echoed(b"two")
 HEAD = ONE.removesuffix(b"one")
 
 # What is remembered may have so many bytes.
 MAX_BYTES = 8_192
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return UVLOOP
-
-
-@pytest.fixture
-def app() -> Echo:
-    return Echo()
-
-
-@pytest.fixture
-async def server(app: Echo) -> AsyncIterator[Served]:
-    async with served(app) as server:
-        yield server
 
 
 async def test_the_same_bytes_cost_one_run_of_the_app(app: Echo, server: Served) -> None:

@@ -11,19 +11,14 @@ import pytest
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
-from tests.process.counting import BY_POST, NAMES, RUNS, gateway, header
-from tests.process.remembering import UVLOOP, Client
 from tests.process.serving import PATIENCE_SECONDS, operation, serve
 from tests.telemetry.receiver import receiving
 from tests.telemetry.recording import value
 from tests.telemetry.scraping import free_port, scraped
+from tests.verbatim.counting import BY_POST, NAMES, RUNS, gateway, header
+from tests.verbatim.remembering import Client
 
 COUNT = RUNS + 2
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return UVLOOP
 
 
 def served_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -1,10 +1,8 @@
 """Where a request ends is told by its bytes, never by the pieces that it comes in."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.process.remembering import UVLOOP, Client, Echo, Served, echoed, served
+from tests.verbatim.remembering import Client, Echo, Served, echoed
 
 ONE, TWO = echoed(b"one"), echoed(b"two")
 HEAD = ONE.removesuffix(b"one")
@@ -17,22 +15,6 @@ CUTS = {
     "between head and body": len(HEAD),
     "before the last byte": len(ONE) - 1,
 }
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return UVLOOP
-
-
-@pytest.fixture
-def app() -> Echo:
-    return Echo()
-
-
-@pytest.fixture
-async def server(app: Echo) -> AsyncIterator[Served]:
-    async with served(app) as server:
-        yield server
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from gallery_gateway.app.guard import build_wire_limits
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.settings import Settings
 from tests.fakes import TOKEN
-from tests.process.remembering import Served, served
 from tests.process.serving import operation
+from tests.verbatim.remembering import Served, served
 
 NAMES = "query Names { gallery { projects { projectName } } }"
 BY_POST = operation(NAMES)

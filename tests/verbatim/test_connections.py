@@ -6,22 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.process.remembering import LIMITS, UVLOOP, Client, Echo, Served, echoed, served
+from tests.verbatim.remembering import LIMITS, Client, Echo, Served, echoed, served
 
 ONE = echoed(b"one")
 
 # Long before a busy machine, which must not stand still for so long; twice it is what a test takes.
 KEEP_ALIVE_SECONDS = 0.5
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return UVLOOP
-
-
-@pytest.fixture
-def app() -> Echo:
-    return Echo()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.fakes import FakeUpstream, page_body, project_body
-from tests.process.counting import (
+from tests.process.serving import operation
+from tests.verbatim.counting import (
     BY_POST,
     RUNS,
     TTL_SECONDS,
@@ -17,13 +18,7 @@ from tests.process.counting import (
     header,
     with_header,
 )
-from tests.process.remembering import UVLOOP, Client
-from tests.process.serving import operation
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return UVLOOP
+from tests.verbatim.remembering import Client
 
 
 @pytest.fixture
