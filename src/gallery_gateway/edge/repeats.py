@@ -12,7 +12,7 @@ from cachetools import LRUCache
 
 from gallery_gateway.edge.caching import etag_of
 from gallery_gateway.edge.served import Served
-from gallery_gateway.execution.compiled import Kept
+from gallery_gateway.execution.loading import Kept
 
 _MAX_REPEATS = 4096
 # What is larger is seldom sent twice, and costs time to be looked for.

@@ -6,7 +6,7 @@ Whatever a plan cannot do, and every irregularity, is left to plain execution on
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -23,32 +23,10 @@ from graphql.execution.values import VariableValues
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.execution.documents import PreparedDocument
+from gallery_gateway.execution.loading import CompiledRoot, Kept, Load, Loaded, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection, response_of
-from gallery_gateway.execution.selection import Scope, SelectedField, Selection, root_fields
+from gallery_gateway.execution.selection import Scope, SelectedField, root_fields
 from gallery_gateway.execution.shape import shaping_variables
-
-
-class Loaded(Protocol):
-    """What a root field has loaded: the source of a projection, and what it was rendered to before."""
-
-    @property
-    def value(self) -> object: ...
-
-    def recall(self, plan: Plan) -> bytes | None:
-        """What the value was written as by this plan, if that is remembered."""
-
-    def remember(self, plan: Plan, rendered: bytes) -> None:
-        """Keeps what the value was written as, if it is worth it."""
-
-    def kept(self, plan: Plan) -> "Kept | None":
-        """What is remembered, to be given again without running anything."""
-
-
-class Kept(Protocol):
-    """A response that may be given again while what it was made of is fresh."""
-
-    def get(self) -> tuple[bytes, float, float] | None:
-        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +35,6 @@ class Written:
 
     body: bytes
     kept: Kept | None = None
-
-
-Load = Callable[[Any, str], Awaitable[Loaded]]
-"""Loads a root field for a context and a response key."""
-
-PrepareLoad = Callable[[Mapping[str, Any]], Load]
-"""Makes it out of coerced arguments; raises GatewayError if one is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class RootSelection:
-    """What an operation selects at one root field.
-
-    Args:
-        plan: what will read it.
-        is_alone: whether it is the operation's only root field.
-    """
-
-    selection: Selection
-    plan: Plan
-    is_alone: bool
-
-
-CompiledRoot = Callable[[RootSelection], PrepareLoad]
-"""How a root field is loaded that can be compiled."""
 
 
 @dataclass(frozen=True, slots=True)

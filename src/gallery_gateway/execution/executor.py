@@ -16,8 +16,9 @@ from graphql import (
 )
 
 from gallery_gateway.errors import OverloadedError, RequestError
-from gallery_gateway.execution.compiled import Compiler, Kept
+from gallery_gateway.execution.compiled import Compiler
 from gallery_gateway.execution.documents import Documents, PreparedDocument
+from gallery_gateway.execution.loading import Kept
 from gallery_gateway.execution.persisted import PersistedQueries, Sources
 from gallery_gateway.execution.refusals import DocumentError
 from gallery_gateway.execution.reporting import report

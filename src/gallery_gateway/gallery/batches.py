@@ -9,7 +9,8 @@ from aiodataloader import DataLoader
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.gallery import Delivery, Gallery
+from gallery_gateway.gallery.delivery import Delivery
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Ledger, Outcome
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project

@@ -8,8 +8,9 @@ from typing import Any, cast
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.batches import Batches, Loaded
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.delivery import Delivery, Kept
 from gallery_gateway.gallery.demand import Demand
-from gallery_gateway.gallery.gallery import Delivery, Gallery, Kept
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.references import Projects, References
 from gallery_gateway.gallery.request import GalleryRequest

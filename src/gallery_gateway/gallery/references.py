@@ -12,7 +12,7 @@ from gallery_gateway.errors import (
     UnauthenticatedError,
     UpstreamContractError,
 )
-from gallery_gateway.gallery.gallery import Delivery
+from gallery_gateway.gallery.delivery import Delivery
 from gallery_gateway.gallery.ledger import Ledger
 from gallery_gateway.gallery.slicing import slice_projects
 from gallery_gateway.gallery.stale import Staleness, oldest

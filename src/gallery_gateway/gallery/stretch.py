@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, replace
 
+from gallery_gateway.gallery.delivery import Delivery
 from gallery_gateway.gallery.demand import Demand
-from gallery_gateway.gallery.gallery import Delivery
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.windows import smallest_pages

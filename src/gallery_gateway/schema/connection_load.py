@@ -7,7 +7,7 @@ from enum import Enum
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
-from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.delivery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.stale import Staleness, oldest

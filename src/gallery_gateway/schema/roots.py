@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from strawberry.utils.str_converters import to_camel_case
 
-from gallery_gateway.execution.compiled import CompiledRoot, Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.loading import CompiledRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.delivery import Delivery, Kept
 from gallery_gateway.gallery.loaders import GalleryLoaders
 from gallery_gateway.gallery.reading import reader_for
 from gallery_gateway.schema.connection_load import Connected, connection_request, load_connection
