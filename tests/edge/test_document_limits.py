@@ -1,5 +1,6 @@
 """Limits and switches as a client meets them, over HTTP."""
 
+import sys
 import time
 from typing import Any
 
@@ -151,7 +152,7 @@ async def test_the_worst_that_is_accepted_keeps_the_loop_for_50_milliseconds_at_
 ) -> None:
     spent = []
     async with gateway(upstream, log_level="error") as client:
-        for run in range(3):
+        for run in range(5):
             text = WORST_ACCEPTED[name] + " " * run
             body = {"query": text, "operationName": "Q1" if name == "operations" else None}
             started = time.process_time()
@@ -161,5 +162,6 @@ async def test_the_worst_that_is_accepted_keeps_the_loop_for_50_milliseconds_at_
             spent.append(1000 * (time.process_time() - started))
             assert "errors" not in response.json()
 
-    # Three times as much as is promised, for machines that are busy with other things.
-    assert min(spent) < 150
+    # Three times as much as is promised, for machines that are busy with other things; whatever traces the
+    # lines for coverage doubles what they cost.
+    assert min(spent) < (150 if sys.gettrace() is None else 300)
