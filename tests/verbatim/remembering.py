@@ -150,13 +150,16 @@ class Echo:
         else:
             await _send(send, b"well")
 
+    def answer(self, _scope: Scope, body: bytes) -> bytes:
+        return body * self._times
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         async with self._is_asked:
             self.asked.append(body)
             self._is_asked.notify_all()
         await self.may_answer.wait()
-        answer = body * self._times
+        answer = self.answer(scope, body)
         remember = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
         if remember is not None:
             repeat = Repeat(EchoKept(self, body, answer), None)
