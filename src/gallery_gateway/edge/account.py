@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from gallery_gateway.edge.exchange import Exchange
-from gallery_gateway.edge.served import Served, fill
+from gallery_gateway.edge.served import Served
 from gallery_gateway.execution.executor import Answer
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.ledger import Ledger
@@ -62,7 +62,7 @@ class ToldAccount(Account):
 
     def repeated(self, served: Served | None) -> None:
         if served is not None:
-            fill(self._record, served)
+            served.fill(self._record)
 
     def answered(self, answer: Answer, ledger: Ledger) -> None:
         record = self._record

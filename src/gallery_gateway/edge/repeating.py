@@ -56,19 +56,20 @@ class RepeatingProtocol(WireProtocol):
 
     def _is_between_requests(self) -> bool:
         """Whether the next byte begins a request, and no other is under way."""
-        cycle = self.cycle
-        if cycle is None:
-            return not self._received_bytes
-        # The scope is another one as soon as one byte of another request has come: without that, the rest of
-        # it would be looked for, and found for whoever sends the same rest.
-        is_whole = cycle.scope is self.scope and not cycle.more_body
-        return is_whole and cycle.response_complete and not self._received_bytes
+        is_answered = self.cycle is None or (self._is_whole() and self.cycle.response_complete)
+        return is_answered and not self._received_bytes
 
     def _is_alone(self) -> bool:
-        """Whether all that came is one whole request."""
-        cycle = self.cycle
-        is_whole = cycle is not None and cycle.scope is self.scope and not cycle.more_body
-        return is_whole and not self.pipeline
+        """Whether what is under way is one whole request, with nothing before or behind it."""
+        return self.cycle is not None and self._is_whole() and not self.pipeline
+
+    def _is_whole(self) -> bool:
+        """Whether the last request that began has come to its end.
+
+        The scope is another one as soon as one byte of another request has come. Without that, the rest of
+        such a request would be looked for, and found for whoever sends the same rest.
+        """
+        return self.cycle.scope is self.scope and not self.cycle.more_body
 
     def _write(self, response: tuple[bytes, bytes]) -> None:
         self.transport.writelines(response)

@@ -5,7 +5,7 @@ from gallery_gateway.telemetry.telemetry import Telemetry
 
 
 class Served:
-    """What is told of an answer each time that it is given again."""
+    """What the record of an operation and those of its repeats have in common."""
 
     __slots__ = ("caller", "operation", "saved_bytes")
 
@@ -14,23 +14,23 @@ class Served:
         self.operation = record.operation
         self.saved_bytes = record.saved_bytes
 
+    def fill(self, record: OperationRecord) -> None:
+        """Makes it the record of a repeat, up to what is known of it in the end only."""
+        record.caller = self.caller
+        record.operation = self.operation
+        record.kind = "query"
+        record.outcome = "ok"
+        record.hits = 1
+        record.saved_bytes = self.saved_bytes
+
 
 def tell_again(
     telemetry: Telemetry, served: Served, *, request_id: str, method: str, size_bytes: int, seconds: float
 ) -> None:
-    """Tells an answer that was given again at once, without an account and outside of any trace."""
+    """Tells a repeat that was answered at once, without an account and outside of any trace."""
     record = OperationRecord(request_id=request_id, method=method)
-    fill(record, served)
+    served.fill(record)
     record.status = 200
     record.bytes = size_bytes
     record.seconds = round(seconds, 6)
     telemetry.operation_ended(record)
-
-
-def fill(record: OperationRecord, served: Served) -> None:
-    record.caller = served.caller
-    record.operation = served.operation
-    record.kind = "query"
-    record.outcome = "ok"
-    record.hits = 1
-    record.saved_bytes = served.saved_bytes
