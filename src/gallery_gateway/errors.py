@@ -31,12 +31,14 @@ class GatewayError(Exception):
         extensions: further members of `extensions`, beside `code`.
 
     `may_pass` says whether the same call may be answered when it is made again soon, and
-    `retry_after_seconds` how long to wait before that, where somebody said it.
+    `retry_after_seconds` how long to wait before that, where somebody said it. `reason` says in one word why
+    an upstream call failed, for log lines and metrics (`upstream.reasons`); clients never see it.
     """
 
     code: ClassVar[str]
     may_pass: bool = False
     retry_after_seconds: int | None = None
+    reason: str | None = None
 
     def __init__(self, message: str, **extensions: object) -> None:
         super().__init__(message)
@@ -146,9 +148,10 @@ class UpstreamTimeoutError(GatewayError):
 
     code = "UPSTREAM_TIMEOUT"
 
-    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+    def __init__(self, message: str, *, may_pass: bool = False, reason: str | None = None) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+        self.reason = reason
 
 
 class UpstreamUnavailableError(GatewayError):
@@ -163,9 +166,11 @@ class UpstreamUnavailableError(GatewayError):
         may_pass: bool = False,
         is_congestion: bool = False,
         retry_after_seconds: int | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+        self.reason = reason
         self.is_congestion = is_congestion
         self.retry_after_seconds = retry_after_seconds
 
@@ -174,6 +179,10 @@ class UpstreamContractError(GatewayError):
     """An answer that is not what the contract says."""
 
     code = "UPSTREAM_CONTRACT"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UpstreamNotFoundError(UpstreamContractError):

@@ -26,15 +26,19 @@ def read_resilience(resilience: Resilience) -> Snapshot:
     gate = resilience.gate
     # Each state has a series, so that those of several workers can be added up.
     states: Values = {
-        ("upstream_breaker", (state.value,)): float(resilience.breaker.state is state) for state in State
+        ("upstream_breaker", (state.value,)): float(resilience.breakers.api.state is state) for state in State
     }
     return Snapshot(
+        counters={
+            ("upstream_breaker_opened_total", (scope,)): float(count)
+            for scope, count in resilience.breakers.opened.items()
+        },
         gauges={
             **states,
             ("upstream_calls_in_flight", ()): float(gate.in_flight),
             ("upstream_calls_waiting", ()): float(gate.waiting),
             ("upstream_calls_limit", ()): float(gate.limit.calls),
-        }
+        },
     )
 
 

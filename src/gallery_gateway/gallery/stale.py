@@ -1,7 +1,7 @@
 """Answers out of pages past their freshness: while they are renewed, and when upstream fails (RFC 5861)."""
 
-import asyncio
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from gallery_gateway.errors import (
     UpstreamUnavailableError,
 )
 from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Arrival, Entry, Use
 from gallery_gateway.gallery.fetcher import Fetcher
@@ -27,7 +27,7 @@ from gallery_gateway.upstream.contract import Page, Project
 RENEWING = "RENEWING"
 """The reason where nothing is wrong; every other reason is the code of an error."""
 
-# Whoever waits for upstream is served first: more renewals than these go the usual way, and are waited for.
+# Of one caller, in the background. Beyond that a page past its freshness is fetched as a miss is.
 _MAX_RENEWALS = 16
 
 # What has failed is not waited for again meanwhile, only tried in the background; longer than a call lasts.
@@ -86,7 +86,7 @@ class StalePages:
         self._fetcher = fetcher
         self._flights = flights
         self._clock = clock
-        self._renewals: set[asyncio.Task[Arrival]] = set()
+        self._renewals: Counter[CallerKey] = Counter()
         self._troubled_until = -math.inf
 
     def get(self, caller: Caller, want: Want, *, if_error_seconds: float) -> StaleAnswer | None:
@@ -144,12 +144,17 @@ class StalePages:
         """Whether a call is under way now that will bring the page anew; False if there is no room for it."""
         if self._flights.find(caller, want.request) is not None:
             return True
-        if len(self._renewals) >= _MAX_RENEWALS:
+        if self._renewals[caller.key] >= _MAX_RENEWALS:
             return False
         flight = self._flights.start(caller, want.request, lambda: self._fetch(caller, want))
-        self._renewals.add(flight.task)
-        flight.task.add_done_callback(self._renewals.discard)
+        self._renewals[caller.key] += 1
+        flight.task.add_done_callback(lambda _task: self._end_renewal(caller.key))
         return True
+
+    def _end_renewal(self, caller_key: CallerKey) -> None:
+        self._renewals[caller_key] -= 1
+        if not self._renewals[caller_key]:
+            del self._renewals[caller_key]
 
     async def _fetch(self, caller: Caller, want: Want) -> Arrival:
         try:

@@ -43,9 +43,16 @@ METRICS = (
     Metric(
         "upstream_call_duration_seconds", "histogram", ("outcome", "status"), "time of a call of the endpoint"
     ),
+    Metric("upstream_call_failures_total", "counter", ("reason",), "failed upstream calls, by their reason"),
     Metric("upstream_received_bytes_total", "counter", (), "bytes of JSON from the endpoint"),
     Metric("upstream_retries_total", "counter", (), "calls that repeated one that had failed"),
-    Metric("upstream_breaker", "gauge", ("state",), "workers whose breaker is in this state"),
+    Metric("upstream_breaker", "gauge", ("state",), "workers whose breaker for the API is in this state"),
+    Metric(
+        "upstream_breaker_opened_total",
+        "counter",
+        ("scope",),
+        "openings of the breaker of the API or of a caller",
+    ),
     Metric("upstream_calls_in_flight", "gauge", (), "calls that wait for the endpoint"),
     Metric("upstream_calls_waiting", "gauge", (), "calls that wait for their turn"),
     Metric("upstream_calls_limit", "gauge", (), "calls that the endpoint is given at a time"),

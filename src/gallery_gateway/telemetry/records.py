@@ -71,6 +71,7 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
         trace_id: as in `OperationRecord`, and `caller` too.
         outcome: `ok`, `unchanged` (304), or the code of what went wrong; `cancelled` as long
             as it is none of these.
+        reason: why it failed, in one word (`upstream.reasons`); None if it did not.
         status: of the answer; None if there was none.
         seconds: until its body was read and parsed.
         bytes: of its JSON; 0 if it brought no page.
@@ -81,6 +82,7 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     trace_id: str | None = None
     caller: str | None = None
     outcome: str
+    reason: str | None = None
     status: int | None = None
     seconds: float = 0.0
     bytes: int = 0

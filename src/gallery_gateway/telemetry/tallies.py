@@ -34,6 +34,7 @@ class Tallies:
         self._operations: dict[tuple[str | None, str], Histogram] = {}
         self._errors: Counter[tuple[str | None, str]] = Counter()
         self._calls: dict[tuple[str, int | None], Histogram] = {}
+        self._failures: Counter[str] = Counter()
         self._lag = Histogram(LAG_BOUNDS)
         self._hits = self._shared = self._stale = self._misses = self._collapsed = self._merged = 0
         self._answered_bytes = self._saved_bytes = self._narrowed_images = 0
@@ -62,6 +63,8 @@ class Tallies:
         if known is None:
             known = self._calls[key] = Histogram(DURATION_BOUNDS)
         known.observe(record.seconds, record.trace_id)
+        if record.reason is not None:
+            self._failures[record.reason] += 1
         self._received_bytes += record.bytes
         self._retries += record.attempt > 1
 
@@ -103,9 +106,11 @@ class Tallies:
         }
         # Copied at once: the event loop goes on counting meanwhile.
         errors = list(self._errors.items())
+        failures = list(self._failures.items())
         return {
             **{("answers_total", (source,)): float(count) for source, count in sources.items()},
             **{("operation_errors_total", (name or _NONE, code)): float(n) for (name, code), n in errors},
+            **{("upstream_call_failures_total", (reason,)): float(n) for reason, n in failures},
             ("response_bytes_total", ()): float(self._answered_bytes),
             ("saved_bytes_total", ()): float(self._saved_bytes),
             ("narrowed_images_total", ()): float(self._narrowed_images),

@@ -23,7 +23,9 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
     if encoding in {"gzip", "x-gzip", "deflate"}:
         chunks = _capped(_inflated(chunks, max_bytes=max_bytes), max_bytes=max_bytes)
     elif encoding not in {"identity", ""}:
-        raise UpstreamContractError("The gallery answered in a compression that was not asked for.")
+        raise UpstreamContractError(
+            "The gallery answered in a compression that was not asked for.", reason="encoding"
+        )
     parts = [chunk async for chunk in chunks]
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -45,12 +47,13 @@ async def _inflated(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIte
             yield inflater.decompress(chunk, max_bytes + 1)
         yield inflater.flush()
     except zlib.error as exc:
-        raise UpstreamContractError("The gallery's compressed answer is broken.") from exc
+        raise UpstreamContractError("The gallery's compressed answer is broken.", reason="encoding") from exc
     if not inflater.eof:
-        raise UpstreamContractError("The gallery's compressed answer was cut short.")
+        raise UpstreamContractError("The gallery's compressed answer was cut short.", reason="encoding")
 
 
 def _too_large(max_bytes: int) -> UpstreamContractError:
     return UpstreamContractError(
-        f"The gallery's answer is larger than {max_bytes} bytes; ask for fewer projects or images."
+        f"The gallery's answer is larger than {max_bytes} bytes; ask for fewer projects or images.",
+        reason="body_too_large",
     )

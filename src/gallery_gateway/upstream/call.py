@@ -12,6 +12,7 @@ from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.parsing import Reader
+from gallery_gateway.upstream.reasons import transport_reason
 from gallery_gateway.upstream.refusals import refusal
 
 # An error's body is read to learn the refused parameter, and to keep the connection.
@@ -94,15 +95,16 @@ class Calls:
         # A request that is sent again is the same one.
         attempt = request.extensions["attempt"] = request.extensions.get("attempt", 0) + 1
         call = self.telemetry.call_began(attempt=attempt)
+        call.record.reason = "given_up"
         if call.headers:
             request.headers.update(call.headers)
         try:
             answer = await self._make(request, read, call.record)
         except GatewayError as exc:
-            call.record.outcome = exc.code
+            call.record.outcome, call.record.reason = exc.code, exc.reason
             raise
         except Exception:
-            call.record.outcome = "INTERNAL_SERVER_ERROR"
+            call.record.outcome, call.record.reason = "INTERNAL_SERVER_ERROR", "other"
             raise
         finally:
             self.telemetry.call_ended(call)
@@ -114,13 +116,16 @@ class Calls:
         try:
             return await self._send(request, read, record)
         except httpx.TimeoutException as exc:
-            is_unreached = isinstance(exc, httpx.ConnectTimeout)
-            raise UpstreamTimeoutError("The gallery took too long to answer.", may_pass=is_unreached) from exc
+            raise UpstreamTimeoutError(
+                "The gallery took too long to answer.",
+                may_pass=isinstance(exc, httpx.ConnectTimeout),
+                reason=transport_reason(exc),
+            ) from exc
         except httpx.TransportError as exc:
             # What is no HTTP will not become so; whatever broke off may hold the next time.
             is_broken_off = not isinstance(exc, httpx.ProtocolError)
             raise UpstreamUnavailableError(
-                "The gallery could not be reached.", may_pass=is_broken_off
+                "The gallery could not be reached.", may_pass=is_broken_off, reason=transport_reason(exc)
             ) from exc
 
     async def _send(
@@ -133,10 +138,10 @@ class Calls:
                 body = await read_body(response, max_bytes=self.max_bytes)
                 page = read(body)
                 rules = parse_caching_rules(response.headers)
-                record.outcome, record.bytes = "ok", len(body)
+                record.outcome, record.reason, record.bytes = "ok", None, len(body)
                 return FetchedPage(page, body, rules)
             if response.status_code == 304:
-                record.outcome = "unchanged"
+                record.outcome, record.reason = "unchanged", None
                 return NotModified(parse_caching_rules(response.headers))
             raise refusal(response, await _read_error_body(response))
         finally:

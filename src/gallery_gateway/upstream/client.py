@@ -79,7 +79,9 @@ class GalleryClient:
         headers = ((b"authorization", authorization.encode()),)
         answer = await self._ask(parameters, headers, caller_key, deadline, read)
         if isinstance(answer, NotModified):
-            raise UpstreamContractError("The gallery answered a question that was not asked.")
+            raise UpstreamContractError(
+                "The gallery answered 304 to an unconditional request.", reason="status"
+            )
         return answer
 
     async def revalidate_page(
@@ -121,7 +123,7 @@ class GalleryClient:
             async with deadline:
                 return await self._run(request, caller_key, deadline, read)
         except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.") from exc
+            raise UpstreamTimeoutError("The gallery took too long to answer.", reason="deadline") from exc
 
     async def _run(
         self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: Reader
@@ -129,7 +131,10 @@ class GalleryClient:
         if self._resilience is None:
             return await self._calls.make(request, read)
         return await self._resilience.run(
-            lambda: self._calls.make(request, read), caller_key=caller_key, deadline=deadline
+            lambda: self._calls.make(request, read),
+            caller_key=caller_key,
+            question=request.url.raw_path,
+            deadline=deadline,
         )
 
     def _url_of(self, parameters: Parameters) -> httpx.URL:

@@ -35,7 +35,9 @@ def parse_page(body: bytes, decoder: msgspec.json.Decoder[Page] = _page_decoder)
             body.decode()
         return _parse_strictly_or_salvage(body, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
-        raise UpstreamContractError("The gallery's answer could not be read as JSON.") from exc
+        raise UpstreamContractError(
+            "The gallery's answer could not be read as JSON.", reason="not_json"
+        ) from exc
 
 
 def parse_rejected_parameter(body: bytes) -> str | None:
@@ -58,7 +60,9 @@ def _parse_strictly_or_salvage(body: bytes, decoder: msgspec.json.Decoder[Page])
             and isinstance(page.projects, list)
         ):
             return page
-        raise UpstreamContractError("The gallery's answer is not a page of projects.") from exc
+        raise UpstreamContractError(
+            "The gallery's answer is not a page of projects.", reason="not_a_page"
+        ) from exc
 
 
 def _salvage(raw: bytes | msgspec.Raw, kind: Any) -> Any:

@@ -34,7 +34,7 @@ def _forbidden(_response: httpx.Response, _body: bytes) -> GatewayError:
 
 
 def _not_found(_response: httpx.Response, _body: bytes) -> GatewayError:
-    return UpstreamNotFoundError("The gallery endpoint was not found.")
+    return UpstreamNotFoundError("The gallery endpoint was not found.", reason="status")
 
 
 def _rate_limited(response: httpx.Response, _body: bytes) -> GatewayError:
@@ -50,6 +50,7 @@ def _unavailable(response: httpx.Response, _body: bytes) -> GatewayError:
         may_pass=True,
         is_congestion=response.status_code != 502,
         retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
+        reason="status",
     )
 
 
@@ -72,8 +73,8 @@ def refusal(response: httpx.Response, body: bytes) -> GatewayError:
     if response.status_code in _BY_STATUS:
         return _BY_STATUS[response.status_code](response, body)
     if response.status_code >= 500:
-        return UpstreamUnavailableError("The gallery is not available at the moment.")
-    return UpstreamContractError(f"The gallery answered with status {response.status_code}.")
+        return UpstreamUnavailableError("The gallery is not available at the moment.", reason="status")
+    return UpstreamContractError(f"The gallery answered with status {response.status_code}.", reason="status")
 
 
 def _retry_after_seconds(value: str) -> int | None:

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from tests.fakes import Client, FakeUpstream, page_body
+from tests.fakes import OTHER_TOKEN, Client, FakeUpstream, page_body
 from tests.gallery.endpoints import ManualClock
 from tests.gallery.stale.pages import (
     NAMES,
@@ -106,7 +106,7 @@ async def test_a_renewal_is_made_with_the_etag(upstream: FakeUpstream, clock: Ma
     assert upstream.requests[1].headers["if-none-match"] == '"a"'
 
 
-async def test_no_more_than_16_pages_are_renewed_behind_answers(
+async def test_no_more_than_16_pages_of_a_caller_are_renewed_behind_answers(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
     documents = [f"{{ gallery(page: {page}) {{ pagination {{ total }} }} }}" for page in range(1, 21)]
@@ -116,16 +116,37 @@ async def test_no_more_than_16_pages_are_renewed_behind_answers(
     answered = asyncio.Event()
     upstream.handler = late(answered, page_body())
 
-    for requests in (40, 60):
+    # One caller gets two thirds of the 20 places, so six calls wait at first; then the limit has doubled.
+    for begun, requests in ((34, 40), (60, 60)):
         answered.clear()
         asking = [asyncio.create_task(client.ask(document)) for document in documents]
-        await settled(upstream, requests=requests)
+        await settled(upstream, requests=begun)
         answered.set()
         answers = await asyncio.gather(*asking)
         await settled(upstream, requests=requests)
         clock.step(TTL + 1)
 
         assert [bool(staleness(answer)) for answer in answers] == [True] * 16 + [False] * 4
+
+
+async def test_one_callers_renewals_leave_room_for_anothers(
+    client: Client, upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    documents = [f"{{ gallery(page: {page}) {{ pagination {{ total }} }} }}" for page in range(1, 21)]
+    for document in documents:
+        await client.ask(document)
+    await client.ask(NAMES, token=OTHER_TOKEN)
+    clock.step(TTL + 1)
+    answered = asyncio.Event()
+    upstream.handler = late(answered, page_body())
+    asking = [asyncio.create_task(client.ask(document)) for document in documents]
+    await settled(upstream, requests=35)
+
+    other = await client.ask(NAMES, token=OTHER_TOKEN)
+
+    assert staleness(other) == [("gallery", TTL + 1, "RENEWING")]
+    answered.set()
+    await asyncio.gather(*asking)
 
 
 async def test_the_end_of_the_process_ends_renewals(upstream: FakeUpstream, clock: ManualClock) -> None:

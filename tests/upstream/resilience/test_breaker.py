@@ -4,33 +4,43 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from gallery_gateway.upstream.resilience.breaker import Breaker, Outcome, State
+from gallery_gateway.upstream.resilience.breaker import Breaker, BreakerRules, CallResult, State
+from gallery_gateway.upstream.resilience.windows import CallerWindow
 from tests.upstream.resilience.clocks import Seconds
 
 OPEN_SECONDS = 5.0
 
 
-def made(clock: Seconds, *, least_calls: int = 4) -> Breaker:
-    return Breaker(
-        failure_share=0.5,
-        slow_share=0.75,
-        least_calls=least_calls,
-        window_seconds=10.0,
-        open_seconds=OPEN_SECONDS,
-        clock=clock,
-    )
+class Judged(Breaker):
+    """A breaker with a caller's window, which counts what ends."""
+
+    def __init__(self, clock: Seconds, *, min_calls: int = 4) -> None:
+        rules = BreakerRules(
+            failure_share=0.5,
+            slow_share=0.75,
+            min_calls=min_calls,
+            window_seconds=10.0,
+            open_seconds=OPEN_SECONDS,
+        )
+        self.window = CallerWindow(rules, clock)
+        super().__init__(self.window, open_seconds=OPEN_SECONDS, clock=clock)
+
+    def end(self, ticket: int, result: CallResult) -> bool:
+        if result is not CallResult.UNKNOWN:
+            self.window.count(result)
+        return super().end(ticket, result)
 
 
-def call(breaker: Breaker, *outcomes: Outcome) -> None:
-    for outcome in outcomes:
+def call(breaker: Breaker, *results: CallResult) -> None:
+    for result in results:
         ticket = breaker.begin()
         assert ticket is not None
-        breaker.end(ticket, outcome)
+        breaker.end(ticket, result)
 
 
 def opened(clock: Seconds) -> Breaker:
-    breaker = made(clock)
-    call(breaker, *[Outcome.FAILED] * 4)
+    breaker = Judged(clock)
+    call(breaker, *[CallResult.FAILED] * 4)
     return breaker
 
 
@@ -40,48 +50,48 @@ def clock() -> Seconds:
 
 
 def test_it_is_closed_to_begin_with(clock: Seconds) -> None:
-    assert made(clock).state is State.CLOSED
+    assert Judged(clock).state is State.CLOSED
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "state"),
+    ("results", "state"),
     [
-        ([Outcome.FAILED] * 3, State.CLOSED),
-        ([Outcome.FAILED] * 4, State.OPEN),
-        ([Outcome.FINE] * 2 + [Outcome.FAILED] * 2, State.OPEN),
-        ([Outcome.FINE] * 3 + [Outcome.FAILED] * 2, State.CLOSED),
-        ([Outcome.SLOW] * 4, State.OPEN),
-        ([Outcome.FINE] * 2 + [Outcome.SLOW] * 2, State.CLOSED),
-        ([Outcome.FINE] + [Outcome.SLOW] * 3, State.OPEN),
-        ([Outcome.UNKNOWN] * 9 + [Outcome.FAILED] * 3, State.CLOSED),
+        ([CallResult.FAILED] * 3, State.CLOSED),
+        ([CallResult.FAILED] * 4, State.OPEN),
+        ([CallResult.FINE] * 2 + [CallResult.FAILED] * 2, State.OPEN),
+        ([CallResult.FINE] * 3 + [CallResult.FAILED] * 2, State.CLOSED),
+        ([CallResult.SLOW] * 4, State.OPEN),
+        ([CallResult.FINE] * 2 + [CallResult.SLOW] * 2, State.CLOSED),
+        ([CallResult.FINE] + [CallResult.SLOW] * 3, State.OPEN),
+        ([CallResult.UNKNOWN] * 9 + [CallResult.FAILED] * 3, State.CLOSED),
     ],
 )
 def test_it_opens_when_too_many_of_enough_calls_failed_or_were_slow(
-    clock: Seconds, outcomes: list[Outcome], state: State
+    clock: Seconds, results: list[CallResult], state: State
 ) -> None:
-    breaker = made(clock)
+    breaker = Judged(clock)
 
-    call(breaker, *outcomes)
+    call(breaker, *results)
 
     assert breaker.state is state
 
 
 def test_what_left_the_window_does_not_count(clock: Seconds) -> None:
-    breaker = made(clock)
-    call(breaker, *[Outcome.FAILED] * 3)
+    breaker = Judged(clock)
+    call(breaker, *[CallResult.FAILED] * 3)
 
     clock.step(11)
-    call(breaker, Outcome.FAILED)
+    call(breaker, CallResult.FAILED)
 
     assert breaker.state is State.CLOSED
 
 
 def test_the_window_slides_and_does_not_jump(clock: Seconds) -> None:
-    breaker = made(clock)
-    call(breaker, *[Outcome.FAILED] * 3)
+    breaker = Judged(clock)
+    call(breaker, *[CallResult.FAILED] * 3)
 
     clock.step(8)
-    call(breaker, Outcome.FAILED)
+    call(breaker, CallResult.FAILED)
 
     assert breaker.state is State.OPEN
 
@@ -91,7 +101,7 @@ def test_an_open_one_lets_nothing_through_until_its_time(clock: Seconds) -> None
 
     clock.step(OPEN_SECONDS - 0.01)
 
-    assert breaker.is_shut
+    assert breaker.is_shut()
     assert breaker.begin() is None
 
 
@@ -103,18 +113,18 @@ def test_half_open_it_lets_one_through_and_its_success_closes(clock: Seconds) ->
 
     assert probe is not None
     assert breaker.begin() is None
-    breaker.end(probe, Outcome.FINE)
+    breaker.end(probe, CallResult.FINE)
     assert breaker.state is State.CLOSED
-    call(breaker, *[Outcome.FAILED] * 3)
+    call(breaker, *[CallResult.FAILED] * 3)
     assert breaker.state is State.CLOSED
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
-def test_a_probe_that_fails_opens_it_again(clock: Seconds, outcome: Outcome) -> None:
+@pytest.mark.parametrize("result", [CallResult.FAILED, CallResult.SLOW])
+def test_a_probe_that_fails_opens_it_again(clock: Seconds, result: CallResult) -> None:
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
 
-    call(breaker, outcome)
+    call(breaker, result)
 
     assert breaker.state is State.OPEN
     assert breaker.begin() is None
@@ -124,21 +134,21 @@ def test_a_probe_that_was_given_up_leaves_its_place_to_the_next(clock: Seconds) 
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
 
-    call(breaker, Outcome.UNKNOWN)
+    call(breaker, CallResult.UNKNOWN)
 
-    call(breaker, Outcome.FINE)
+    call(breaker, CallResult.FINE)
     assert breaker.state is State.CLOSED
 
 
 def test_a_call_from_before_it_opened_says_nothing_about_the_probe(clock: Seconds) -> None:
-    breaker = made(clock)
+    breaker = Judged(clock)
     late = breaker.begin()
     assert late is not None
-    call(breaker, *[Outcome.FAILED] * 4)
+    call(breaker, *[CallResult.FAILED] * 4)
     clock.step(OPEN_SECONDS)
     breaker.begin()
 
-    breaker.end(late, Outcome.FINE)
+    breaker.end(late, CallResult.FINE)
 
     assert breaker.state is State.HALF_OPEN
 
@@ -151,7 +161,7 @@ class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Seconds()
-        self.breaker = made(self.clock)
+        self.breaker = Judged(self.clock)
         self.opened_at = 0.0
         self.probes: set[int] = set()
         self.handed_out = 0
@@ -169,20 +179,20 @@ class Interleavings(RuleBasedStateMachine):
             self.probes.add(self.handed_out)
         return self.handed_out, ticket
 
-    @rule(held=consumes(tickets), outcome=st.sampled_from(Outcome))
-    def end(self, held: tuple[int, int | None], outcome: Outcome) -> None:
+    @rule(held=consumes(tickets), result=st.sampled_from(CallResult))
+    def end(self, held: tuple[int, int | None], result: CallResult) -> None:
         number, ticket = held
         if ticket is None:
             return
         before = self.breaker.state
-        self.breaker.end(ticket, outcome)
+        self.breaker.end(ticket, result)
         is_probe = number in self.probes
         self.probes.discard(number)
         if before is State.HALF_OPEN:
             assert (self.breaker.state is not State.HALF_OPEN) == is_probe
-            assert (self.breaker.state is State.CLOSED) == (is_probe and outcome is Outcome.FINE)
+            assert (self.breaker.state is State.CLOSED) == (is_probe and result is CallResult.FINE)
         if before is not State.OPEN and self.breaker.state is State.OPEN:
-            self.opened_at = self.clock() + (0 if outcome is Outcome.UNKNOWN else OPEN_SECONDS)
+            self.opened_at = self.clock() + (0 if result is CallResult.UNKNOWN else OPEN_SECONDS)
 
     @rule(seconds=st.floats(0.1, 12))
     def wait(self, seconds: float) -> None:
@@ -192,7 +202,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def fail(self) -> None:
         while self.breaker.state is State.CLOSED:
-            call(self.breaker, Outcome.FAILED)
+            call(self.breaker, CallResult.FAILED)
         self.opened_at = self.clock() + OPEN_SECONDS
 
     @invariant()
@@ -202,3 +212,30 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
+
+
+def test_the_caller_whose_probe_failed_leaves_the_next_probe_to_others_for_another_pause(
+    clock: Seconds,
+) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+    probe = breaker.begin(b"ada")
+    assert probe is not None
+    breaker.end(probe, CallResult.FAILED)
+
+    clock.step(OPEN_SECONDS)
+
+    assert breaker.begin(b"ada") is None
+    assert breaker.begin(b"ben") is not None
+
+
+def test_the_caller_whose_probe_failed_probes_again_if_nobody_else_calls(clock: Seconds) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+    probe = breaker.begin(b"ada")
+    assert probe is not None
+    breaker.end(probe, CallResult.FAILED)
+
+    clock.step(2 * OPEN_SECONDS)
+
+    assert breaker.begin(b"ada") is not None

@@ -10,9 +10,11 @@ from gallery_gateway.errors import OverloadedError
 from gallery_gateway.upstream.resilience.gate import Gate
 from gallery_gateway.upstream.resilience.limit import AdaptiveLimit
 
+ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
+
 
 def made(calls: int = 2, *, max_waiting: int = 2, max_wait_seconds: float = 60.0) -> Gate:
-    limit = AdaptiveLimit(least=calls, first=calls, most=calls)
+    limit = AdaptiveLimit(min_calls=calls, first_calls=calls, max_calls=calls)
     return Gate(limit, max_waiting=max_waiting, max_wait_seconds=max_wait_seconds)
 
 
@@ -25,12 +27,12 @@ async def settle() -> None:
 async def test_as_many_as_the_limit_says_go_through_at_a_time() -> None:
     gate = made(calls=2)
 
-    tasks = [asyncio.create_task(gate.enter()) for _ in range(3)]
+    tasks = [asyncio.create_task(gate.enter(ADA)) for _ in range(3)]
     await settle()
 
     assert [task.done() for task in tasks] == [True, True, False]
     assert (gate.in_flight, gate.waiting) == (2, 1)
-    gate.leave(is_congested=None)
+    gate.leave(ADA, is_congested=None)
     await settle()
     assert tasks[2].done()
     assert (gate.in_flight, gate.waiting) == (2, 0)
@@ -41,10 +43,10 @@ async def test_the_first_to_come_is_the_first_to_go_through() -> None:
     order: list[int] = []
 
     async def call(number: int) -> None:
-        await gate.enter()
+        await gate.enter(ADA)
         order.append(number)
         await asyncio.sleep(0)
-        gate.leave(is_congested=False)
+        gate.leave(ADA, is_congested=False)
 
     await asyncio.gather(*(call(number) for number in range(3)))
 
@@ -53,32 +55,32 @@ async def test_the_first_to_come_is_the_first_to_go_through() -> None:
 
 async def test_who_finds_the_queue_full_is_told_at_once_and_when_to_come_again() -> None:
     gate = made(calls=1, max_waiting=0, max_wait_seconds=2.5)
-    await gate.enter()
+    await gate.enter(ADA)
 
     with pytest.raises(OverloadedError) as caught:
-        await gate.enter()
+        await gate.enter(ADA)
 
     assert caught.value.retry_after_seconds == 3
 
 
 async def test_who_has_waited_for_too_long_is_told_so() -> None:
     gate = made(calls=1, max_wait_seconds=0.01)
-    await gate.enter()
+    await gate.enter(ADA)
 
     with pytest.raises(OverloadedError):
-        await gate.enter()
+        await gate.enter(ADA)
 
     assert (gate.in_flight, gate.waiting) == (1, 0)
 
 
 async def test_a_waiter_that_goes_leaves_its_place() -> None:
     gate = made(calls=1)
-    await gate.enter()
-    first, second = (asyncio.create_task(gate.enter()) for _ in range(2))
+    await gate.enter(ADA)
+    first, second = (asyncio.create_task(gate.enter(ADA)) for _ in range(2))
     await settle()
 
     first.cancel()
-    gate.leave(is_congested=None)
+    gate.leave(ADA, is_congested=None)
     await settle()
 
     assert second.done()
@@ -87,11 +89,11 @@ async def test_a_waiter_that_goes_leaves_its_place() -> None:
 
 async def test_a_waiter_that_goes_when_its_turn_has_come_hands_it_on() -> None:
     gate = made(calls=1)
-    await gate.enter()
-    first, second = (asyncio.create_task(gate.enter()) for _ in range(2))
+    await gate.enter(ADA)
+    first, second = (asyncio.create_task(gate.enter(ADA)) for _ in range(2))
     await settle()
 
-    gate.leave(is_congested=None)
+    gate.leave(ADA, is_congested=None)
     first.cancel()
     await settle()
 
@@ -109,12 +111,12 @@ def test_no_order_of_events_loses_a_place_or_makes_one(events: list[str]) -> Non
         entered = left = 0
         for event in events:
             if event == "enter":
-                tasks.append(asyncio.create_task(gate.enter()))
+                tasks.append(asyncio.create_task(gate.enter(ADA)))
             elif event == "cancel" and tasks:
                 tasks[len(tasks) // 2].cancel()
             elif event == "leave" and gate.in_flight:
                 await settle()
-                gate.leave(is_congested=None)
+                gate.leave(ADA, is_congested=None)
                 left += 1
             elif event == "settle":
                 await settle()
@@ -129,21 +131,91 @@ def test_no_order_of_events_loses_a_place_or_makes_one(events: list[str]) -> Non
     asyncio.run(run())
 
 
-async def test_room_that_comes_belongs_to_those_who_wait_and_not_to_who_comes_last() -> None:
-    limit = AdaptiveLimit(least=1, first=1, most=2)
+async def test_room_that_the_limit_grew_by_belongs_to_those_who_wait() -> None:
+    limit = AdaptiveLimit(min_calls=1, first_calls=1, max_calls=2)
     gate = Gate(limit, max_waiting=2, max_wait_seconds=60.0)
-    await gate.enter()
-    waiting = asyncio.create_task(gate.enter())
+    await gate.enter(ADA)
+    waiting = asyncio.create_task(gate.enter(ADA))
     await settle()
-    # Told to the limit alone, so that nobody is let in for what it grows by.
+    # Recorded with the limit alone, so that nobody is let in when it grows.
     for _ in range(10):
-        limit.record(limit.era, is_congested=False, in_flight=1)
+        limit.record(ADA, limit.era, is_congested=False, in_flight=1)
 
-    late = asyncio.create_task(gate.enter())
+    late = asyncio.create_task(gate.enter(BEN))
     await settle()
 
     assert limit.calls == 2
-    assert (late.done(), gate.waiting) == (False, 2)
-    gate.leave(is_congested=None)
+    assert (waiting.done(), late.done(), gate.in_flight) == (True, False, 2)
+    gate.leave(ADA, is_congested=None)
     await settle()
-    assert (waiting.done(), late.done(), gate.in_flight) == (True, True, 2)
+    assert late.done()
+
+
+async def test_callers_take_turns() -> None:
+    gate = made(calls=1, max_waiting=10)
+    order: list[bytes] = []
+
+    async def call(caller_key: bytes) -> None:
+        await gate.enter(caller_key)
+        order.append(caller_key)
+        await asyncio.sleep(0)
+        gate.leave(caller_key, is_congested=None)
+
+    await asyncio.gather(*(call(key) for key in (ADA, ADA, ADA, ADA, BEN, BEN, CAI)))
+
+    assert order == [ADA, ADA, BEN, CAI, ADA, BEN, ADA]
+
+
+async def test_one_caller_leaves_a_third_of_the_places_free() -> None:
+    gate = made(calls=30, max_waiting=100)
+
+    greedy = [asyncio.create_task(gate.enter(ADA)) for _ in range(60)]
+    await settle()
+    held = gate.in_flight
+    modest = [asyncio.create_task(gate.enter(b"key-%d" % number)) for number in range(10)]
+    await settle()
+
+    assert held == 20
+    assert all(task.done() for task in modest)
+    for task in greedy:
+        task.cancel()
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_a_place_is_free_for_a_caller_who_comes_later_however_many_are_greedy(
+    calls: int, callers: int
+) -> None:
+    async def run() -> None:
+        gate = made(calls=calls, max_waiting=10_000)
+        tasks = [
+            asyncio.create_task(gate.enter(b"key-%d" % caller))
+            for _ in range(calls)
+            for caller in range(callers)
+        ]
+        await settle()
+        late = asyncio.create_task(gate.enter(b"late"))
+        await settle()
+        assert late.done() or calls <= 2 * callers
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+async def test_a_full_queue_makes_room_for_a_caller_with_fewer_calls_in_it() -> None:
+    gate = made(calls=1, max_waiting=4)
+    await gate.enter(ADA)
+    greedy = [asyncio.create_task(gate.enter(ADA)) for _ in range(4)]
+    await settle()
+
+    modest = [asyncio.create_task(gate.enter(BEN)) for _ in range(3)]
+    await settle()
+
+    # Two each: the greedy caller's newest are refused, and so is the other's third.
+    assert gate.waiting == 4
+    assert [task.done() for task in (*greedy, *modest)] == [False, False, True, True, False, False, True]
+    for task in (*greedy, *modest):
+        task.cancel()
+    ends = await asyncio.gather(*greedy, *modest, return_exceptions=True)
+    assert [type(end) for end in ends].count(OverloadedError) == 3

@@ -20,12 +20,12 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.resilience.breaker import Outcome, State
+from gallery_gateway.upstream.resilience.breaker import CallResult, State
 from gallery_gateway.upstream.resilience.deadline import Deadline
 from gallery_gateway.upstream.resilience.resilience import Resilience
 from tests.upstream.resilience.clocks import Seconds
 
-ADA, BEN = b"key-of-ada", b"key-of-ben"
+ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
 
 
 def made(clock: Seconds, **settings: float) -> Resilience:
@@ -82,7 +82,7 @@ async def test_an_endpoint_that_fails_is_left_alone_and_then_tried_by_one_call(
 
     assert answers.count("page") == 1
     assert made_calls == 1
-    assert resilience.breaker.state is State.CLOSED
+    assert resilience.breakers.api.state is State.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_an_endpoint_that_answers_is_not_left_alone(clock: Seconds, error:
     for _ in range(50):
         await run(resilience, failing(error))
 
-    assert resilience.breaker.state is State.CLOSED
+    assert resilience.breakers.api.state is State.CLOSED
     assert await run(resilience, fine) == "page"
 
 
@@ -114,10 +114,10 @@ async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: S
         clock.step(10)
         return "page"
 
-    for _ in range(20):
-        assert await run(resilience, slow) == "page"
+    for number in range(20):
+        assert await run(resilience, slow, caller_key=(ADA, BEN, CAI)[number % 3]) == "page"
 
-    assert resilience.breaker.state is State.OPEN
+    assert resilience.breakers.api.state is State.OPEN
     assert resilience.gate.limit.calls == 10
 
 
@@ -134,7 +134,7 @@ async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(cloc
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    assert resilience.breaker.state is State.CLOSED
+    assert resilience.breakers.api.state is State.CLOSED
     assert resilience.gate.in_flight == 0
     assert resilience.gate.limit.calls == 20
 
@@ -219,9 +219,9 @@ async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
     holder = asyncio.create_task(run(resilience, waiting))
     await asyncio.sleep(0)
     for _ in range(4):
-        ticket = resilience.breaker.begin()
+        ticket = resilience.breakers.begin(BEN, "page 1")
         assert ticket is not None
-        resilience.breaker.end(ticket, Outcome.FAILED)
+        resilience.breakers.end(ticket, CallResult.UNREACHABLE)
 
     refused = await run(resilience, fine)
 
@@ -232,14 +232,14 @@ async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
 
 async def test_calls_earn_the_retries_that_they_may_need(clock: Seconds) -> None:
     resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
-    while resilience.retries.budget.spend():
+    while resilience.retries.budgets.spend(ADA):
         pass
 
     await run(resilience, fine)
-    assert not resilience.retries.budget.spend()
+    assert not resilience.retries.budgets.spend(ADA)
     await run(resilience, fine)
 
-    assert resilience.retries.budget.spend()
+    assert resilience.retries.budgets.spend(ADA)
 
 
 async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> None:

@@ -1,104 +1,127 @@
-"""The circuit breaker: an endpoint that mostly fails is left alone for a while, then tried by one call."""
+"""A circuit breaker: after too many failures no call is made for a while, then one call probes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-
-# The window slides by one tenth of itself.
-_BUCKETS = 10
+from typing import Protocol
 
 
 class State(Enum):
-    """Of a breaker; a closed one lets calls through."""
+    """State of a breaker; a closed one lets calls through."""
 
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
 
 
-class Outcome(Enum):
-    """What a call tells about the endpoint; one that was given up early tells nothing."""
+class CallResult(Enum):
+    """What a call shows about the API.
+
+    `UNREACHABLE` is a call for which there was no connection, so that it cannot be the caller's fault.
+    `UNKNOWN` is a call that was given up early.
+    """
 
     FINE = "fine"
     SLOW = "slow"
     FAILED = "failed"
+    UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
 
 
-class Breaker:
-    """Opens when too many of the recent calls failed or were slow; half-open, it lets one call through.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerRules:
+    """When a breaker opens, and for how long.
 
     Args:
-        failure_share: of the calls in the window that may fail before it opens, from 0 to 1.
-        slow_share: likewise of those that may be slow.
-        least_calls: fewer than this in the window open nothing.
+        failure_share: share of the calls in the window, from 0 to 1, that have to fail.
+        slow_share: share of the calls in the window that have to be slow.
+        min_calls: a window with fewer calls opens nothing.
         window_seconds: how long a call counts.
-        open_seconds: how long no call is let through.
-        clock: seconds that never run backwards; a test passes its own.
+        open_seconds: how long no call is let through before one probes.
     """
 
-    def __init__(
-        self,
-        *,
-        failure_share: float,
-        slow_share: float,
-        least_calls: int,
-        window_seconds: float,
-        open_seconds: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self._failure_share = failure_share
-        self._slow_share = slow_share
-        self._least_calls = least_calls
+    failure_share: float
+    slow_share: float
+    min_calls: int
+    window_seconds: float
+    open_seconds: float
+
+
+class Window(Protocol):
+    """The calls of the last seconds, and the verdict on them."""
+
+    def is_failing(self) -> bool: ...
+
+    def clear(self) -> None: ...
+
+
+class Breaker:
+    """Opens when its window is failing; half-open, it lets one probe through.
+
+    Args:
+        window: counted by the owner, before each `end`.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, window: Window, *, open_seconds: float, clock: Callable[[], float]) -> None:
+        self._window = window
         self._open_seconds = open_seconds
         self._clock = clock
-        self._window = _Window(window_seconds, clock)
         self._open_until = 0.0
-        # Counts the changes of state: what began under another one tells nothing about this one.
+        # Counts the changes of state: a call that began in an earlier state says nothing about this one.
         self._epoch = 0
         self._state = State.CLOSED
+        self._prober: bytes | None = None
 
     @property
     def state(self) -> State:
         return self._state
 
-    @property
-    def is_shut(self) -> bool:
-        """Whether a call that asked now would not be let through."""
+    def is_shut(self, caller_key: bytes | None = None) -> bool:
+        """Return whether a call that this caller began now would be refused."""
         if self._state is State.CLOSED:
             return False
-        return self._state is State.HALF_OPEN or self._clock() < self._open_until
+        if self._state is State.HALF_OPEN:
+            return True
+        # A caller whose probe failed leaves the next one to others, or its own bad question would decide
+        # for everyone. If nobody else calls, it may probe again after another pause.
+        is_failed_prober = caller_key is not None and caller_key == self._prober
+        pause = self._open_seconds if is_failed_prober else 0.0
+        return self._clock() < self._open_until + pause
 
-    def begin(self) -> int | None:
-        """The ticket of a call, to be given back to `end`; None if it is not let through."""
-        if self.is_shut:
+    def begin(self, caller_key: bytes | None = None) -> int | None:
+        """Return a ticket to hand back to `end`, or `None` if the call is refused."""
+        if self.is_shut(caller_key):
             return None
         if self._state is State.OPEN:
             self._change(State.HALF_OPEN)
+            self._prober = caller_key
         return self._epoch
 
-    def end(self, ticket: int, outcome: Outcome) -> None:
-        """To be called once for each ticket, whatever became of its call."""
+    def end(self, ticket: int, result: CallResult) -> bool:
+        """Take back a ticket, once, whatever became of its call; return whether that opened the breaker."""
         if ticket != self._epoch:
-            return
+            return False
         if self._state is State.HALF_OPEN:
-            self._judge_probe(outcome)
-        elif outcome is not Outcome.UNKNOWN:
-            self._window.count(outcome)
-            if outcome is not Outcome.FINE and self._is_too_much():
-                self._open(self._open_seconds)
+            return self._judge_probe(result)
+        is_bad = result not in {CallResult.FINE, CallResult.UNKNOWN}
+        if is_bad and self._window.is_failing():
+            self._open(self._open_seconds)
+            return True
+        return False
 
-    def _judge_probe(self, outcome: Outcome) -> None:
-        if outcome is Outcome.FINE:
+    def _judge_probe(self, result: CallResult) -> bool:
+        if result is CallResult.FINE:
             self._window.clear()
+            self._prober = None
             self._change(State.CLOSED)
+        elif result is CallResult.UNKNOWN:
+            # A probe that was given up leaves its place to the next call, whoever makes it.
+            self._prober = None
+            self._open(0.0)
         else:
-            # A probe that was given up leaves its place to the next.
-            self._open(0.0 if outcome is Outcome.UNKNOWN else self._open_seconds)
-
-    def _is_too_much(self) -> bool:
-        calls, failed, slow = self._window.totals()
-        is_enough = calls >= self._least_calls
-        return is_enough and (failed >= self._failure_share * calls or slow >= self._slow_share * calls)
+            self._open(self._open_seconds)
+        return result not in {CallResult.FINE, CallResult.UNKNOWN}
 
     def _open(self, seconds: float) -> None:
         self._open_until = self._clock() + seconds
@@ -107,31 +130,3 @@ class Breaker:
     def _change(self, state: State) -> None:
         self._state = state
         self._epoch += 1
-
-
-class _Window:
-    """Calls, failures and slow calls of the last seconds."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self._width = seconds / _BUCKETS
-        self._clock = clock
-        # Each has its number, calls, failures and slow calls.
-        self._buckets = [[-1, 0, 0, 0] for _ in range(_BUCKETS)]
-
-    def count(self, outcome: Outcome) -> None:
-        number = int(self._clock() / self._width)
-        bucket = self._buckets[number % _BUCKETS]
-        if bucket[0] != number:
-            bucket[:] = [number, 0, 0, 0]
-        bucket[1] += 1
-        bucket[2] += outcome is Outcome.FAILED
-        bucket[3] += outcome is Outcome.SLOW
-
-    def totals(self) -> tuple[int, int, int]:
-        oldest = int(self._clock() / self._width) - _BUCKETS
-        recent = [bucket for bucket in self._buckets if bucket[0] > oldest]
-        calls, failed, slow = (sum(bucket[column] for bucket in recent) for column in (1, 2, 3))
-        return calls, failed, slow
-
-    def clear(self) -> None:
-        self._buckets = [[-1, 0, 0, 0] for _ in range(_BUCKETS)]

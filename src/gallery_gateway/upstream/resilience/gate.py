@@ -1,81 +1,138 @@
-"""The gate before the endpoint: so many calls at a time, a bounded queue for the others, and then no."""
+"""The gate before the API: a number of calls at a time, shared fairly among callers, and a bounded queue."""
 
 import asyncio
 import math
+from collections import Counter, OrderedDict
 
 from gallery_gateway.errors import OverloadedError
 from gallery_gateway.upstream.resilience.limit import AdaptiveLimit
 
+# A caller may begin a call while it has fewer under way than this many times the free places. So one busy
+# caller leaves a third of the places free, two leave a fifth, and a caller that comes later finds room.
+_CALLS_PER_FREE_PLACE = 2
+
 
 class Gate:
-    """Calls go through in the order in which they came.
+    """Callers take turns; each caller's own calls go in the order in which they came.
 
     Args:
-        max_waiting: how many may wait.
-        max_wait_seconds: how long each of them may.
+        max_waiting: calls that may wait, of all callers together.
+        max_wait_seconds: how long a call may wait.
     """
 
     def __init__(self, limit: AdaptiveLimit, *, max_waiting: int, max_wait_seconds: float) -> None:
         self.limit = limit
         self._max_waiting = max_waiting
         self._max_wait_seconds = max_wait_seconds
-        self._in_flight = 0
-        # A dict is a queue out of which any member can be taken.
-        self._queue: dict[asyncio.Future[None], None] = {}
+        self._in_flight: Counter[bytes | None] = Counter()
+        self._in_flight_total = 0
+        # Callers in the order of their turns. A dict of futures is a queue out of which any can be taken.
+        self._queues: OrderedDict[bytes | None, dict[asyncio.Future[None], None]] = OrderedDict()
+        self._waiting = 0
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
+        return self._in_flight_total
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return self._waiting
 
-    async def enter(self) -> None:
-        """Raises: OverloadedError: too many wait, or it has waited for too long."""
-        if self._in_flight < self.limit.calls and not self._queue:
-            self._in_flight += 1
+    async def enter(self, caller_key: bytes | None) -> None:
+        """Wait for a place, to be given back by `leave`.
+
+        Raises:
+            OverloadedError: too many calls wait, or this one has waited for too long.
+        """
+        # The limit may have grown since the last call left.
+        self._admit()
+        if caller_key not in self._queues and self._has_room(caller_key):
+            self._take_place(caller_key)
             return
-        if len(self._queue) >= self._max_waiting:
-            raise self._overloaded()
+        if self._waiting >= self._max_waiting:
+            self._drop_one_for(caller_key)
         try:
             async with asyncio.timeout(self._max_wait_seconds):
-                await self._wait()
+                await self._wait(caller_key)
         except TimeoutError:
             raise self._overloaded() from None
 
-    def leave(self, era: int = 0, *, is_congested: bool | None) -> None:
-        """To be called once by whoever entered; `is_congested` is None if there is nothing to tell.
+    def leave(self, caller_key: bytes | None, era: int = 0, *, is_congested: bool | None) -> None:
+        """Give back a place, once; `is_congested` is `None` if the call says nothing about the API.
 
-        `era` is what the limit's was when the call began.
+        `era` is the limit's when the call began.
         """
         if is_congested is not None:
-            self.limit.record(era, is_congested=is_congested, in_flight=self._in_flight)
-        self._in_flight -= 1
+            self.limit.record(caller_key, era, is_congested=is_congested, in_flight=self._in_flight_total)
+        self._in_flight_total -= 1
+        self._in_flight[caller_key] -= 1
+        if not self._in_flight[caller_key]:
+            del self._in_flight[caller_key]
         self._admit()
 
-    async def _wait(self) -> None:
+    def _has_room(self, caller_key: bytes | None) -> bool:
+        free = self.limit.calls - self._in_flight_total
+        return self._in_flight[caller_key] < _CALLS_PER_FREE_PLACE * free
+
+    def _take_place(self, caller_key: bytes | None) -> None:
+        self._in_flight_total += 1
+        self._in_flight[caller_key] += 1
+
+    async def _wait(self, caller_key: bytes | None) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._queue[turn] = None
+        self._queues.setdefault(caller_key, {})[turn] = None
+        self._waiting += 1
         try:
             await turn
         except asyncio.CancelledError:
-            self._queue.pop(turn, None)
-            if not turn.cancelled():
+            if turn.cancelled():
+                self._take_out(caller_key, turn)
+            elif turn.exception() is None:
                 # Its turn had come at the very moment.
-                self.leave(is_congested=None)
+                self.leave(caller_key, is_congested=None)
             raise
 
     def _admit(self) -> None:
-        while self._queue and self._in_flight < self.limit.calls:
-            turn = next(iter(self._queue))
-            del self._queue[turn]
-            if not turn.cancelled():
-                self._in_flight += 1
-                turn.set_result(None)
+        """Let in whoever has room, one call of each caller after the other."""
+        without_room = 0
+        while without_room < len(self._queues) and self._in_flight_total < self.limit.calls:
+            caller_key, queue = next(iter(self._queues.items()))
+            self._queues.move_to_end(caller_key)
+            if self._has_room(caller_key):
+                turn = next(iter(queue))
+                self._take_out(caller_key, turn)
+                if not turn.cancelled():
+                    self._take_place(caller_key)
+                    turn.set_result(None)
+                without_room = 0
+            else:
+                without_room += 1
+
+    def _take_out(self, caller_key: bytes | None, turn: asyncio.Future[None]) -> None:
+        queue = self._queues.get(caller_key, {})
+        if turn in queue:
+            del queue[turn]
+            self._waiting -= 1
+            if not queue:
+                del self._queues[caller_key]
+
+    def _drop_one_for(self, caller_key: bytes | None) -> None:
+        """Make room in the full queue: the caller with most calls in it loses its newest.
+
+        Raises:
+            OverloadedError: that is the caller who comes now.
+        """
+        greediest = max(self._queues, key=lambda key: len(self._queues[key]), default=None)
+        own = len(self._queues.get(caller_key, ()))
+        if own + 1 >= len(self._queues.get(greediest, ())):
+            raise self._overloaded()
+        newest = next(reversed(self._queues[greediest]))
+        self._take_out(greediest, newest)
+        if not newest.cancelled():
+            newest.set_exception(self._overloaded())
 
     def _overloaded(self) -> OverloadedError:
         return OverloadedError(
-            "The gallery has more to do than it can; try again soon.",
+            "Too many calls wait for the gallery; try again soon.",
             retry_after_seconds=max(1, math.ceil(self._max_wait_seconds)),
         )

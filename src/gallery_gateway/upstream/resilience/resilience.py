@@ -1,7 +1,7 @@
-"""A call of the endpoint with all that stands around it: pause, breaker, gate, retries."""
+"""A call with everything around it: the caller's pause, the breakers, the gate, retries."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.upstream.resilience.breaker import Breaker, Outcome
+from gallery_gateway.upstream.reasons import UNREACHABLE
+from gallery_gateway.upstream.resilience.breaker import CallResult
+from gallery_gateway.upstream.resilience.breakers import CircuitBreakers, Ticket
 from gallery_gateway.upstream.resilience.deadline import Deadline
 from gallery_gateway.upstream.resilience.gate import Gate
 from gallery_gateway.upstream.resilience.pauses import Pauses
@@ -22,14 +24,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resilience:
-    """For one endpoint and the life of a process; its parts can be looked at, for metrics.
+    """The rules around the calls of one API, for the life of a process.
 
     Args:
-        slow_seconds: a call that takes as long as this is slow, for the breaker and for the limit.
-        clock: seconds that never run backwards; a test passes its own.
+        slow_seconds: a call that takes as long as this is slow, for the breakers and for the limit.
+        clock: monotonic seconds.
     """
 
-    breaker: Breaker
+    breakers: CircuitBreakers
     gate: Gate
     retries: Retries
     pauses: Pauses
@@ -41,78 +43,90 @@ class Resilience:
         call: Callable[[], Awaitable[Value]],
         *,
         caller_key: bytes | None,
+        question: Hashable = None,
         deadline: Deadline | None,
     ) -> Value:
-        """What the call gives; no retry is waited for beyond `deadline`.
+        """Make a call, and make it again where that may help.
 
-        `caller_key` is who is kept from asking too soon; None = nobody.
+        Args:
+            call: makes one attempt.
+            caller_key: who is judged by the result; `None`: nobody.
+            question: what is asked, so that one question that always fails is not taken for an outage.
+            deadline: of all attempts together; no retry waits beyond it.
 
         Raises:
-            GatewayError: it failed for good, or was not made at all.
+            GatewayError: the call failed for good, or was not made at all.
         """
-        self.retries.budget.earn()
+        self.retries.budgets.earn(caller_key)
         try:
-            return await self._attempt(call, caller_key)
+            return await self._attempt(call, caller_key, question)
         except GatewayError as exc:
             if not exc.may_pass:
                 raise
             failed = exc
         return await self.retries.retry(
             failed,
-            lambda: self._attempt(call, caller_key),
+            lambda: self._attempt(call, caller_key, question),
+            caller_key=caller_key,
             remaining_seconds=lambda: deadline.remaining_seconds if deadline else math.inf,
         )
 
-    async def _attempt(self, call: Callable[[], Awaitable[Value]], caller_key: bytes | None) -> Value:
+    async def _attempt(
+        self, call: Callable[[], Awaitable[Value]], caller_key: bytes | None, question: Hashable
+    ) -> Value:
         self._check_pause(caller_key)
-        if self.breaker.is_shut:
-            raise _left_alone()
-        await self.gate.enter()
-        # It may have opened while this one waited.
-        ticket = self.breaker.begin()
+        if self.breakers.is_shut(caller_key):
+            raise _shut_out()
+        await self.gate.enter(caller_key)
+        # A breaker may have opened while this call waited.
+        ticket = self.breakers.begin(caller_key, question)
         if ticket is None:
-            self.gate.leave(is_congested=None)
-            raise _left_alone()
-        outcome, is_congested = Outcome.UNKNOWN, False
+            self.gate.leave(caller_key, is_congested=None)
+            raise _shut_out()
+        result, is_congested = CallResult.UNKNOWN, False
         began = self.clock(), self.gate.limit.era
         try:
             value = await call()
-            outcome = Outcome.FINE
+            result = CallResult.FINE
         except GatewayError as exc:
-            outcome, is_congested = _told(exc)
-            self._heed(exc, caller_key)
+            result, is_congested = _judge(exc)
+            self._remember_pause(exc, caller_key)
             raise
         finally:
-            self._end(ticket, outcome, is_congested=is_congested, began=began)
+            self._end(ticket, result, is_congested=is_congested, began=began)
         return value
 
-    def _end(self, ticket: int, outcome: Outcome, *, is_congested: bool, began: tuple[float, int]) -> None:
+    def _end(
+        self, ticket: Ticket, result: CallResult, *, is_congested: bool, began: tuple[float, int]
+    ) -> None:
         started, era = began
-        if outcome is not Outcome.FAILED and self.clock() - started >= self.slow_seconds:
-            # Those too that were given up: they took as long as that without an end.
-            outcome, is_congested = Outcome.SLOW, True
-        self.breaker.end(ticket, outcome)
-        self.gate.leave(era, is_congested=None if outcome is Outcome.UNKNOWN else is_congested)
+        is_slow = self.clock() - started >= self.slow_seconds
+        if is_slow and result in {CallResult.FINE, CallResult.UNKNOWN}:
+            # A call that was given up after that time had no end either.
+            result, is_congested = CallResult.SLOW, True
+        self.breakers.end(ticket, result)
+        self.gate.leave(
+            ticket.caller_key, era, is_congested=None if result is CallResult.UNKNOWN else is_congested
+        )
 
     def _check_pause(self, caller_key: bytes | None) -> None:
         seconds = 0.0 if caller_key is None else self.pauses.remaining_seconds(caller_key)
         if seconds:
             raise RateLimitedError("The gallery was asked too often.", retry_after_seconds=math.ceil(seconds))
 
-    def _heed(self, error: GatewayError, caller_key: bytes | None) -> None:
+    def _remember_pause(self, error: GatewayError, caller_key: bytes | None) -> None:
         if isinstance(error, RateLimitedError) and error.retry_after_seconds and caller_key is not None:
             self.pauses.pause(caller_key, error.retry_after_seconds)
 
 
-def _told(error: GatewayError) -> tuple[Outcome, bool]:
-    """What an error tells about the endpoint, and whether it is one of having too much to do."""
-    if isinstance(error, UpstreamTimeoutError):
-        return Outcome.FAILED, True
-    if isinstance(error, UpstreamUnavailableError):
-        return Outcome.FAILED, error.is_congestion
-    # It answered, whatever it said: 401, 403, 404, 422 and 429 are about the caller or the request.
-    return Outcome.FINE, False
+def _judge(error: GatewayError) -> tuple[CallResult, bool]:
+    """Return what an error shows about the API, and whether it is one of congestion."""
+    if not isinstance(error, UpstreamTimeoutError | UpstreamUnavailableError):
+        # The API answered: 401, 403, 404, 422 and 429 are about the caller or the request.
+        return CallResult.FINE, False
+    result = CallResult.UNREACHABLE if error.reason in UNREACHABLE else CallResult.FAILED
+    return result, isinstance(error, UpstreamTimeoutError) or error.is_congestion
 
 
-def _left_alone() -> UpstreamUnavailableError:
+def _shut_out() -> UpstreamUnavailableError:
     return UpstreamUnavailableError("The gallery is not available at the moment.")

@@ -1,0 +1,98 @@
+"""Who is shut out by whose failures: one breaker for the API, and one for each caller whose calls fail."""
+
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from gallery_gateway.telemetry.logs import log_event
+from gallery_gateway.upstream.resilience.breaker import Breaker, BreakerRules, CallResult
+from gallery_gateway.upstream.resilience.windows import ApiWindow, CallerWindow
+
+_MAX_CALLERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A call that was let through."""
+
+    caller_key: bytes | None
+    question: Hashable
+    api_ticket: int
+    caller_ticket: int
+
+
+class _CallerBreaker(Breaker):
+    """The breaker of one caller, with the window that it judges by."""
+
+    def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
+        self.window = CallerWindow(rules, clock)
+        super().__init__(self.window, open_seconds=rules.open_seconds, clock=clock)
+
+
+class CircuitBreakers:
+    """Lets a call through unless the API, or this caller, has failed too often.
+
+    Args:
+        rules: the same for the API and for each caller.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._window = ApiWindow(rules, clock)
+        self.api = Breaker(self._window, open_seconds=rules.open_seconds, clock=clock)
+        # Callers whose calls never failed have none; the least recently used ones are dropped.
+        self._by_caller: LRUCache[bytes, _CallerBreaker] = LRUCache(_MAX_CALLERS)
+        self._opened = {"api": 0, "caller": 0}
+
+    @property
+    def opened(self) -> dict[str, int]:
+        """How often a breaker opened, by scope: `api` or `caller`."""
+        return self._opened
+
+    def is_shut(self, caller_key: bytes | None) -> bool:
+        own = self._own(caller_key)
+        return (own is not None and own.is_shut()) or self.api.is_shut(caller_key)
+
+    def begin(self, caller_key: bytes | None, question: Hashable) -> Ticket | None:
+        """Return a ticket to hand back to `end`, or `None` if the call is refused."""
+        if self.is_shut(caller_key):
+            return None
+        own = self._own(caller_key)
+        caller_ticket = own.begin() if own else 0
+        api_ticket = self.api.begin(caller_key)
+        if caller_ticket is None or api_ticket is None:
+            raise AssertionError("a breaker that is not shut lets a call through")
+        return Ticket(caller_key, question, api_ticket, caller_ticket)
+
+    def end(self, ticket: Ticket, result: CallResult) -> None:
+        """Take back a ticket, once, whatever became of its call."""
+        if result is not CallResult.UNKNOWN:
+            self._window.count(result, caller_key=ticket.caller_key, question=ticket.question)
+        if self.api.end(ticket.api_ticket, result):
+            self._report("api", None)
+        # Without a connection, the caller is not to blame.
+        self._end_own(ticket, CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result)
+
+    def _own(self, caller_key: bytes | None) -> _CallerBreaker | None:
+        return None if caller_key is None else self._by_caller.get(caller_key)
+
+    def _end_own(self, ticket: Ticket, result: CallResult) -> None:
+        caller_key = ticket.caller_key
+        own = self._own(caller_key)
+        if own is None:
+            if caller_key is None or result in {CallResult.FINE, CallResult.UNKNOWN}:
+                return
+            own = self._by_caller[caller_key] = _CallerBreaker(self._rules, self._clock)
+        if result is not CallResult.UNKNOWN:
+            own.window.count(result)
+        if own.end(ticket.caller_ticket, result):
+            self._report("caller", caller_key)
+
+    def _report(self, scope: str, caller_key: bytes | None) -> None:
+        self._opened[scope] += 1
+        caller = caller_key[:4].hex() if caller_key else None
+        log_event("breaker.opened", level=logging.WARNING, scope=scope, caller=caller)

@@ -1,0 +1,151 @@
+"""Sliding windows of calls, and what makes them failing: one for a caller, one for the whole API."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from gallery_gateway.upstream.resilience.breaker import BreakerRules, CallResult
+
+# The window slides by one tenth of itself.
+_BUCKETS = 10
+
+Bucket = TypeVar("Bucket")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Numbers of calls; `failed` includes `unreachable`."""
+
+    calls: int = 0
+    failed: int = 0
+    slow: int = 0
+    unreachable: int = 0
+
+    def count(self, result: CallResult) -> None:
+        self.calls += 1
+        self.slow += result is CallResult.SLOW
+        self.unreachable += result is CallResult.UNREACHABLE
+        self.failed += result is CallResult.FAILED or result is CallResult.UNREACHABLE
+
+    def add(self, other: "Counts") -> None:
+        self.calls += other.calls
+        self.failed += other.failed
+        self.slow += other.slow
+        self.unreachable += other.unreachable
+
+
+class CallerWindow:
+    """Calls of one caller: failing if the share of failed or of slow calls is reached."""
+
+    def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
+        self._rules = rules
+        self._buckets = _Buckets(Counts, rules.window_seconds, clock)
+
+    def count(self, result: CallResult) -> None:
+        self._buckets.current().count(result)
+
+    def is_failing(self) -> bool:
+        totals = _sum(self._buckets.recent())
+        rules = self._rules
+        return totals.calls >= rules.min_calls and (_has_failed(totals, rules) or _is_slow(totals, rules))
+
+    def clear(self) -> None:
+        self._buckets.clear()
+
+
+class ApiWindow:
+    """Calls of all callers.
+
+    It is failing if the share of unreachable calls is reached, or if the share of failed or slow calls is
+    reached *and* more than half of the callers, two at least, *and* more than half of the questions see it.
+    So neither one caller nor one question that the API cannot answer makes it fail for the others.
+    """
+
+    def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
+        self._rules = rules
+        self._buckets = _Buckets(_ApiBucket, rules.window_seconds, clock)
+
+    def count(self, result: CallResult, *, caller_key: bytes | None, question: Hashable) -> None:
+        bucket = self._buckets.current()
+        bucket.totals.count(result)
+        bucket.by_caller[caller_key].count(result)
+        bucket.by_question[question].count(result)
+
+    def is_failing(self) -> bool:
+        totals = _sum(bucket.totals for bucket in self._buckets.recent())
+        rules = self._rules
+        if totals.calls < rules.min_calls:
+            return False
+        if totals.unreachable >= rules.failure_share * totals.calls:
+            return True
+        return (_has_failed(totals, rules) and self._is_agreed(_has_failed)) or (
+            _is_slow(totals, rules) and self._is_agreed(_is_slow)
+        )
+
+    def clear(self) -> None:
+        self._buckets.clear()
+
+    def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
+        recent = list(self._buckets.recent())
+        callers = _merge(bucket.by_caller for bucket in recent)
+        bad_callers = sum(is_bad(counts, self._rules) for counts in callers)
+        if bad_callers < 2 or 2 * bad_callers <= len(callers):
+            return False
+        questions = _merge(bucket.by_question for bucket in recent)
+        return 2 * sum(is_bad(counts, self._rules) for counts in questions) > len(questions)
+
+
+@dataclass(slots=True)
+class _ApiBucket:
+    totals: Counts = field(default_factory=Counts)
+    by_caller: defaultdict[Hashable, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    by_question: defaultdict[Hashable, Counts] = field(default_factory=lambda: defaultdict(Counts))
+
+
+class _Buckets(Generic[Bucket]):
+    """Tenths of a window; the ones that are past it are dropped when their place is used again."""
+
+    def __init__(self, make: Callable[[], Bucket], seconds: float, clock: Callable[[], float]) -> None:
+        self._make = make
+        self._width = seconds / _BUCKETS
+        self._clock = clock
+        self._numbered: dict[int, tuple[int, Bucket]] = {}
+
+    def current(self) -> Bucket:
+        number = int(self._clock() / self._width)
+        place = number % _BUCKETS
+        known = self._numbered.get(place)
+        if known is None or known[0] != number:
+            known = self._numbered[place] = number, self._make()
+        return known[1]
+
+    def recent(self) -> Iterable[Bucket]:
+        oldest = int(self._clock() / self._width) - _BUCKETS
+        return [bucket for number, bucket in self._numbered.values() if number > oldest]
+
+    def clear(self) -> None:
+        self._numbered.clear()
+
+
+def _has_failed(counts: Counts, rules: BreakerRules) -> bool:
+    return counts.failed >= rules.failure_share * counts.calls
+
+
+def _is_slow(counts: Counts, rules: BreakerRules) -> bool:
+    return counts.slow >= rules.slow_share * counts.calls
+
+
+def _sum(parts: Iterable[Counts]) -> Counts:
+    total = Counts()
+    for part in parts:
+        total.add(part)
+    return total
+
+
+def _merge(parts: Iterable[dict[Hashable, Counts]]) -> list[Counts]:
+    merged: defaultdict[Hashable, Counts] = defaultdict(Counts)
+    for part in parts:
+        for key, counts in part.items():
+            merged[key].add(counts)
+    return list(merged.values())
