@@ -9,10 +9,11 @@ ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
 
 
 def run(limit: AdaptiveLimit, calls: int, *, congested: int = 0, in_flight: int | None = None) -> None:
-    """So many calls, the first of them congested; as many at a time as are allowed, if nothing is said."""
+    """Record calls of three callers in turn, the first ones congested; as many at a time as are allowed."""
     for number in range(calls):
         at_a_time = limit.calls if in_flight is None else in_flight
-        limit.record(ADA, limit.era, is_congested=number < congested, in_flight=at_a_time)
+        caller = (ADA, BEN, CAI)[number % 3]
+        limit.record(caller, limit.era, is_congested=number < congested, in_flight=at_a_time)
 
 
 def test_it_begins_where_it_is_told_to() -> None:
@@ -51,8 +52,8 @@ def test_what_began_before_it_shrank_does_not_shrink_it_again() -> None:
     limit = AdaptiveLimit(min_calls=4, first_calls=20, max_calls=100)
     era = limit.era
 
-    for _ in range(100):
-        limit.record(ADA, era, is_congested=True, in_flight=20)
+    for number in range(100):
+        limit.record((ADA, BEN)[number % 2], era, is_congested=True, in_flight=20)
 
     assert limit.calls == 10
 
@@ -91,6 +92,16 @@ def test_one_callers_slow_calls_do_not_shrink_it_for_the_others() -> None:
     for number in range(200):
         caller = ADA if number % 2 else (BEN, CAI)[number % 4 // 2]
         limit.record(caller, limit.era, is_congested=caller == ADA, in_flight=20)
+
+    assert limit.calls == 20
+
+
+def test_a_caller_alone_does_not_shrink_it_below_where_it_began() -> None:
+    limit = AdaptiveLimit(min_calls=4, first_calls=20, max_calls=100)
+    run(limit, 20)
+
+    for _ in range(1_000):
+        limit.record(ADA, limit.era, is_congested=True, in_flight=20)
 
     assert limit.calls == 20
 

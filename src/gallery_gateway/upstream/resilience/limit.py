@@ -17,14 +17,15 @@ class AdaptiveLimit:
     larger by 1, or twice as large until it shrank for the first time. It grows only if it was used, and calls
     that began before it shrank are not held against it once more.
 
-    Where several callers called, the one with most congested calls is left out, so that one caller's slow
-    pages do not lower the limit for the others.
+    One caller's slow pages do not take the places of others: where several callers called, the one with most
+    congested calls is left out; where only one did, it makes the limit no smaller than it was at first.
     """
 
     def __init__(self, *, min_calls: int, first_calls: int, max_calls: int) -> None:
         self._min_calls = min(min_calls, max_calls)
         self._max_calls = max_calls
-        self._limit = float(min(first_calls, max_calls))
+        self._first_calls = min(first_calls, max_calls)
+        self._limit = float(self._first_calls)
         self._shrinks = 0
         self._calls: Counter[bytes | None] = Counter()
         self._congested: Counter[bytes | None] = Counter()
@@ -60,7 +61,8 @@ class AdaptiveLimit:
         if congested > _CONGESTED_SHARE * calls:
             self._shrinks += 1
             factor = _SHRINKING_FAST if 2 * congested > calls else _SHRINKING
-            self._limit = max(self._min_calls, self._limit * factor)
+            smallest = self._first_calls if len(self._calls) == 1 else self._min_calls
+            self._limit = max(min(smallest, self._limit), self._limit * factor)
         elif 2 * self._peak >= self._limit:
             self._limit = min(self._max_calls, self._limit + 1 if self._shrinks else self._limit * 2)
 
