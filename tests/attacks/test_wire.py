@@ -71,7 +71,7 @@ ATTACKS: dict[str, tuple[bytes, int]] = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "an unknown version": (request(line=b"POST /graphql HTTP/3.7"), 400),
-    "a tunnel": (b"CONNECT evil.example:443 HTTP/1.1\r\nhost: gateway\r\n\r\n", 400),
+    "a tunnel": (b"CONNECT evil.example:443 HTTP/1.1\r\nhost: gateway\r\n\r\n", 405),
     "another server's address": (request(line=b"POST http://evil.example/x HTTP/1.1"), 404),
     "a way out": (request(line=b"GET /graphiql/..%2f..%2fsettings.py HTTP/1.1"), 404),
     "an escape that is none": (request(line=b"POST /%zz%ff HTTP/1.1"), 404),

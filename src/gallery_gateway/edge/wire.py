@@ -1,7 +1,7 @@
-"""The limits that hold before there is a request: how large its head may be, and how slowly it may come.
+"""What holds before there is a request: where it ends, how large its head may be, how slowly it may come.
 
-uvicorn's protocol over httptools has none: a head may grow for ever, and half a request may be waited for
-for ever. Source of what is overridden: uvicorn/protocols/http/httptools_impl.py.
+uvicorn's protocol over httptools bounds neither head nor time, and takes the body of a request that offers
+an upgrade for the next request. Source of what is overridden: uvicorn/protocols/http/httptools_impl.py.
 """
 
 import asyncio
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gallery_gateway.edge.headers import head_lines
+from gallery_gateway.edge.headers import RawHeader, head_lines
 from gallery_gateway.edge.shield import shield_headers
 
 # Chunks of one byte weigh six; whoever sends more than that for a byte wants no answer.
@@ -38,8 +39,28 @@ class WireLimits:
         return self.max_head_bytes + _MAX_WEIGHT * self.max_body_bytes
 
 
-class _HeadTooLargeError(Exception):
-    """Raised through the parser, which ends the connection."""
+class _RefusedError(Exception):
+    """Raised through the parser, which ends the connection; the protocol has the answer."""
+
+
+class _Parser(httptools.HttpRequestParser):
+    """httptools' parser, which also reads requests that offer an upgrade.
+
+    httptools ends such a request at its head, whatever its length says (MagicStack/httptools#124).
+    """
+
+    def __init__(self, protocol: "WireProtocol") -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+        # What follows a request with `Connection: close` is ignored, as uvicorn has it.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # asyncio gives bytes
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            (head_end,) = upgrade.args
+            self._protocol.decline_upgrade(data[head_end:])
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -52,6 +73,7 @@ class WireProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._refused: tuple[int, str] | None = None
+        self.parser = _Parser(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -78,13 +100,46 @@ class WireProtocol(HttpToolsProtocol):
             self._wait_for_more(is_pipelined=before is not cycle)
 
     def on_headers_complete(self) -> None:
-        limit = self._limits.max_head_bytes
-        if self._received_bytes > limit and self._head_bytes() > limit:
-            self._refused = (431, f"The head of a request may have {limit} bytes (MAX_HEAD_BYTES).")
-            raise _HeadTooLargeError
+        if self.parser.should_upgrade():
+            # Begins once more, without the offer.
+            return
+        self._check_head()
         super().on_headers_complete()
         # Trailers come to another list: they are no headers (RFC 9110, section 6.5.1).
         self.headers = []
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def decline_upgrade(self, rest: bytes) -> None:
+        """Read a request as if it had offered no upgrade, which a server may ignore (RFC 9110, section 7.8).
+
+        `rest` is what came behind its head. The parser has checked the head, so it can be written again.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(405, "This method is not allowed here.")
+            return
+        head = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        headers = head_lines(_without_upgrade(self.headers))
+        self.parser = _Parser(self)
+        self.parser.feed_data(b"%b%b\r\n" % (head, headers))
+        if rest:
+            self.parser.feed_data(rest)
+
+    def _check_head(self) -> None:
+        limit = self._limits.max_head_bytes
+        if self._received_bytes > limit and self._head_bytes() > limit:
+            self._refused = (431, f"The head of a request may have {limit} bytes (MAX_HEAD_BYTES).")
+            raise _RefusedError
+        version = self.parser.get_http_version()
+        if version == "1.1":
+            return
+        # A proxy that knows no chunks in HTTP/1.0 would see another end (RFC 9112, section 6.1).
+        if version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+            self._refused = (400, "Send HTTP/1.1.")
+            raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
         status, message = self._refused or (400, msg)
@@ -136,6 +191,17 @@ class WireProtocol(HttpToolsProtocol):
         if cycle is None or cycle.scope is not self.scope or not cycle.response_started:
             self.transport.write(_refusal(status, message))
         self.transport.close()
+
+
+def _without_upgrade(headers: list[RawHeader]) -> list[RawHeader]:
+    kept = []
+    for name, value in headers:
+        if name == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            kept.append((name, b", ".join(option for option in options if option.lower() != b"upgrade")))
+        elif name != b"upgrade":
+            kept.append((name, value))
+    return kept
 
 
 def _refusal(status: int, message: str) -> bytes:
