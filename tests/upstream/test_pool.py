@@ -29,7 +29,7 @@ def opened(url: str, *, trusted: ssl.SSLContext | None = None, idle_seconds: flo
 
 
 async def ask(pool: Pool) -> Answer:
-    return await pool.ask(HEAD, PATIENCE)
+    return await pool.ask(HEAD, PATIENCE, caller_key=None)
 
 
 @wants_openssl

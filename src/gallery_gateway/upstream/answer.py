@@ -17,25 +17,40 @@ class Patience(TypedDict):
     total: float
 
 
+# Smaller parts are joined as they come: an object for each would weigh many times the body.
+_SMALL_PART_BYTES = 4096
+_JOINED_PART_BYTES = 64 * 1024
+
+
 @dataclass(slots=True)
 class Answer:
-    """What came.
+    """A response as it came.
 
     Args:
-        headers: the names in lower case.
-        parts: the body as it came, compressed if it is; a little more than is allowed, if it is too large.
+        headers: the names in lower case; trailers are not among them.
+        parts: the body, compressed if it is; a little more than is allowed, if it is too large.
         error: why the body broke off.
+        received_parts: in how many parts the body came.
     """
 
     status: int
     headers: list[RawHeader]
-    parts: list[bytes] = field(default_factory=list)
+    parts: list[bytes | bytearray] = field(default_factory=list)
     error: httpx.TransportError | None = None
     body_bytes: int = 0
+    received_parts: int = 0
 
     def add(self, part: bytes) -> None:
-        self.parts.append(part)
+        self.received_parts += 1
         self.body_bytes += len(part)
+        if len(part) >= _SMALL_PART_BYTES:
+            self.parts.append(part)
+            return
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, bytearray) and len(last) < _JOINED_PART_BYTES:
+            last += part
+        else:
+            self.parts.append(bytearray(part))
 
     def announced_bytes(self) -> int | None:
         """How long the body is, if that is known."""

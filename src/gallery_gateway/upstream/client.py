@@ -115,7 +115,7 @@ class GalleryClient:
             headers=[*self._headers, *headers],
             # Given, so that httpx does not make one each time, at the cost of half a request.
             stream=_NO_BODY,
-            extensions=self._extensions,
+            extensions={**self._extensions, "caller_key": caller_key},
         )
         if deadline is None:
             return await self._run(request, caller_key, None, read)

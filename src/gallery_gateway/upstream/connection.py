@@ -1,10 +1,12 @@
-"""One HTTP/1.1 connection to the endpoint: one request at a time, without a body, and the answer to it.
+"""One HTTP/1.1 connection to the API: one request at a time, without a body, and the response to it.
 
-What is read follows RFC 9112. The parser is llhttp, by httptools, as it is at the edge; a body whose length
-is known does not go through it, since that is most of what comes.
+The reading follows RFC 9112. The parser is llhttp, by httptools, as it is at the edge; a body whose length is
+known bypasses it, since that is most of what comes.
 """
 
 import asyncio
+import select
+import socket
 from itertools import chain
 from typing import cast
 
@@ -12,20 +14,43 @@ import httptools
 import httpx
 
 from gallery_gateway.upstream.answer import Answer, Patience, RawHeader
+from gallery_gateway.upstream.reasons import (
+    ClosedError,
+    FirstByteTimeoutError,
+    HeadTooLargeError,
+    OverheadTooLargeError,
+    TotalTimeoutError,
+)
 
-# Of status line and headers, and of the 1xx answers before them; no honest server sends as much.
+# Status line and headers, and the 1xx responses before them; no honest server sends as much.
 _MAX_HEAD_BYTES = 64 * 1024
+
+# Beside the body: trailers, and for each chunk its size and extensions.
+_MAX_OVERHEAD_BYTES = 128 * 1024
+_MAX_OVERHEAD_BYTES_PER_PART = 32
+
+# Each chunk costs time: a few may be of any size, and beyond that they have to hold this much on average.
+_FREE_PARTS = 16_384
+_MIN_BYTES_PER_PART = 64
+
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 class Connection(asyncio.Protocol):
-    """To be asked as long as `is_open`, and not before the last answer has come.
+    """A connection that may be asked while `is_open`, once the last response has come.
 
     Args:
-        max_bytes: of a body; what is larger is not read to its end.
+        max_bytes: of a body; a larger one is not read to its end.
+        retire_at: when it is too old to be asked again, in the loop's seconds.
+
+    `owner` is whose request it carried last, and `idle_since` when that was answered; both are the pool's.
     """
 
-    def __init__(self, *, max_bytes: int) -> None:
+    def __init__(self, *, max_bytes: int, retire_at: float) -> None:
         self.is_open = False
+        self.retire_at = retire_at
+        self.owner: bytes | None = None
+        self.idle_since = 0.0
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
@@ -34,34 +59,40 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
         self._headers: list[RawHeader] = []
-        self._head_bytes = 0
+        self._parsed_bytes = 0
         self._missing_bytes: int | None = None
         self._is_complete = False
         self._is_reusable = False
         self._patience: Patience
         self._until = 0.0
         self._heard_at = 0.0
+        self._has_heard = False
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, head: bytes, patience: Patience, *, until: float) -> asyncio.Future[Answer]:
-        """Sends a request. Whoever stops waiting for the answer has to abort the connection.
+        """Send a request. Whoever stops waiting for the response has to abort the connection.
 
-        The future fails with a `httpx.TransportError` if not even the head of an answer came.
+        The future fails with a `httpx.TransportError` if not even the head of a response came; with a
+        `ClosedError` if the connection ended before its first byte.
 
         Args:
             head: of the request, which is all of it.
             patience: with silence.
-            until: when the answer has to be there, in the loop's seconds.
+            until: when the response has to be complete, in the loop's seconds.
         """
         waiter = self._waiter = self._loop.create_future()
         self._answer, self._headers = None, []
-        self._head_bytes, self._missing_bytes = 0, None
-        self._is_complete = False
+        self._parsed_bytes, self._missing_bytes = 0, None
+        self._is_complete = self._has_heard = False
         self._patience, self._until = patience, until
         self._heard_at = self._loop.time()
         self._watch()
         self._transport.write(head)
         return waiter
+
+    def is_quiet(self) -> bool:
+        """Return whether it is open, and the kernel holds no byte of it that the loop has not read yet."""
+        return self.is_open and not _is_readable(self._transport.get_extra_info("socket"))
 
     def abort(self) -> None:
         self.is_open = False
@@ -78,33 +109,38 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._answer is not None and exc is None and self._answer.is_ended_by_close():
             self._end()
-        else:
-            self._break_off(httpx.ReadError("The connection ended before the answer did."))
+            return
+        kind = httpx.ReadError if self._has_heard else ClosedError
+        error = kind("The connection ended before the response did.")
+        error.__cause__ = exc
+        self._break_off(error)
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
+        self._has_heard = True
         if self._waiter is None:
-            # Nothing was asked for: whatever it is, it is not to be taken for the next answer.
+            # Nothing was asked for: whatever it is, it must not become the next response.
             self.abort()
         elif self._answer is not None and self._missing_bytes is not None:
             self._take(self._answer, data, self._missing_bytes)
         else:
             self._parse(data)
 
-    # What the parser calls. More than one answer may come at a time: the others belong to no request.
+    # Callbacks of the parser. More than one response may come at a time: the others belong to no request.
 
     def on_message_begin(self) -> None:
         if self._is_complete:
             self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._answer is None:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         headers, self._headers = self._headers, []
-        # After a 1xx the answer is still to come, except after this one.
-        if not self._is_complete and (status >= 200 or status == 101):
+        # After a 1xx the response is still to come, except after this one.
+        if self._answer is None and (status >= 200 or status == 101):
             self._answer = Answer(status, headers)
             self._is_reusable = self._parser.should_keep_alive()
 
@@ -117,6 +153,7 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> None:
         had_head = self._answer is not None
+        self._parsed_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -124,15 +161,14 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as exc:
             self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc}"))
             return
-        if not had_head and self._is_head_too_large(data):
+        if not had_head and self._is_head_too_large():
             self._answer = None
-            self._break_off(httpx.RemoteProtocolError("The head of the answer is too large."))
+            self._break_off(HeadTooLargeError("The head of the response is too large."))
         elif self._answer is not None:
             self._go_on(self._answer, had_head=had_head)
 
-    def _is_head_too_large(self, data: bytes) -> bool:
-        self._head_bytes += len(data)
-        if self._head_bytes <= _MAX_HEAD_BYTES:
+    def _is_head_too_large(self) -> bool:
+        if self._parsed_bytes <= _MAX_HEAD_BYTES:
             return False
         # Some of that may be the body.
         return self._answer is None or sum(map(len, chain(*self._answer.headers))) > _MAX_HEAD_BYTES
@@ -142,16 +178,26 @@ class Connection(asyncio.Protocol):
             self._end()
         elif answer.body_bytes > self._max_bytes:
             self._end(is_cut=True)
+        elif self._is_overhead_too_large(answer):
+            self._break_off(OverheadTooLargeError("Chunks or trailers outweigh the body."))
         elif not had_head and (announced_bytes := answer.announced_bytes()) is not None:
             self._missing_bytes = announced_bytes - answer.body_bytes
             # The old one is left in the middle of the body.
             self._parser = httptools.HttpResponseParser(self)
 
+    def _is_overhead_too_large(self, answer: Answer) -> bool:
+        parts = answer.received_parts
+        overhead_bytes = self._parsed_bytes - answer.body_bytes
+        return (
+            overhead_bytes > _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * parts
+            or parts > _FREE_PARTS + answer.body_bytes // _MIN_BYTES_PER_PART
+        )
+
     def _take(self, answer: Answer, data: bytes, missing_bytes: int) -> None:
         answer.add(data[:missing_bytes])
         self._missing_bytes = max(0, missing_bytes - len(data))
         if len(data) >= missing_bytes:
-            # What comes behind the answer belongs to no request.
+            # What comes behind the response belongs to no request.
             self._is_reusable = self._is_reusable and len(data) == missing_bytes
             self._end()
         elif answer.body_bytes > self._max_bytes:
@@ -175,9 +221,9 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _watch(self) -> None:
-        """Sees to it that the time is looked at when it may be over.
+        """Have the time looked at when it may be over.
 
-        One timer does for many requests: to set one for each costs as much as to parse a small answer.
+        One timer does for many requests: to set one for each costs as much as to parse a small response.
         """
         due_at = self._due_at()
         if self._timer is not None and self._timer.when() <= due_at:
@@ -194,7 +240,21 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._waiter is None:
             return
-        if self._loop.time() >= self._due_at():
-            self._break_off(httpx.ReadTimeout("The endpoint took too long."))
-        else:
+        now = self._loop.time()
+        if now < self._due_at():
             self._watch()
+        elif now >= self._until:
+            self._break_off(TotalTimeoutError("The call took too long."))
+        elif self._answer is None:
+            self._break_off(FirstByteTimeoutError("The response did not begin in time."))
+        else:
+            self._break_off(httpx.ReadTimeout("The response paused for too long."))
+
+
+def _is_readable(connected: socket.socket) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([connected], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connected.fileno(), select.POLLIN)
+    # The end of the connection, or an error on it, counts too.
+    return bool(poll.poll(0))

@@ -1,9 +1,15 @@
-"""The connections to the endpoint: so many at a time, and what is idle is used again for a while."""
+"""The connections to the API: a number of them at a time, and which request goes over which.
+
+In HTTP/1.1 bytes that arrive after a request has been sent are its response, whoever asked for them. A server
+that sends more than it should could show one caller what belongs to another. So connections rarely change
+hands: a caller gets its own last one, else one that has been silent for a while, else a new one.
+"""
 
 import asyncio
+import random
 import socket
 import ssl
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 import aiohappyeyeballs
@@ -11,12 +17,23 @@ import httpx
 
 from gallery_gateway.upstream.answer import Answer, Patience
 from gallery_gateway.upstream.connection import Connection
+from gallery_gateway.upstream.reasons import ClosedError
 
-# Endpoints and what stands before them close what is idle after a minute, or half of one.
+# Servers and what stands before them close idle connections after a minute, or half of one.
 _IDLE_SECONDS = 15.0
+
+# How long a connection has to be silent before another caller may have it.
+_SILENT_SECONDS = 1.0
+
+# A name may move: connections are replaced after this time, or up to a tenth earlier, so not all at once.
+_MAX_AGE_SECONDS = 60.0
+_AGE_JITTER = 0.1
 
 # RFC 8305, section 5.
 _NEXT_ADDRESS_SECONDS = 0.25
+
+# Statuses that speak of the connection: it timed out, is for another host, or came too early.
+_OF_THE_CONNECTION = frozenset({408, 421, 425})
 
 
 def _trust_the_usual() -> ssl.SSLContext:
@@ -25,14 +42,15 @@ def _trust_the_usual() -> ssl.SSLContext:
 
 
 class Pool:
-    """To one endpoint.
+    """Connections to one API.
 
     Args:
         url: of which scheme, host and port are used.
-        max_connections: other requests wait for their turn.
+        max_connections: that are open at a time; other requests wait for their turn.
         max_bytes: of a body.
         trust: says whose certificates are taken; called with the first connection, as it takes its time.
         idle_seconds: after which a connection is not used again.
+        max_age_seconds: likewise, idle or not.
     """
 
     def __init__(
@@ -43,40 +61,79 @@ class Pool:
         max_bytes: int,
         trust: Callable[[], ssl.SSLContext] = _trust_the_usual,
         idle_seconds: float = _IDLE_SECONDS,
+        max_age_seconds: float = _MAX_AGE_SECONDS,
     ) -> None:
         self._host = url.host
         self._is_secure = url.scheme == "https"
         self._port = url.port or (443 if self._is_secure else 80)
+        self._max_connections = max_connections
         self._max_bytes = max_bytes
         self._turns = asyncio.Semaphore(max_connections)
-        self._idle: deque[tuple[float, Connection]] = deque()
+        self._in_use = 0
+        # From the longest idle on; and the same by whose they were last.
+        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._idle_of: dict[bytes | None, list[Connection]] = {}
         self._idle_seconds = idle_seconds
+        self._max_age_seconds = max_age_seconds
         self._trust = trust
         self._context: ssl.SSLContext | None = None
 
-    async def ask(self, head: bytes, patience: Patience) -> Answer:
-        """Raises: httpx.TransportError: there was no answer."""
+    async def ask(self, head: bytes, patience: Patience, *, caller_key: bytes | None) -> Answer:
+        """Send a request and return the response.
+
+        Where a connection that was used before fails before the first byte of a response, or says that it is
+        no good any more, the request goes over a new one at once: that failure says nothing about the API
+        (RFC 9112, section 9.3.1).
+
+        Raises:
+            httpx.TransportError: there was no response.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience["total"]
         await self._take_turn(until)
         try:
-            connection = self._idle_connection()
-            if connection is None:
-                connection = await self._connect(min(patience["connect"], until - loop.time()))
+            connection = self._take_idle(caller_key)
+            if connection is not None:
+                answer = await self._ask_again(connection, head, patience, until)
+                if answer is not None:
+                    return answer
+            connection = await self._connect(min(patience["connect"], until - loop.time()))
+            connection.owner = caller_key
             return await self._use(connection, head, patience, until)
         finally:
+            self._in_use -= 1
             self._turns.release()
+
+    def close(self) -> None:
+        """Close what is idle; what is under way ends with whoever waits for it."""
+        while self._idle:
+            self._drop(next(iter(self._idle)))
 
     async def _take_turn(self, until: float) -> None:
         if not self._turns.locked():
             # At once, and so without a timer, which costs more.
             await self._turns.acquire()
-            return
+        else:
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._turns.acquire()
+            except TimeoutError as exc:
+                raise httpx.PoolTimeout("Its turn did not come in time.") from exc
+        self._in_use += 1
+
+    async def _ask_again(
+        self, connection: Connection, head: bytes, patience: Patience, until: float
+    ) -> Answer | None:
+        """Ask over a connection that was used before; `None`: it is no good any more."""
         try:
-            async with asyncio.timeout_at(until):
-                await self._turns.acquire()
-        except TimeoutError as exc:
-            raise httpx.PoolTimeout("Its turn did not come in time.") from exc
+            answer = await self._use(connection, head, patience, until)
+        except ClosedError:
+            return None
+        if answer.status not in _OF_THE_CONNECTION:
+            return answer
+        if connection in self._idle:
+            self._drop(connection)
+        return None
 
     async def _use(self, connection: Connection, head: bytes, patience: Patience, until: float) -> Answer:
         answer = None
@@ -87,26 +144,57 @@ class Pool:
                 # Nobody waits for it any more.
                 connection.abort()
             elif connection.is_open:
-                self._idle.append((asyncio.get_running_loop().time(), connection))
+                self._put_idle(connection)
         return answer
 
-    def close(self) -> None:
-        """What is under way ends with whoever waits for it."""
-        while self._idle:
-            self._idle.pop()[1].abort()
+    def _put_idle(self, connection: Connection) -> None:
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle[connection] = None
+        self._idle_of.setdefault(connection.owner, []).append(connection)
 
-    def _idle_connection(self) -> Connection | None:
-        """The last that was used, and not so long ago that the other side may be about to close it."""
-        oldest = asyncio.get_running_loop().time() - self._idle_seconds
-        while self._idle and (self._idle[0][0] < oldest or not self._idle[0][1].is_open):
-            self._idle.popleft()[1].abort()
-        while self._idle:
-            connection = self._idle.pop()[1]
-            if connection.is_open:
+    def _take_idle(self, caller_key: bytes | None) -> Connection | None:
+        """Return a connection that may be used again by this caller, or `None`."""
+        now = asyncio.get_running_loop().time()
+        self._drop_old(now)
+        while (connection := self._candidate(caller_key, now)) is not None:
+            self._forget(connection)
+            if now < connection.retire_at and connection.is_quiet():
+                connection.owner = caller_key
                 return connection
+            connection.abort()
         return None
 
+    def _candidate(self, caller_key: bytes | None, now: float) -> Connection | None:
+        own = self._idle_of.get(caller_key)
+        if own:
+            return own[-1]
+        longest_idle = next(iter(self._idle), None)
+        if longest_idle is None or now - longest_idle.idle_since < _SILENT_SECONDS:
+            return None
+        return longest_idle
+
+    def _drop_old(self, now: float) -> None:
+        while self._idle:
+            connection = next(iter(self._idle))
+            if connection.is_open and now - connection.idle_since < self._idle_seconds:
+                return
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        del self._idle[connection]
+        own = self._idle_of[connection.owner]
+        own.remove(connection)
+        if not own:
+            del self._idle_of[connection.owner]
+
     async def _connect(self, seconds: float) -> Connection:
+        # This request's own connection is among those in use.
+        while self._idle and self._in_use + len(self._idle) > self._max_connections:
+            self._drop(next(iter(self._idle)))
         try:
             async with asyncio.timeout(seconds):
                 return await self._open()
@@ -122,9 +210,11 @@ class Pool:
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
         )
+        age_seconds = self._max_age_seconds * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311  # no secret
+        retire_at = loop.time() + age_seconds
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(max_bytes=self._max_bytes),
+                lambda: Connection(max_bytes=self._max_bytes, retire_at=retire_at),
                 sock=connected,
                 ssl=self._tls() if self._is_secure else None,
                 server_hostname=self._host if self._is_secure else None,

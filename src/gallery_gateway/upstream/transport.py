@@ -34,7 +34,9 @@ class _Transport(httpx.AsyncBaseTransport):
         self._pool = pool
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._pool.ask(_head(request), request.extensions["timeout"])
+        answer = await self._pool.ask(
+            _head(request), request.extensions["timeout"], caller_key=request.extensions.get("caller_key")
+        )
         return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer), request=request)
 
     async def aclose(self) -> None:
@@ -49,7 +51,7 @@ class _Stream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self._answer.parts:
-            yield part
+            yield bytes(part)
         if self._answer.error is not None:
             raise self._answer.error
 
