@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 Respond = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers the head of one request, as it came."""
@@ -99,6 +100,29 @@ async def serving(respond: Respond, *, tls: ssl.SSLContext | None = None) -> Asy
         listener.close()
         await server.aclose()
         await listener.wait_closed()
+
+
+@contextmanager
+def serving_in_thread(respond: Respond) -> Iterator[str]:
+    """Gives the URL of a server with a loop of its own, which goes on while the test's loop is busy."""
+    started, ended = threading.Event(), asyncio.Event()
+    found: list[tuple[str, asyncio.AbstractEventLoop]] = []
+
+    async def serve() -> None:
+        async with serving(respond) as server:
+            found.append((server.url, asyncio.get_running_loop()))
+            started.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    started.wait()
+    url, loop = found[0]
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
 
 
 def always(raw: bytes, *, then_close: bool = False) -> Respond:

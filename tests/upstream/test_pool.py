@@ -1,30 +1,40 @@
 """Connections over TLS, and those that are used again."""
 
 import asyncio
+import random
+import socket
 import ssl
+import struct
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from gallery_gateway.upstream.answer import Answer, Patience
 from gallery_gateway.upstream.pool import Pool
+from gallery_gateway.upstream.reasons import ClosedError
 from tests.upstream.certificates import self_signed, wants_openssl
-from tests.upstream.sockets import always, http_response, serving
+from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 
 HEAD = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 PATIENCE = Patience(connect=5, first_byte=5, read=5, total=5)
 LARGE = b"x" * 1_000_000
 
 
-def opened(url: str, *, trusted: ssl.SSLContext | None = None, idle_seconds: float = 5) -> Pool:
+def opened(
+    url: str, *, trusted: ssl.SSLContext | None = None, max_connections: int = 2, **options: Any
+) -> Pool:
     context = trusted or ssl.create_default_context()
     return Pool(
         httpx.URL(url),
-        max_connections=2,
+        max_connections=max_connections,
         max_bytes=2_000_000,
         trust=lambda: context,
-        idle_seconds=idle_seconds,
+        **options,
     )
 
 
@@ -141,3 +151,246 @@ async def test_of_what_comes_too_much_the_answer_alone_is_taken(surplus: bytes) 
 
     assert [b"".join(answer.parts) for answer in answers] == [LARGE] * 2
     assert server.connections == (2 if surplus else 1)
+
+
+ADA, BEN = b"key-of-ada", b"key-of-ben"
+
+
+async def ask_as(pool: Pool, caller_key: bytes) -> Answer:
+    head = b"GET /%b HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" % caller_key
+    return await pool.ask(head, PATIENCE, caller_key=caller_key)
+
+
+def whose(answer: Answer) -> bytes:
+    return b"".join(answer.parts)
+
+
+def owner_in(head: bytes) -> bytes:
+    """The caller for whom a request was made, as its path says."""
+    return head.split(b" ", 2)[1][1:]
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection by RST."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+async def finish(writer: asyncio.StreamWriter) -> None:
+    """End a connection by FIN."""
+    writer.close()
+
+
+async def test_bytes_that_came_while_the_loop_was_busy_are_not_the_next_callers_answer() -> None:
+    async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http_response(owner_in(head)))
+        await writer.drain()
+        await asyncio.sleep(0.005)
+        writer.write(http_response(owner_in(head)))
+
+    answers = []
+    # In a thread, so that it goes on sending while this loop is busy.
+    with serving_in_thread(twice) as url:
+        for _ in range(20):
+            pool = opened(url)
+            await ask_as(pool, ADA)
+            time.sleep(0.02)  # noqa: ASYNC251  # the loop is to be busy
+            answers.append(whose(await ask_as(pool, BEN)))
+            answers.append(whose(await ask_as(pool, ADA)))
+            pool.close()
+
+    assert answers == [BEN, ADA] * 20
+
+
+async def test_an_upstream_that_answers_everything_twice_shows_no_caller_the_answer_of_another() -> None:
+    async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http_response(owner_in(head)))
+        await writer.drain()
+        await asyncio.sleep(random.uniform(0, 0.003))
+        writer.write(http_response(owner_in(head)))
+
+    callers = [b"caller-%d" % number for number in range(8)]
+    foreign = []
+    with serving_in_thread(twice) as url:
+        pool = opened(url, max_connections=20)
+
+        async def go_on(caller: bytes) -> None:
+            for _ in range(60):
+                seen = whose(await ask_as(pool, caller))
+                if seen != caller:
+                    foreign.append((caller, seen))
+                await asyncio.sleep(random.uniform(0, 0.002))
+
+        await asyncio.gather(*map(go_on, callers))
+        pool.close()
+
+    assert foreign == []
+
+
+async def test_a_caller_gets_the_connection_it_used_last() -> None:
+    seen: dict[bytes, set[object]] = {ADA: set(), BEN: set()}
+
+    async def respond(head: bytes, writer: asyncio.StreamWriter) -> None:
+        seen[owner_in(head)].add(writer)
+        writer.write(http_response(b"{}"))
+
+    async with serving(respond) as server:
+        pool = opened(server.url)
+        for _ in range(5):
+            await ask_as(pool, ADA)
+            await ask_as(pool, BEN)
+        pool.close()
+
+    assert [len(connections) for connections in seen.values()] == [1, 1]
+    assert server.connections == 2
+
+
+async def test_a_connection_that_was_just_used_is_closed_rather_than_handed_to_another_caller() -> None:
+    async with serving(always(http_response(b"{}"))) as server:
+        pool = opened(server.url, max_connections=1)
+        await ask_as(pool, ADA)
+        await ask_as(pool, BEN)
+        pool.close()
+
+    assert server.connections == 2
+
+
+async def test_a_connection_that_was_silent_for_a_while_serves_another_caller() -> None:
+    async with serving(always(http_response(b"{}"))) as server:
+        pool = opened(server.url, max_connections=1, silent_seconds=0.01)
+        await ask_as(pool, ADA)
+        await asyncio.sleep(0.02)
+        await ask_as(pool, BEN)
+        pool.close()
+
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("end", [finish, reset])
+async def test_a_used_connection_that_ends_instead_of_answering_costs_the_caller_nothing(
+    end: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    answered: Counter[asyncio.StreamWriter] = Counter()
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        answered[writer] += 1
+        if answered[writer] == 3:
+            await end(writer)
+        else:
+            writer.write(http_response(b"{}"))
+
+    async with serving(respond) as server:
+        pool = opened(server.url)
+        answers = [await ask_as(pool, ADA) for _ in range(200)]
+        pool.close()
+
+    assert [answer.status for answer in answers] == [200] * 200
+    assert server.connections == 100
+
+
+async def test_requests_through_a_server_that_closes_at_random_moments_are_all_answered(
+    request: pytest.FixtureRequest,
+) -> None:
+    chance = random.Random(7)
+    used: set[asyncio.StreamWriter] = set()
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        is_new, kind = writer not in used, chance.random()
+        used.add(writer)
+        if is_new or kind > 0.2:
+            writer.write(http_response(b"{}"))
+        # Before an answer, after it, or later while the connection is idle; by FIN or by RST.
+        if (kind < 0.2 and not is_new) or 0.2 < kind < 0.3:
+            await (finish if chance.random() < 0.5 else reset)(writer)
+        elif kind > 0.9:
+            asyncio.get_running_loop().call_later(chance.random() / 100, writer.close)
+
+    count = request.config.getoption("--reuse-calls")
+    async with serving(respond) as server:
+        pool = opened(server.url)
+        answers = Counter([(await ask_as(pool, ADA)).status for _ in range(count)])
+        pool.close()
+
+    assert answers == {200: count}
+
+
+async def test_idle_connections_that_are_all_reset_cost_the_next_callers_nothing() -> None:
+    release = asyncio.Event()
+    writers = []
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await release.wait()
+        writer.write(http_response(b"{}"))
+
+    async with serving(respond) as server:
+        pool = opened(server.url, max_connections=12)
+        asking = [asyncio.create_task(ask_as(pool, ADA)) for _ in range(12)]
+        await server.wait_for_requests(12)
+        release.set()
+        await asyncio.gather(*asking)
+        for writer in writers[:12]:
+            await reset(writer)
+
+        answers = await asyncio.gather(*(ask_as(pool, ADA) for _ in range(20)))
+        pool.close()
+
+    assert [answer.status for answer in answers] == [200] * 20
+
+
+@pytest.mark.parametrize("status", ["408 Request Timeout", "421 Misdirected Request", "425 Too Early"])
+async def test_a_status_that_speaks_of_a_used_connection_is_answered_by_a_new_one(status: str) -> None:
+    used: set[asyncio.StreamWriter] = set()
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(http_response(b"{}", status=status if writer in used else "200 OK"))
+        used.add(writer)
+
+    async with serving(respond) as server:
+        pool = opened(server.url)
+        answers = [await ask_as(pool, ADA) for _ in range(3)]
+        pool.close()
+
+    assert [answer.status for answer in answers] == [200] * 3
+    assert server.connections == 3
+
+
+async def test_a_new_connection_that_ends_instead_of_answering_is_a_failure_and_not_replaced() -> None:
+    async with serving(always(b"", then_close=True)) as server:
+        pool = opened(server.url)
+        with pytest.raises(ClosedError):
+            await ask_as(pool, ADA)
+        pool.close()
+
+    assert server.connections == 1
+
+
+async def test_a_used_connection_that_breaks_off_within_an_answer_is_a_failure() -> None:
+    used: set[asyncio.StreamWriter] = set()
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        if writer in used:
+            writer.write(b"HTTP/1.1 2")
+            writer.close()
+        else:
+            used.add(writer)
+            writer.write(http_response(b"{}"))
+
+    async with serving(respond) as server:
+        pool = opened(server.url)
+        await ask_as(pool, ADA)
+        with pytest.raises(httpx.ReadError):
+            await ask_as(pool, ADA)
+        pool.close()
+
+    assert server.connections == 1
+
+
+async def test_a_name_that_moves_is_followed_while_the_pool_is_busy() -> None:
+    async with serving(always(http_response(b"{}"))) as server:
+        pool = opened(server.url, max_age_seconds=0.05)
+        async with asyncio.timeout(5):
+            while server.connections < 3:
+                await ask_as(pool, ADA)
+        pool.close()

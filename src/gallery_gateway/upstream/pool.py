@@ -50,7 +50,8 @@ class Pool:
         max_bytes: of a body.
         trust: says whose certificates are taken; called with the first connection, as it takes its time.
         idle_seconds: after which a connection is not used again.
-        max_age_seconds: likewise, idle or not.
+        silent_seconds: how long it has to be idle before another caller may have it.
+        max_age_seconds: after which it is not used again, idle or not; up to a tenth less, by chance.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pool:
         max_bytes: int,
         trust: Callable[[], ssl.SSLContext] = _trust_the_usual,
         idle_seconds: float = _IDLE_SECONDS,
+        silent_seconds: float = _SILENT_SECONDS,
         max_age_seconds: float = _MAX_AGE_SECONDS,
     ) -> None:
         self._host = url.host
@@ -74,6 +76,7 @@ class Pool:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._idle_of: dict[bytes | None, list[Connection]] = {}
         self._idle_seconds = idle_seconds
+        self._silent_seconds = silent_seconds
         self._max_age_seconds = max_age_seconds
         self._trust = trust
         self._context: ssl.SSLContext | None = None
@@ -169,7 +172,7 @@ class Pool:
         if own:
             return own[-1]
         longest_idle = next(iter(self._idle), None)
-        if longest_idle is None or now - longest_idle.idle_since < _SILENT_SECONDS:
+        if longest_idle is None or now - longest_idle.idle_since < self._silent_seconds:
             return None
         return longest_idle
 
