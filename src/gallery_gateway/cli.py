@@ -26,6 +26,7 @@ from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.demo.site import site_routes
 from gallery_gateway.edge.repeating import RepeatingProtocol
+from gallery_gateway.edge.uvicorn_names import UnsupportedServerError, check_uvicorn
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return command(arguments)
-    except (SettingsError, CommandError) as exc:
+    except (SettingsError, CommandError, UnsupportedServerError) as exc:
         print(exc, file=sys.stderr)
         return 2
 
@@ -203,6 +204,7 @@ def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _server_options(settings: Settings) -> dict[str, Any]:
+    check_uvicorn()
     return {
         # Set up by create_app, and its own line for each operation stands in for an access log.
         "log_config": None,
