@@ -1,7 +1,14 @@
 """No request that any web page could send unasked (a "simple" one) becomes an operation."""
 
-import pytest
+from email.message import Message
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gallery_gateway.app.guard import build_policy
+from gallery_gateway.edge.guard import Guard
+from gallery_gateway.settings import Settings
 from tests.edge.sending import PREFLIGHTED, codes
 from tests.fakes import TOKEN, Client, FakeUpstream, gateway
 
@@ -12,10 +19,6 @@ AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 SIMPLE = [
     {},
     {"accept": "application/json", "accept-language": "en"},
-    {"content-type": "text/plain"},
-    {"content-type": "Text/Plain; charset=utf-8"},
-    {"content-type": "application/x-www-form-urlencoded"},
-    {"content-type": "multipart/form-data; boundary=x"},
     {"content-type": ""},
     {"apollo-require-preflight": ""},
     # Something between the page and here may add these by itself, a session's token above all.
@@ -26,7 +29,38 @@ NOT_SIMPLE = [
     PREFLIGHTED,
     {"x-apollo-operation-name": "Totals"},
     {"content-type": "application/json"},
+    {"content-type": " Application/JSON ; charset=UTF-8"},
 ]
+# A browser has sent some of these without a preflight request, whatever the Fetch standard says.
+OTHER_TYPES = [
+    "text/plain",
+    "Text/Plain; charset=utf-8",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "message/x",
+    "message/rfc822; a=b",
+    "application/graphql",
+    "application/json+x",
+    "application/jsonp",
+    "application/json, text/plain",
+    "text/plain; application/json",
+    "text/plain, application/json",
+    "application/json; charset=utf-16",
+    "json",
+    "/",
+    ";",
+    ",",
+    "*/*",
+    "\xff",
+]
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type is proof of a preflight request: JSON and nothing but JSON."""
+    parsed = Message()
+    parsed["content-type"] = content_type
+    essence = content_type.partition(";")[0].strip(" \t").lower()
+    return essence == "application/json" and parsed.get_param("charset", "utf-8") in {"utf-8", "utf8"}
 
 
 @pytest.mark.parametrize("headers", SIMPLE, ids=str)
@@ -42,6 +76,38 @@ async def test_a_simple_get_is_refused(
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize("beside", [{}, PREFLIGHTED], ids=["alone", "with the header"])
+@pytest.mark.parametrize("content_type", OTHER_TYPES)
+async def test_a_get_with_any_content_type_but_json_is_refused(
+    client: Client, upstream: FakeUpstream, content_type: str, beside: dict[str, str]
+) -> None:
+    headers = [(b"content-type", content_type.encode("latin-1"))]
+    headers += [(name.encode(), value.encode()) for name, value in (beside | AUTHORIZATION).items()]
+
+    response = await client.http.get("/graphql", params={"query": TOTAL}, headers=headers)
+
+    assert (response.status_code, codes(response)) == (415, ["BAD_REQUEST"])
+    assert upstream.requests == []
+
+
+@given(
+    st.one_of(
+        st.from_regex(
+            r"[ \t]?[A-Za-z*+./-]{0,12}/[A-Za-z*+.-]{0,12}[ \t]?(;[ =;,\"a-zA-Z0-9/-]{0,20})?", fullmatch=True
+        ),
+        st.sampled_from([*OTHER_TYPES, *map(str.upper, OTHER_TYPES[:-1])]),
+        st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=30),
+    )
+)
+def test_no_content_type_but_json_is_taken_for_a_preflight_request(content_type: str) -> None:
+    policy = build_policy(Settings.read(_env_file=None), offers_page=False)
+    headers = {b"content-type": content_type.encode("latin-1")}
+
+    terms = Guard(policy).terms("GET", headers, repeated=None, is_visit=False)
+
+    assert terms.refusal is not None or is_json(content_type)
+
+
 @pytest.mark.parametrize("headers", NOT_SIMPLE, ids=str)
 async def test_a_get_that_a_browser_would_have_asked_about_is_answered(
     client: Client, headers: dict[str, str]
@@ -51,7 +117,9 @@ async def test_a_get_that_a_browser_would_have_asked_about_is_answered(
     assert response.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
 
 
-@pytest.mark.parametrize("headers", SIMPLE[:7], ids=str)
+@pytest.mark.parametrize(
+    "headers", [*SIMPLE[:3], *({"content-type": kind} for kind in OTHER_TYPES[:7])], ids=str
+)
 async def test_a_simple_post_is_refused_whatever_stands_beside_it(
     client: Client, upstream: FakeUpstream, headers: dict[str, str]
 ) -> None:

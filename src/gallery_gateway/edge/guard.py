@@ -10,7 +10,6 @@ from gallery_gateway.edge.rules import (
     host_name,
     is_encoded,
     is_json,
-    is_simple_type,
     nominated,
 )
 from gallery_gateway.edge.terms import Policy, Refusal, Terms, Told
@@ -100,12 +99,7 @@ class Guard:
             return _refused_body(told)
         if told.method != "GET" or not self._policy.allow_get:
             return Refusal("This method is not allowed here.", 405)
-        if self._policy.prevents_csrf and not told.is_preflighted and is_simple_type(told.content_type):
-            return Refusal(
-                "Any web page could have sent this GET."
-                " Send the header `apollo-require-preflight: 1`, or `content-type: application/json`."
-            )
-        return None
+        return _refused_get(told) if self._policy.prevents_csrf else None
 
     def _head(self, told: Told, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
         origins = self._policy.origins
@@ -120,3 +114,20 @@ def _refused_body(told: Told) -> Refusal | None:
     if is_encoded(told.content_encoding):
         return Refusal("Send the body without Content-Encoding.", 415)
     return None
+
+
+def _refused_get(told: Told) -> Refusal | None:
+    """Refuse a GET that any web page could have sent without a preflight request.
+
+    The rule is Apollo Server's of 2026-03 (GHSA-9q82-xgwf-vj6h): of content types only `application/json` is
+    proof of a preflight request, since a browser has sent others without one.
+    """
+    if told.content_type.strip():
+        refusal = Refusal("A GET has no body: leave out Content-Type, or send application/json.", 415)
+        return None if is_json(told.content_type) else refusal
+    if told.is_preflighted:
+        return None
+    return Refusal(
+        "Any web page could have sent this GET."
+        " Send the header `apollo-require-preflight: 1`, or `content-type: application/json`."
+    )

@@ -3,9 +3,6 @@
 import re
 from urllib.parse import parse_qsl
 
-# https://fetch.spec.whatwg.org/#cors-safelisted-request-header: what a page may send unasked.
-_SIMPLE_TYPES = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
-
 # Tab is allowed in a value (RFC 9110, section 5.5), and nothing else below space.
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -47,12 +44,6 @@ def is_json(content_type: bytes) -> bool:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
     charset = next((p[8:].strip(b'"') for p in parameters if p.startswith(b"charset=")), b"utf-8")
     return media_type == b"application/json" and charset in {b"utf-8", b"utf8"}
-
-
-def is_simple_type(content_type: bytes) -> bool:
-    """Whether any web page may send it without being asked about (a preflight request) before."""
-    media_type = content_type.partition(b";")[0].strip().lower()
-    return not media_type or media_type in _SIMPLE_TYPES
 
 
 def is_encoded(content_encoding: bytes) -> bool:
