@@ -43,14 +43,16 @@ class PageCache:
 
     @property
     def size_bytes(self) -> float:
-        return self._entries.currsize
+        """Memory of all pages, those past their time included until the next one is kept; from any thread."""
+        return self._entries.stored_bytes
 
     @property
     def max_bytes(self) -> float:
         return self._entries.maxsize
 
     def __len__(self) -> int:
-        return len(self._entries)
+        """Return the number of the same pages; from any thread."""
+        return self._entries.stored
 
     def find(
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool, use: Use = Use.FRESH

@@ -28,6 +28,16 @@ class Entries(TLRUCache[_Key, Entry]):
         super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, weigh)
         self._on_removed = on_removed
 
+    # TLRUCache's own `currsize` and `len` remove what is past its time, which another thread must not do.
+
+    @property
+    def stored(self) -> int:
+        return Cache.__len__(self)
+
+    @property
+    def stored_bytes(self) -> float:
+        return float(Cache.currsize.__get__(self))
+
     def expire(self, time: float | None = None) -> list[tuple[_Key, Entry]]:
         removed = list(super().expire(time))
         for (caller_key, _), entry in removed:
