@@ -4,16 +4,17 @@ import signal
 
 import pytest
 
+from tests.fakes import TOKEN
 from tests.process.serving import PATIENCE_SECONDS, Connection, Server, SlowUpstream, operation, serve
 
 COUNT = 20
 
 
 async def send_operations(server: Server, slow: SlowUpstream) -> list[Connection]:
-    """Sends operations that have one upstream request each, and waits until all of them are under way."""
+    """Sends one operation of each caller, and waits until the upstream has a request of each."""
     connections = [await server.connect() for _ in range(COUNT)]
-    for page, connection in enumerate(connections, start=1):
-        await connection.send(operation(f"{{ gallery(page: {page}) {{ pagination {{ total }} }} }}"))
+    for number, connection in enumerate(connections):
+        await connection.send(operation(token=f"{TOKEN}-{number}"))
     await slow.arrived(COUNT)
     return connections
 
@@ -100,6 +101,8 @@ async def test_an_operation_without_end_is_given_up_after_the_grace(
     assert status == 503
     assert json.loads(body)["errors"][0]["extensions"] == {"code": "UPSTREAM_UNAVAILABLE"}
     await server.ended(within_seconds=8)
+    told = [line for line in server.lines if '"operation.served"' in line]
+    assert ['"outcome":"cancelled"' in line for line in told] == [True]
 
 
 async def test_a_body_without_end_is_given_up_after_the_grace(server: Server) -> None:

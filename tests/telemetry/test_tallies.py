@@ -14,7 +14,7 @@ def operations(tallies: Tallies) -> dict[tuple[str, ...], int]:
     """How many operations there were by name and outcome."""
     histograms = tallies.snapshot().histograms
     return {
-        labels: sum(buckets.counts)
+        labels[:2]: sum(buckets.counts)
         for (name, labels), buckets in histograms.items()
         if name == "operation_duration_seconds"
     }
@@ -31,6 +31,18 @@ def test_operations_are_counted_by_name_and_outcome() -> None:
         tallies.operation_ended(record)
 
     assert operations(tallies) == {("A", "ok"): 2, ("A", "error"): 1, ("B", "ok"): 1}
+
+
+def test_operations_are_counted_by_what_executed_them() -> None:
+    tallies = Tallies(max_operations=10)
+
+    for executor in ("compiled", "plain", None):
+        tallies.operation_ended(operation("A", executor=executor))
+
+    labels = {
+        labels for name, labels in tallies.snapshot().histograms if name == "operation_duration_seconds"
+    }
+    assert labels == {("A", "ok", "compiled"), ("A", "ok", "plain"), ("A", "ok", "none")}
 
 
 def test_an_operation_without_a_name_is_anonymous_and_what_is_refused_is_none() -> None:
@@ -76,7 +88,7 @@ def test_a_value_on_a_bound_falls_into_its_bucket() -> None:
     for seconds in (0.1, 0.1000001, 31.0):
         tallies.operation_ended(operation("A", seconds=seconds))
 
-    buckets = tallies.snapshot().histograms["operation_duration_seconds", ("A", "ok")]
+    buckets = tallies.snapshot().histograms["operation_duration_seconds", ("A", "ok", "none")]
     counts = dict(zip([*buckets.bounds, "more"], buckets.counts, strict=True))
     assert (counts[0.1], counts[0.25], counts["more"]) == (1, 1, 1)
     assert buckets.total == pytest.approx(31.2)
@@ -147,7 +159,7 @@ def test_a_traced_value_is_the_exemplar_of_its_bucket() -> None:
     tallies.operation_ended(operation("A", seconds=0.002, trace_id="ab" * 16))
     tallies.operation_ended(operation("A", seconds=0.002))
 
-    buckets = tallies.snapshot().histograms["operation_duration_seconds", ("A", "ok")]
+    buckets = tallies.snapshot().histograms["operation_duration_seconds", ("A", "ok", "none")]
     ((trace_id, seconds, _),) = buckets.exemplars.values()
     assert (trace_id, seconds) == ("ab" * 16, 0.002)
 

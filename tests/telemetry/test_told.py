@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gallery_gateway.app import create_app
+from gallery_gateway.settings import Settings
 from gallery_gateway.telemetry import logs
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body
 from tests.logging_to import Written
@@ -59,12 +61,84 @@ async def test_an_operation_and_its_call_are_one_line_each_under_one_request_id(
         "caller": call["caller"],
         "operation": "Dashboard",
         "kind": "query",
+        "executor": "compiled",
         "outcome": "ok",
         "status": 200,
         "bytes": len(response.content),
         "calls": 1,
         "narrowed_images": 20 * 49,
     }
+
+
+@pytest.mark.parametrize(
+    ("document", "executors"),
+    [
+        (DASHBOARD, ["compiled", "compiled"]),
+        ("{ __schema { queryType { name } } }", ["plain", "plain"]),
+        ("{ gallery(page: 0) { pagination { total } } }", ["plain", "plain"]),
+        ("{ nothing }", [None, None]),
+    ],
+    ids=["a plan, and its replay", "introspection", "a bad argument", "refused"],
+)
+async def test_an_operation_says_what_executed_it(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, document: str, executors: list[str | None]
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            await client.post(document)
+            await client.post(document)
+
+        served = lines(written, "operation.served")
+    assert [line.get("executor") for line in served] == executors
+
+
+async def test_an_operation_that_the_process_gives_up_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    asked = asyncio.Event()
+
+    async def never(_request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    upstream.handler = never
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            asking = asyncio.create_task(client.post(DASHBOARD))
+            await asked.wait()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+            (line,) = lines(written, "operation.served")
+    assert (line["outcome"], line["status"]) == ("cancelled", 503)
+
+
+async def test_a_client_that_leaves_while_it_sends_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(_message: Any) -> None:
+        raise AssertionError
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    with json_log(monkeypatch) as written:
+        app = create_app(Settings.read(_env_file=None), transport=upstream)
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+            (line,) = lines(written, "operation.served")
+    assert (line["outcome"], line.get("status", 0)) == ("cancelled", 0)
 
 
 async def test_each_retry_is_a_line_of_its_own(

@@ -73,6 +73,7 @@ class ToldAccount(Account):
         record.outcome = "error" if answer.has_errors else "ok"
         record.operation = answer.operation
         record.kind = _QUERY
+        record.executor = answer.executor
         figures = ledger.figures()
         record.calls = figures.calls
         record.hits = figures.hits

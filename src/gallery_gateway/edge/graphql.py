@@ -98,7 +98,10 @@ class GraphQLEndpoint:
             return
         except asyncio.CancelledError:
             # The grace after SIGTERM is over: the server would say so in plain text.
-            await send_reply(send, given_up(exchange.terms))
+            reply = given_up(exchange.terms)
+            account.failed("cancelled", "UPSTREAM_UNAVAILABLE")
+            account.end(status=reply.status, size_bytes=len(reply.body))
+            await send_reply(send, reply)
             raise
         except RequestError as exc:
             account.failed("refused", exc.code)

@@ -1,6 +1,6 @@
 """What is told of an answer whenever it is given again."""
 
-from gallery_gateway.telemetry.records import OperationRecord
+from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 
@@ -15,11 +15,15 @@ class Served:
         self.saved_bytes = record.saved_bytes
 
     def fill(self, record: OperationRecord) -> None:
-        """Makes it the record of a repeat, up to what is known of it in the end only."""
+        """Makes it the record of a repeat, up to what is known of it in the end only.
+
+        The executor is that of the answer: nothing else is kept than what a plan has written.
+        """
         record.caller = self.caller
         record.operation = self.operation
         record.kind = "query"
         record.outcome = "ok"
+        record.executor = COMPILED
         record.hits = 1
         record.saved_bytes = self.saved_bytes
 

@@ -4,6 +4,8 @@ Whatever a plan cannot do, and every irregularity, is left to plain execution on
 """
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -27,6 +29,7 @@ from gallery_gateway.execution.loading import CompiledRoot, Kept, Load, Loaded, 
 from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection, response_of
 from gallery_gateway.execution.selection import Scope, SelectedField, root_fields
 from gallery_gateway.execution.shape import shaping_variables
+from gallery_gateway.telemetry.logs import log_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,12 @@ class _Document:
 
 _NO_VARIABLES = VariableValues({}, {})
 
+# Plain execution tells these with their paths: failed loads, bad arguments, values of the wrong type.
+_IRREGULARITIES = (GatewayError, GraphQLError, UnplannableError, msgspec.ValidationError)
+
+# Kinds of bugs that are logged; more than a few would be one that changes its place.
+_MAX_REPORTED = 100
+
 
 class Compiler:
     """Makes plans of prepared documents and runs them.
@@ -105,6 +114,7 @@ class Compiler:
         self._roots = roots
         self._documents: WeakKeyDictionary[PreparedDocument, _Document] = WeakKeyDictionary()
         self._encode = msgspec.json.Encoder().encode
+        self._reported: set[object] = set()
 
     async def run(
         self,
@@ -122,8 +132,21 @@ class Compiler:
             loads = [root.load_for(variables)(context, root.key) for root in roots]
             loaded = [await loads[0]] if len(loads) == 1 else await _all(loads)
             return self._written(roots, loaded)
-        except Exception:  # noqa: BLE001  # a fence: whatever it is, plain execution tells it with its path
+        except _IRREGULARITIES:
             return None
+        except Exception as exc:  # noqa: BLE001  # a fence: plain execution answers in spite of a bug here
+            self._report(exc, operation)
+            return None
+
+    def _report(self, bug: Exception, operation: OperationDefinitionNode) -> None:
+        """Log a bug with its traceback, once for each place where it is raised."""
+        traces = traceback.extract_tb(bug.__traceback__)
+        kind = type(bug), traces[-1].filename, traces[-1].lineno
+        if kind in self._reported or len(self._reported) >= _MAX_REPORTED:
+            return
+        self._reported.add(kind)
+        name = operation.name.value if operation.name else None
+        log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
     def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> Written:
         if len(roots) == 1:

@@ -24,6 +24,7 @@ from gallery_gateway.execution.refusals import DocumentError
 from gallery_gateway.execution.reporting import report
 from gallery_gateway.execution.request import GraphQLRequest
 from gallery_gateway.execution.variables import check_variables
+from gallery_gateway.telemetry.records import COMPILED, PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Answer:
         status: the HTTP status, where it is not the usual one.
         codes: of the errors, each once.
         operation: the name of the operation that was run; None if it has none, or if nothing was run.
+        executor: which of the two made it, `compiled` or `plain`.
         kept: the same, to be given again without running anything; None if it is not kept.
     """
 
@@ -47,6 +49,7 @@ class Answer:
     status: int | None = None
     codes: tuple[str, ...] = ()
     operation: str | None = None
+    executor: str = field(default=PLAIN, compare=False)
     kept: Kept | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
@@ -121,7 +124,7 @@ class Executor:
         name = operation.name.value if operation.name else None
         written = await self._compiler.run(prepared, operation, request.variables, context)
         if written is not None:
-            return Answer(body=written.body, operation=name, kept=written.kept)
+            return Answer(body=written.body, operation=name, executor=COMPILED, kept=written.kept)
         result = await self._execute_plainly(prepared, request, context)
         return _answer(result, request_id=request_id, operation=name)
 

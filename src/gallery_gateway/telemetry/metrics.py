@@ -32,7 +32,12 @@ class Metric:
 
 
 METRICS = (
-    Metric("operation_duration_seconds", "histogram", ("operation", "outcome"), "time of an operation"),
+    Metric(
+        "operation_duration_seconds",
+        "histogram",
+        ("operation", "outcome", "executor"),
+        "time of an operation",
+    ),
     Metric(
         "operation_errors_total", "counter", ("operation", "code"), "operations with an error of this code"
     ),

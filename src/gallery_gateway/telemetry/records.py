@@ -18,6 +18,10 @@ class Link(Protocol):
     def span_id(self) -> int: ...
 
 
+COMPILED = "compiled"
+PLAIN = "plain"
+
+
 class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     """One HTTP request for a GraphQL operation.
 
@@ -27,7 +31,9 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
         caller: the short fingerprint of who asks; None if there was no token.
         operation: the operation's name; None if it has none, or if there is no operation.
         kind: `query`; None if the request did not become an operation.
-        outcome: `ok`; `error` if there are errors in the answer; `refused` if nothing was run.
+        executor: `compiled` or `plain`, whichever made the answer; None if nothing was run.
+        outcome: `ok`; `error` if there are errors in the answer; `refused` if nothing was run; `cancelled`
+            if the client left while it was sending, or the process ended first.
         codes: of the errors, each once.
         status: of the HTTP response.
         seconds: from the request's first byte in the app to its answer.
@@ -48,6 +54,7 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
     caller: str | None = None
     operation: str | None = None
     kind: str | None = None
+    executor: str | None = None
     outcome: str = ""
     codes: tuple[str, ...] = ()
     status: int = 0

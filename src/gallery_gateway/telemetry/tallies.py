@@ -31,7 +31,7 @@ class Tallies:
         self._max_operations = max_operations
         self._readings: list[Readings] = []
         self._names: set[str] = {_OTHER}
-        self._operations: dict[tuple[str | None, str], Histogram] = {}
+        self._operations: dict[tuple[str | None, str, str | None], Histogram] = {}
         self._errors: Counter[tuple[str | None, str]] = Counter()
         self._calls: dict[tuple[str, int | None], Histogram] = {}
         self._failures: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class Tallies:
         self._received_bytes = self._retries = 0
 
     def operation_ended(self, record: OperationRecord) -> None:
-        known = self._operations.get((record.operation, record.outcome))
+        known = self._operations.get((record.operation, record.outcome, record.executor))
         if known is None:
             known = self._histogram(record)
         known.observe(record.seconds, record.trace_id)
@@ -82,7 +82,7 @@ class Tallies:
         return join([own, *(readings() for readings in self._readings)])
 
     def _histogram(self, record: OperationRecord) -> Histogram:
-        key = self._bounded(record.operation), record.outcome
+        key = self._bounded(record.operation), record.outcome, record.executor
         return self._operations.setdefault(key, Histogram(DURATION_BOUNDS))
 
     def _bounded(self, name: str | None) -> str | None:
@@ -104,13 +104,15 @@ class Tallies:
             "collapsed": self._collapsed,
             "merged": self._merged,
         }
-        # Copied at once: the event loop goes on counting meanwhile.
-        errors = list(self._errors.items())
-        failures = list(self._failures.items())
+        # Copied at once, which `list(items())` is not: the event loop goes on counting meanwhile.
+        errors, failures = dict(self._errors), dict(self._failures)
         return {
             **{("answers_total", (source,)): float(count) for source, count in sources.items()},
-            **{("operation_errors_total", (name or _NONE, code)): float(n) for (name, code), n in errors},
-            **{("upstream_call_failures_total", (reason,)): float(n) for reason, n in failures},
+            **{
+                ("operation_errors_total", (name or _NONE, code)): float(n)
+                for (name, code), n in errors.items()
+            },
+            **{("upstream_call_failures_total", (reason,)): float(n) for reason, n in failures.items()},
             ("response_bytes_total", ()): float(self._answered_bytes),
             ("saved_bytes_total", ()): float(self._saved_bytes),
             ("narrowed_images_total", ()): float(self._narrowed_images),
@@ -119,16 +121,18 @@ class Tallies:
         }
 
     def _histograms(self) -> dict[Series, Buckets]:
-        operations = list(self._operations.items())
-        calls = list(self._calls.items())
+        operations, calls = dict(self._operations), dict(self._calls)
         return {
             **{
-                ("operation_duration_seconds", (_shown(name, outcome), outcome)): known.buckets()
-                for (name, outcome), known in operations
+                (
+                    "operation_duration_seconds",
+                    (_shown(name, outcome), outcome, executor or _NONE),
+                ): known.buckets()
+                for (name, outcome, executor), known in operations.items()
             },
             **{
                 ("upstream_call_duration_seconds", (outcome, str(status or _NONE))): known.buckets()
-                for (outcome, status), known in calls
+                for (outcome, status), known in calls.items()
             },
             ("event_loop_lag_seconds", ()): self._lag.buckets(),
         }

@@ -23,7 +23,7 @@ from gallery_gateway.upstream.reasons import ClosedError
 _IDLE_SECONDS = 15.0
 
 # How long a connection has to be silent before another caller may have it.
-_SILENT_SECONDS = 1.0
+_SILENT_SECONDS = 0.1
 
 # A name may move: connections are replaced after this time, or up to a tenth earlier, so not all at once.
 _MAX_AGE_SECONDS = 60.0

@@ -1,0 +1,57 @@
+"""A bug in the compiled path costs time and leaves a trace; what is expected costs time alone."""
+
+import pytest
+
+from gallery_gateway.errors import ForbiddenError
+from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.loading import Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.validation import Validator
+from gallery_gateway.schema.build import build_schema, executable
+from tests.fakes import document_limits
+from tests.logging_to import Written
+
+SCHEMA = executable(build_schema())
+DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
+
+
+def failing_with(error: Exception) -> Compiler:
+    """A compiler whose `gallery` fails to load."""
+
+    async def load(_context: object, _key: str) -> object:
+        raise error
+
+    def prepare(_arguments: object) -> Load:
+        return load  # type: ignore[return-value]  # it never returns
+
+    def root(_selection: RootSelection) -> PrepareLoad:
+        return prepare
+
+    return Compiler(SCHEMA, {"gallery": root})
+
+
+async def run(
+    compiler: Compiler, text: str = "query Dashboard { gallery { pagination { total } } }"
+) -> object:
+    prepared = DOCUMENTS.prepare(text)
+    return await compiler.run(prepared, prepared.operation(None), None, None)
+
+
+async def test_a_bug_is_left_to_plain_execution_and_logged_once_with_its_traceback(logged: Written) -> None:
+    compiler = failing_with(ZeroDivisionError("a bug"))
+
+    answers = [await run(compiler) for _ in range(5)]
+
+    assert answers == [None] * 5
+    first, *traceback = logged.getvalue().splitlines()
+    assert first.endswith("error execution.fallback operation=Dashboard")
+    assert traceback[-1] == "ZeroDivisionError: a bug"
+    assert logged.getvalue().count("execution.fallback") == 1
+
+
+@pytest.mark.parametrize("error", [ForbiddenError("no")])
+async def test_an_expected_error_is_left_to_plain_execution_without_a_word(
+    logged: Written, error: Exception
+) -> None:
+    assert await run(failing_with(error)) is None
+    assert logged.getvalue() == ""
