@@ -1,9 +1,8 @@
 """The way to the network, behind httpx's transport interface.
 
-Not httpx's own: its pool (httpcore 1.0) is poisoned by a cancelled request. Not aiohttp's (3.14): it costs
-almost three times as much CPU, and makes calls again by itself. Not reqwest's (pyreqwest 0.15): it goes on
-with calls that were cancelled. The transport is driven without `httpx.AsyncClient`, whose cookie jar,
-redirects, proxies and netrc have no place between one caller's token and another's.
+Why it is a client of our own: `docs/decisions/http-client.md`. The transport is driven without
+`httpx.AsyncClient`, whose cookie jar, redirects, proxies and netrc have no place between one caller's token
+and another's.
 """
 
 import re
