@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +12,8 @@ PROGRAM = shutil.which("nginx", path=f"{Path('/usr/sbin')}:{Path('/usr/local/sbi
 )
 EXAMPLE = Path(__file__).parents[2] / "deploy/nginx/gallery-gateway.conf"
 PATIENCE_SECONDS = 20
+
+Configure = Callable[[int, Sequence[int]], str]
 
 # What the example stands in: nginx's own file, all in one folder, and one line for each request.
 _MAIN = """
@@ -57,11 +59,13 @@ def configuration(port: int, gateways: Sequence[int]) -> str:
 
 
 @asynccontextmanager
-async def nginx(folder: Path, port: int, gateways: Sequence[int]) -> AsyncIterator[Proxy]:
-    """Runs it on `port` until the block ends."""
+async def nginx(
+    folder: Path, port: int, gateways: Sequence[int], *, configured: Configure = configuration
+) -> AsyncIterator[Proxy]:
+    """Runs it on `port` until the block ends; `configured` makes its configuration out of the ports."""
     assert PROGRAM
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder), encoding="utf-8")
-    (folder / "gallery-gateway.conf").write_text(configuration(port, gateways), encoding="utf-8")
+    (folder / "gallery-gateway.conf").write_text(configured(port, gateways), encoding="utf-8")
     command = (PROGRAM, "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf")
     process = await asyncio.create_subprocess_exec(*command)
     try:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -40,6 +41,11 @@ class Wire:
                 if self.is_closed:
                     return
 
+    async def has_come(self, patience_seconds: float) -> bytes:
+        """All that comes until the other side hangs up, or for so long."""
+        await asyncio.wait([self._reading], timeout=patience_seconds)
+        return bytes(self.received)
+
     async def ended(self) -> bytes:
         """All that comes until the other side hangs up."""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -48,7 +54,6 @@ class Wire:
 
     async def hang_up(self) -> None:
         self._reading.cancel()
-        await asyncio.wait([self._reading])
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -59,17 +64,21 @@ class Wire:
                 self.received += chunk
 
 
-async def connect(port: int) -> Wire:
-    return Wire(*await asyncio.open_connection("127.0.0.1", port))
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Wire]:
+    """A connection that is hung up in the end."""
+    wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
+    try:
+        yield wire
+    finally:
+        await wire.hang_up()
 
 
 async def exchange(port: int, *pieces: bytes) -> bytes:
     """All that comes back until the other side hangs up."""
-    wire = await connect(port)
-    await wire.send(pieces)
-    received = await wire.ended()
-    await wire.hang_up()
-    return received
+    async with connected(port) as wire:
+        await wire.send(pieces)
+        return await wire.ended()
 
 
 class Listening:
@@ -82,23 +91,22 @@ class Listening:
     async def outcome(self, pieces: Sequence[bytes]) -> Outcome:
         """What becomes of a stream; one at a time, since the app keeps one list."""
         self._app.records.clear()
-        wire = await connect(self.port)
-        await wire.send(pieces)
-        # Whoever comes later is answered later, and what the app answers takes no time.
-        for _ in range(2):
-            await exchange(self.port, _LAST)
-        records = tuple(record for record in self._app.records if record.path != b"/last")
-        outcome = Outcome(bytes(wire.received), records, wire.is_closed)
-        await wire.hang_up()
-        return outcome
+        async with connected(self.port) as wire:
+            await wire.send(pieces)
+            # Whoever comes later is answered later, and what the app answers takes no time.
+            for _ in range(2):
+                await exchange(self.port, _LAST)
+            records = tuple(record for record in self._app.records if record.path != b"/last")
+            return Outcome(bytes(wire.received), records, wire.is_closed)
 
 
 @asynccontextmanager
-async def served(app: RecordingApp) -> AsyncIterator[Listening]:
-    """Serves `app` as the command line would."""
+async def served(app: RecordingApp, **options: Any) -> AsyncIterator[Listening]:
+    """Serves `app` as the command line would, but for the options of uvicorn's that are given."""
+    options = server_options(log_level="error") | options
     # It listens from here on, so that nobody has to wait for the start.
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, **server_options(log_level="error")))
+        server = uvicorn.Server(uvicorn.Config(app, **options))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield Listening(app, listener.getsockname()[1])
