@@ -16,7 +16,6 @@ from tests.edge.wire.serving import Listening
 from tests.edge.wire.streams import Case, Stream, generate_case
 from tests.edge.wire.strict import DIFFERENCES, read_strictly
 
-SEED = 14
 # So that several workers have something to do.
 SHARES = 4
 SMUGGLED = b"POST /smuggled HTTP/1.1\r\nhost: gateway\r\ncontent-length: 3\r\n\r\nabc"
@@ -90,10 +89,15 @@ def cases(pytestconfig: pytest.Config) -> int:
     return int(pytestconfig.getoption("--wire-cases"))
 
 
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    return int(pytestconfig.getoption("--wire-seed"))
+
+
 @pytest.mark.parametrize("share", range(SHARES))
-async def test_any_stream_is_read_as_h11_reads_it(cases: int, share: int) -> None:
+async def test_any_stream_is_read_as_h11_reads_it(cases: int, seed: int, share: int) -> None:
     for number in range(share, cases, SHARES):
-        await drive_case(generate_case(SEED, number))
+        await drive_case(generate_case(seed, number))
 
 
 @pytest.mark.parametrize("name", MISREAD)
@@ -141,10 +145,12 @@ async def test_the_comparison_finds_what_is_wrong_with_the_bare_server(name: str
         await drive_case(Case(name, (stream,)), protocol=HttpToolsProtocol)
 
 
-async def test_streams_over_sockets_are_read_as_h11_reads_them(server: Listening, cases: int) -> None:
+async def test_streams_over_sockets_are_read_as_h11_reads_them(
+    server: Listening, cases: int, seed: int
+) -> None:
     for number in range(cases // 10):
         # Others than in memory.
-        case = generate_case(SEED + 1, number)
+        case = generate_case(seed + 1, number)
         for stream in case.streams:
             async with asyncio.timeout(60):
                 outcome: Outcome = await server.outcome(stream.pieces)
