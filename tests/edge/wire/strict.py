@@ -154,7 +154,7 @@ def _short_length(head: bytes) -> bytes:
 
 
 def _named_http(head: bytes) -> bytes:
-    return re.sub(rb"\A([^\r\n]* )RTSP(/1\.[01])(?=\r\n|\Z)", rb"\1HTTP\2", head)
+    return re.sub(rb"\A((?:GET|POST|OPTIONS) [^\r\n]* )RTSP(/1\.[01])(?=\r\n|\Z)", rb"\1HTTP\2", head)
 
 
 DIFFERENCES = (
@@ -175,7 +175,7 @@ DIFFERENCES = (
         _single_spaces,
     ),
     Difference(
-        "RTSP's name behind several spaces",
+        "the name of RTSP with a method of HTTP",
         "The parser does not tell which name it read; the version, and so every rule of reading, is HTTP's.",
         _named_http,
     ),

@@ -53,6 +53,8 @@ MISREAD: dict[str, bytes] = {
     "HTTP/0.9": b"GET /\r\n\r\n" + NEXT,
     "HTTP/0.9 with headers": request(b"connection: keep-alive", line=b"GET / HTTP/0.9") + NEXT,
     "HTTP/2.0 with headers": request(b"connection: keep-alive", line=b"GET / HTTP/2.0") + NEXT,
+    "a method of ICE": request(LENGTH, line=b"SOURCE / ICE/1.0", payload=SMUGGLED) + NEXT,
+    "a method of RTSP": request(LENGTH, line=b"DESCRIBE / RTSP/1.1", payload=SMUGGLED) + NEXT,
     "a trailer that closes": request(CHUNKED, payload=b"0\r\nconnection: close\r\n\r\n") + NEXT,
     "HTTP/1.0 that expects": request(b"expect: 100-continue", line=b"POST / HTTP/1.0"),
 }
@@ -61,7 +63,7 @@ DIFFERING: dict[str, bytes] = {
     "empty lines before a request": b"\r\n\r\n" + request(LENGTH, payload=SMUGGLED),
     "no Host, or more than one": b"POST / HTTP/1.1\r\n" + LENGTH + b"\r\n\r\n" + SMUGGLED,
     "several spaces in a request line": request(LENGTH, line=b"POST  /  HTTP/1.1", payload=SMUGGLED),
-    "RTSP's name behind several spaces": request(LENGTH, line=b"POST /  RTSP/1.1", payload=SMUGGLED),
+    "the name of RTSP with a method of HTTP": request(LENGTH, line=b"POST / RTSP/1.1", payload=SMUGGLED),
     "a Content-Length with many leading zeros": request(
         b"content-length: " + b"0" * 30 + b"3", payload=b"abc"
     ),
