@@ -112,14 +112,18 @@ def attacks(seed: int) -> Iterator[Attack]:
             yield smuggling(rng, b"POST", b"/attack/%d" % number, rng.choice(_INNER))
 
 
+_OPEN = b"POST /inner HTTP/1.1\r\nhost: gateway\r\nx-open: "
 # None of them is whole, or the proxy would see an answer that nobody waits for, and drop the connection: they
 # take the beginning of the next request for theirs, and leave their answer for it.
 _INNER = (
     b"POST /inner HTTP/1.1\r\nhost: gateway\r\ncontent-length: 5\r\n\r\n",
-    b"POST /inner HTTP/1.1\r\nhost: gateway\r\nx-open: ",
+    _OPEN,
     b"GET /inner HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n5;",
-    # Too large for the proxy to keep in memory, so that head and body leave it one after the other.
-    b"POST /inner HTTP/1.1\r\nhost: gateway\r\ncontent-length: 100005\r\n\r\n" + b"x" * 100_000,
+    # Too large for the proxy to keep in memory, so that most of it leaves later than the head. Wherever the
+    # first piece of it ends, a request may begin: empty lines before one are none of it.
+    b"\r\n" * 9_000 + _OPEN,
+    b"\r\n" * 12_000 + _OPEN,
+    b"\r\n" * 40_000 + _OPEN,
 )
 
 
