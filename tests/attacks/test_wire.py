@@ -1,7 +1,10 @@
 """Attacks on the wire: requests that two readers would cut in two ways, and those that never end."""
 
 import asyncio
+import re
+import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +194,35 @@ async def test_what_never_ends_is_cut_off_by_its_size(server: Server, name: str)
 
     # Not by its time, which another test is for.
     assert all(response.status in {400, 413, 431} for response in responses)
+
+
+async def test_a_client_that_never_reads_its_answers_is_let_go(server: Server) -> None:
+    before = open_files(server)
+    (page,) = await sent(server, request(b"accept: text/html", line=b"GET /graphql HTTP/1.1", body=b""))
+    script = re.search(rb'src="([^"]+\.js)"', page.body)
+    assert script
+    large = request(line=b"GET /%b HTTP/1.1" % script[1].lstrip(b"./"), body=b"", closes=False)
+    clients = []
+    for _ in range(5):
+        client = socket.socket()
+        # As little as the kernel takes, so that most of the answer stays with the server.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        client.connect((server.host, server.port))
+        client.sendall(large * 20)
+        clients.append(client)
+
+    async with asyncio.timeout(10):
+        # Another process tells nobody when it has closed something.
+        while open_files(server) > before:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    for client in clients:
+        client.close()
+
+
+def open_files(server: Server) -> int:
+    """How many files and connections the server's process has open."""
+    return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
 
 
 async def test_the_server_is_well_after_all_that(server: Server) -> None:

@@ -40,6 +40,9 @@ class RepeatingProtocol(WireProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def _keep_alive_for(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
     def _answer_again(self, data: bytes) -> bool:
         """Whether the data is a request that came before, and was answered as it was then."""
         self._digest = None
@@ -78,9 +81,6 @@ class RepeatingProtocol(WireProtocol):
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._keep_alive_for(self.timeout_keep_alive)
-
-    def _keep_alive_for(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _remember(self, digest: Digest, repeat: VerbatimRepeat) -> None:
         if self._repeats is not None and digest is self._digest and self.cycle.keep_alive:

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
     HttpToolsProtocol: frozenset(
         {
+            "_start_asgi_task",
             "app_state",
             "connection_lost",
             "connection_made",
@@ -30,7 +31,9 @@ UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
             "on_message_complete",
             "on_response_complete",
             "parser",
+            "pause_writing",
             "pipeline",
+            "resume_writing",
             "scope",
             "send_400_response",
             "server_state",
@@ -42,9 +45,17 @@ UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
         }
     ),
     RequestResponseCycle: frozenset(
-        {"keep_alive", "more_body", "response_complete", "response_started", "scope"}
+        {
+            "disconnected",
+            "keep_alive",
+            "message_event",
+            "more_body",
+            "response_complete",
+            "response_started",
+            "scope",
+        }
     ),
-    FlowControl: frozenset({"write_paused"}),
+    FlowControl: frozenset({"pause_reading", "write_paused"}),
     ServerState: frozenset({"default_headers", "total_requests"}),
 }
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gallery_gateway.edge.headers import RawHeader, head_lines
+from gallery_gateway.edge.headers import head_lines
 from gallery_gateway.edge.shield import shield_headers
 
 # Chunks of one byte weigh six; whoever sends more than that for a byte wants no answer.
@@ -39,14 +39,24 @@ class WireLimits:
         return self.max_head_bytes + _MAX_WEIGHT * self.max_body_bytes
 
 
+_VERSIONS = frozenset({"1.0", "1.1"})
+
+# Tunnels, and methods of ICE and RTSP, whose names llhttp does not tell from that of HTTP.
+_OTHER_METHODS = frozenset(
+    b"CONNECT SOURCE DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD"
+    b" FLUSH".split()
+)
+
+
 class _RefusedError(Exception):
     """Raised through the parser, which ends the connection; the protocol has the answer."""
 
 
 class _Parser(httptools.HttpRequestParser):
-    """httptools' parser, which also reads requests that offer an upgrade.
+    """llhttp that ignores the offer of an upgrade, as a server may (RFC 9110, section 7.8).
 
-    httptools ends such a request at its head, whatever its length says (MagicStack/httptools#124).
+    httptools ends such a request at its head, whatever its length says (MagicStack/httptools#124). Another
+    parser then reads the same head without the offer, and what follows it.
     """
 
     def __init__(self, protocol: "WireProtocol") -> None:
@@ -55,12 +65,22 @@ class _Parser(httptools.HttpRequestParser):
         # What follows a request with `Connection: close` is ignored, as uvicorn has it.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # asyncio gives bytes
+    def feed_data(self, data: Any) -> None:
         try:
             super().feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            (head_end,) = upgrade.args
-            self._protocol.decline_upgrade(data[head_end:])
+            self._read_on(memoryview(data)[upgrade.args[0] :])
+
+    def _read_on(self, rest: memoryview) -> None:
+        # A loop, not a recursion: one piece may hold thousands of such requests.
+        while True:
+            parser = self._protocol.decline_upgrade()
+            try:
+                httptools.HttpRequestParser.feed_data(parser, rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+            else:
+                return
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -73,6 +93,13 @@ class WireProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._refused: tuple[int, str] | None = None
+        # Written once the requests before it are answered.
+        self._pending_refusal: bytes | None = None
+        # Requests that the app has, or will have; a refused one is not among them.
+        self._unanswered = 0
+        self._answering: RequestResponseCycle | None = None
+        self._offers_upgrade = False
+        self._write_timer: asyncio.TimerHandle | None = None
         self.parser = _Parser(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -81,10 +108,17 @@ class WireProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_watching_writing()
+        if self._answering is not None:
+            # uvicorn tells the last request alone, which may be one that waits behind this one.
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before = self.cycle
+        if self._pending_refusal is not None or self.transport.is_closing():
+            return
+        before, scope, was_waiting = self.cycle, self.scope, bool(self._received_bytes)
         self._received_bytes += len(data)
         super().data_received(data)
         cycle = self.cycle
@@ -97,48 +131,103 @@ class WireProtocol(HttpToolsProtocol):
             self._received_bytes = 0
             self._stop_timer()
         else:
-            self._wait_for_more(is_pipelined=before is not cycle)
+            began_behind = was_waiting and self.scope is not scope
+            self._wait_for_more(is_pipelined=began_behind or before is not cycle)
+
+    def decline_upgrade(self) -> _Parser:
+        """Return a new parser that has read the head of the request under way, without its offer."""
+        self._offers_upgrade = False
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        kept = [header for header in self.headers if header[0] != b"upgrade"]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, head_lines(kept))
+        self.parser = _Parser(self)
+        httptools.HttpRequestParser.feed_data(self.parser, head)
+        return self.parser
 
     def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        self._check_head(version)
         if self.parser.should_upgrade():
-            # Begins once more, without the offer.
+            # The request begins once more, without the offer.
+            self._offers_upgrade = True
             return
-        self._check_head()
+        if version == "1.0":
+            # A client of that version would take a 100 for the answer (RFC 9110, section 10.1.1).
+            self.expect_100_continue = False
         super().on_headers_complete()
+        self._unanswered += 1
         # Trailers come to another list: they are no headers (RFC 9110, section 6.5.1).
         self.headers = []
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
-
-    def decline_upgrade(self, rest: bytes) -> None:
-        """Read a request as if it had offered no upgrade, which a server may ignore (RFC 9110, section 7.8).
-
-        `rest` is what came behind its head. The parser has checked the head, so it can be written again.
-        """
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            self._refuse(405, "This method is not allowed here.")
+        if self._offers_upgrade:
             return
-        head = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
-        headers = head_lines(_without_upgrade(self.headers))
-        self.parser = _Parser(self)
-        self.parser.feed_data(b"%b%b\r\n" % (head, headers))
-        if rest:
-            self.parser.feed_data(rest)
+        super().on_message_complete()
+        if not self.parser.should_keep_alive():
+            # A trailer may say so too, and the parser reads nothing behind it.
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
-    def _check_head(self) -> None:
+    def on_response_complete(self) -> None:
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._pending_refusal is not None and not self._unanswered and not self.transport.is_closing():
+            self.transport.write(self._pending_refusal)
+            self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():
+            # To close it would wait for a client that does not read.
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def _watch_writing(self, unsent_bytes: int) -> None:
+        self._write_timer = self.loop.call_later(
+            self._limits.timeout_seconds, self._end_writing, unsent_bytes
+        )
+
+    def _end_writing(self, unsent_before: int) -> None:
+        """Abort a connection whose client has read nothing of its answer for the whole time."""
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes >= unsent_before:
+            self.transport.abort()
+        else:
+            self._watch_writing(unsent_bytes)
+
+    def _stop_watching_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _check_head(self, version: str) -> None:
+        """Raise `_RefusedError` for a head that llhttp lets in, or refuses only once the app has begun."""
         limit = self._limits.max_head_bytes
         if self._received_bytes > limit and self._head_bytes() > limit:
             self._refused = (431, f"The head of a request may have {limit} bytes (MAX_HEAD_BYTES).")
             raise _RefusedError
-        version = self.parser.get_http_version()
-        if version == "1.1":
-            return
-        # A proxy that knows no chunks in HTTP/1.0 would see another end (RFC 9112, section 6.1).
-        if version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers):
+        if version not in _VERSIONS:
             self._refused = (400, "Send HTTP/1.1.")
+            raise _RefusedError
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        # A proxy that knows no chunks in HTTP/1.0 would see another end (RFC 9112, section 6.1).
+        if codings and (codings != [b"chunked"] or version == "1.0"):
+            self._refused = (400, "The only Transfer-Encoding is `chunked`, in HTTP/1.1.")
+            raise _RefusedError
+        if self.parser.get_method() in _OTHER_METHODS:
+            self._refused = (405, "This method is not allowed here.")
             raise _RefusedError
 
     def send_400_response(self, msg: str) -> None:
@@ -186,22 +275,31 @@ class WireProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
-        """An answer of the same kind as the endpoint's, unless another one has begun; then the end."""
-        cycle = self.cycle
-        if cycle is None or cycle.scope is not self.scope or not cycle.response_started:
+        """Answer the request under way as the endpoint would, unless its answer has begun; then close."""
+        if self._pending_refusal is not None or self.transport.is_closing():
+            return
+        is_answered = self._give_up_request()
+        if self._unanswered:
+            # The answers to the requests before come first.
+            self._pending_refusal = _refusal(status, message)
+            self.flow.pause_reading()
+            return
+        if not is_answered:
             self.transport.write(_refusal(status, message))
         self.transport.close()
 
-
-def _without_upgrade(headers: list[RawHeader]) -> list[RawHeader]:
-    kept = []
-    for name, value in headers:
-        if name == b"connection":
-            options = [option.strip() for option in value.split(b",")]
-            kept.append((name, b", ".join(option for option in options if option.lower() != b"upgrade")))
-        elif name != b"upgrade":
-            kept.append((name, value))
-    return kept
+    def _give_up_request(self) -> bool:
+        """Count the request under way as unanswered no more; return whether its answer has begun."""
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            # The app does not have it yet.
+            return False
+        if self.pipeline:
+            self.pipeline.popleft()
+            self._unanswered -= 1
+            return False
+        self._unanswered -= not cycle.response_complete
+        return bool(cycle.response_started)
 
 
 def _refusal(status: int, message: str) -> bytes:
