@@ -258,13 +258,28 @@ async def test_a_connection_that_was_just_used_is_closed_rather_than_handed_to_a
 
 async def test_a_connection_that_was_silent_for_a_while_serves_another_caller() -> None:
     async with serving(always(http_response(b"{}"))) as server:
-        pool = opened(server.url, max_connections=1, silent_seconds=0.01)
+        pool = opened(server.url, max_connections=8, silent_seconds=0.01)
         await ask_as(pool, ADA)
         await asyncio.sleep(0.02)
         await ask_as(pool, BEN)
         pool.close()
 
     assert server.connections == 1
+
+
+async def test_many_callers_in_turn_share_connections_that_were_silent_for_a_moment() -> None:
+    async def after_a_moment(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.01)
+        writer.write(http_response(b"{}"))
+
+    async with serving(after_a_moment) as server:
+        pool = opened(server.url, max_connections=20)
+        for number in range(100):
+            await ask_as(pool, b"caller-%d" % number)
+        pool.close()
+
+    # Ten until half of them are open; then one that was silent for 25 ms is always there.
+    assert server.connections == 10
 
 
 @pytest.mark.parametrize("end", [finish, reset])

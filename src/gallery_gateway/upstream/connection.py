@@ -7,6 +7,8 @@ known bypasses it, since that is most of what comes.
 import asyncio
 import select
 import socket
+from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import cast
 
@@ -55,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
+        self._is_readable: Callable[[], object]
         # Of the exchange under way.
         self._waiter: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
@@ -92,7 +95,7 @@ class Connection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Return whether it is open, and the kernel holds no byte of it that the loop has not read yet."""
-        return self.is_open and not _is_readable(self._transport.get_extra_info("socket"))
+        return self.is_open and not self._is_readable()
 
     def abort(self) -> None:
         self.is_open = False
@@ -101,6 +104,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's has the methods of asyncio's, and is none.
         self._transport = cast("asyncio.Transport", transport)
+        self._is_readable = _reader_of(transport.get_extra_info("socket"))
         self.is_open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -251,10 +255,10 @@ class Connection(asyncio.Protocol):
             self._break_off(httpx.ReadTimeout("The response paused for too long."))
 
 
-def _is_readable(connected: socket.socket) -> bool:
+def _reader_of(connected: socket.socket) -> Callable[[], object]:
+    """Return a function that says whether there is something to be read; an end or an error counts too."""
     if not hasattr(select, "poll"):
-        return bool(select.select([connected], [], [], 0)[0])
+        return lambda: select.select([connected], [], [], 0)[0]
     poll = select.poll()
     poll.register(connected.fileno(), select.POLLIN)
-    # The end of the connection, or an error on it, counts too.
-    return bool(poll.poll(0))
+    return partial(poll.poll, 0)

@@ -22,8 +22,10 @@ from gallery_gateway.upstream.reasons import ClosedError
 # Servers and what stands before them close idle connections after a minute, or half of one.
 _IDLE_SECONDS = 15.0
 
-# How long a connection has to be silent before another caller may have it.
-_SILENT_SECONDS = 0.1
+# How long a connection has to be silent before another caller may have it: while few are open, and once half
+# of them are, since many callers would open a new one for each call otherwise.
+_SILENT_SECONDS = 1.0
+_SILENT_SECONDS_OF_MANY = 0.025
 
 # A name may move: connections are replaced after this time, or up to a tenth earlier, so not all at once.
 _MAX_AGE_SECONDS = 60.0
@@ -50,7 +52,7 @@ class Pool:
         max_bytes: of a body.
         trust: says whose certificates are taken; called with the first connection, as it takes its time.
         idle_seconds: after which a connection is not used again.
-        silent_seconds: how long it has to be idle before another caller may have it.
+        silent_seconds: how long it has to be idle before another caller may have it, while few are open.
         max_age_seconds: after which it is not used again, idle or not; up to a tenth less, by chance.
     """
 
@@ -172,9 +174,11 @@ class Pool:
         if own:
             return own[-1]
         longest_idle = next(iter(self._idle), None)
-        if longest_idle is None or now - longest_idle.idle_since < self._silent_seconds:
+        if longest_idle is None:
             return None
-        return longest_idle
+        are_few = 2 * (self._in_use + len(self._idle)) <= self._max_connections
+        silent_seconds = self._silent_seconds if are_few else _SILENT_SECONDS_OF_MANY
+        return longest_idle if now - longest_idle.idle_since >= silent_seconds else None
 
     def _drop_old(self, now: float) -> None:
         while self._idle:

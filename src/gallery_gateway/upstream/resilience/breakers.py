@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachetools import LRUCache
 
@@ -13,8 +13,7 @@ from gallery_gateway.upstream.resilience.windows import ApiWindow, CallerWindow
 _MAX_CALLERS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A call that was let through."""
 
     caller_key: bytes | None
@@ -59,14 +58,14 @@ class CircuitBreakers:
 
     def begin(self, caller_key: bytes | None, question: Hashable) -> Ticket | None:
         """Return a ticket to hand back to `end`, or `None` if the call is refused."""
-        if self.is_shut(caller_key):
-            return None
         own = self._own(caller_key)
-        caller_ticket = own.begin() if own else 0
+        if own is not None and own.is_shut():
+            return None
         api_ticket = self.api.begin(caller_key)
-        if caller_ticket is None or api_ticket is None:
-            raise AssertionError("a breaker that is not shut lets a call through")
-        return Ticket(caller_key, question, api_ticket, caller_ticket)
+        if api_ticket is None:
+            return None
+        caller_ticket = own.begin() if own else 0
+        return None if caller_ticket is None else Ticket(caller_key, question, api_ticket, caller_ticket)
 
     def end(self, ticket: Ticket, result: CallResult) -> None:
         """Take back a ticket, once, whatever became of its call."""
@@ -78,7 +77,10 @@ class CircuitBreakers:
         self._end_own(ticket, CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result)
 
     def _own(self, caller_key: bytes | None) -> _CallerBreaker | None:
-        return None if caller_key is None else self._by_caller.get(caller_key)
+        # Mostly there is none at all, and to ask for one costs more than to ask whether there is any.
+        if caller_key is None or not self._by_caller.currsize:
+            return None
+        return self._by_caller.get(caller_key)
 
     def _end_own(self, ticket: Ticket, result: CallResult) -> None:
         caller_key = ticket.caller_key

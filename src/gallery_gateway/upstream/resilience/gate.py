@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 
 from gallery_gateway.errors import OverloadedError
 from gallery_gateway.upstream.resilience.limit import AdaptiveLimit
@@ -24,7 +24,7 @@ class Gate:
         self.limit = limit
         self._max_waiting = max_waiting
         self._max_wait_seconds = max_wait_seconds
-        self._in_flight: Counter[bytes | None] = Counter()
+        self._in_flight: dict[bytes | None, int] = {}
         self._in_flight_total = 0
         # Callers in the order of their turns. A dict of futures is a queue out of which any can be taken.
         self._queues: OrderedDict[bytes | None, dict[asyncio.Future[None], None]] = OrderedDict()
@@ -65,18 +65,18 @@ class Gate:
         if is_congested is not None:
             self.limit.record(caller_key, era, is_congested=is_congested, in_flight=self._in_flight_total)
         self._in_flight_total -= 1
-        self._in_flight[caller_key] -= 1
-        if not self._in_flight[caller_key]:
-            del self._in_flight[caller_key]
+        calls = self._in_flight.pop(caller_key) - 1
+        if calls:
+            self._in_flight[caller_key] = calls
         self._admit()
 
     def _has_room(self, caller_key: bytes | None) -> bool:
         free = self.limit.calls - self._in_flight_total
-        return self._in_flight[caller_key] < _CALLS_PER_FREE_PLACE * free
+        return self._in_flight.get(caller_key, 0) < _CALLS_PER_FREE_PLACE * free
 
     def _take_place(self, caller_key: bytes | None) -> None:
         self._in_flight_total += 1
-        self._in_flight[caller_key] += 1
+        self._in_flight[caller_key] = self._in_flight.get(caller_key, 0) + 1
 
     async def _wait(self, caller_key: bytes | None) -> None:
         turn = asyncio.get_running_loop().create_future()

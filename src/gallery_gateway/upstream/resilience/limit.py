@@ -27,7 +27,7 @@ class AdaptiveLimit:
         self._first_calls = min(first_calls, max_calls)
         self._limit = float(self._first_calls)
         self._shrinks = 0
-        self._calls: Counter[bytes | None] = Counter()
+        self._calls: dict[bytes | None, int] = {}
         self._congested: Counter[bytes | None] = Counter()
         self._recorded = 0
         self._peak = 0
@@ -45,7 +45,7 @@ class AdaptiveLimit:
         """Count a call that has ended; `in_flight` is how many there were, including it."""
         if era != self._shrinks:
             return
-        self._calls[caller_key] += 1
+        self._calls[caller_key] = self._calls.get(caller_key, 0) + 1
         if is_congested:
             self._congested[caller_key] += 1
         self._recorded += 1
