@@ -1,5 +1,6 @@
 """Arguments are checked before any upstream call, against the ranges of the REST contract."""
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,6 +11,11 @@ from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 # No range is documented for texts; these keep the URL below what servers take.
 _MAX_TEXT_LENGTH = 500
 _MAX_FEEDBACK_VALUES = 50
+
+# Unicode's categories Cc and Cs. No text that is searched for has one, and many databases answer a NUL
+# with an error. Other invisible characters are text: joiners stand in Persian and in emoji, and U+2028 and
+# U+2029, which separate lines and paragraphs, come along when a name is pasted.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 Value = TypeVar("Value")
@@ -28,14 +34,20 @@ def check_range(argument: str, value: int, *, least: int, most: int | None = Non
 
 
 def check_text(argument: str, value: str | None) -> None:
-    """Raises: BadUserInputError: longer than the endpoint can be asked for."""
-    if value and len(value) > _MAX_TEXT_LENGTH:
+    """Raises: BadUserInputError: longer than the endpoint can be asked for, or with a control character."""
+    if not value:
+        return
+    if len(value) > _MAX_TEXT_LENGTH:
         message = f"`{argument}` must be at most {_MAX_TEXT_LENGTH} characters, not {len(value)}."
+        raise BadUserInputError(message, argument=argument)
+    control = _CONTROL.search(value)
+    if control is not None:
+        message = f"`{argument}` must not hold control characters; U+{ord(control[0]):04X} is one."
         raise BadUserInputError(message, argument=argument)
 
 
 def check_feedback(values: Sequence[str] | None) -> None:
-    """Raises: BadUserInputError: too many values, or one that is too long."""
+    """Raises: BadUserInputError: too many values, or one that `check_text` refuses."""
     if values and len(values) > _MAX_FEEDBACK_VALUES:
         message = f"`feedback` must have at most {_MAX_FEEDBACK_VALUES} values, not {len(values)}."
         raise BadUserInputError(message, argument="feedback")
