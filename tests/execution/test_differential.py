@@ -108,6 +108,7 @@ async def test_generated_operations_on_whole_and_damaged_pages_agree(
 
     assert ways.compiler.compiled - before > cases / 3
     assert "operation.bug" not in caplog.text
+    assert "execution.fallback" not in caplog.text
 
 
 REPRESENTATIONS = st.sampled_from(

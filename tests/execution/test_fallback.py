@@ -1,5 +1,9 @@
 """A bug in the compiled path costs time and leaves a trace; what is expected costs time alone."""
 
+import gc
+from itertools import cycle
+from typing import Any
+
 import pytest
 
 from gallery_gateway.errors import ForbiddenError
@@ -15,11 +19,12 @@ SCHEMA = executable(build_schema())
 DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
 
 
-def failing_with(error: Exception) -> Compiler:
-    """A compiler whose `gallery` fails to load."""
+def failing_with(*errors: Exception) -> Compiler:
+    """A compiler whose `gallery` fails to load, with each of these in turn."""
+    turns = cycle(errors)
 
     async def load(_context: object, _key: str) -> object:
-        raise error
+        raise next(turns)
 
     def prepare(_arguments: object) -> Load:
         return load  # type: ignore[return-value]  # it never returns
@@ -55,3 +60,36 @@ async def test_an_expected_error_is_left_to_plain_execution_without_a_word(
 ) -> None:
     assert await run(failing_with(error)) is None
     assert logged.getvalue() == ""
+
+
+@pytest.mark.parametrize("error", [TypeError("a bug"), KeyError("a bug"), RecursionError("a bug")])
+async def test_a_bug_while_planning_is_logged_once_too(logged: Written, error: Exception) -> None:
+    def root(_selection: RootSelection) -> PrepareLoad:
+        raise error
+
+    compiler = Compiler(SCHEMA, {"gallery": root})
+
+    assert [await run(compiler) for _ in range(5)] == [None] * 5
+    assert logged.getvalue().count("execution.fallback") == 1
+
+
+async def test_bugs_of_ever_new_kinds_are_logged_a_hundred_times_at_most(logged: Written) -> None:
+    bugs: list[Exception] = [type(f"Bug{number}", (Exception,), {})() for number in range(150)]
+    compiler = failing_with(*bugs)
+
+    for _ in bugs:
+        await run(compiler)
+
+    assert logged.getvalue().count("execution.fallback") == 100
+
+
+async def test_a_refused_argument_leaves_no_load_that_was_never_awaited(ask: Any) -> None:
+    document = """query One($text: String) {
+      good: gallery { pagination { total } }
+      bad: gallery(search: $text) { pagination { total } }
+    }"""
+
+    answer = await ask(document, {"text": "x" * 501})
+    gc.collect()
+
+    assert answer["data"] == {"good": {"pagination": {"total": 1}}, "bad": None}

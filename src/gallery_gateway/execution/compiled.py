@@ -5,9 +5,9 @@ Whatever a plan cannot do, and every irregularity, is left to plain execution on
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -124,12 +124,14 @@ class Compiler:
         context: object,
     ) -> Written | None:
         """The response, which has no errors; None if it is left to plain execution."""
-        variables = self._coerced(operation, raw_variables)
-        roots = variables and self._plans(prepared, operation, variables)
-        if variables is None or roots is None:
-            return None
         try:
-            loads = [root.load_for(variables)(context, root.key) for root in roots]
+            variables = self._coerced(operation, raw_variables)
+            roots = variables and self._plans(prepared, operation, variables)
+            if variables is None or roots is None:
+                return None
+            # An argument of any field may be refused here, and then no load has begun.
+            ready = [root.load_for(variables) for root in roots]
+            loads = [load(context, root.key) for load, root in zip(ready, roots, strict=True)]
             loaded = [await loads[0]] if len(loads) == 1 else await _all(loads)
             return self._written(roots, loaded)
         except _IRREGULARITIES:
@@ -140,8 +142,7 @@ class Compiler:
 
     def _report(self, bug: Exception, operation: OperationDefinitionNode) -> None:
         """Log a bug with its traceback, once for each place where it is raised."""
-        traces = traceback.extract_tb(bug.__traceback__)
-        kind = type(bug), traces[-1].filename, traces[-1].lineno
+        kind = type(bug), _raised_at(bug)
         if kind in self._reported or len(self._reported) >= _MAX_REPORTED:
             return
         self._reported.add(kind)
@@ -189,14 +190,10 @@ class Compiler:
             names = shaping_variables(prepared.document, query_type.name if query_type else "")
             known = self._documents[prepared] = _Document(names)
         shape = (id(operation), *(variables.coerced.get(name) for name in known.shaping))
-        try:
-            if shape not in known.plans:
-                known.plans[shape] = planned = self._compiled(prepared, operation, variables)
-                self._add_weight(prepared, planned or (), len(known.plans))
-            return known.plans[shape]
-        except TypeError:
-            # A list or an object as the argument of a field below the root: no field of ours has one.
-            return None
+        if shape not in known.plans:
+            known.plans[shape] = planned = self._compiled(prepared, operation, variables)
+            self._add_weight(prepared, planned or (), len(known.plans))
+        return known.plans[shape]
 
     def _add_weight(self, prepared: PreparedDocument, roots: Sequence[_Root], plans: int) -> None:
         """The plans of one document are much alike: each counts as the largest."""
@@ -239,6 +236,14 @@ class Compiler:
             prepare=prepare,
             load=None if selected.has_variables else prepare(selected.arguments()),
         )
+
+
+def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
+    """Return the function and line that raised it: to read the whole stack would take too long."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace and (trace.tb_frame.f_code, trace.tb_lineno)
 
 
 async def _all(loads: Sequence[Awaitable[Loaded]]) -> list[Loaded]:
