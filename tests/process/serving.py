@@ -58,6 +58,12 @@ class Server:
         assert found, "".join(self.lines)
         return found[0]
 
+    async def outcomes(self) -> list[str]:
+        """What its lines say of operations, one for each, once it has ended."""
+        await self.printed(r"^\(the end\)$")
+        lines = [json.loads(line) for line in self.lines if '"operation.served"' in line]
+        return [line["outcome"] for line in lines]
+
     async def ended(self, *, within_seconds: float = PATIENCE_SECONDS) -> int:
         """Waits for the end, and gives the exit status."""
         async with asyncio.timeout(within_seconds):

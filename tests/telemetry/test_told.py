@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Receive, Send
 
 from gallery_gateway.app import create_app
 from gallery_gateway.settings import Settings
@@ -92,53 +93,144 @@ async def test_an_operation_says_what_executed_it(
     assert [line.get("executor") for line in served] == executors
 
 
-async def test_an_operation_that_the_process_gives_up_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
-) -> None:
-    asked = asyncio.Event()
+class Observed:
+    """An app, with the lines and the figures of its operations."""
 
-    async def never(_request: httpx.Request) -> httpx.Response:
-        asked.set()
-        await asyncio.Event().wait()
-        raise AssertionError
+    def __init__(self, app: ASGIApp, written: Written, port: int) -> None:
+        self._app = app
+        self._written = written
+        self._port = port
 
-    upstream.handler = never
+    async def run(self, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/json"), (b"authorization", f"Bearer {TOKEN}".encode())]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/graphql",
+            "query_string": b"",
+            "headers": headers,
+        }
+        await self._app(scope, receive, send)
+
+    async def only_operation(self) -> dict[str, Any]:
+        """Its line; there is one observation of it in the metrics too, with the same outcome."""
+        (line,) = lines(self._written, "operation.served")
+        text = await scraped(self._port)
+        counted = [
+            (sample.labels["outcome"], sample.value)
+            for sample in samples(text)
+            if sample.name == "gallery_gateway_operation_duration_seconds_count"
+        ]
+        assert counted == [(line["outcome"], 1)]
+        return line
+
+
+@asynccontextmanager
+async def observed(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> AsyncIterator[Observed]:
+    """The app on its bare ASGI interface, so that a test can be any client and any server."""
+    port = free_port()
     with json_log(monkeypatch) as written:
-        async with gateway(upstream) as client:
-            asking = asyncio.create_task(client.post(DASHBOARD))
-            await asked.wait()
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-
-            (line,) = lines(written, "operation.served")
-    assert (line["outcome"], line["status"]) == ("cancelled", 503)
+        app = create_app(Settings.read(_env_file=None, metrics_port=port), transport=upstream)
+        async with app.router.lifespan_context(app):
+            yield Observed(app, written, port)
 
 
-async def test_a_client_that_leaves_while_it_sends_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
-) -> None:
-    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+def sending(*messages: dict[str, Any]) -> Receive:
+    """A client that sends these, and then nothing more."""
+    left = list(messages)
 
     async def receive() -> Any:
-        return messages.pop(0)
+        return left.pop(0) if left else await asyncio.Event().wait()
+
+    return receive
+
+
+async def discard(_message: Any) -> None:
+    """A client that takes everything."""
+
+
+BODY = json.dumps({"query": DASHBOARD}).encode()
+WHOLE = {"type": "http.request", "body": BODY, "more_body": False}
+HALF = {"type": "http.request", "body": BODY[:9], "more_body": True}
+
+
+@pytest.mark.parametrize("messages", [[], [HALF]], ids=["before its body", "within its body"])
+async def test_a_client_that_leaves_while_it_sends_is_one_cancelled_operation(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, messages: list[dict[str, Any]]
+) -> None:
+    async with observed(monkeypatch, upstream) as app:
+        await app.run(sending(*messages, {"type": "http.disconnect"}), discard)
+
+        line = await app.only_operation()
+    assert (line["outcome"], line.get("status"), line.get("codes")) == ("cancelled", None, None)
+
+
+@pytest.mark.parametrize("messages", [[HALF], [WHOLE]], ids=["within its body", "while upstream is called"])
+async def test_an_operation_that_the_process_gives_up_is_one_cancelled_operation(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, messages: list[dict[str, Any]]
+) -> None:
+    reached = asyncio.Event()
+    sent: list[Any] = []
+    receive_messages = sending(*messages)
+
+    async def never(_request: httpx.Request) -> httpx.Response:
+        reached.set()
+        return await asyncio.Future()
+
+    async def receive() -> Any:
+        message = await receive_messages()
+        if message["more_body"]:
+            reached.set()
+        return message
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    upstream.handler = never
+    async with observed(monkeypatch, upstream) as app:
+        running = asyncio.create_task(app.run(receive, send))
+        await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+        line = await app.only_operation()
+    assert (line["outcome"], line["status"], line["codes"]) == ("cancelled", 503, ["UPSTREAM_UNAVAILABLE"])
+    assert (b"x-request-id", line["request_id"].encode()) in sent[0]["headers"]
+
+
+async def test_an_answer_that_is_cancelled_while_it_is_sent_is_one_cancelled_operation(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    sending_began = asyncio.Event()
 
     async def send(_message: Any) -> None:
-        raise AssertionError
+        """The client does not read, so that its connection takes no more."""
+        sending_began.set()
+        await asyncio.Future()
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/graphql",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
-    with json_log(monkeypatch) as written:
-        app = create_app(Settings.read(_env_file=None), transport=upstream)
-        async with app.router.lifespan_context(app):
-            await app(scope, receive, send)
+    async with observed(monkeypatch, upstream) as app:
+        running = asyncio.create_task(app.run(sending(WHOLE), send))
+        await sending_began.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
-            (line,) = lines(written, "operation.served")
-    assert (line["outcome"], line.get("status", 0)) == ("cancelled", 0)
+        line = await app.only_operation()
+    assert (line["outcome"], line["operation"], line["status"]) == ("cancelled", "Dashboard", 200)
+
+
+async def test_a_client_that_has_gone_when_it_is_answered_is_one_cancelled_operation(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    async def send(_message: Any) -> None:
+        raise ConnectionResetError
+
+    async with observed(monkeypatch, upstream) as app:
+        await app.run(sending(WHOLE), send)
+
+        line = await app.only_operation()
+    assert (line["outcome"], line["operation"], line["status"]) == ("cancelled", "Dashboard", 200)
 
 
 async def test_each_retry_is_a_line_of_its_own(

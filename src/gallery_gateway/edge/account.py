@@ -33,6 +33,9 @@ class Account:
 
     def failed(self, outcome: str, *codes: str) -> None: ...
 
+    def unsent(self) -> None:
+        """To be said when the answer was ready, and could not be sent whole."""
+
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
         """Tells it; nothing if there was no operation, but a page for browsers or the like."""
 
@@ -88,6 +91,10 @@ class ToldAccount(Account):
     def failed(self, outcome: str, *codes: str) -> None:
         self._record.outcome = outcome
         self._record.codes = codes
+
+    def unsent(self) -> None:
+        if self._record.outcome:
+            self._record.outcome = "cancelled"
 
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
         record = self._record

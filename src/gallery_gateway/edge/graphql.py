@@ -99,6 +99,7 @@ class GraphQLEndpoint:
         except asyncio.CancelledError:
             # The grace after SIGTERM is over: the server would say so in plain text.
             reply = given_up(exchange.terms)
+            reply.headers.append((b"x-request-id", exchange.identifier))
             account.failed("cancelled", "UPSTREAM_UNAVAILABLE")
             account.end(status=reply.status, size_bytes=len(reply.body))
             await send_reply(send, reply)
@@ -112,8 +113,7 @@ class GraphQLEndpoint:
             account.failed("error", "INTERNAL_SERVER_ERROR")
             reply = masked(identifier, exchange.terms)
         reply.headers.append((b"x-request-id", exchange.identifier))
-        await send_reply(send, reply)
-        account.end(status=reply.status, size_bytes=len(reply.body))
+        await _send(send, reply, account)
 
     def _open_account(self, exchange: Exchange) -> Account:
         return SILENCE if self._telemetry is None else ToldAccount(self._telemetry, exchange)
@@ -219,3 +219,17 @@ class GraphQLEndpoint:
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation
+
+
+async def _send(send: Send, reply: Reply, account: Account) -> None:
+    """Send the reply and end its account, whether or not the reply arrives."""
+    try:
+        await send_reply(send, reply)
+    except OSError:
+        # The client has gone (ASGI specification, "Disconnected Client - send exception").
+        account.unsent()
+    except asyncio.CancelledError:
+        account.unsent()
+        raise
+    finally:
+        account.end(status=reply.status, size_bytes=len(reply.body))

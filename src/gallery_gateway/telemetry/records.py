@@ -33,7 +33,7 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
         kind: `query`; None if the request did not become an operation.
         executor: `compiled` or `plain`, whichever made the answer; None if nothing was run.
         outcome: `ok`; `error` if there are errors in the answer; `refused` if nothing was run; `cancelled`
-            if the client left while it was sending, or the process ended first.
+            if the client left while it sent its request or was sent its answer, or the process ended first.
         codes: of the errors, each once.
         status: of the HTTP response.
         seconds: from the request's first byte in the app to its answer.
