@@ -262,6 +262,18 @@ def test_what_has_had_its_time_leaves_nothing_behind() -> None:
     assert kept.cache._shelves == {}
 
 
+def test_what_is_past_its_time_is_removed_on_demand() -> None:
+    kept = Kept()
+    kept.put(ADA, paged(1), seconds=1)
+    kept.put(BEN, paged(1), seconds=30)
+
+    kept.clock.step(1)
+    kept.cache.remove_expired()
+
+    assert len(kept.cache) == 1
+    assert list(kept.cache._shelves) == [BEN.key]
+
+
 def test_a_listing_without_pages_leaves_nothing_behind() -> None:
     kept = Kept()
     kept.put(ADA, paged(1), seconds=30)
@@ -472,7 +484,7 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def shelves_hold_what_the_cache_holds_and_nothing_else(self) -> None:
         cache = self.kept.cache
-        cache._entries.expire()
+        cache.remove_expired()
         size_bytes = cache.size_bytes
         assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
         assert {(c, r) for c, shelf in cache._shelves.items() for r in shelf} == set(cache._entries)

@@ -62,7 +62,7 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
         scraper.join()
 
     assert failures == []
-    cache._entries.expire()
+    cache.remove_expired()
     kept = {(key, request) for key, shelf in cache._shelves.items() for request in shelf}
     assert kept == set(cache._entries)
     assert cache.size_bytes == sum(shelf.size_bytes for shelf in cache._shelves.values())

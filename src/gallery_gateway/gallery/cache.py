@@ -43,7 +43,7 @@ class PageCache:
 
     @property
     def size_bytes(self) -> float:
-        """Memory of all pages, those past their time included until the next one is kept; from any thread."""
+        """Memory of all pages, those past their time included until they are removed; from any thread."""
         return self._entries.stored_bytes
 
     @property
@@ -151,6 +151,10 @@ class PageCache:
             self._make_room(caller, weight)
             self._entries[caller.key, entry.request] = entry
             self._shelves.setdefault(caller.key, Shelf()).add(entry, weight=weight)
+
+    def remove_expired(self) -> None:
+        """Remove the pages that are past their time, as `put` does too."""
+        self._entries.expire()
 
     def remember(self, caller: Caller, entry: Entry, key: Hashable, rendered: bytes) -> None:
         """Keeps what an entry was written as, within the same budget; only of an entry that is kept."""

@@ -1,5 +1,6 @@
 """The gallery: a page for a caller, from memory, from a call under way, or from upstream."""
 
+import asyncio
 import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -21,12 +22,19 @@ from gallery_gateway.upstream.contract import Page, Project
 from gallery_gateway.upstream.parsing import Reader, parse_page
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
+# Without traffic, nothing else removes the pages that are past their time.
+_SWEEP_SECONDS = 10.0
+
 
 class Gallery:
     """Pages of the endpoint, each fetched once while it is fresh; for the life of a process."""
 
-    def __init__(self, *, fetcher: Fetcher, cache: PageCache, clock: Clock) -> None:
+    def __init__(
+        self, *, fetcher: Fetcher, cache: PageCache, clock: Clock, sweep_seconds: float = _SWEEP_SECONDS
+    ) -> None:
         self.clock = clock
+        self._sweep_seconds = sweep_seconds
+        self._sweeping: asyncio.Task[None] | None = None
         self._fetcher = fetcher
         self._cache = cache
         self._flights: Flights[Caller, GalleryRequest, Arrival] = Flights()
@@ -154,10 +162,18 @@ class Gallery:
 
     async def open(self) -> None:
         await self._fetcher.open()
+        self._sweeping = asyncio.create_task(self._sweep())
 
     async def aclose(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self._flights.aclose()
         await self._fetcher.aclose()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_seconds)
+            self._cache.remove_expired()
 
 
 def _delivered(
