@@ -10,6 +10,7 @@ from gallery_gateway.edge.rules import (
     host_name,
     is_encoded,
     is_json,
+    is_usual_json,
     nominated,
 )
 from gallery_gateway.edge.terms import Policy, Refusal, Terms, Told
@@ -119,12 +120,13 @@ def _refused_body(told: Told) -> Refusal | None:
 def _refused_get(told: Told) -> Refusal | None:
     """Refuse a GET that any web page could have sent without a preflight request.
 
-    The rule is Apollo Server's of 2026-03 (GHSA-9q82-xgwf-vj6h): of content types only `application/json` is
-    proof of a preflight request, since a browser has sent others without one.
+    The rule is Apollo Server's of 2026-03 (GHSA-9q82-xgwf-vj6h; GHSA-hff2-gcpx-8f4p for Apollo Router): of
+    content types only `application/json` is proof of a preflight request, since a browser has sent others
+    without one. Odd spellings of it are no proof here, though Apollo accepts them.
     """
     if told.content_type.strip():
         refusal = Refusal("A GET has no body: leave out Content-Type, or send application/json.", 415)
-        return None if is_json(told.content_type) else refusal
+        return None if is_usual_json(told.content_type) else refusal
     if told.is_preflighted:
         return None
     return Refusal(

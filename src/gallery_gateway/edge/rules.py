@@ -6,6 +6,11 @@ from urllib.parse import parse_qsl
 # Tab is allowed in a value (RFC 9110, section 5.5), and nothing else below space.
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+# As clients send it: a browser that misreads an odd spelling might take it for one that needs no preflight.
+_USUAL_JSON = re.compile(
+    rb'[ \t]*application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?', re.IGNORECASE
+)
+
 # What a proxy that obeys `Connection` takes away on the way here (RFC 9110, section 7.6.1).
 _END_TO_END = frozenset(
     {
@@ -44,6 +49,11 @@ def is_json(content_type: bytes) -> bool:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
     charset = next((p[8:].strip(b'"') for p in parameters if p.startswith(b"charset=")), b"utf-8")
     return media_type == b"application/json" and charset in {b"utf-8", b"utf8"}
+
+
+def is_usual_json(content_type: bytes) -> bool:
+    """Whether it is `application/json` in UTF-8 in its usual spelling: no parameter but one charset."""
+    return _USUAL_JSON.fullmatch(content_type) is not None
 
 
 def is_encoded(content_encoding: bytes) -> bool:
