@@ -215,7 +215,8 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _break_off(self, error: httpx.TransportError) -> None:
-        if self._answer is not None:
+        # An answer that was given already is whole, whatever becomes of the connection.
+        if self._waiter is not None and self._answer is not None:
             self._answer.error = error
             self._end(is_cut=True)
             return
