@@ -53,6 +53,22 @@ async def test_what_comes_after_an_answer_ends_the_connection() -> None:
             await gone.wait()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http_response(PAGE) + b"\0",
+        http_response(PAGE, "Connection: close") + b"X",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n}" % (len(PAGE), PAGE),
+    ],
+)
+async def test_what_comes_with_an_answer_does_not_spoil_it(answer: bytes) -> None:
+    async with serving(always(answer)) as server, opened(server.url) as client:
+        fetched = [await fetch(client), await fetch(client)]
+
+    assert [page.body for page in fetched] == [PAGE, PAGE]
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("cut", range(1, 120, 7))
 async def test_an_answer_may_come_in_two_pieces_cut_anywhere(cut: int) -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http_response(PAGE)

@@ -163,8 +163,11 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._is_complete, self._is_reusable = True, False
         except httptools.HttpParserError as exc:
-            self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc}"))
-            return
+            if not self._is_complete:
+                self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc}"))
+                return
+            # Only what comes behind the response is no HTTP.
+            self._is_reusable = False
         if not had_head and self._is_head_too_large():
             self._answer = None
             self._break_off(HeadTooLargeError("The head of the response is too large."))
