@@ -1,6 +1,7 @@
 """The connections over real sockets: how answers come, and how they break."""
 
 import asyncio
+import gzip
 import socket
 import struct
 
@@ -99,6 +100,15 @@ async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
 
     assert [page.body for page in fetched] == [PAGE, PAGE]
     assert server.connections == 1
+
+
+async def test_white_space_around_a_header_is_no_part_of_it() -> None:
+    answer = http_response(gzip.compress(PAGE), "Content-Encoding: \t gzip \t ")
+
+    async with serving(always(answer)) as server, opened(server.url, accept_encoding="gzip") as client:
+        fetched = await fetch(client)
+
+    assert fetched.body == PAGE
 
 
 async def test_an_answer_may_end_with_its_connection() -> None:

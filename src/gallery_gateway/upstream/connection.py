@@ -138,7 +138,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is None:
-            self._headers.append((name.lower(), value))
+            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
