@@ -102,6 +102,17 @@ async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
     assert server.connections == 1
 
 
+async def test_a_trailer_says_nothing_about_the_next_answer() -> None:
+    frame = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nConnection: close\r\n\r\n"
+    answer = frame % (len(PAGE), PAGE)
+
+    async with serving(always(answer)) as server, opened(server.url) as client:
+        fetched = [await fetch(client), await fetch(client)]
+
+    assert [page.body for page in fetched] == [PAGE, PAGE]
+    assert server.connections == 1
+
+
 async def test_white_space_around_a_header_is_no_part_of_it() -> None:
     answer = http_response(gzip.compress(PAGE), "Content-Encoding: \t gzip \t ")
 

@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
         self._is_readable: Callable[[], object]
         # Of the exchange under way.
@@ -84,6 +84,8 @@ class Connection(asyncio.Protocol):
             until: when the response has to be complete, in the loop's seconds.
         """
         waiter = self._waiter = self._loop.create_future()
+        # A new one: trailers and 1xx responses would leave their marks for the next response.
+        self._parser = httptools.HttpResponseParser(self)
         self._answer, self._headers = None, []
         self._parsed_bytes, self._missing_bytes = 0, None
         self._is_complete = self._has_heard = False
@@ -190,8 +192,6 @@ class Connection(asyncio.Protocol):
             self._break_off(OverheadTooLargeError("Chunks or trailers outweigh the body."))
         elif not had_head and (announced_bytes := answer.announced_bytes()) is not None:
             self._missing_bytes = announced_bytes - answer.body_bytes
-            # The old one is left in the middle of the body.
-            self._parser = httptools.HttpResponseParser(self)
 
     def _is_overhead_too_large(self, answer: Answer) -> bool:
         parts = answer.received_parts
