@@ -102,6 +102,17 @@ async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
     assert server.connections == 1
 
 
+async def test_chunks_in_an_older_version_end_their_connection() -> None:
+    head = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE)
+
+    async with serving(always(answer)) as server, opened(server.url) as client:
+        fetched = [await fetch(client), await fetch(client)]
+
+    assert [page.body for page in fetched] == [PAGE, PAGE]
+    assert server.connections == 2
+
+
 async def test_a_trailer_says_nothing_about_the_next_answer() -> None:
     frame = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nConnection: close\r\n\r\n"
     answer = frame % (len(PAGE), PAGE)
@@ -210,11 +221,26 @@ async def test_a_reset_is_unavailability(beginning: bytes) -> None:
         bytes(range(256)),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE),
+        b"HTTP/0.9 200 OK\r\n\r\n" + PAGE,
         b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 042 OK\r\nContent-Length: 2\r\n\r\n{}" + http_response(PAGE),
         b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 5_000 + b"%d\r\n\r\n%b" % (len(PAGE), PAGE),
+        *(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+            % (coding, len(PAGE), PAGE)
+            for coding in (
+                b"gzip, chunked",
+                b"chunked, chunked",
+                b"chunked\r\nTransfer-Encoding: chunked",
+                b"identity\r\nTransfer-Encoding: chunked",
+            )
+        ),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n" + PAGE,
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 2\r\n\r\n{}",

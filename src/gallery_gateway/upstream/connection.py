@@ -35,7 +35,10 @@ _MAX_OVERHEAD_BYTES_PER_PART = 32
 _FREE_PARTS = 16_384
 _MIN_BYTES_PER_PART = 64
 
-_WITHOUT_BODY = frozenset({204, 304})
+_VERSIONS = frozenset({"1.0", "1.1"})
+
+# Those of 2^64, beyond which the parser refuses a number; but it takes any number of zeros before it.
+_MAX_LENGTH_DIGITS = 20
 
 
 class Connection(asyncio.Protocol):
@@ -144,12 +147,17 @@ class Connection(asyncio.Protocol):
             self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
+        if self._answer is not None:
+            return
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
         headers, self._headers = self._headers, []
+        is_chunked = _check_framing(version, status, headers)
         # After a 1xx the response is still to come, except after this one.
-        if self._answer is None and (status >= 200 or status == 101):
+        if status >= 200 or status == 101:
             self._answer = Answer(status, headers)
-            self._is_reusable = self._parser.should_keep_alive()
+            # Whoever put chunks into HTTP/1.0 may not know where they end (RFC 9112, section 6.1).
+            is_doubtful = is_chunked and version == "1.0"
+            self._is_reusable = self._parser.should_keep_alive() and not is_doubtful
 
     def on_body(self, body: bytes) -> None:
         if self._answer is not None and not self._is_complete:
@@ -167,7 +175,8 @@ class Connection(asyncio.Protocol):
             self._is_complete, self._is_reusable = True, False
         except httptools.HttpParserError as exc:
             if not self._is_complete:
-                self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc}"))
+                # What a callback raised says more than that it did.
+                self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc.__context__ or exc}"))
                 return
             # Only what comes behind the response is no HTTP.
             self._is_reusable = False
@@ -258,6 +267,25 @@ class Connection(asyncio.Protocol):
             self._break_off(FirstByteTimeoutError("The response did not begin in time."))
         else:
             self._break_off(httpx.ReadTimeout("The response paused for too long."))
+
+
+def _check_framing(version: str, status: int, headers: list[RawHeader]) -> bool:
+    """Return whether the body comes in chunks.
+
+    The parser refuses much by itself: two lengths, a length beside a transfer coding, white space and line
+    ends where they do not belong.
+
+    Raises:
+        ValueError: others might see the end of this response somewhere else.
+    """
+    if version not in _VERSIONS or status < 100:
+        raise ValueError("unknown version or status")
+    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings and codings != [b"chunked"]:
+        raise ValueError("transfer coding other than chunked")
+    if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
+        raise ValueError("Content-Length has too many digits")
+    return bool(codings)
 
 
 def _reader_of(connected: socket.socket) -> Callable[[], object]:
