@@ -234,6 +234,7 @@ async def test_a_reset_is_unavailability(beginning: bytes) -> None:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %b\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
             % (coding, len(PAGE), PAGE)
             for coding in (
+                b"chunked\t",
                 b"gzip, chunked",
                 b"chunked, chunked",
                 b"chunked\r\nTransfer-Encoding: chunked",

@@ -143,8 +143,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is None:
-            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._answer is not None:
@@ -154,7 +153,8 @@ class Connection(asyncio.Protocol):
         is_chunked = _check_framing(version, status, headers)
         # After a 1xx the response is still to come, except after this one.
         if status >= 200 or status == 101:
-            self._answer = Answer(status, headers)
+            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
+            self._answer = Answer(status, [(name, value.rstrip(b" \t")) for name, value in headers])
             # Whoever put chunks into HTTP/1.0 may not know where they end (RFC 9112, section 6.1).
             is_doubtful = is_chunked and version == "1.0"
             self._is_reusable = self._parser.should_keep_alive() and not is_doubtful
@@ -280,7 +280,8 @@ def _check_framing(version: str, status: int, headers: list[RawHeader]) -> bool:
     """
     if version not in _VERSIONS or status < 100:
         raise ValueError("unknown version or status")
-    codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+    # With a tab behind it, the parser would not take it for chunked.
+    codings = [value.lower().rstrip(b" ") for name, value in headers if name == b"transfer-encoding"]
     if codings and codings != [b"chunked"]:
         raise ValueError("transfer coding other than chunked")
     if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
