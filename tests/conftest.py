@@ -31,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reuse-calls", type=int, default=1_000, help="calls of a server that closes at random")
     parser.addoption("--wire-cases", type=int, default=3_000, help="byte streams read by the edge and by h11")
     parser.addoption("--wire-seed", type=int, default=14, help="which byte streams")
+    parser.addoption("--response-cases", type=int, default=5_000, help="streams that the API may send")
+    parser.addoption("--response-seed", type=int, default=7, help="which streams they are")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="length of the overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")
 
