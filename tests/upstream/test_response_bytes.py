@@ -8,6 +8,7 @@ import asyncio
 import errno
 import random
 import re
+import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -65,6 +66,24 @@ class Reading:
     behind: bytes = b""
 
 
+class Counting(Connection):
+    """Counts what the parser tells it."""
+
+    callbacks = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.callbacks += 1
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.callbacks += 1
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.callbacks += 1
+        super().on_body(body)
+
+
 class Wire(asyncio.Transport):
     """The transport of a connection, without a network."""
 
@@ -72,7 +91,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.is_aborted = False
         retire_at = asyncio.get_running_loop().time() + 60
-        self.protocol = Connection(max_bytes=MAX_BYTES, retire_at=retire_at)
+        self.protocol = Counting(max_bytes=MAX_BYTES, retire_at=retire_at)
         self.protocol.connection_made(self)
 
     def ask(self) -> "asyncio.Future[Answer]":
@@ -241,6 +260,83 @@ def check(sent: Stream, answer: Answer | httpx.TransportError | None, other: byt
         # Only a server that hangs up too early makes an error of it.
         assert ending_of(sent, sent.raw) is None, error
     return check_refused(error)
+
+
+def endless(name: str) -> tuple[bytes, bytes]:
+    """How a response begins, and what then comes again and again."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return {
+        "empty lines": (b"", b"\r\n"),
+        "a status line": (b"HTTP/1.1 200 ", b"O"),
+        "a header": (b"HTTP/1.1 200 OK\r\nx: ", b"a"),
+        "headers": (b"HTTP/1.1 200 OK\r\n", b"a:\r\n"),
+        "early hints": (b"", b"HTTP/1.1 103 \r\n\r\n"),
+        "zeros of a length": (b"HTTP/1.1 200 OK\r\nContent-Length: ", b"0"),
+        "zeros of a size": (chunked, b"0"),
+        "an extension": (chunked + b"1;", b"a"),
+        "extensions": (chunked + b"1", b";a=b"),
+        "chunks of one byte": (chunked, b"1\r\n \r\n"),
+        "a trailer": (chunked + b"2\r\n{}\r\n0\r\nx: ", b"a"),
+        "trailers": (chunked + b"2\r\n{}\r\n0\r\n", b"a:\r\n"),
+    }[name]
+
+
+@pytest.mark.parametrize("piece_bytes", [1_000, 256_000])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("empty lines", "head_too_large"),
+        ("a status line", "head_too_large"),
+        ("a header", "head_too_large"),
+        ("headers", "head_too_large"),
+        ("early hints", "head_too_large"),
+        ("zeros of a length", "head_too_large"),
+        ("zeros of a size", "overhead_too_large"),
+        ("an extension", "overhead_too_large"),
+        ("extensions", "overhead_too_large"),
+        ("chunks of one byte", "overhead_too_large"),
+        ("a trailer", "overhead_too_large"),
+        ("trailers", "overhead_too_large"),
+    ],
+)
+async def test_what_never_ends_is_cut_off_before_it_costs_much(
+    name: str, reason: str, piece_bytes: int
+) -> None:
+    beginning, again = endless(name)
+    wire = Wire()
+    waiter = wire.ask()
+    piece = again * (piece_bytes // len(again))
+    taken_bytes = 0
+
+    tracemalloc.start()
+    wire.protocol.data_received(beginning)
+    while not wire.is_aborted and taken_bytes < 10_000_000:
+        wire.protocol.data_received(piece)
+        taken_bytes += len(piece)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    error = waiter.exception() or waiter.result().error
+    assert isinstance(error, httpx.TransportError)
+    assert transport_reason(error) == reason
+    assert taken_bytes < 700_000
+    assert wire.protocol.callbacks < 100_000
+    assert peak_bytes < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 10000000", b"Transfer-Encoding: chunked\r\n\r\n989680", b"Connection: close"]
+)
+async def test_of_a_body_that_is_too_large_little_more_is_taken_than_is_allowed(head: bytes) -> None:
+    end = b"\r\n" if b"chunked" in head else b"\r\n\r\n"
+    wire = Wire()
+    waiter = wire.ask()
+
+    wire.protocol.data_received(b"HTTP/1.1 200 OK\r\n" + head + end)
+    while not wire.is_aborted:
+        wire.protocol.data_received(b"x" * 10_000)
+
+    assert MAX_BYTES < waiter.result().body_bytes <= MAX_BYTES + 10_000
 
 
 async def test_every_response_is_read_as_h11_does_or_ends_in_one_clear_error(

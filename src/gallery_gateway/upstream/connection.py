@@ -26,6 +26,7 @@ from gallery_gateway.upstream.reasons import (
 
 # Status line and headers, and the 1xx responses before them; no honest server sends as much.
 _MAX_HEAD_BYTES = 64 * 1024
+_MAX_HEADERS = 1_000
 
 # Beside the body: trailers, and for each chunk its size and extensions.
 _MAX_OVERHEAD_BYTES = 128 * 1024
@@ -142,8 +143,11 @@ class Connection(asyncio.Protocol):
             self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is None:
-            self._headers.append((name.lower(), value))
+        if self._answer is not None:
+            return
+        if len(self._headers) == _MAX_HEADERS:
+            raise HeadTooLargeError("The response has too many headers.")
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._answer is not None:
@@ -160,8 +164,12 @@ class Connection(asyncio.Protocol):
             self._is_reusable = self._parser.should_keep_alive() and not is_doubtful
 
     def on_body(self, body: bytes) -> None:
-        if self._answer is not None and not self._is_complete:
-            self._answer.add(body)
+        answer = self._answer
+        if answer is None or self._is_complete:
+            return
+        answer.add(body)
+        if answer.received_parts > _FREE_PARTS + answer.body_bytes // _MIN_BYTES_PER_PART:
+            raise OverheadTooLargeError("The body comes in too many parts.")
 
     def on_message_complete(self) -> None:
         self._is_complete = self._answer is not None
@@ -175,8 +183,7 @@ class Connection(asyncio.Protocol):
             self._is_complete, self._is_reusable = True, False
         except httptools.HttpParserError as exc:
             if not self._is_complete:
-                # What a callback raised says more than that it did.
-                self._break_off(httpx.RemoteProtocolError(f"This is no HTTP: {exc.__context__ or exc}"))
+                self._break_off(_error_of(exc))
                 return
             # Only what comes behind the response is no HTTP.
             self._is_reusable = False
@@ -203,12 +210,8 @@ class Connection(asyncio.Protocol):
             self._missing_bytes = announced_bytes - answer.body_bytes
 
     def _is_overhead_too_large(self, answer: Answer) -> bool:
-        parts = answer.received_parts
         overhead_bytes = self._parsed_bytes - answer.body_bytes
-        return (
-            overhead_bytes > _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * parts
-            or parts > _FREE_PARTS + answer.body_bytes // _MIN_BYTES_PER_PART
-        )
+        return overhead_bytes > _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * answer.received_parts
 
     def _take(self, answer: Answer, data: bytes, missing_bytes: int) -> None:
         answer.add(data[:missing_bytes])
@@ -276,17 +279,25 @@ def _check_framing(version: str, status: int, headers: list[RawHeader]) -> bool:
     ends where they do not belong.
 
     Raises:
-        ValueError: others might see the end of this response somewhere else.
+        httpx.RemoteProtocolError: others might see the end of this response somewhere else.
     """
     if version not in _VERSIONS or status < 100:
-        raise ValueError("unknown version or status")
+        raise httpx.RemoteProtocolError("The response is of an unknown version or status.")
     # With a tab behind it, the parser would not take it for chunked.
     codings = [value.lower().rstrip(b" ") for name, value in headers if name == b"transfer-encoding"]
     if codings and codings != [b"chunked"]:
-        raise ValueError("transfer coding other than chunked")
+        raise httpx.RemoteProtocolError("The response has a transfer coding other than chunked.")
     if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
-        raise ValueError("Content-Length has too many digits")
+        raise httpx.RemoteProtocolError("The response has a length of too many digits.")
     return bool(codings)
+
+
+def _error_of(exc: httptools.HttpParserError) -> httpx.TransportError:
+    """Return what one of the callbacks raised, or else what the parser says."""
+    refusal = exc.__context__
+    if isinstance(refusal, httpx.TransportError):
+        return refusal
+    return httpx.RemoteProtocolError(f"This is no HTTP: {exc}")
 
 
 def _reader_of(connected: socket.socket) -> Callable[[], object]:
