@@ -1,5 +1,7 @@
-"""A certificate for 127.0.0.1, and who trusts it; made by openssl."""
+"""Certificates for servers on this machine, and who trusts them."""
 
+import datetime
+import ipaddress
 import shutil
 import ssl
 import subprocess
@@ -7,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 wants_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="makes the certificate with openssl"
@@ -22,6 +27,7 @@ class SelfSigned:
 
 
 def self_signed(folder: Path) -> SelfSigned:
+    """For 127.0.0.1, by openssl."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(key), "-out", str(certificate)]
@@ -30,3 +36,31 @@ def self_signed(folder: Path) -> SelfSigned:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
     return SelfSigned(server, ssl.create_default_context(cafile=certificate))
+
+
+def certified(folder: Path, *, host: str = "127.0.0.1", valid_days: tuple[int, int] = (-1, 1)) -> SelfSigned:
+    """For any host, and valid from and until so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    begin, end = (now + datetime.timedelta(days=days) for days in valid_days)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, end)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
+    plain = serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate_file, key_file)
+    return SelfSigned(server, ssl.create_default_context(cafile=certificate_file))
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

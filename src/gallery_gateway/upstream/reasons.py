@@ -101,6 +101,8 @@ class OverheadTooLargeError(httpx.RemoteProtocolError):
     """Bytes that are no part of the body outweighed it."""
 
 
+_ENDED: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+
 _BY_OWN_CLASS: Final = {
     FirstByteTimeoutError: "first_byte_timeout",
     TotalTimeoutError: "total_timeout",
@@ -115,6 +117,9 @@ def transport_reason(error: httpx.TransportError) -> str:
     if own is not None:
         return own
     for cause in _causes(error):
+        # A connection that is not made yet cannot end; the handshake of TLS can.
+        if isinstance(error, httpx.ConnectError) and isinstance(cause, _ENDED):
+            return "tls_failed"
         reason = _os_reason(cause)
         if reason is not None:
             return reason

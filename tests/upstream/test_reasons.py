@@ -1,0 +1,369 @@
+"""Each reason for which an upstream call can fail, had by the real thing, as operators and clients see it."""
+
+import asyncio
+import os
+import resource
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gallery_gateway.telemetry import logs
+from gallery_gateway.upstream.pool import Pool
+from gallery_gateway.upstream.reasons import REASONS
+from gallery_gateway.upstream.transport import _Transport, make_transport
+from tests.fakes import FakeUpstream, gateway
+from tests.logging_to import Written
+from tests.telemetry.recording import samples
+from tests.telemetry.scraping import free_port, scraped
+from tests.upstream.certificates import certified
+from tests.upstream.opening import PAGE
+from tests.upstream.sockets import Respond, always, http_response, serving
+
+GALLERY = "{ gallery { pagination { total } } }"
+MAX_BYTES = 2_000
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of one operation, wherever it can be seen."""
+
+    response: httpx.Response
+    lines: list[dict[str, Any]]
+    counted: dict[str, float]
+
+
+class Watched(httpx.AsyncBaseTransport):
+    """A transport that tells when a call has ended: the answer to the client may come before that."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self.has_ended = asyncio.Event()
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._transport.handle_async_request(request)
+        finally:
+            self.has_ended.set()
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+@contextmanager
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
+    stream = Written()
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", stream)
+        yield stream
+    logs.configure("info")
+
+
+async def ask_gateway(
+    monkeypatch: pytest.MonkeyPatch, transport: httpx.AsyncBaseTransport, **settings: Any
+) -> Seen:
+    port = free_port()
+    watched = Watched(transport)
+    with logged(monkeypatch) as written:
+        async with gateway(
+            watched, metrics_port=port, log_format="json", upstream_max_bytes=MAX_BYTES, **settings
+        ) as client:
+            response = await client.post(GALLERY)
+            await watched.has_ended.wait()
+            text = await scraped(port)
+        lines = [line for line in written.lines() if line["event"] == "upstream.called"]
+    counted = {
+        sample.labels["reason"]: sample.value
+        for sample in samples(text)
+        if sample.name == "gallery_gateway_upstream_call_failures_total"
+    }
+    return Seen(response, lines, counted)
+
+
+def check_that_operators_alone_see(reason: str, seen: Seen) -> None:
+    (line,) = seen.lines
+    assert line["reason"] == reason
+    assert seen.counted == {reason: 1.0}
+    (error,) = seen.response.json()["errors"]
+    assert error["extensions"].keys() <= {"code", "requestId"}
+    assert line["outcome"] in {error["extensions"]["code"], "cancelled"}
+    told = seen.response.text + str(seen.response.headers)
+    words = {word for word in REASONS if "_" in word} | {"reason", "Errno", "127.0.0.1", "localhost", "ssl"}
+    assert not {word for word in words if word in told}
+
+
+# The upstream, or what stands in its place.
+
+
+def silent(beginning: bytes = b"") -> Respond:
+    return always(beginning)
+
+
+def closing(raw: bytes = b"") -> Respond:
+    return always(raw, then_close=True)
+
+
+def resetting(beginning: bytes = b"") -> Respond:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(beginning)
+        await writer.drain()
+        _close_by_reset(writer)
+
+    return respond
+
+
+def endless(beginning: bytes, again: bytes) -> Respond:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(beginning)
+        while not writer.is_closing():
+            writer.write(again * 1_000)
+            await writer.drain()
+
+    return respond
+
+
+def dripping(beginning: bytes, again: bytes) -> Respond:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(beginning)
+        while not writer.is_closing():
+            writer.write(again)
+            await writer.drain()
+            # A pause of the server's, shorter than that which the gateway waits for.
+            await asyncio.sleep(0.01)
+
+    return respond
+
+
+def _close_by_reset(writer: asyncio.StreamWriter) -> None:
+    # No time to linger: what closes it is a reset, and not an end.
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+ANSWERS: list[tuple[str, Respond, dict[str, Any]]] = [
+    ("reset", resetting(), {}),
+    ("reset", resetting(http_response(PAGE)[:-10]), {}),
+    ("closed", closing(), {}),
+    ("cut_off", closing(b"HTTP/1.1 200 OK\r\nX-"), {}),
+    ("cut_off", closing(http_response(PAGE)[:-10]), {}),
+    ("not_http", closing(b"220 mail.example ESMTP\r\n"), {}),
+    ("not_http", closing(CHUNKED + b"zz\r\n"), {}),
+    ("head_too_large", endless(b"HTTP/1.1 200 OK\r\n", b"X-More: a\r\n"), {}),
+    ("overhead_too_large", endless(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-More: a\r\n"), {}),
+    ("overhead_too_large", endless(CHUNKED + b"1;", b"a"), {}),
+    ("first_byte_timeout", silent(), {"upstream_first_byte_timeout_seconds": 0.05}),
+    ("first_byte_timeout", silent(b"HTTP/1.1 200 OK\r\n"), {"upstream_first_byte_timeout_seconds": 0.05}),
+    (
+        "read_timeout",
+        silent(http_response(PAGE)[:-10]),
+        {"upstream_read_timeout_seconds": 0.1, "upstream_first_byte_timeout_seconds": 0.1},
+    ),
+    ("total_timeout", dripping(b"HTTP/1.1 200 OK\r\nX: ", b"a"), {"upstream_total_timeout_seconds": 0.2}),
+    ("total_timeout", dripping(CHUNKED, b"1\r\n \r\n"), {"upstream_total_timeout_seconds": 0.2}),
+    ("status", always(http_response(b"", status="500 No")), {}),
+    ("status", always(http_response(b"", status="503 No")), {}),
+    ("status", always(http_response(b"", status="302 Found")), {}),
+    ("status", always(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), {}),
+    ("body_too_large", always(http_response(b" " * 3 * MAX_BYTES)), {}),
+    ("body_too_large", endless(CHUNKED, b"10\r\n                \r\n"), {}),
+    ("encoding", always(http_response(PAGE, "Content-Encoding: br")), {}),
+    ("encoding", always(http_response(PAGE, "Content-Encoding: gzip")), {}),
+    ("not_json", always(http_response(b"<html>")), {}),
+    ("not_json", always(http_response(b'"\xff"')), {}),
+    ("not_a_page", always(http_response(b'{"projects": 7}')), {}),
+    ("given_up", silent(), {"operation_timeout_seconds": 0.1}),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "respond", "settings"), ANSWERS, ids=[f"{case[0]}-{n}" for n, case in enumerate(ANSWERS)]
+)
+async def test_how_an_answer_fails_is_for_operators_alone(
+    monkeypatch: pytest.MonkeyPatch, reason: str, respond: Respond, settings: dict[str, Any]
+) -> None:
+    async with serving(respond) as server, asyncio.timeout(10):
+        transport = make_transport(server.url, max_connections=2, max_bytes=MAX_BYTES)
+        seen = await ask_gateway(monkeypatch, transport, **settings)
+
+    check_that_operators_alone_see(reason, seen)
+
+
+@asynccontextmanager
+async def nobody(_folder: Path) -> AsyncIterator[Pool]:
+    async with serving(silent()) as server:
+        url = server.url
+    yield pool_of(url)
+
+
+@asynccontextmanager
+async def paused(_folder: Path) -> AsyncIterator[Pool]:
+    """A listener that accepts nobody, and before which others wait already."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for before in waiting:
+            before.setblocking(False)
+            before.connect_ex(address)
+        try:
+            yield pool_of(f"http://127.0.0.1:{address[1]}")
+        finally:
+            for before in waiting:
+                before.close()
+
+
+def named(url: str) -> Callable[[Path], AbstractAsyncContextManager[Pool]]:
+    @asynccontextmanager
+    async def at(_folder: Path) -> AsyncIterator[Pool]:
+        yield pool_of(url)
+
+    return at
+
+
+def secure(
+    host: str = "127.0.0.1",
+    valid_days: tuple[int, int] = (-1, 1),
+    *,
+    asked_for: str = "127.0.0.1",
+    is_trusted: bool = True,
+) -> Callable[[Path], AbstractAsyncContextManager[Pool]]:
+    @asynccontextmanager
+    async def at(folder: Path) -> AsyncIterator[Pool]:
+        certificate = certified(folder, host=host, valid_days=valid_days)
+        async with serving(always(http_response(PAGE)), tls=certificate.server) as server:
+            yield pool_of(
+                f"https://{asked_for}:{server.port}", trust=certificate.client if is_trusted else None
+            )
+
+    return at
+
+
+def without_tls(end: Callable[[asyncio.StreamWriter], None], raw: bytes = b"") -> Any:
+    """A server that reads a hello, says something, and hangs up in one way or another."""
+
+    @asynccontextmanager
+    async def at(_folder: Path) -> AsyncIterator[Pool]:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1_000)
+            writer.write(raw)
+            end(writer)
+
+        async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener:
+            yield pool_of(f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+
+    return at
+
+
+def pool_of(url: str, *, trust: ssl.SSLContext | None = None) -> Pool:
+    options: dict[str, Any] = {"trust": lambda: trust} if trust else {}
+    return Pool(httpx.URL(url), max_connections=2, max_bytes=MAX_BYTES, **options)
+
+
+# No byte of these leaves the machine: such names and addresses cannot be had, whatever the network.
+CONNECTIONS: list[tuple[str, Any]] = [
+    ("dns", named("http://nowhere.invalid")),
+    ("dns", named(f"http://{'a' * 64}.example")),
+    ("connect_refused", nobody),
+    # That of a broadcast.
+    ("connect_unreachable", named("http://127.255.255.255")),
+    ("connect_timeout", paused),
+    # It wants the name of an interface.
+    ("connect_failed", named("http://[fe80::1]")),
+    ("tls_untrusted", secure(is_trusted=False)),
+    ("tls_hostname", secure(asked_for="localhost")),
+    ("tls_hostname", secure("other.example")),
+    ("tls_expired", secure(valid_days=(-9, -2))),
+    ("tls_expired", secure(valid_days=(2, 9))),
+    ("tls_failed", without_tls(lambda writer: writer.close(), b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+    ("tls_failed", without_tls(lambda writer: writer.close())),
+    ("tls_failed", without_tls(_close_by_reset)),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "connections"), CONNECTIONS, ids=[f"{case[0]}-{n}" for n, case in enumerate(CONNECTIONS)]
+)
+async def test_why_there_is_no_connection_is_for_operators_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str, connections: Any
+) -> None:
+    async with connections(tmp_path) as pool, asyncio.timeout(10):
+        seen = await ask_gateway(monkeypatch, _Transport(pool), upstream_connect_timeout_seconds=0.5)
+
+    check_that_operators_alone_see(reason, seen)
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class WithoutDescriptors(httpx.AsyncBaseTransport):
+    """A transport in a process that has no file descriptor left while it is asked."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with no_descriptors_left():
+            return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_that_no_file_descriptor_is_left_is_for_operators_alone(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    # The resolver reads its configuration once, and would remember that it could not.
+    socket.getaddrinfo("localhost", 80)
+
+    async with serving(always(http_response(PAGE))) as server:
+        transport = make_transport(f"http://{host}:{server.port}", max_connections=2, max_bytes=MAX_BYTES)
+        seen = await ask_gateway(monkeypatch, WithoutDescriptors(transport))
+
+    check_that_operators_alone_see("no_file_descriptors", seen)
+
+
+async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Misled(httpx.AsyncBaseTransport):
+        """Gives a header that is two, as no part of the gateway does."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            request.headers["x-two"] = "a\r\nb: c"
+            return await transport.handle_async_request(request)
+
+    transport = make_transport("http://127.0.0.1:1", max_connections=2, max_bytes=MAX_BYTES)
+    seen = await ask_gateway(monkeypatch, Misled())
+
+    check_that_operators_alone_see("bad_request", seen)
+
+
+async def test_a_bug_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> None:
+    upstream.fail(RuntimeError("nobody thought of that"))
+
+    seen = await ask_gateway(monkeypatch, upstream)
+
+    check_that_operators_alone_see("other", seen)
+
+
+def test_every_reason_is_had_here() -> None:
+    tables = {reason for reason, *_ in [*ANSWERS, *CONNECTIONS]}
+
+    assert tables | {"no_file_descriptors", "bad_request", "other"} == REASONS.keys()
