@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from gallery_gateway.telemetry import logs
+from gallery_gateway.upstream.answer import Patience
 from gallery_gateway.upstream.pool import Pool
-from gallery_gateway.upstream.reasons import REASONS
+from gallery_gateway.upstream.reasons import REASONS, transport_reason
 from gallery_gateway.upstream.transport import _Transport, make_transport
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
@@ -263,9 +264,9 @@ def without_tls(end: Callable[[asyncio.StreamWriter], None], raw: bytes = b"") -
     return at
 
 
-def pool_of(url: str, *, trust: ssl.SSLContext | None = None) -> Pool:
+def pool_of(url: str, *, trust: ssl.SSLContext | None = None, max_connections: int = 2) -> Pool:
     options: dict[str, Any] = {"trust": lambda: trust} if trust else {}
-    return Pool(httpx.URL(url), max_connections=2, max_bytes=MAX_BYTES, **options)
+    return Pool(httpx.URL(url), max_connections=max_connections, max_bytes=MAX_BYTES, **options)
 
 
 # No byte of these leaves the machine: such names and addresses cannot be had, whatever the network.
@@ -339,6 +340,15 @@ async def test_that_no_file_descriptor_is_left_is_for_operators_alone(
         seen = await ask_gateway(monkeypatch, WithoutDescriptors(transport))
 
     check_that_operators_alone_see("no_file_descriptors", seen)
+
+
+async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
+    pool = pool_of("http://127.0.0.1:1", max_connections=0)
+
+    with pytest.raises(httpx.PoolTimeout) as caught:
+        await pool.ask(b"", Patience(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
+
+    assert transport_reason(caught.value) == "total_timeout"
 
 
 async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ _BY_VERIFY_CODE: Final = {9: "tls_expired", 10: "tls_expired", 62: "tls_hostname
 _BY_CLASS: Final = (
     (httpx.ConnectTimeout, "connect_timeout"),
     (httpx.ConnectError, "connect_failed"),
+    (httpx.PoolTimeout, "total_timeout"),
     (httpx.TimeoutException, "read_timeout"),
     (httpx.NetworkError, "cut_off"),
     (httpx.LocalProtocolError, "bad_request"),
