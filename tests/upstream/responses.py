@@ -97,7 +97,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What a server sends to one request, in which way it was made, and whether it then hangs up."""
+    """What a server sends to one request.
+
+    Args:
+        made_by: the name of what was done to a valid response.
+        is_valid: whether a valid response is in it, and nothing before that.
+        hangs_up: whether the server then does.
+    """
 
     made_by: str
     raw: bytes
@@ -149,7 +155,8 @@ def stream(rng: random.Random, owner: bytes) -> Stream:
         return Stream("valid", response.raw, True, response.ends_by_close or rng.random() < 0.05)
     mutate = rng.choice(_MUTATIONS)
     raw = mutate(rng, response, owner)
-    return Stream(mutate.__name__, raw, False, response.ends_by_close or rng.random() < 0.3)
+    is_valid = mutate in {_doubled, _with_surplus, _with_another_behind}
+    return Stream(mutate.__name__, raw, is_valid, response.ends_by_close or rng.random() < 0.3)
 
 
 def pieces(rng: random.Random, raw: bytes) -> Iterator[bytes]:

@@ -102,9 +102,13 @@ async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
     assert server.connections == 1
 
 
-async def test_chunks_in_an_older_version_end_their_connection() -> None:
-    head = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE)
+@pytest.mark.parametrize("options", [b"keep-alive", b"close, keep-alive", b"keep-alive\r\nConnection: close"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_an_older_version_ends_the_connection(options: bytes, is_chunked: bool) -> None:
+    framing, frame = b"Content-Length: %d" % len(PAGE), PAGE
+    if is_chunked:
+        framing, frame = b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE)
+    answer = b"HTTP/1.0 200 OK\r\nConnection: %b\r\n%b\r\n\r\n%b" % (options, framing, frame)
 
     async with serving(always(answer)) as server, opened(server.url) as client:
         fetched = [await fetch(client), await fetch(client)]

@@ -58,12 +58,13 @@ DIFFERENCES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A complete response, and the bytes behind it."""
+    """A complete response, the bytes behind it, and whether the connection may be used again."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
     behind: bytes = b""
+    is_kept: bool = False
 
 
 class Counting(Connection):
@@ -159,7 +160,8 @@ def read_by_h11(raw: bytes, *, hangs_up: bool) -> Reading | None:
         elif isinstance(event, h11.EndOfMessage):
             assert head is not None
             headers = [(bytes(name), bytes(value)) for name, value in head.headers]
-            return Reading(head.status_code, headers, b"".join(body), connection.trailing_data[0])
+            is_kept = connection.their_state is h11.DONE
+            return Reading(head.status_code, headers, b"".join(body), connection.trailing_data[0], is_kept)
         elif not isinstance(event, h11.InformationalResponse):
             # The end of the connection.
             return None
@@ -200,6 +202,7 @@ def check_accepted(sent: Stream, answer: Answer, *, is_open: bool) -> str:
             theirs = ending_of(sent, raw)
     assert isinstance(theirs, Reading), theirs
     assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
+    assert not is_open or theirs.is_kept
     # Empty lines are no response, and none can be made of them.
     assert not is_open or theirs.behind.strip(b"\r\n") == b"", theirs.behind
     return name

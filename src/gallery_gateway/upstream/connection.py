@@ -154,14 +154,14 @@ class Connection(asyncio.Protocol):
             return
         status, version = self._parser.get_status_code(), self._parser.get_http_version()
         headers, self._headers = self._headers, []
-        is_chunked = _check_framing(version, status, headers)
+        _check_framing(version, status, headers)
         # After a 1xx the response is still to come, except after this one.
         if status >= 200 or status == 101:
             # The parser leaves the white space behind a value (RFC 9110, section 5.5).
             self._answer = Answer(status, [(name, value.rstrip(b" \t")) for name, value in headers])
-            # Whoever put chunks into HTTP/1.0 may not know where they end (RFC 9112, section 6.1).
-            is_doubtful = is_chunked and version == "1.0"
-            self._is_reusable = self._parser.should_keep_alive() and not is_doubtful
+            # In HTTP/1.0 a "close" beside "keep-alive" and the end of chunks are matters of opinion
+            # (RFC 9112, sections 6.1 and 9.3).
+            self._is_reusable = version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         answer = self._answer
@@ -272,11 +272,11 @@ class Connection(asyncio.Protocol):
             self._break_off(httpx.ReadTimeout("The response paused for too long."))
 
 
-def _check_framing(version: str, status: int, headers: list[RawHeader]) -> bool:
-    """Return whether the body comes in chunks.
+def _check_framing(version: str, status: int, headers: list[RawHeader]) -> None:
+    """Refuse what the parser takes, and others may not.
 
-    The parser refuses much by itself: two lengths, a length beside a transfer coding, white space and line
-    ends where they do not belong.
+    It refuses by itself two lengths, a length beside a transfer coding, white space and line ends where they
+    do not belong.
 
     Raises:
         httpx.RemoteProtocolError: others might see the end of this response somewhere else.
@@ -289,7 +289,6 @@ def _check_framing(version: str, status: int, headers: list[RawHeader]) -> bool:
         raise httpx.RemoteProtocolError("The response has a transfer coding other than chunked.")
     if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
         raise httpx.RemoteProtocolError("The response has a length of too many digits.")
-    return bool(codings)
 
 
 def _error_of(exc: httptools.HttpParserError) -> httpx.TransportError:
