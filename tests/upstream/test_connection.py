@@ -149,15 +149,14 @@ async def test_an_answer_may_end_with_its_connection() -> None:
 async def test_a_whole_answer_stays_whole_when_its_connection_ends() -> None:
     ended = asyncio.Event()
 
-    class Watched(Connection):
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            ended.set()
-
     async with serving(always(http_response(PAGE), then_close=True)) as server:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: Watched(max_bytes=1_000_000, retire_at=loop.time() + 60), "127.0.0.1", server.port
+            lambda: Connection(
+                max_bytes=1_000_000, retire_at=loop.time() + 60, on_closed=lambda _connection: ended.set()
+            ),
+            "127.0.0.1",
+            server.port,
         )
         patience = Patience(connect=5, first_byte=5, read=5, total=5)
         answer = await connection.ask(b"GET / HTTP/1.1\r\n\r\n", patience, until=loop.time() + 5)

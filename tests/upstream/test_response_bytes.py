@@ -92,7 +92,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.is_aborted = False
         retire_at = asyncio.get_running_loop().time() + 60
-        self.protocol = Counting(max_bytes=MAX_BYTES, retire_at=retire_at)
+        self.protocol = Counting(max_bytes=MAX_BYTES, retire_at=retire_at, on_closed=lambda _connection: None)
         self.protocol.connection_made(self)
 
     def ask(self) -> "asyncio.Future[Answer]":

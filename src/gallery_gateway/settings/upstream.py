@@ -30,7 +30,10 @@ class UpstreamSettings(BaseModel):
         30.0, gt=0, le=600, description="time for one upstream call from start to end"
     )
     upstream_max_connections: int = Field(
-        100, ge=1, le=10_000, description="open connections to the REST API, and most calls at a time"
+        100,
+        ge=1,
+        le=10_000,
+        description="open connections to the REST API, and most calls at a time; one caller alone gets two thirds",
     )
     upstream_max_bytes: int = Field(
         64 * MEBIBYTE,
@@ -63,7 +66,10 @@ class UpstreamSettings(BaseModel):
         10.0, gt=0, le=600, description="from when on a call counts as slow, for the breaker and the limit"
     )
     upstream_breaker_failure_percent: float = Field(
-        50.0, gt=0, le=100, description="calls in a hundred that fail before no more are made for a while"
+        50.0,
+        gt=0,
+        le=100,
+        description="calls in a hundred, of a caller or of most, that fail before no more are made for a while",
     )
     upstream_breaker_slow_percent: float = Field(
         90.0, gt=0, le=100, description="likewise of calls that are slow"

@@ -140,7 +140,7 @@ class Calls:
                 rules = parse_caching_rules(response.headers)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
                 return FetchedPage(page, body, rules)
-            if response.status_code == 304:
+            if response.status_code == 304 and "if-none-match" in request.headers:
                 record.outcome, record.reason = "unchanged", None
                 return NotModified(parse_caching_rules(response.headers))
             raise refusal(response, await _read_error_body(response))

@@ -123,7 +123,7 @@ class GalleryClient:
             async with deadline:
                 return await self._run(request, caller_key, deadline, read)
         except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.", reason="deadline") from exc
+            raise UpstreamTimeoutError("The gallery took too long to answer.", reason="given_up") from exc
 
     async def _run(
         self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: Reader

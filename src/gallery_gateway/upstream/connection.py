@@ -48,12 +48,16 @@ class Connection(asyncio.Protocol):
     Args:
         max_bytes: of a body; a larger one is not read to its end.
         retire_at: when it is too old to be asked again, in the loop's seconds.
+        on_closed: called with the connection once it has ended.
 
     `owner` is whose request it carried last, and `idle_since` when that was answered; both are the pool's.
     """
 
-    def __init__(self, *, max_bytes: int, retire_at: float) -> None:
+    def __init__(
+        self, *, max_bytes: int, retire_at: float, on_closed: "Callable[[Connection], None]"
+    ) -> None:
         self.is_open = False
+        self._on_closed = on_closed
         self.retire_at = retire_at
         self.owner: bytes | None = None
         self.idle_since = 0.0
@@ -61,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
-        self._is_readable: Callable[[], object]
+        self._is_readable: Callable[[], object] | None = None
         # Of the exchange under way.
         self._waiter: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
@@ -101,6 +105,8 @@ class Connection(asyncio.Protocol):
 
     def is_quiet(self) -> bool:
         """Return whether it is open, and the kernel holds no byte of it that the loop has not read yet."""
+        if self._is_readable is None:
+            self._is_readable = _reader_of(self._transport.get_extra_info("socket"))
         return self.is_open and not self._is_readable()
 
     def abort(self) -> None:
@@ -110,11 +116,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's has the methods of asyncio's, and is none.
         self._transport = cast("asyncio.Transport", transport)
-        self._is_readable = _reader_of(transport.get_extra_info("socket"))
         self.is_open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        self._on_closed(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._answer is not None and exc is None and self._answer.is_ended_by_close():

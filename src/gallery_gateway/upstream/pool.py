@@ -183,13 +183,17 @@ class Pool:
     def _drop_old(self, now: float) -> None:
         while self._idle:
             connection = next(iter(self._idle))
-            if connection.is_open and now - connection.idle_since < self._idle_seconds:
+            if now - connection.idle_since < self._idle_seconds:
                 return
             self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
         self._forget(connection)
         connection.abort()
+
+    def _forget_closed(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
         del self._idle[connection]
@@ -221,7 +225,9 @@ class Pool:
         retire_at = loop.time() + age_seconds
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(max_bytes=self._max_bytes, retire_at=retire_at),
+                lambda: Connection(
+                    max_bytes=self._max_bytes, retire_at=retire_at, on_closed=self._forget_closed
+                ),
                 sock=connected,
                 ssl=self._tls() if self._is_secure else None,
                 server_hostname=self._host if self._is_secure else None,
