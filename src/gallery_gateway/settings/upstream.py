@@ -33,7 +33,8 @@ class UpstreamSettings(BaseModel):
         100,
         ge=1,
         le=10_000,
-        description="open connections to the REST API, and most calls at a time; one caller alone gets two thirds",
+        description="open connections to the REST API, and most calls at a time;"
+        " one caller alone gets two thirds",
     )
     upstream_max_bytes: int = Field(
         64 * MEBIBYTE,
@@ -69,7 +70,8 @@ class UpstreamSettings(BaseModel):
         50.0,
         gt=0,
         le=100,
-        description="calls in a hundred, of a caller or of most, that fail before no more are made for a while",
+        description="calls in a hundred, of a caller or of most, that fail before no more are made"
+        " for a while",
     )
     upstream_breaker_slow_percent: float = Field(
         90.0, gt=0, le=100, description="likewise of calls that are slow"
