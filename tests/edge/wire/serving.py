@@ -88,17 +88,19 @@ class Listening:
         self.port = port
         self._app = app
 
-    async def outcome(self, pieces: Sequence[bytes]) -> Outcome:
-        """What becomes of a stream; one at a time, since the app keeps one list."""
+    async def outcome(self, pieces: Sequence[bytes], *, patience_seconds: float = 0.0) -> Outcome:
+        """What becomes of a stream; one at a time, since the app keeps one list.
+
+        Args:
+            patience_seconds: for how long more is waited for, if the other side does not hang up.
+        """
         self._app.records.clear()
         async with connected(self.port) as wire:
             await wire.send(pieces)
-            # Whoever comes later is answered later, and what the app answers takes no time. Once nothing more
-            # has come while two others were answered, all has come.
-            came = -1
-            while came != (came := len(wire.received)):
-                for _ in range(2):
-                    await exchange(self.port, _LAST)
+            # Whoever comes later is answered later, and what the app answers takes no time.
+            for _ in range(2):
+                await exchange(self.port, _LAST)
+            await wire.has_come(patience_seconds)
             records = tuple(record for record in self._app.records if record.path != b"/last")
             return Outcome(bytes(wire.received), records, wire.is_closed)
 
