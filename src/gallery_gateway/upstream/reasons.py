@@ -26,7 +26,7 @@ REASONS: Final = {
     "closed": "the connection was closed before the answer began",
     "cut_off": "the connection was closed before the answer ended",
     "not_http": "the bytes are not HTTP/1.1",
-    "head_too_large": "the status line and headers never end",
+    "head_too_large": "more than 64 KiB or 1,000 headers before the body",
     "overhead_too_large": "chunk framing or trailers outweigh the body",
     "first_byte_timeout": "no answer began within `UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS`",
     "read_timeout": "the answer paused for `UPSTREAM_READ_TIMEOUT_SECONDS`",
@@ -95,7 +95,7 @@ class ClosedError(httpx.ReadError):
 
 
 class HeadTooLargeError(httpx.RemoteProtocolError):
-    """The head of an answer never ended."""
+    """The head of an answer has more bytes or headers than are read."""
 
 
 class OverheadTooLargeError(httpx.RemoteProtocolError):
