@@ -60,7 +60,8 @@ class GuardSettings(BaseModel):
         15.0,
         gt=0,
         le=600,
-        description="time for a whole request to come, and for the first to begin",
+        description="time for a whole request to come, for the first to begin,"
+        " and for a client to read some of its answer",
     )
     keep_alive_seconds: int = Field(
         65,

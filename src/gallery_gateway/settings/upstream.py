@@ -70,8 +70,7 @@ class UpstreamSettings(BaseModel):
         50.0,
         gt=0,
         le=100,
-        description="calls in a hundred, of a caller or of most, that fail before no more are made"
-        " for a while",
+        description="failed calls in a hundred at which the breaker of a caller, or of the API, opens",
     )
     upstream_breaker_slow_percent: float = Field(
         90.0, gt=0, le=100, description="likewise of calls that are slow"
