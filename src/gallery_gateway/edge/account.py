@@ -34,7 +34,7 @@ class Account:
     def failed(self, outcome: str, *codes: str) -> None: ...
 
     def unsent(self) -> None:
-        """To be said when the answer was ready, and could not be sent whole."""
+        """Record that the answer was ready, but could not be sent whole."""
 
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
         """Tells it; nothing if there was no operation, but a page for browsers or the like."""

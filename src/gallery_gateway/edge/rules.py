@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 # Tab is allowed in a value (RFC 9110, section 5.5), and nothing else below space.
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-# As clients send it: a browser that misreads an odd spelling might take it for one that needs no preflight.
+# The spellings that clients send: a browser that misreads an odd one might send it without a preflight.
 _USUAL_JSON = re.compile(
     rb'[ \t]*application/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?', re.IGNORECASE
 )
@@ -52,7 +52,7 @@ def is_json(content_type: bytes) -> bool:
 
 
 def is_usual_json(content_type: bytes) -> bool:
-    """Whether it is `application/json` in UTF-8 in its usual spelling: no parameter but one charset."""
+    """Return whether it is `application/json`, usually spelt, with no parameter but `charset=utf-8`."""
     return _USUAL_JSON.fullmatch(content_type) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is told of an answer whenever it is given again."""
+"""Telemetry fields copied to the record of a repeated answer."""
 
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
@@ -15,9 +15,9 @@ class Served:
         self.saved_bytes = record.saved_bytes
 
     def fill(self, record: OperationRecord) -> None:
-        """Makes it the record of a repeat, up to what is known of it in the end only.
+        """Fill the record of a repeat, except for what is known only at its end.
 
-        The executor is that of the answer: nothing else is kept than what a plan has written.
+        The executor is `compiled`, since only what a plan has written is kept.
         """
         record.caller = self.caller
         record.operation = self.operation

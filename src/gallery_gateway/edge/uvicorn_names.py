@@ -76,6 +76,6 @@ def check_uvicorn() -> None:
 
 
 def _names_in(kind: type) -> set[str]:
-    """Names of a class: its attributes, and what its methods set on an instance."""
+    """Return the names of a class: its attributes, and all that its methods use or set on an instance."""
     methods = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
     return set(dir(kind)).union(*(method.__code__.co_names for method in methods))

@@ -1,4 +1,4 @@
-"""What holds before there is a request: where it ends, how large its head may be, how slowly it may come.
+"""Framing and limits below ASGI: where a request ends, how large its head may be, how slowly it may come.
 
 uvicorn's protocol over httptools bounds neither head nor time, and takes the body of a request that offers
 an upgrade for the next request. Source of what is overridden: uvicorn/protocols/http/httptools_impl.py.
@@ -41,7 +41,7 @@ class WireLimits:
 
 _VERSIONS = frozenset({"1.0", "1.1"})
 
-# Tunnels, and methods of ICE and RTSP, whose names llhttp does not tell from that of HTTP.
+# CONNECT, and the methods for which llhttp also takes the protocol names ICE and RTSP.
 _OTHER_METHODS = frozenset(
     b"CONNECT SOURCE DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD"
     b" FLUSH".split()
@@ -49,7 +49,7 @@ _OTHER_METHODS = frozenset(
 
 
 class _RefusedError(Exception):
-    """Raised through the parser, which ends the connection; the protocol has the answer."""
+    """Raised in a callback of the parser to refuse the request; `WireProtocol._refused` holds the answer."""
 
 
 class _Parser(httptools.HttpRequestParser):
@@ -84,7 +84,7 @@ class _Parser(httptools.HttpRequestParser):
 
 
 class WireProtocol(HttpToolsProtocol):
-    """One connection. A request that comes in one piece, as nearly all do, costs two comparisons here."""
+    """One connection. For a request that comes in one piece, as nearly all do, no timer is set."""
 
     def __init__(self, *arguments: Any, limits: WireLimits, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -110,7 +110,7 @@ class WireProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_watching_writing()
         if self._answering is not None:
-            # uvicorn tells the last request alone, which may be one that waits behind this one.
+            # uvicorn tells only the last request, which may wait behind this one.
             self._answering.disconnected = True
             self._answering.message_event.set()
         super().connection_lost(exc)
@@ -164,7 +164,7 @@ class WireProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         if not self.parser.should_keep_alive():
-            # A trailer may say so too, and the parser reads nothing behind it.
+            # A trailer may say `close` too, and the parser then reads nothing behind it.
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
@@ -289,7 +289,7 @@ class WireProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _give_up_request(self) -> bool:
-        """Count the request under way as unanswered no more; return whether its answer has begun."""
+        """Stop counting the request under way as unanswered; return whether its answer has begun."""
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             # The app does not have it yet.

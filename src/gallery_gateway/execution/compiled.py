@@ -87,10 +87,10 @@ class _Document:
 
 _NO_VARIABLES = VariableValues({}, {})
 
-# Plain execution tells these with their paths: failed loads, bad arguments, values of the wrong type.
+# Not bugs: failed loads, bad arguments, values of the wrong type. Plain execution reports them with paths.
 _IRREGULARITIES = (GatewayError, GraphQLError, UnplannableError, msgspec.ValidationError)
 
-# Kinds of bugs that are logged; more than a few would be one that changes its place.
+# Bugs logged in the life of a process, so that one raised at ever new places does not flood the log.
 _MAX_REPORTED = 100
 
 
@@ -239,7 +239,7 @@ class Compiler:
 
 
 def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
-    """Return the function and line that raised it: to read the whole stack would take too long."""
+    """Return the function and line that raised the error; formatting the whole stack would take too long."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

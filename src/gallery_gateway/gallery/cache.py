@@ -43,7 +43,7 @@ class PageCache:
 
     @property
     def size_bytes(self) -> float:
-        """Memory of all pages, those past their time included until they are removed; from any thread."""
+        """Memory of all pages, including expired ones not removed yet; may be read from any thread."""
         return self._entries.stored_bytes
 
     @property
@@ -51,7 +51,7 @@ class PageCache:
         return self._entries.maxsize
 
     def __len__(self) -> int:
-        """Return the number of the same pages; from any thread."""
+        """Return the number of pages that `size_bytes` counts; may be called from any thread."""
         return self._entries.stored
 
     def find(
@@ -153,7 +153,7 @@ class PageCache:
             self._shelves.setdefault(caller.key, Shelf()).add(entry, weight=weight)
 
     def remove_expired(self) -> None:
-        """Remove the pages that are past their time, as `put` does too."""
+        """Remove expired pages; `put` does so too."""
         self._entries.expire()
 
     def remember(self, caller: Caller, entry: Entry, key: Hashable, rendered: bytes) -> None:

@@ -28,7 +28,7 @@ class Entries(TLRUCache[_Key, Entry]):
         super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, weigh)
         self._on_removed = on_removed
 
-    # TLRUCache's own `currsize` and `len` remove what is past its time, which another thread must not do.
+    # TLRUCache's own `currsize` and `len` remove expired entries, which another thread must not do.
 
     @property
     def stored(self) -> int:

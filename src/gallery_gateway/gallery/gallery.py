@@ -22,7 +22,7 @@ from gallery_gateway.upstream.contract import Page, Project
 from gallery_gateway.upstream.parsing import Reader, parse_page
 from gallery_gateway.upstream.resilience.deadline import Deadline
 
-# Without traffic, nothing else removes the pages that are past their time.
+# Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0
 
 

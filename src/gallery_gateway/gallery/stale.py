@@ -27,7 +27,7 @@ from gallery_gateway.upstream.contract import Page, Project
 RENEWING = "RENEWING"
 """The reason where nothing is wrong; every other reason is the code of an error."""
 
-# Of one caller, in the background. Beyond that a page past its freshness is fetched as a miss is.
+# Background calls for each caller. Beyond that, a stale page is fetched like a miss.
 _MAX_RENEWALS = 16
 
 # What has failed is not waited for again meanwhile, only tried in the background; longer than a call lasts.

@@ -12,9 +12,9 @@ from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 _MAX_TEXT_LENGTH = 500
 _MAX_FEEDBACK_VALUES = 50
 
-# Unicode's categories Cc and Cs. No text that is searched for has one, and many databases answer a NUL
-# with an error. Other invisible characters are text: joiners stand in Persian and in emoji, and U+2028 and
-# U+2029, which separate lines and paragraphs, come along when a name is pasted.
+# Unicode's categories Cc (control) and Cs (surrogates). Nobody searches for one, and many databases
+# answer a NUL with an error. Other invisible characters are text: joiners stand in Persian and in emoji, and
+# U+2028 and U+2029, which separate lines and paragraphs, come along when a name is pasted.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -18,6 +18,7 @@ class Link(Protocol):
     def span_id(self) -> int: ...
 
 
+# Values of `executor`.
 COMPILED = "compiled"
 PLAIN = "plain"
 

@@ -17,7 +17,7 @@ class Patience(TypedDict):
     total: float
 
 
-# Smaller parts are joined as they come: an object for each would weigh many times the body.
+# Parts smaller than the first are joined up to the second: an object for each would outweigh the body.
 _SMALL_PART_BYTES = 4096
 _JOINED_PART_BYTES = 64 * 1024
 
@@ -30,7 +30,7 @@ class Answer:
         headers: the names in lower case; trailers are not among them.
         parts: the body, compressed if it is; a little more than is allowed, if it is too large.
         error: why the body broke off.
-        received_parts: in how many parts the body came.
+        received_parts: how many parts came, before small ones were joined.
     """
 
     status: int

@@ -34,7 +34,7 @@ _AGE_JITTER = 0.1
 # RFC 8305, section 5.
 _NEXT_ADDRESS_SECONDS = 0.25
 
-# Statuses that speak of the connection: it timed out, is for another host, or came too early.
+# Statuses about the connection rather than the request: timed out, for another host, used too early.
 _OF_THE_CONNECTION = frozenset({408, 421, 425})
 
 
@@ -74,7 +74,7 @@ class Pool:
         self._max_bytes = max_bytes
         self._turns = asyncio.Semaphore(max_connections)
         self._in_use = 0
-        # From the longest idle on; and the same by whose they were last.
+        # Idle connections, the longest idle first; and the same ones by the caller that used them last.
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._idle_of: dict[bytes | None, list[Connection]] = {}
         self._idle_seconds = idle_seconds
@@ -129,7 +129,7 @@ class Pool:
     async def _ask_again(
         self, connection: Connection, head: bytes, patience: Patience, until: float
     ) -> Answer | None:
-        """Ask over a connection that was used before; `None`: it is no good any more."""
+        """Return the response over a connection that was used before, or `None` if it has to be replaced."""
         try:
             answer = await self._use(connection, head, patience, until)
         except ClosedError:
@@ -146,7 +146,7 @@ class Pool:
             answer = await connection.ask(head, patience, until=until)
         finally:
             if answer is None:
-                # Nobody waits for it any more.
+                # Failed or cancelled: whatever it still brings is nobody's response.
                 connection.abort()
             elif connection.is_open:
                 self._put_idle(connection)

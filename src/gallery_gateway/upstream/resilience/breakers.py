@@ -1,4 +1,4 @@
-"""Who is shut out by whose failures: one breaker for the API, and one for each caller whose calls fail."""
+"""The circuit breakers: one for the API, and one for each caller whose calls fail."""
 
 import logging
 from collections.abc import Callable, Hashable
@@ -53,6 +53,7 @@ class CircuitBreakers:
         return self._opened
 
     def is_shut(self, caller_key: bytes | None) -> bool:
+        """Return whether a call that this caller began now would be refused."""
         own = self._own(caller_key)
         return (own is not None and own.is_shut()) or self.api.is_shut(caller_key)
 
@@ -77,7 +78,7 @@ class CircuitBreakers:
         self._end_own(ticket, CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result)
 
     def _own(self, caller_key: bytes | None) -> _CallerBreaker | None:
-        # Mostly there is none at all, and to ask for one costs more than to ask whether there is any.
+        # Usually no caller has one, and checking for that is cheaper than a look-up.
         if caller_key is None or not self._by_caller.currsize:
             return None
         return self._by_caller.get(caller_key)

@@ -13,7 +13,9 @@ _CALLS_PER_FREE_PLACE = 2
 
 
 class Gate:
-    """Callers take turns; each caller's own calls go in the order in which they came.
+    """A limit on concurrent calls, with a queue in which callers take turns.
+
+    Each caller's own calls go in the order in which they came.
 
     Args:
         max_waiting: calls that may wait, of all callers together.
@@ -58,9 +60,12 @@ class Gate:
             raise self._overloaded() from None
 
     def leave(self, caller_key: bytes | None, era: int = 0, *, is_congested: bool | None) -> None:
-        """Give back a place, once; `is_congested` is `None` if the call says nothing about the API.
+        """Give back a place, once.
 
-        `era` is the limit's when the call began.
+        Args:
+            caller_key: who took the place.
+            era: `limit.era` when the call began.
+            is_congested: whether the call shows congestion; `None`: it says nothing about the API.
         """
         if is_congested is not None:
             self.limit.record(caller_key, era, is_congested=is_congested, in_flight=self._in_flight_total)
@@ -88,12 +93,12 @@ class Gate:
             if turn.cancelled():
                 self._take_out(caller_key, turn)
             elif turn.exception() is None:
-                # Its turn had come at the very moment.
+                # It was given a place just before it was cancelled.
                 self.leave(caller_key, is_congested=None)
             raise
 
     def _admit(self) -> None:
-        """Let in whoever has room, one call of each caller after the other."""
+        """Let in waiting calls of callers that have room, one of each caller in turn."""
         without_room = 0
         while without_room < len(self._queues) and self._in_flight_total < self.limit.calls:
             caller_key, queue = next(iter(self._queues.items()))
@@ -117,10 +122,10 @@ class Gate:
                 del self._queues[caller_key]
 
     def _drop_one_for(self, caller_key: bytes | None) -> None:
-        """Make room in the full queue: the caller with most calls in it loses its newest.
+        """Make room in the full queue: the caller with the most calls in it loses its newest.
 
         Raises:
-            OverloadedError: that is the caller who comes now.
+            OverloadedError: no other caller has more calls in it than this one with its new call.
         """
         greediest = max(self._queues, key=lambda key: len(self._queues[key]), default=None)
         own = len(self._queues.get(caller_key, ()))

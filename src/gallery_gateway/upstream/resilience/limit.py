@@ -10,7 +10,7 @@ _SHRINKING_FAST = 0.5
 
 
 class AdaptiveLimit:
-    """Additive increase, multiplicative decrease, decided once in as many calls as it allows at a time.
+    """Additive increase, multiplicative decrease, decided after as many calls as it allows at a time.
 
     A window in which more than a tenth of the calls were congested (too slow, out of time, 503 or 504) makes
     the limit a fifth smaller, or half as large if it was more than half of them. Any other window makes it

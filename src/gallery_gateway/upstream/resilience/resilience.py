@@ -102,7 +102,7 @@ class Resilience:
         started, era = began
         is_slow = self.clock() - started >= self.slow_seconds
         if is_slow and result in {CallResult.FINE, CallResult.UNKNOWN}:
-            # A call that was given up after that time had no end either.
+            # That includes a call given up after so long.
             result, is_congested = CallResult.SLOW, True
         self.breakers.end(ticket, result)
         self.gate.leave(
@@ -120,7 +120,7 @@ class Resilience:
 
 
 def _judge(error: GatewayError) -> tuple[CallResult, bool]:
-    """Return what an error shows about the API, and whether it is one of congestion."""
+    """Return what an error shows about the API, and whether it is a sign of congestion."""
     if not isinstance(error, UpstreamTimeoutError | UpstreamUnavailableError):
         # The API answered: 401, 403, 404, 422 and 429 are about the caller or the request.
         return CallResult.FINE, False

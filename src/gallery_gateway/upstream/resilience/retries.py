@@ -19,7 +19,7 @@ _MAX_SAVED = 10.0
 
 _MAX_CALLERS = 10_000
 
-# Of the retries that are earned by waiting, one caller gets this share.
+# The share of the retries earned by waiting that one caller may spend.
 _CALLER_SHARE = 0.5
 
 
@@ -56,7 +56,7 @@ class RetryBudget:
 
 
 class RetryBudgets:
-    """A budget for all calls, and one for each caller that retries, so that none spends what others earn."""
+    """A budget for all calls, and one for each caller that retries, so that none spends all of the first."""
 
     def __init__(self, *, share: float, min_per_second: float, clock: Callable[[], float]) -> None:
         self._all = RetryBudget(share=share, min_per_second=min_per_second, clock=clock)

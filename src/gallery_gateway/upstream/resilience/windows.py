@@ -1,4 +1,4 @@
-"""Sliding windows of calls, and what makes them failing: one for a caller, one for the whole API."""
+"""Sliding windows of calls, and when they are failing: one for a caller, one for the whole API."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
@@ -36,7 +36,7 @@ class Counts:
 
 
 class CallerWindow:
-    """Calls of one caller: failing if the share of failed or of slow calls is reached."""
+    """Calls of one caller; it is failing if the share of failed or of slow calls is reached."""
 
     def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
         self._rules = rules
@@ -104,7 +104,7 @@ class _ApiBucket:
 
 
 class _Buckets(Generic[Bucket]):
-    """Tenths of a window; the ones that are past it are dropped when their place is used again."""
+    """The tenths of a window in a ring; an old one is dropped when its place is used again."""
 
     def __init__(self, make: Callable[[], Bucket], seconds: float, clock: Callable[[], float]) -> None:
         self._make = make
