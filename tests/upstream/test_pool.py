@@ -16,7 +16,7 @@ import pytest
 
 from gallery_gateway.upstream.answer import Answer, Patience
 from gallery_gateway.upstream.pool import Pool
-from gallery_gateway.upstream.reasons import ClosedError
+from gallery_gateway.upstream.reasons import ClosedError, TotalTimeoutError
 from tests.upstream.certificates import self_signed, wants_openssl
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 
@@ -408,4 +408,36 @@ async def test_a_name_that_moves_is_followed_while_the_pool_is_busy() -> None:
         async with asyncio.timeout(5):
             while server.connections < 3:
                 await ask_as(pool, ADA)
+        pool.close()
+
+
+async def test_a_connection_whose_call_ends_after_the_pool_was_closed_is_closed_too() -> None:
+    release = asyncio.Event()
+    gone = asyncio.Event()
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(http_response(b"{}"))
+        await writer.drain()
+        await server.wait_until_gone(writer)
+        gone.set()
+
+    async with serving(respond) as server, asyncio.timeout(5):
+        pool = opened(server.url)
+        asking = asyncio.create_task(ask_as(pool, ADA))
+        await server.wait_for_requests(1)
+
+        pool.close()
+        release.set()
+
+        assert (await asking).status == 200
+        await gone.wait()
+
+
+async def test_a_connection_for_which_the_calls_own_time_was_too_short_is_a_total_timeout() -> None:
+    async with serving(always(b"")) as server:
+        # Accepted, and then no word of TLS.
+        pool = opened(server.url.replace("http:", "https:"))
+        with pytest.raises(TotalTimeoutError):
+            await pool.ask(HEAD, Patience(connect=5, first_byte=5, read=5, total=0.05), caller_key=ADA)
         pool.close()

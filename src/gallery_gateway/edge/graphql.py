@@ -6,6 +6,7 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -102,7 +103,9 @@ class GraphQLEndpoint:
             reply.headers.append((b"x-request-id", exchange.identifier))
             account.failed("cancelled", "UPSTREAM_UNAVAILABLE")
             account.end(status=reply.status, size_bytes=len(reply.body))
-            await send_reply(send, reply)
+            with suppress(OSError):
+                # The client may have gone as well.
+                await send_reply(send, reply)
             raise
         except RequestError as exc:
             account.failed("refused", exc.code)

@@ -125,8 +125,9 @@ def _refused_get(told: Told) -> Refusal | None:
     without one. Odd spellings of it are no proof here, though Apollo accepts them.
     """
     if told.content_type.strip():
-        refusal = Refusal("A GET has no body: leave out Content-Type, or send application/json.", 415)
-        return None if is_usual_json(told.content_type) else refusal
+        if is_usual_json(told.content_type):
+            return None
+        return Refusal("A GET has no body: leave out Content-Type, or send application/json.", 415)
     if told.is_preflighted:
         return None
     return Refusal(

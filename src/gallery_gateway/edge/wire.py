@@ -298,7 +298,8 @@ class WireProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
             self._unanswered -= 1
             return False
-        self._unanswered -= not cycle.response_complete
+        if not cycle.response_complete:
+            self._unanswered -= 1
         return bool(cycle.response_started)
 
 

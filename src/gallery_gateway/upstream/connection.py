@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
             self._answer = None
             self._break_off(HeadTooLargeError("The head of the response is too large."))
         elif self._answer is not None:
-            self._go_on(self._answer, had_head=had_head)
+            self._advance(self._answer, had_head=had_head)
 
     def _is_head_too_large(self) -> bool:
         if self._parsed_bytes <= _MAX_HEAD_BYTES:
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         # Some of that may be the body.
         return self._answer is None or sum(map(len, chain(*self._answer.headers))) > _MAX_HEAD_BYTES
 
-    def _go_on(self, answer: Answer, *, had_head: bool) -> None:
+    def _advance(self, answer: Answer, *, had_head: bool) -> None:
         if self._is_complete:
             self._end()
         elif answer.body_bytes > self._max_bytes:
@@ -257,13 +257,13 @@ class Connection(asyncio.Protocol):
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(due_at, self._look_at_the_time)
+        self._timer = self._loop.call_at(due_at, self._check_timeouts)
 
     def _due_at(self) -> float:
         silence_seconds = self._patience["first_byte" if self._answer is None else "read"]
         return min(self._heard_at + silence_seconds, self._until)
 
-    def _look_at_the_time(self) -> None:
+    def _check_timeouts(self) -> None:
         self._timer = None
         if self._waiter is None:
             return

@@ -17,7 +17,7 @@ import httpx
 
 from gallery_gateway.upstream.answer import Answer, Patience
 from gallery_gateway.upstream.connection import Connection
-from gallery_gateway.upstream.reasons import ClosedError
+from gallery_gateway.upstream.reasons import ClosedError, TotalTimeoutError
 
 # Servers and what stands before them close idle connections after a minute, or half of one.
 _IDLE_SECONDS = 15.0
@@ -76,7 +76,8 @@ class Pool:
         self._in_use = 0
         # Idle connections, the longest idle first; and the same ones by the caller that used them last.
         self._idle: OrderedDict[Connection, None] = OrderedDict()
-        self._idle_of: dict[bytes | None, list[Connection]] = {}
+        self._idle_of: dict[bytes | None, dict[Connection, None]] = {}
+        self._is_closed = False
         self._idle_seconds = idle_seconds
         self._silent_seconds = silent_seconds
         self._max_age_seconds = max_age_seconds
@@ -102,7 +103,7 @@ class Pool:
                 answer = await self._ask_again(connection, head, patience, until)
                 if answer is not None:
                     return answer
-            connection = await self._connect(min(patience["connect"], until - loop.time()))
+            connection = await self._connect(patience["connect"], until=until)
             connection.owner = caller_key
             return await self._use(connection, head, patience, until)
         finally:
@@ -110,7 +111,8 @@ class Pool:
             self._turns.release()
 
     def close(self) -> None:
-        """Close what is idle; what is under way ends with whoever waits for it."""
+        """Close what is idle, and what is under way once its call has ended."""
+        self._is_closed = True
         while self._idle:
             self._drop(next(iter(self._idle)))
 
@@ -141,21 +143,22 @@ class Pool:
         return None
 
     async def _use(self, connection: Connection, head: bytes, patience: Patience, until: float) -> Answer:
-        answer = None
         try:
             answer = await connection.ask(head, patience, until=until)
-        finally:
-            if answer is None:
-                # Failed or cancelled: whatever it still brings is nobody's response.
-                connection.abort()
-            elif connection.is_open:
-                self._put_idle(connection)
+        except BaseException:
+            # Failed or cancelled: whatever it still brings is nobody's response.
+            connection.abort()
+            raise
+        if self._is_closed:
+            connection.abort()
+        elif connection.is_open:
+            self._put_idle(connection)
         return answer
 
     def _put_idle(self, connection: Connection) -> None:
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle[connection] = None
-        self._idle_of.setdefault(connection.owner, []).append(connection)
+        self._idle_of.setdefault(connection.owner, {})[connection] = None
 
     def _take_idle(self, caller_key: bytes | None) -> Connection | None:
         """Return a connection that may be used again by this caller, or `None`."""
@@ -172,7 +175,7 @@ class Pool:
     def _candidate(self, caller_key: bytes | None, now: float) -> Connection | None:
         own = self._idle_of.get(caller_key)
         if own:
-            return own[-1]
+            return next(reversed(own))
         longest_idle = next(iter(self._idle), None)
         if longest_idle is None:
             return None
@@ -198,18 +201,21 @@ class Pool:
     def _forget(self, connection: Connection) -> None:
         del self._idle[connection]
         own = self._idle_of[connection.owner]
-        own.remove(connection)
+        del own[connection]
         if not own:
             del self._idle_of[connection.owner]
 
-    async def _connect(self, seconds: float) -> Connection:
+    async def _connect(self, seconds: float, *, until: float) -> Connection:
         # This request's own connection is among those in use.
         while self._idle and self._in_use + len(self._idle) > self._max_connections:
             self._drop(next(iter(self._idle)))
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(min(now + seconds, until)):
                 return await self._open()
         except TimeoutError as exc:
+            if until < now + seconds:
+                raise TotalTimeoutError("no time left for a connection") from exc
             raise httpx.ConnectTimeout("no connection in time") from exc
         # A name that cannot be one is no OSError.
         except (OSError, UnicodeError) as exc:

@@ -1,11 +1,14 @@
 """Who is shut out by whose failures: everybody by an outage, and nobody by another caller's trouble."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_gateway.upstream.resilience.breaker import BreakerRules, CallResult, State
 from gallery_gateway.upstream.resilience.breakers import CircuitBreakers
+from gallery_gateway.upstream.resilience.windows import ApiWindow, Counts
 from tests.upstream.resilience.clocks import Seconds
 
 CALLERS = [b"key-%d" % number for number in range(8)]
@@ -75,6 +78,35 @@ def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() ->
         call(breakers, GREEDY, "page 1", CallResult.UNREACHABLE)
 
     assert breakers.api.state is State.OPEN
+
+
+def test_a_question_that_always_fails_for_many_callers_is_not_judged_by_all_of_them_at_each_call() -> None:
+    breakers = made()
+    callers = [b"key-%d" % number for number in range(2_000)]
+    window = CountingWindow(RULES, Seconds())
+    breakers._window = window
+    breakers.api._window = window
+
+    for number in range(8_000):
+        fails = number % 2 == 0
+        question = "bad" if fails else f"page {number % 50}"
+        call(
+            breakers, callers[number // 2 % 2_000], question, CallResult.FAILED if fails else CallResult.FINE
+        )
+
+    assert breakers.api.state is State.CLOSED
+    # Half of the calls fail.
+    assert window.asked < 1_000
+
+
+class CountingWindow(ApiWindow):
+    """Counts how often all callers and questions are asked."""
+
+    asked = 0
+
+    def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
+        self.asked += 1
+        return super()._is_agreed(is_bad)
 
 
 def test_a_caller_that_was_shut_out_probes_alone_and_comes_back() -> None:

@@ -131,26 +131,6 @@ def test_no_order_of_events_loses_a_place_or_makes_one(events: list[str]) -> Non
     asyncio.run(run())
 
 
-async def test_room_that_the_limit_grew_by_belongs_to_those_who_wait() -> None:
-    limit = AdaptiveLimit(min_calls=1, first_calls=1, max_calls=2)
-    gate = Gate(limit, max_waiting=2, max_wait_seconds=60.0)
-    await gate.enter(ADA)
-    waiting = asyncio.create_task(gate.enter(ADA))
-    await settle()
-    # Recorded with the limit alone, so that nobody is let in when it grows.
-    for _ in range(10):
-        limit.record(ADA, limit.era, is_congested=False, in_flight=1)
-
-    late = asyncio.create_task(gate.enter(BEN))
-    await settle()
-
-    assert limit.calls == 2
-    assert (waiting.done(), late.done(), gate.in_flight) == (True, False, 2)
-    gate.leave(ADA, is_congested=None)
-    await settle()
-    assert late.done()
-
-
 async def test_callers_take_turns() -> None:
     gate = made(calls=1, max_waiting=10)
     order: list[bytes] = []

@@ -259,3 +259,16 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
         )
 
     assert attempts == 1
+
+
+async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
+    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
+    for _ in range(4):
+        await run(resilience, failing(UpstreamUnavailableError("told")))
+    while resilience.retries.budgets.spend(ADA):
+        pass
+
+    for _ in range(50):
+        assert isinstance(await run(resilience, fine), UpstreamUnavailableError)
+
+    assert not resilience.retries.budgets.spend(ADA)

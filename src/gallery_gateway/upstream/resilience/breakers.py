@@ -17,7 +17,7 @@ class Ticket(NamedTuple):
     """A call that was let through."""
 
     caller_key: bytes | None
-    question: Hashable
+    question: int
     api_ticket: int
     caller_ticket: int
 
@@ -36,6 +36,8 @@ class CircuitBreakers:
     Args:
         rules: the same for the API and for each caller.
         clock: monotonic seconds.
+
+    `opened` says how often a breaker opened, by scope: `api` or `caller`.
     """
 
     def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
@@ -45,12 +47,7 @@ class CircuitBreakers:
         self.api = Breaker(self._window, open_seconds=rules.open_seconds, clock=clock)
         # Callers whose calls never failed have none; the least recently used ones are dropped.
         self._by_caller: LRUCache[bytes, _CallerBreaker] = LRUCache(_MAX_CALLERS)
-        self._opened = {"api": 0, "caller": 0}
-
-    @property
-    def opened(self) -> dict[str, int]:
-        """How often a breaker opened, by scope: `api` or `caller`."""
-        return self._opened
+        self.opened = {"api": 0, "caller": 0}
 
     def is_shut(self, caller_key: bytes | None) -> bool:
         """Return whether a call that this caller began now would be refused."""
@@ -66,7 +63,8 @@ class CircuitBreakers:
         if api_ticket is None:
             return None
         caller_ticket = own.begin() if own else 0
-        return None if caller_ticket is None else Ticket(caller_key, question, api_ticket, caller_ticket)
+        assert caller_ticket is not None, "it is not shut"  # noqa: S101  # for mypy
+        return Ticket(caller_key, hash(question), api_ticket, caller_ticket)
 
     def end(self, ticket: Ticket, result: CallResult) -> None:
         """Take back a ticket, once, whatever became of its call."""
@@ -96,6 +94,6 @@ class CircuitBreakers:
             self._report("caller", caller_key)
 
     def _report(self, scope: str, caller_key: bytes | None) -> None:
-        self._opened[scope] += 1
+        self.opened[scope] += 1
         caller = caller_key[:4].hex() if caller_key else None
         log_event("breaker.opened", level=logging.WARNING, scope=scope, caller=caller)

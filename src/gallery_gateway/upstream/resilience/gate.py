@@ -46,8 +46,6 @@ class Gate:
         Raises:
             OverloadedError: too many calls wait, or this one has waited for too long.
         """
-        # The limit may have grown since the last call left.
-        self._admit()
         if caller_key not in self._queues and self._has_room(caller_key):
             self._take_place(caller_key)
             return

@@ -57,22 +57,26 @@ class Resilience:
         Raises:
             GatewayError: the call failed for good, or was not made at all.
         """
-        self.retries.budgets.earn(caller_key)
         try:
-            return await self._attempt(call, caller_key, question)
+            return await self._attempt(call, caller_key, question, is_first=True)
         except GatewayError as exc:
             if not exc.may_pass:
                 raise
             failed = exc
         return await self.retries.retry(
             failed,
-            lambda: self._attempt(call, caller_key, question),
+            lambda: self._attempt(call, caller_key, question, is_first=False),
             caller_key=caller_key,
             remaining_seconds=lambda: deadline.remaining_seconds if deadline else math.inf,
         )
 
     async def _attempt(
-        self, call: Callable[[], Awaitable[Value]], caller_key: bytes | None, question: Hashable
+        self,
+        call: Callable[[], Awaitable[Value]],
+        caller_key: bytes | None,
+        question: Hashable,
+        *,
+        is_first: bool,
     ) -> Value:
         self._check_pause(caller_key)
         if self.breakers.is_shut(caller_key):
@@ -83,6 +87,8 @@ class Resilience:
         if ticket is None:
             self.gate.leave(caller_key, is_congested=None)
             raise _shut_out()
+        if is_first:
+            self.retries.budgets.earn(caller_key)
         result, is_congested = CallResult.UNKNOWN, False
         began = self.clock(), self.gate.limit.era
         try:

@@ -1,4 +1,8 @@
-"""Retries: which failures are tried again, after how long, and how many of them."""
+"""Retries: which failures are tried again, after how long, and how many of them.
+
+A loop of our own: budgets by caller and `Retry-After` were ours before too, and the library in between
+(stamina) took more code to adapt than this loop has lines.
+"""
 
 import asyncio
 import random
@@ -43,13 +47,16 @@ class RetryBudget:
         """Count a call that is no retry."""
         self._saved = min(_MAX_SAVED, self._saved + self._share)
 
-    def spend(self) -> bool:
-        """Take a retry and return `True`, or return `False` if none is left."""
+    def has_left(self) -> bool:
         now = self._clock()
         earned = (now - self._counted_at) * self._min_per_second
         self._saved = min(_MAX_SAVED, self._saved + earned)
         self._counted_at = now
-        if self._saved < 1:
+        return self._saved >= 1
+
+    def spend(self) -> bool:
+        """Take a retry and return `True`, or return `False` if none is left."""
+        if not self.has_left():
             return False
         self._saved -= 1
         return True
@@ -79,7 +86,7 @@ class RetryBudgets:
         own = self._by_caller.get(caller_key)
         if own is None:
             own = self._by_caller[caller_key] = self._own()
-        return own.spend() and self._all.spend()
+        return self._all.has_left() and own.spend() and self._all.spend()
 
 
 class Retries:

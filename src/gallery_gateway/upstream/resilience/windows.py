@@ -10,6 +10,10 @@ from gallery_gateway.upstream.resilience.breaker import BreakerRules, CallResult
 # The window slides by one tenth of itself.
 _BUCKETS = 10
 
+# To ask all callers and questions takes time. Once most did not agree, they are asked again only after as
+# many calls as this share of their number.
+_ASKED_AGAIN_SHARE = 0.01
+
 Bucket = TypeVar("Bucket")
 
 
@@ -65,8 +69,12 @@ class ApiWindow:
     def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
         self._rules = rules
         self._buckets = _Buckets(_ApiBucket, rules.window_seconds, clock)
+        self._counted = 0
+        self._ask_again_at = 0
 
-    def count(self, result: CallResult, *, caller_key: bytes | None, question: Hashable) -> None:
+    def count(self, result: CallResult, *, caller_key: bytes | None, question: int) -> None:
+        """Count a call; `question` is a hash of what it asks."""
+        self._counted += 1
         bucket = self._buckets.current()
         bucket.totals.count(result)
         bucket.by_caller[caller_key].count(result)
@@ -79,21 +87,27 @@ class ApiWindow:
             return False
         if totals.unreachable >= rules.failure_share * totals.calls:
             return True
+        if self._counted < self._ask_again_at:
+            return False
         return (_has_failed(totals, rules) and self._is_agreed(_has_failed)) or (
             _is_slow(totals, rules) and self._is_agreed(_is_slow)
         )
 
     def clear(self) -> None:
         self._buckets.clear()
+        self._ask_again_at = 0
 
     def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
         recent = list(self._buckets.recent())
         callers = _merge(bucket.by_caller for bucket in recent)
-        bad_callers = sum(is_bad(counts, self._rules) for counts in callers)
-        if bad_callers < 2 or 2 * bad_callers <= len(callers):
-            return False
         questions = _merge(bucket.by_question for bucket in recent)
-        return 2 * sum(is_bad(counts, self._rules) for counts in questions) > len(questions)
+        bad_callers = sum(is_bad(counts, self._rules) for counts in callers)
+        bad_questions = sum(is_bad(counts, self._rules) for counts in questions)
+        if bad_callers >= 2 and 2 * bad_callers > len(callers) and 2 * bad_questions > len(questions):
+            return True
+        asked = len(callers) + len(questions)
+        self._ask_again_at = self._counted + int(_ASKED_AGAIN_SHARE * asked)
+        return False
 
 
 @dataclass(slots=True)
