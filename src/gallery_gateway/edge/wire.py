@@ -7,6 +7,7 @@ an upgrade for the next request. Source of what is overridden: uvicorn/protocols
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any
 
 import httptools
@@ -40,6 +41,8 @@ class WireLimits:
 
 
 _VERSIONS = frozenset({"1.0", "1.1"})
+_TRANSFER_ENCODING = b"transfer-encoding"
+_name_of = itemgetter(0)
 
 # CONNECT, and the methods for which llhttp also takes the protocol names ICE and RTSP.
 _OTHER_METHODS = frozenset(
@@ -145,15 +148,19 @@ class WireProtocol(HttpToolsProtocol):
         return self.parser
 
     def on_headers_complete(self) -> None:
-        version = self.parser.get_http_version()
-        self._check_head(version)
-        if self.parser.should_upgrade():
+        parser = self.parser
+        if self._received_bytes > self._limits.max_head_bytes:
+            self._check_size()
+        # Most requests need no more than this look at their names.
+        if parser.get_http_version() != "1.1" or _TRANSFER_ENCODING in map(_name_of, self.headers):
+            self._check_framing(parser.get_http_version())
+        if parser.get_method() in _OTHER_METHODS:
+            self._refused = (405, "This method is not allowed here.")
+            raise _RefusedError
+        if parser.should_upgrade():
             # The request begins once more, without the offer.
             self._offers_upgrade = True
             return
-        if version == "1.0":
-            # A client of that version would take a 100 for the answer (RFC 9110, section 10.1.1).
-            self.expect_100_continue = False
         super().on_headers_complete()
         self._unanswered += 1
         # Trailers come to another list: they are no headers (RFC 9110, section 6.5.1).
@@ -212,30 +219,30 @@ class WireProtocol(HttpToolsProtocol):
             self._write_timer.cancel()
             self._write_timer = None
 
-    def _check_head(self, version: str) -> None:
-        """Raise `_RefusedError` for a head that llhttp lets in, or refuses only once the app has begun."""
+    def _check_size(self) -> None:
         limit = self._limits.max_head_bytes
-        if self._received_bytes > limit and self._head_bytes() > limit:
+        head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if head_bytes > limit:
             self._refused = (431, f"The head of a request may have {limit} bytes (MAX_HEAD_BYTES).")
             raise _RefusedError
+
+    def _check_framing(self, version: str) -> None:
+        """Refuse what llhttp lets in, or refuses only once the app has begun."""
         if version not in _VERSIONS:
             self._refused = (400, "Send HTTP/1.1.")
             raise _RefusedError
-        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        codings = [value.strip().lower() for name, value in self.headers if name == _TRANSFER_ENCODING]
         # A proxy that knows no chunks in HTTP/1.0 would see another end (RFC 9112, section 6.1).
         if codings and (codings != [b"chunked"] or version == "1.0"):
             self._refused = (400, "The only Transfer-Encoding is `chunked`, in HTTP/1.1.")
             raise _RefusedError
-        if self.parser.get_method() in _OTHER_METHODS:
-            self._refused = (405, "This method is not allowed here.")
-            raise _RefusedError
+        if version == "1.0":
+            # A client of that version would take a 100 for the answer (RFC 9110, section 10.1.1).
+            self.expect_100_continue = False
 
     def send_400_response(self, msg: str) -> None:
         status, message = self._refused or (400, msg)
         self._refuse(status, message)
-
-    def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _wait_for_more(self, *, is_pipelined: bool) -> None:
         if self.transport.is_closing():
