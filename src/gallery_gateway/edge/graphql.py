@@ -116,7 +116,16 @@ class GraphQLEndpoint:
             account.failed("error", "INTERNAL_SERVER_ERROR")
             reply = masked(identifier, exchange.terms)
         reply.headers.append((b"x-request-id", exchange.identifier))
-        await _send(send, reply, account)
+        try:
+            await send_reply(send, reply)
+        except OSError:
+            # The client has gone (ASGI specification, "Disconnected Client - send exception").
+            account.unsent()
+        except asyncio.CancelledError:
+            account.unsent()
+            raise
+        finally:
+            account.end(status=reply.status, size_bytes=len(reply.body))
 
     def _open_account(self, exchange: Exchange) -> Account:
         return SILENCE if self._telemetry is None else ToldAccount(self._telemetry, exchange)
@@ -222,17 +231,3 @@ class GraphQLEndpoint:
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation
-
-
-async def _send(send: Send, reply: Reply, account: Account) -> None:
-    """Send the reply and end its account, whether or not the reply arrives."""
-    try:
-        await send_reply(send, reply)
-    except OSError:
-        # The client has gone (ASGI specification, "Disconnected Client - send exception").
-        account.unsent()
-    except asyncio.CancelledError:
-        account.unsent()
-        raise
-    finally:
-        account.end(status=reply.status, size_bytes=len(reply.body))

@@ -6,6 +6,7 @@ an upgrade for the next request. Source of what is overridden: uvicorn/protocols
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from operator import itemgetter
 from typing import Any
@@ -96,10 +97,7 @@ class WireProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._refused: tuple[int, str] | None = None
-        # Written once the requests before it are answered.
-        self._pending_refusal: bytes | None = None
-        # Requests that the app has, or will have; a refused one is not among them.
-        self._unanswered = 0
+        self._has_refused = False
         self._answering: RequestResponseCycle | None = None
         self._offers_upgrade = False
         self._write_timer: asyncio.TimerHandle | None = None
@@ -119,7 +117,7 @@ class WireProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._pending_refusal is not None or self.transport.is_closing():
+        if self._has_refused or self.transport.is_closing():
             return
         before, scope, was_waiting = self.cycle, self.scope, bool(self._received_bytes)
         self._received_bytes += len(data)
@@ -162,7 +160,6 @@ class WireProtocol(HttpToolsProtocol):
             self._offers_upgrade = True
             return
         super().on_headers_complete()
-        self._unanswered += 1
         # Trailers come to another list: they are no headers (RFC 9110, section 6.5.1).
         self.headers = []
 
@@ -175,13 +172,6 @@ class WireProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
-
-    def on_response_complete(self) -> None:
-        self._unanswered -= 1
-        super().on_response_complete()
-        if self._pending_refusal is not None and not self._unanswered and not self.transport.is_closing():
-            self.transport.write(self._pending_refusal)
-            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
@@ -283,31 +273,30 @@ class WireProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer the request under way as the endpoint would, unless its answer has begun; then close."""
-        if self._pending_refusal is not None or self.transport.is_closing():
+        if self._has_refused or self.transport.is_closing():
             return
-        is_answered = self._give_up_request()
-        if self._unanswered:
-            # The answers to the requests before come first.
-            self._pending_refusal = _refusal(status, message)
-            self.flow.pause_reading()
-            return
-        if not is_answered:
-            self.transport.write(_refusal(status, message))
-        self.transport.close()
-
-    def _give_up_request(self) -> bool:
-        """Stop counting the request under way as unanswered; return whether its answer has begun."""
+        self._has_refused = True
+        refusal = _refusal(status, message)
         cycle = self.cycle
-        if cycle is None or cycle.scope is not self.scope:
-            # The app does not have it yet.
-            return False
-        if self.pipeline:
+        is_handed_over = cycle is not None and cycle.scope is self.scope
+        if is_handed_over and self.pipeline:
+            # It waits behind others, so the app has not begun it yet.
             self.pipeline.popleft()
-            self._unanswered -= 1
-            return False
-        if not cycle.response_complete:
-            self._unanswered -= 1
-        return bool(cycle.response_started)
+        elif is_handed_over:
+            self._end_with(b"" if cycle.response_started else refusal)
+            return
+        before = self.pipeline[0][0] if self.pipeline else self._answering
+        if before is None or before.response_complete:
+            self._end_with(refusal)
+        else:
+            # The answers to the requests before come first.
+            before.on_response = partial(self._end_with, refusal)
+            self.flow.pause_reading()
+
+    def _end_with(self, last: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(last)
+            self.transport.close()
 
 
 def _refusal(status: int, message: str) -> bytes:
