@@ -190,7 +190,9 @@ class Interleavings(RuleBasedStateMachine):
         self.probes.discard(number)
         if before is State.HALF_OPEN:
             assert (self.breaker.state is not State.HALF_OPEN) == is_probe
-            assert (self.breaker.state is State.CLOSED) == (is_probe and result is CallResult.FINE)
+            assert (self.breaker.state is State.CLOSED) == (
+                is_probe and result in {CallResult.FINE, CallResult.REFUSED}
+            )
         if before is not State.OPEN and self.breaker.state is State.OPEN:
             self.opened_at = self.clock() + (0 if result is CallResult.UNKNOWN else OPEN_SECONDS)
 

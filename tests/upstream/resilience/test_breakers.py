@@ -71,6 +71,33 @@ def test_an_outage_that_all_callers_see_shuts_everybody_out(result: CallResult, 
     assert breakers.is_shut(b"a caller who never called")
 
 
+def test_made_up_tokens_whose_calls_fail_have_no_say_beside_callers_who_were_served() -> None:
+    breakers = made()
+    for caller in MODEST:
+        call(breakers, caller, "page 1", CallResult.FINE)
+
+    for number in range(300):
+        call(breakers, b"made-up-%d" % number, f"q{number}", CallResult.REFUSED)
+        call(breakers, b"made-up-%d" % number, f"q{number}", CallResult.FAILED)
+        call(breakers, b"made-up-%d" % number, f"r{number}", CallResult.FAILED)
+        assert call(breakers, MODEST[number % 7], f"page {number % 5}", CallResult.FINE)
+
+    assert breakers.api.state is State.CLOSED
+
+
+def test_callers_who_were_served_before_shut_everybody_out_in_an_outage() -> None:
+    clock = Seconds()
+    breakers = made(clock)
+    for caller in CALLERS:
+        call(breakers, caller, "page 1", CallResult.FINE)
+    clock.step(600)
+
+    for number in range(20):
+        call(breakers, CALLERS[number % 8], f"page {number}", CallResult.FAILED)
+
+    assert breakers.api.state is State.OPEN
+
+
 def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() -> None:
     breakers = made()
 

@@ -17,15 +17,21 @@ class State(Enum):
 class CallResult(Enum):
     """What a call shows about the API.
 
+    `FINE` is a page, and `REFUSED` an answer about the caller or the request, such as 401, 404 or 429.
     `UNREACHABLE` is a call for which there was no connection, so that it cannot be the caller's fault.
     `UNKNOWN` is a call that was given up early.
     """
 
     FINE = "fine"
+    REFUSED = "refused"
     SLOW = "slow"
     FAILED = "failed"
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
+
+
+BAD = frozenset({CallResult.SLOW, CallResult.FAILED, CallResult.UNREACHABLE})
+"""Results that may open a breaker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +110,13 @@ class Breaker:
             return False
         if self._state is State.HALF_OPEN:
             return self._judge_probe(result)
-        is_bad = result not in {CallResult.FINE, CallResult.UNKNOWN}
-        if is_bad and self._window.is_failing():
+        if result in BAD and self._window.is_failing():
             self._open(self._open_seconds)
             return True
         return False
 
     def _judge_probe(self, result: CallResult) -> bool:
-        if result is CallResult.FINE:
+        if result in {CallResult.FINE, CallResult.REFUSED}:
             self._window.clear()
             self._prober = None
             self._change(State.CLOSED)
@@ -121,7 +126,7 @@ class Breaker:
             self._open(0.0)
         else:
             self._open(self._open_seconds)
-        return result not in {CallResult.FINE, CallResult.UNKNOWN}
+        return result in BAD
 
     def _open(self, seconds: float) -> None:
         self._open_until = self._clock() + seconds

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from gallery_gateway.telemetry.logs import log_event
-from gallery_gateway.upstream.resilience.breaker import Breaker, BreakerRules, CallResult
+from gallery_gateway.upstream.resilience.breaker import BAD, Breaker, BreakerRules, CallResult
 from gallery_gateway.upstream.resilience.windows import ApiWindow, CallerWindow
 
 _MAX_CALLERS = 10_000
@@ -43,7 +43,8 @@ class CircuitBreakers:
     def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
         self._rules = rules
         self._clock = clock
-        self._window = ApiWindow(rules, clock)
+        self._served: LRUCache[Hashable, None] = LRUCache(_MAX_CALLERS)
+        self._window = ApiWindow(rules, clock, self._served.__contains__)
         self.api = Breaker(self._window, open_seconds=rules.open_seconds, clock=clock)
         # Callers whose calls never failed have none; the least recently used ones are dropped.
         self._by_caller: LRUCache[bytes, _CallerBreaker] = LRUCache(_MAX_CALLERS)
@@ -70,6 +71,8 @@ class CircuitBreakers:
         """Take back a ticket, once, whatever became of its call."""
         if result is not CallResult.UNKNOWN:
             self._window.count(result, caller_key=ticket.caller_key, question=ticket.question)
+        if result is CallResult.FINE and ticket.caller_key not in self._served:
+            self._served[ticket.caller_key] = None
         if self.api.end(ticket.api_ticket, result):
             self._report("api", None)
         # Without a connection, the caller is not to blame.
@@ -85,7 +88,7 @@ class CircuitBreakers:
         caller_key = ticket.caller_key
         own = self._own(caller_key)
         if own is None:
-            if caller_key is None or result in {CallResult.FINE, CallResult.UNKNOWN}:
+            if caller_key is None or result not in BAD:
                 return
             own = self._by_caller[caller_key] = _CallerBreaker(self._rules, self._clock)
         if result is not CallResult.UNKNOWN:

@@ -12,7 +12,7 @@ from gallery_gateway.errors import (
     UpstreamUnavailableError,
 )
 from gallery_gateway.upstream.reasons import UNREACHABLE
-from gallery_gateway.upstream.resilience.breaker import CallResult
+from gallery_gateway.upstream.resilience.breaker import BAD, CallResult
 from gallery_gateway.upstream.resilience.breakers import CircuitBreakers, Ticket
 from gallery_gateway.upstream.resilience.deadline import Deadline
 from gallery_gateway.upstream.resilience.gate import Gate
@@ -107,7 +107,7 @@ class Resilience:
     ) -> None:
         started, era = began
         is_slow = self.clock() - started >= self.slow_seconds
-        if is_slow and result in {CallResult.FINE, CallResult.UNKNOWN}:
+        if is_slow and result not in BAD:
             # That includes a call given up after so long.
             result, is_congested = CallResult.SLOW, True
         self.breakers.end(ticket, result)
@@ -129,7 +129,7 @@ def _judge(error: GatewayError) -> tuple[CallResult, bool]:
     """Return what an error shows about the API, and whether it is a sign of congestion."""
     if not isinstance(error, UpstreamTimeoutError | UpstreamUnavailableError):
         # The API answered: 401, 403, 404, 422 and 429 are about the caller or the request.
-        return CallResult.FINE, False
+        return CallResult.REFUSED, False
     result = CallResult.UNREACHABLE if error.reason in UNREACHABLE else CallResult.FAILED
     return result, isinstance(error, UpstreamTimeoutError) or error.is_congestion
 

@@ -64,10 +64,20 @@ class ApiWindow:
     It is failing if the share of unreachable calls is reached, or if the share of failed or slow calls is
     reached *and* more than half of the callers, two at least, *and* more than half of the questions see it.
     So neither one caller nor one question that the API cannot answer makes it fail for the others.
+
+    Args:
+        has_been_served: whether a caller ever got a page. Tokens can be made up, so only such callers are
+            asked, as long as there are two of them.
     """
 
-    def __init__(self, rules: BreakerRules, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rules: BreakerRules,
+        clock: Callable[[], float],
+        has_been_served: Callable[[Hashable], bool] = lambda _caller_key: True,
+    ) -> None:
         self._rules = rules
+        self._has_been_served = has_been_served
         self._buckets = _Buckets(_ApiBucket, rules.window_seconds, clock)
         self._counted = 0
         self._ask_again_at = 0
@@ -99,13 +109,15 @@ class ApiWindow:
 
     def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
         recent = list(self._buckets.recent())
-        callers = _merge(bucket.by_caller for bucket in recent)
-        questions = _merge(bucket.by_question for bucket in recent)
+        by_caller = _merge(bucket.by_caller for bucket in recent)
+        served = [counts for key, counts in by_caller.items() if self._has_been_served(key)]
+        callers = served if len(served) >= 2 else list(by_caller.values())
+        questions = _merge(bucket.by_question for bucket in recent).values()
         bad_callers = sum(is_bad(counts, self._rules) for counts in callers)
         bad_questions = sum(is_bad(counts, self._rules) for counts in questions)
         if bad_callers >= 2 and 2 * bad_callers > len(callers) and 2 * bad_questions > len(questions):
             return True
-        asked = len(callers) + len(questions)
+        asked = len(by_caller) + len(questions)
         self._ask_again_at = self._counted + int(_ASKED_AGAIN_SHARE * asked)
         return False
 
@@ -157,9 +169,9 @@ def _sum(parts: Iterable[Counts]) -> Counts:
     return total
 
 
-def _merge(parts: Iterable[dict[Hashable, Counts]]) -> list[Counts]:
+def _merge(parts: Iterable[dict[Hashable, Counts]]) -> dict[Hashable, Counts]:
     merged: defaultdict[Hashable, Counts] = defaultdict(Counts)
     for part in parts:
         for key, counts in part.items():
             merged[key].add(counts)
-    return list(merged.values())
+    return merged
