@@ -159,6 +159,8 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     # Bound here, so that the address that is printed is the one that was got.
     with _reported("The gateway cannot listen"):
         listener = socket.create_server((settings.host, settings.port))
+        # Connections inherit it: asyncio's loop sets it only where it opens the socket itself.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
     print(_banner(url, upstream_url), flush=True)
     app = create_app(settings, explorer_token=CALLERS[0].token)

@@ -17,7 +17,7 @@ QUEUE_SECONDS = 0.5
 SLOW_SECONDS = 1.5
 
 # What everything else takes on a busy machine.
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 4.0
 
 SETTINGS = {
     "upstream_queue_timeout_seconds": QUEUE_SECONDS,

@@ -246,14 +246,27 @@ async def test_a_caller_gets_the_connection_it_used_last() -> None:
     assert server.connections == 2
 
 
-async def test_a_connection_that_was_just_used_is_closed_rather_than_handed_to_another_caller() -> None:
+async def test_a_connection_that_was_just_used_is_not_handed_to_another_caller() -> None:
     async with serving(always(http_response(b"{}"))) as server:
-        pool = opened(server.url, max_connections=1)
+        pool = opened(server.url, max_connections=2)
         await ask_as(pool, ADA)
         await ask_as(pool, BEN)
         pool.close()
 
     assert server.connections == 2
+
+
+async def test_where_all_connections_are_open_a_call_waits_until_anothers_has_been_silent() -> None:
+    async with serving(always(http_response(b"{}"))) as server:
+        pool = opened(server.url, max_connections=1)
+        await ask_as(pool, ADA)
+        began = asyncio.get_running_loop().time()
+        await ask_as(pool, BEN)
+        seconds = asyncio.get_running_loop().time() - began
+        pool.close()
+
+    assert server.connections == 1
+    assert seconds >= 0.024
 
 
 async def test_a_connection_that_was_silent_for_a_while_serves_another_caller() -> None:

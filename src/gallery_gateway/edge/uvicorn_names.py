@@ -55,7 +55,7 @@ UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
             "scope",
         }
     ),
-    FlowControl: frozenset({"pause_reading", "write_paused"}),
+    FlowControl: frozenset({"pause_reading", "resume_reading", "write_paused"}),
     ServerState: frozenset({"default_headers", "total_requests"}),
 }
 

@@ -41,6 +41,9 @@ class WireLimits:
         return self.max_head_bytes + _MAX_WEIGHT * self.max_body_bytes
 
 
+# For so long a client that was refused may go on sending; what it sends is not looked at.
+_LINGER_SECONDS = 2.0
+
 _VERSIONS = frozenset({"1.0", "1.1"})
 _TRANSFER_ENCODING = b"transfer-encoding"
 _name_of = itemgetter(0)
@@ -294,8 +297,19 @@ class WireProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _end_with(self, last: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(last)
+        """Write the last bytes, and close once the client has had time to read them.
+
+        To close at once while more of its bytes come would reset the connection, and the client could lose
+        what it has not read yet (RFC 9112, section 9.6).
+        """
+        if self.transport.is_closing():
+            return
+        self.transport.write(last)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        else:
             self.transport.close()
 
 
