@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 
 from gallery_gateway.app import create_app
-from gallery_gateway.app.documents import document_limits as limits_of
+from gallery_gateway.app.endpoint import document_limits as limits_of
+from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.execution.limits import DocumentLimits
 from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
+from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.client import GalleryClient, Timeouts

@@ -9,8 +9,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic.fields import FieldInfo
 
 from gallery_gateway import errors
-from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings
-from gallery_gateway.settings.units import MEBIBYTE
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, MEBIBYTE, Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

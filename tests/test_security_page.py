@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gallery_gateway.settings import Settings
-from gallery_gateway.settings.guard import GuardSettings
+from gallery_gateway.settings import GuardSettings, Settings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "security.md").read_text(encoding="utf-8")
 TOLD = dict(re.findall(r"^\| `([A-Z_]+)` \| ([0-9.]+) \|", PAGE, flags=re.MULTILINE))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gallery_gateway.settings import Settings, SettingsError
-from gallery_gateway.settings.units import MEBIBYTE
+from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError
 
 SECRET = "a-made-up-secret-of-32-characters"
 

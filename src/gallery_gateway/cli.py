@@ -19,14 +19,13 @@ from pydantic import HttpUrl
 
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
-from gallery_gateway.app.guard import build_wire_limits
+from gallery_gateway.app.endpoint import build_wire_limits
 from gallery_gateway.app.telemetry import gathering
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.demo.site import site_routes
-from gallery_gateway.edge.repeating import RepeatingProtocol
-from gallery_gateway.edge.uvicorn_names import UnsupportedServerError, check_uvicorn
+from gallery_gateway.edge.uvicorn_protocol import RepeatingProtocol, UnsupportedServerError, check_uvicorn
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs

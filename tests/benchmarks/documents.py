@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from graphql import OperationDefinitionNode
 from graphql.execution.values import VariableValues
 
-from gallery_gateway.app.documents import build_documents
-from gallery_gateway.execution.compiled import Compiler
-from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.app.endpoint import build_documents
+from gallery_gateway.execution.compiler import Compiler
+from gallery_gateway.execution.limits import DocumentError
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import Settings

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream
-from gallery_gateway.gallery.clock import Clock
 from tests.fakes import Client, gateway
 
 TOKEN = CALLERS[0].token

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gallery_gateway.edge.health import Readiness, health_router
+from gallery_gateway.edge.app import Readiness, health_router
 from gallery_gateway.settings import Settings
 from tests.deploy.dockerfile import last
 from tests.deploy.manifests import KUSTOMIZATION, container, pod, read, resource, resource_files

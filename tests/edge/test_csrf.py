@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery_gateway.app.guard import build_policy
-from gallery_gateway.edge.guard import Guard
+from gallery_gateway.app.endpoint import build_policy
+from gallery_gateway.edge.policy import Guard
 from gallery_gateway.settings import Settings
 from tests.edge.sending import PREFLIGHTED, codes
 from tests.fakes import TOKEN, Client, FakeUpstream, gateway

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from gallery_gateway.edge.deadline import timeout_seconds
+from gallery_gateway.edge.request import timeout_seconds
 from tests.edge.sending import codes
 from tests.fakes import Client, FakeUpstream, gateway, page_body
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gallery_gateway.edge.exchange import Exchange
-from gallery_gateway.edge.guard import Guard
-from gallery_gateway.edge.terms import Policy
+from gallery_gateway.edge.policy import Guard, Policy
+from gallery_gateway.edge.request import Exchange
 from gallery_gateway.gallery.caller import Caller
 from tests.canary import MARK
 from tests.edge.sending import PREFLIGHTED

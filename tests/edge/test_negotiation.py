@@ -1,6 +1,6 @@
 import pytest
 
-from gallery_gateway.edge.negotiation import HTML, preferred_media_type
+from gallery_gateway.edge.policy import HTML, preferred_media_type
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes, send
 from tests.fakes import Client, FakeUpstream, gateway
 

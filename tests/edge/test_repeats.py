@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.edge.repeats import Repeats
+from gallery_gateway.clock import Clock
+from gallery_gateway.edge.replay import Repeats
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import Clock
 from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
 

@@ -10,13 +10,13 @@ import httpx
 import msgspec
 import pytest
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.demand import Demand
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Demand
 from gallery_gateway.gallery.request import GalleryRequest, SortBy
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.upstream.contract import Project
 from tests.fakes import build_gallery, image_body, page_body, project_body
 

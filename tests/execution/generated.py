@@ -5,9 +5,9 @@ import json
 import random
 from typing import Any
 
+from gallery_gateway.gallery.pagination import Place
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.walking import Place
-from gallery_gateway.schema.connection_cursor import encode_cursor, list_hash
+from gallery_gateway.schema.connection import encode_cursor, list_hash
 from tests.fakes import image_body, page_body, project_body
 
 _SCALARS = {

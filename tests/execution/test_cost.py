@@ -9,7 +9,7 @@ from graphql import OperationDefinitionNode, build_schema, parse
 from gallery_gateway.execution.cost import Cost, CostLimit
 from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.documents import Documents, PreparedDocument
-from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.execution.limits import DocumentError
 from gallery_gateway.execution.sizes import Size
 from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import queries
 
-from gallery_gateway.execution.compiled import Compiler, Written
+from gallery_gateway.execution.compiler import Compiler, Written
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS

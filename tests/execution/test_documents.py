@@ -4,7 +4,7 @@ import pytest
 from graphql import GraphQLSchema, build_schema
 
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.execution.limits import DocumentError
 from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gallery_gateway.execution.excerpt import excerpt_of
-from gallery_gateway.execution.projected import Projected, again, first
+from gallery_gateway.execution.plan import excerpt_of
+from gallery_gateway.structs import Projected, again, first
 from gallery_gateway.upstream.contract import Image, ImageFile, Page, Pagination, Project
 from tests.execution.generated import page_bytes
 

@@ -21,10 +21,10 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
 from tests.logging_to import Written

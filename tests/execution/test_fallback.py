@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from gallery_gateway.errors import ForbiddenError
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiler import Compiler, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.loading import Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.build import build_schema, executable
 from tests.fakes import document_limits

@@ -20,9 +20,14 @@ from graphql.language import Lexer, Source, TokenKind
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery_gateway.execution.lexing import significant, tokens_of
-from gallery_gateway.execution.limits import DocumentLimits, Expansion, check_document
-from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.execution.limits import (
+    DocumentError,
+    DocumentLimits,
+    Expansion,
+    check_document,
+    significant,
+    tokens_of,
+)
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings
 from tests.execution.generated import OperationWriter

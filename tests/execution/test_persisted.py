@@ -5,8 +5,7 @@ import hashlib
 import pytest
 
 from gallery_gateway.errors import PersistedQueryNotFoundError
-from gallery_gateway.execution.persisted import PersistedQueries
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest, PersistedQueries
 
 TEXT = "{ one }"
 SHA256 = hashlib.sha256(TEXT.encode()).hexdigest()

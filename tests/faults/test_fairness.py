@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.clock import Clock
 from tests import virtual_time
 from tests.fakes import Client, FakeUpstream, gateway, page_body
 

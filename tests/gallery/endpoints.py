@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.parsing import parse_page
+from gallery_gateway.upstream.decoding import parse_page
 from tests.fakes import FakeUpstream, Handler, image_body, parameters_of, project_body
 
 # 2026-01-01T12:00:00Z, in seconds since 1970.

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import Clock
 from gallery_gateway.gallery.entry import Entry, Use, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page

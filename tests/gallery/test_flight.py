@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from gallery_gateway.errors import UpstreamUnavailableError
-from gallery_gateway.gallery.flight import Flight, Flights
+from gallery_gateway.gallery.flights import Flight, Flights
 
 
 @dataclass(frozen=True)

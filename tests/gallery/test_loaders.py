@@ -5,11 +5,11 @@ import pytest
 
 from gallery_gateway.errors import UpstreamUnavailableError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.demand import Demand
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Demand
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.usage import Budget, Ledger
 from tests.fakes import TOKEN, FakeUpstream, build_gallery, page_body, project_body
 from tests.gallery.endpoints import caps
 

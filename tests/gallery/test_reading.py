@@ -6,11 +6,10 @@ from typing import Any
 import msgspec
 
 from gallery_gateway.gallery.entry import Arrival, Entry
-from gallery_gateway.gallery.reading import reader_for
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.caching import NOTHING_SAID
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.parsing import Reader, parse_page
+from gallery_gateway.upstream.decoding import Reader, parse_page, reader_for
 from tests.fakes import image_body, page_body, project_body
 
 BODY = json.dumps(page_body(project_body(7, image_body(0)))).encode()

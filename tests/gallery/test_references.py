@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from gallery_gateway.errors import BadUserInputError, GatewayError
+from gallery_gateway.gallery.bulk import Found, page_pays
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.demand import Demand
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.gallery.references import Found, page_pays
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Demand
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.upstream.contract import Project
 from tests.fakes import (
     OTHER_TOKEN,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery_gateway.gallery.windows import smallest_pages, without
+from gallery_gateway.gallery.pagination import smallest_pages, without
 
 STRETCHES = st.builds(
     lambda start, length: range(start, start + length), st.integers(0, 3000), st.integers(1, 100)

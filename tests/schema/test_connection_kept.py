@@ -2,19 +2,19 @@
 
 import pytest
 
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Answer, Executor
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.pagination import Place
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.walking import Place
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.schema.build import build_schema, executable
-from gallery_gateway.schema.connection_cursor import encode_cursor, list_hash
+from gallery_gateway.schema.connection import encode_cursor, list_hash
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from tests.fakes import TOKEN, FakeUpstream, build_gallery, document_limits

@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gallery_gateway.errors import BadUserInputError
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.ledger import Budget, Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.schema.arguments import check_text
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.requests import check_text
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.upstream.identity import project_global_id
 from tests.fakes import TOKEN, Client, FakeUpstream, build_gallery, document_limits, parameters_of

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gallery_gateway.shared.commands import Commands, connect
 from gallery_gateway.shared.pages import Spot, StoreError
-from gallery_gateway.shared.purges import PurgeListener
 from gallery_gateway.shared.sealing import Encryption
-from gallery_gateway.shared.store import PageStore
+from gallery_gateway.shared.store import Commands, PageStore, PurgeListener, connect
 from tests.shared.servers import RedisServer, stored_page
 
 SECRET = b"a-made-up-secret-of-32-characters"

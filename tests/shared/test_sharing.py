@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.clock import Clock
 from gallery_gateway.shared.pages import PURGES
 from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, Handler, gateway, page_body, project_body

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from gallery_gateway.shared.commands import Commands
 from gallery_gateway.shared.sealing import Encryption
+from gallery_gateway.shared.store import Commands
 from gallery_gateway.shared.texts import SharedTexts, place_of
 from tests.fakes import TOKEN, Client, FakeUpstream
 from tests.shared.servers import RedisServer, needs_redis

@@ -5,9 +5,8 @@ import time
 
 import pytest
 
-from gallery_gateway.shared.commands import Commands
 from gallery_gateway.shared.pages import Spot, StoreError
-from gallery_gateway.shared.scripts import ALL, TAKE
+from gallery_gateway.shared.store import ALL, TAKE, Commands
 from tests.shared.servers import RedisServer, needs_redis
 from tests.shared.stores import (
     ADA,

@@ -1,7 +1,7 @@
 import asyncio
 import time
 
-from gallery_gateway.telemetry.lag import watch_lag
+from gallery_gateway.telemetry.exposition import watch_lag
 
 
 async def test_what_holds_up_the_event_loop_is_told_in_seconds() -> None:

@@ -4,7 +4,7 @@ import io
 import os
 import threading
 
-from gallery_gateway.telemetry.lines import LineWriter
+from gallery_gateway.telemetry.logs import LineWriter
 
 
 def test_lines_come_out_in_their_order_whichever_thread_they_came_from() -> None:

@@ -7,9 +7,9 @@ from http.client import HTTPResponse
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from gallery_gateway.telemetry.counters import Tallies
 from gallery_gateway.telemetry.exposition import exposed
 from gallery_gateway.telemetry.metrics import METRICS, PREFIX, registry_of
-from gallery_gateway.telemetry.tallies import Tallies
 from tests.telemetry.recording import call, operation, samples, value
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"

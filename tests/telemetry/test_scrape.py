@@ -8,12 +8,12 @@ from itertools import count
 
 import pytest
 
-from gallery_gateway.app.readings import read_cache
+from gallery_gateway.app.gallery import read_cache
+from gallery_gateway.clock import SYSTEM_CLOCK
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.tallies import Tallies
+from gallery_gateway.telemetry.counters import Tallies
 from tests.gallery.test_cache import entry_of
 from tests.telemetry.recording import call, operation
 

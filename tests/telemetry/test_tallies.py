@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
+from gallery_gateway.telemetry.counters import Snapshot, Tallies
 from gallery_gateway.telemetry.metrics import METRICS
-from gallery_gateway.telemetry.snapshots import Snapshot
-from gallery_gateway.telemetry.tallies import Tallies
 from tests.telemetry.recording import call, operation
 
 

@@ -7,7 +7,7 @@ from multiprocessing.connection import Client
 
 import pytest
 
-from gallery_gateway.telemetry.snapshots import Buckets, Snapshot
+from gallery_gateway.telemetry.counters import Buckets, Snapshot
 from gallery_gateway.telemetry.workers import Gatherer, gathered
 
 SERVED = "operations_total", ()

@@ -8,9 +8,8 @@ import struct
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamTimeoutError
-from gallery_gateway.upstream.answer import Patience
 from gallery_gateway.upstream.client import GalleryClient
-from gallery_gateway.upstream.connection import Connection
+from gallery_gateway.upstream.transport import Connection, Patience
 from tests.upstream.opening import PAGE, fetch, opened
 from tests.upstream.sockets import RawServer, always, http_response, serving
 

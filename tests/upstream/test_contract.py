@@ -9,8 +9,8 @@ import pytest
 
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.upstream.contract import Image, Page, Project
+from gallery_gateway.upstream.decoding import parse_page, parse_rejected_parameter
 from gallery_gateway.upstream.identity import ImageIdentity, ProjectIdentity, parse_global_id
-from gallery_gateway.upstream.parsing import parse_page, parse_rejected_parameter
 from tests.fakes import image_body, page_body, project_body
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gallery_gateway.upstream.decoding import parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry, link_expiry
-from gallery_gateway.upstream.parsing import parse_page
 from tests.fakes import image_body, page_body, project_body
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.upstream.contract import Image, ImageFile, Page, Project
-from gallery_gateway.upstream.parsing import parse_page, parse_rejected_parameter
+from gallery_gateway.upstream.decoding import parse_page, parse_rejected_parameter
 from tests.fakes import image_body, page_body, project_body
 
 Path = tuple[str | int, ...]

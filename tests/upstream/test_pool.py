@@ -14,9 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.upstream.answer import Answer, Patience
-from gallery_gateway.upstream.pool import Pool
 from gallery_gateway.upstream.reasons import ClosedError, TotalTimeoutError
+from gallery_gateway.upstream.transport import Answer, Patience, Pool
 from tests.upstream.certificates import self_signed, wants_openssl
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 

@@ -16,10 +16,8 @@ import httpx
 import pytest
 
 from gallery_gateway.telemetry import logs
-from gallery_gateway.upstream.answer import Patience
-from gallery_gateway.upstream.pool import Pool
 from gallery_gateway.upstream.reasons import REASONS, transport_reason
-from gallery_gateway.upstream.transport import _Transport, make_transport
+from gallery_gateway.upstream.transport import Patience, Pool, _Transport, make_transport
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples

@@ -18,10 +18,8 @@ import h11
 import httpx
 import pytest
 
-from gallery_gateway.upstream.answer import Answer, Patience
-from gallery_gateway.upstream.connection import Connection
-from gallery_gateway.upstream.pool import Pool
 from gallery_gateway.upstream.reasons import REASONS, transport_reason
+from gallery_gateway.upstream.transport import Answer, Connection, Patience, Pool
 from tests.upstream.responses import Stream, pieces, stream
 from tests.upstream.sockets import serving
 

@@ -9,8 +9,8 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.app import create_app
-from gallery_gateway.app.guard import build_wire_limits
-from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.app.endpoint import build_wire_limits
+from gallery_gateway.clock import Clock
 from gallery_gateway.settings import Settings
 from tests.fakes import TOKEN
 from tests.process.serving import operation

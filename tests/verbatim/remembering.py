@@ -11,11 +11,9 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gallery_gateway.edge.health import Readiness
-from gallery_gateway.edge.repeating import RepeatingProtocol
-from gallery_gateway.edge.repeats import Repeat
-from gallery_gateway.edge.verbatim import REMEMBER, VERBATIM_REPEATS, VerbatimRepeat, VerbatimRepeats
-from gallery_gateway.edge.wire import WireLimits
+from gallery_gateway.edge.app import Readiness
+from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Repeat, VerbatimRepeat, VerbatimRepeats
+from gallery_gateway.edge.uvicorn_protocol import RepeatingProtocol, WireLimits
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
 

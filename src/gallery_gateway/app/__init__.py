@@ -1,29 +1,68 @@
 """Puts the parts together: settings in, an ASGI app out."""
 
+import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from gallery_gateway import __version__
-from gallery_gateway.app.draining import draining
-from gallery_gateway.app.endpoint import build_endpoint
+from gallery_gateway.app.endpoint import build_endpoint, build_policy
 from gallery_gateway.app.gallery import build_gallery
-from gallery_gateway.app.guard import build_policy
 from gallery_gateway.app.telemetry import Instruments
+from gallery_gateway.clock import SYSTEM_CLOCK, Clock
+from gallery_gateway.edge.app import Front, Readiness, health_router
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
-from gallery_gateway.edge.front import Front
-from gallery_gateway.edge.health import Readiness, health_router
-from gallery_gateway.edge.verbatim import VERBATIM_REPEATS, VerbatimRepeats
-from gallery_gateway.gallery.clock import SYSTEM_CLOCK, Clock
+from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimRepeats
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 
 if TYPE_CHECKING:
     from gallery_gateway.app.sharing import Sharing
+
+
+_Handler = Callable[[int, FrameType | None], object]
+
+
+@contextmanager
+def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
+    """Stands before the server's own handler of SIGTERM, where there is a server.
+
+    The server closes its sockets as soon as it is told to end, and says nothing before. With a delay it is
+    told so much later, and clients are asked meanwhile to leave their connections. SIGINT is never put off.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or not isinstance(getattr(handler, "__self__", None), uvicorn.Server):
+        yield
+        return
+    drain = _drain(readiness, handler, asyncio.get_running_loop(), delay_seconds)
+    signal.signal(signal.SIGTERM, drain)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is drain:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _drain(
+    readiness: Readiness, handler: _Handler, loop: asyncio.AbstractEventLoop, delay_seconds: float
+) -> _Handler:
+    def drain(number: int, frame: FrameType | None) -> None:
+        if readiness.is_leaving or not delay_seconds:
+            readiness.leave()
+            handler(number, frame)
+            return
+        readiness.leave()
+        # A signal comes between any two steps of the loop.
+        loop.call_soon_threadsafe(loop.call_later, delay_seconds, handler, number, None)
+
+    return drain
 
 
 def create_app(

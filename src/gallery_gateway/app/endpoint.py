@@ -1,25 +1,161 @@
-"""The GraphQL endpoint, put together from settings: schema, documents, executor."""
+"""The GraphQL endpoint, put together from settings: documents, operations, policy."""
 
+import asyncio
+import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gallery_gateway.app.documents import build_documents, build_sources
-from gallery_gateway.app.operations import Operations
-from gallery_gateway.app.readings import read_documents
+from graphql import GraphQLSchema
+
+from gallery_gateway.app.gallery import read_documents
 from gallery_gateway.app.telemetry import Instruments
+from gallery_gateway.edge.caching import Wishes
+from gallery_gateway.edge.endpoint import GraphQLEndpoint
 from gallery_gateway.edge.explorer import Explorer
-from gallery_gateway.edge.graphql import GraphQLEndpoint
-from gallery_gateway.edge.guard import Guard
-from gallery_gateway.edge.terms import Policy
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.edge.headers import shield_headers
+from gallery_gateway.edge.policy import Guard, Origins, Policy
+from gallery_gateway.edge.uvicorn_protocol import WireLimits
+from gallery_gateway.execution.compiler import Compiler
+from gallery_gateway.execution.cost import CostLimit
+from gallery_gateway.execution.costing import Costing
+from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.limits import DocumentLimits
+from gallery_gateway.execution.persisted import (
+    ManifestError,
+    MemoryStore,
+    PersistedQueries,
+    Sources,
+    TrustedDocuments,
+    TwoLevels,
+    check_documents,
+    read_manifest,
+)
+from gallery_gateway.execution.validation import Validator
+from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.usage import Budget, Ledger
 from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
-from gallery_gateway.settings import Settings
+from gallery_gateway.schema.sizes import COUNTED, LIST_SIZES
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, listed
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.
     from gallery_gateway.app.sharing import Sharing
+
+
+def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
+    validator = Validator(
+        schema,
+        document_limits(settings),
+        introspection=settings.introspection,
+        service_sdl=settings.service_sdl,
+        suggestions=settings.suggestions,
+    )
+    limit = CostLimit(settings.operation_max_cost, "images", f"{ENVIRONMENT_PREFIX}OPERATION_MAX_COST")
+    costing = Costing(schema, limit, sizes=LIST_SIZES, counted=COUNTED)
+    return Documents(validator, max_bytes=settings.prepared_documents_max_bytes, costing=costing)
+
+
+def build_sources(settings: Settings, documents: Documents, sharing: "Sharing | None") -> Sources:
+    """Where documents come from that requests do not bring.
+
+    Raises:
+        SettingsError: the manifest of trusted documents cannot be used.
+    """
+    if settings.trusted_documents is not None:
+        return TrustedDocuments(_trusted(settings.trusted_documents, documents))
+    if not settings.persisted_queries_max_bytes:
+        return PersistedQueries(None)
+    memory = MemoryStore(max_bytes=settings.persisted_queries_max_bytes)
+    return PersistedQueries(TwoLevels(memory, sharing.texts()) if sharing else memory)
+
+
+def _trusted(path: Path, documents: Documents) -> dict[str, str]:
+    try:
+        trusted = read_manifest(path.read_bytes())
+        check_documents(trusted, documents.prepare)
+    except (OSError, ManifestError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) else exc
+        raise SettingsError(f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS: {path}: {told}") from exc
+    return trusted
+
+
+def document_limits(settings: Settings) -> DocumentLimits:
+    return DocumentLimits(
+        bytes=settings.max_document_bytes,
+        tokens=settings.max_document_tokens,
+        depth=settings.max_document_depth,
+        fields=settings.max_document_fields,
+        aliases=settings.max_document_aliases,
+        root_fields=settings.max_document_root_fields,
+        directives=settings.max_document_directives,
+        fragments=settings.max_document_fragments,
+        comparisons=settings.max_document_comparisons,
+    )
+
+
+class Operations:
+    """Who asks, and what the resolvers of one operation share."""
+
+    def __init__(self, settings: Settings, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._narrows = settings.narrowing
+        self._timeout_seconds = settings.operation_timeout_seconds
+        self._secret = _caller_key_secret(settings)
+        self._budget = Budget(
+            max_calls=settings.operation_max_calls, max_images=settings.operation_max_images
+        )
+
+    def caller(self, token: str | None) -> Caller | None:
+        return Caller(token, secret=self._secret) if token else None
+
+    async def context(
+        self, caller: Caller | None, wishes: Wishes, *, timeout_seconds: float
+    ) -> OperationContext:
+        ledger = Ledger(self._budget)
+        if caller is None:
+            return OperationContext(ledger, None)
+        timeout_seconds = min(timeout_seconds, self._timeout_seconds)
+        loaders = GalleryLoaders(
+            self._gallery,
+            caller,
+            ledger,
+            narrows=self._narrows,
+            skips_cache=wishes.skips_cache,
+            if_error_seconds=wishes.if_error_seconds,
+            until=asyncio.get_running_loop().time() + timeout_seconds,
+        )
+        return OperationContext(ledger, loaders)
+
+
+def _caller_key_secret(settings: Settings) -> bytes:
+    if settings.caller_key_secret is None:
+        return secrets.token_bytes(32)
+    return settings.caller_key_secret.get_secret_value().encode()
+
+
+def build_policy(settings: Settings, *, offers_page: bool) -> Policy:
+    return Policy(
+        allow_get=settings.graphql_get,
+        prevents_csrf=settings.csrf_prevention,
+        offers_page=offers_page,
+        always_reports=settings.report_always,
+        hosts=listed(settings.allowed_hosts),
+        origins=Origins(listed(settings.cors_origins), max_age_seconds=settings.cors_max_age_seconds),
+        shield=shield_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds),
+    )
+
+
+def build_wire_limits(settings: Settings) -> WireLimits:
+    return WireLimits(
+        max_head_bytes=settings.max_head_bytes,
+        max_body_bytes=settings.max_body_bytes,
+        timeout_seconds=settings.request_timeout_seconds,
+    )
 
 
 def build_endpoint(

@@ -1,26 +1,117 @@
-"""The gallery's parts, put together from settings: client, cache, freshness."""
+"""The gallery's parts, put together from settings: client, resilience, cache, freshness, and their gauges."""
 
 from typing import TYPE_CHECKING
 
 import httpx
 
 from gallery_gateway import __version__
-from gallery_gateway.app.readings import read_cache, read_resilience, read_sharing
-from gallery_gateway.app.resilience import build_resilience
 from gallery_gateway.app.telemetry import Instruments
+from gallery_gateway.clock import Clock
+from gallery_gateway.execution.documents import Documents
 from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.clock import Clock
+from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import Fetcher, PageFetcher
-from gallery_gateway.gallery.freshness import FreshnessPolicy
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.sharing import SharedFetcher
+from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import Settings
+from gallery_gateway.telemetry.counters import Snapshot, Values
+from gallery_gateway.upstream.breaker import BreakerRules, CircuitBreakers, State
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from gallery_gateway.upstream.limiter import AdaptiveLimit, Gate
+from gallery_gateway.upstream.resilience import Pauses, Resilience
+from gallery_gateway.upstream.retries import Retries, RetryBudgets
 from gallery_gateway.upstream.transport import make_transport
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.
     from gallery_gateway.app.sharing import Sharing
+
+
+def read_cache(cache: PageCache) -> Snapshot:
+    return Snapshot(
+        gauges={
+            ("cache_bytes", ()): float(cache.size_bytes),
+            ("cache_max_bytes", ()): float(cache.max_bytes),
+            ("cache_entries", ()): float(len(cache)),
+        }
+    )
+
+
+def read_documents(documents: Documents) -> Snapshot:
+    return Snapshot(gauges={("prepared_documents", ()): float(len(documents))})
+
+
+def read_resilience(resilience: Resilience) -> Snapshot:
+    gate = resilience.gate
+    # Each state has a series, so that those of several workers can be added up.
+    states: Values = {
+        ("upstream_breaker", (state.value,)): float(resilience.breakers.api.state is state) for state in State
+    }
+    return Snapshot(
+        counters={
+            ("upstream_breaker_opened_total", (scope,)): float(count)
+            for scope, count in resilience.breakers.opened.items()
+        },
+        gauges={
+            **states,
+            ("upstream_calls_in_flight", ()): float(gate.in_flight),
+            ("upstream_calls_waiting", ()): float(gate.waiting),
+            ("upstream_calls_limit", ()): float(gate.limit.calls),
+        },
+    )
+
+
+def read_sharing(gallery: Gallery) -> Snapshot:
+    """Nothing where pages are not meant to be shared."""
+    is_sharing = gallery.is_sharing
+    return Snapshot() if is_sharing is None else Snapshot(gauges={("shared_cache_up", ()): float(is_sharing)})
+
+
+# Where the adaptive limit begins, and what it leaves an API that copes with nothing.
+_FIRST_CALLS = 20
+_MIN_CALLS = 4
+
+
+def build_resilience(settings: Settings, clock: Clock) -> Resilience:
+    limit = AdaptiveLimit(
+        min_calls=_MIN_CALLS, first_calls=_FIRST_CALLS, max_calls=settings.upstream_max_connections
+    )
+    return Resilience(
+        breakers=CircuitBreakers(_breaker_rules(settings), clock.monotonic),
+        gate=Gate(
+            limit,
+            max_waiting=settings.upstream_queue_max_calls,
+            max_wait_seconds=settings.upstream_queue_timeout_seconds,
+        ),
+        retries=_retries(settings, clock),
+        pauses=Pauses(clock=clock.monotonic),
+        slow_seconds=settings.upstream_slow_seconds,
+        clock=clock.monotonic,
+    )
+
+
+def _breaker_rules(settings: Settings) -> BreakerRules:
+    return BreakerRules(
+        failure_share=settings.upstream_breaker_failure_percent / 100,
+        slow_share=settings.upstream_breaker_slow_percent / 100,
+        min_calls=settings.upstream_breaker_least_calls,
+        window_seconds=settings.upstream_breaker_window_seconds,
+        open_seconds=settings.upstream_breaker_open_seconds,
+    )
+
+
+def _retries(settings: Settings, clock: Clock) -> Retries:
+    budgets = RetryBudgets(
+        share=settings.upstream_retry_percent / 100,
+        min_per_second=settings.upstream_retry_least_per_second,
+        clock=clock.monotonic,
+    )
+    return Retries(
+        budgets,
+        max_attempts=settings.upstream_max_attempts,
+        first_wait_seconds=settings.upstream_retry_first_wait_seconds,
+        max_wait_seconds=settings.upstream_retry_max_wait_seconds,
+    )
 
 
 def build_gallery(

@@ -6,9 +6,8 @@ This module needs the extra `shared`; it is imported only where a shared cache i
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.settings import Settings
-from gallery_gateway.shared.commands import Commands
 from gallery_gateway.shared.sealing import Encryption, Signature
-from gallery_gateway.shared.store import PageStore
+from gallery_gateway.shared.store import Commands, PageStore
 from gallery_gateway.shared.texts import SharedTexts
 
 

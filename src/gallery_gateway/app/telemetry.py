@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from gallery_gateway import __version__
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
-from gallery_gateway.telemetry.exposition import exposed
-from gallery_gateway.telemetry.lag import watch_lag
-from gallery_gateway.telemetry.process import read_process
-from gallery_gateway.telemetry.tallies import Readings, Tallies
+from gallery_gateway.telemetry.counters import Readings, Tallies
+from gallery_gateway.telemetry.exposition import exposed, read_process, watch_lag
 from gallery_gateway.telemetry.telemetry import Observer, Telemetry
 from gallery_gateway.telemetry.workers import GATHERER_VARIABLE, Gatherer, gathered
 

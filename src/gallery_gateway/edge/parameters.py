@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gallery_gateway.errors import RequestError
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.persisted import GraphQLRequest
 
 
 class _Parameters(msgspec.Struct, rename="camel"):

@@ -6,13 +6,12 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
-from gallery_gateway.edge import negotiation
 from gallery_gateway.edge.caching import NO_STORE, freshness_headers, is_known
 from gallery_gateway.edge.headers import RawHeader
-from gallery_gateway.edge.terms import Terms
+from gallery_gateway.edge.policy import GRAPHQL_RESPONSE, Terms
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Answer
-from gallery_gateway.gallery.ledger import Ledger
+from gallery_gateway.gallery.usage import Ledger
 
 _BODILESS = frozenset({204, 304})
 
@@ -51,7 +50,7 @@ def answered(outcome: Outcome, terms: Terms) -> Reply:
         return Reply(503, [*terms.head, NO_STORE, retry_after], body)
     if answer.has_errors:
         # Under application/json a well-formed request is always answered with 200.
-        is_refused = answer.is_request_error and terms.media_type == negotiation.GRAPHQL_RESPONSE
+        is_refused = answer.is_request_error and terms.media_type == GRAPHQL_RESPONSE
         return Reply(answer.status or (400 if is_refused else 200), [*terms.head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=ledger.remaining_seconds, age_seconds=ledger.age_seconds)
     return Reply(200, [*terms.head, *caching], body)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from graphql import GraphQLError
 
-from gallery_gateway.execution.refusals import VALIDATION_FAILED, with_code
+from gallery_gateway.execution.limits import VALIDATION_FAILED, with_code
 from gallery_gateway.execution.sizes import Bound, Variables
 
 

@@ -10,8 +10,7 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_ope
 
 from gallery_gateway.execution.cost import Cost
 from gallery_gateway.execution.costing import Costing
-from gallery_gateway.execution.lexing import tokens_of
-from gallery_gateway.execution.refusals import DocumentError
+from gallery_gateway.execution.limits import DocumentError, tokens_of
 from gallery_gateway.execution.sizes import Variables
 from gallery_gateway.execution.validation import Validator
 

@@ -1,5 +1,7 @@
-"""Runs one operation and says what came of it."""
+"""Runs one operation and reports its errors."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
@@ -15,16 +17,62 @@ from graphql import (
     get_operation_ast,
 )
 
-from gallery_gateway.errors import OverloadedError, RequestError
-from gallery_gateway.execution.compiled import Compiler
+from gallery_gateway.errors import GatewayError, OverloadedError, RequestError, UpstreamContractError
+from gallery_gateway.execution.compiler import Compiler, Kept
 from gallery_gateway.execution.documents import Documents, PreparedDocument
-from gallery_gateway.execution.loading import Kept
-from gallery_gateway.execution.persisted import PersistedQueries, Sources
-from gallery_gateway.execution.refusals import DocumentError
-from gallery_gateway.execution.reporting import report
-from gallery_gateway.execution.request import GraphQLRequest
-from gallery_gateway.execution.variables import check_variables
+from gallery_gateway.execution.limits import DocumentError, with_code
+from gallery_gateway.execution.persisted import GraphQLRequest, PersistedQueries, Sources
+from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.records import COMPILED, PLAIN
+
+_MISFIT = "The gallery sent a value that does not fit this field."
+
+# The one sign that graphql-core 3.3 gives of a null where none may be: a TypeError of these words.
+_NULL_VIOLATION = "Cannot return null for non-nullable field"
+
+
+def report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
+    """The error as the client sees it."""
+    cause = error.original_error
+    formatted = error.formatted
+    if isinstance(cause, GatewayError):
+        return formatted
+    if not error.path:
+        # What is wrong with the request, told by graphql-core or by us; variables get no code there.
+        code = str((error.extensions or {}).get("code", "BAD_USER_INPUT"))
+        formatted["extensions"] = {**(error.extensions or {}), "code": code}
+    elif _is_misfit(cause):
+        formatted["message"] = _MISFIT
+        formatted["extensions"] = {"code": UpstreamContractError.code}
+    else:
+        formatted["message"] = "Something went wrong in the gateway."
+        formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
+        log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
+    return formatted
+
+
+def _is_misfit(cause: Exception | None) -> bool:
+    """Whether graphql-core could not fit an upstream value into the type of its field."""
+    return isinstance(cause, GraphQLError) or (
+        isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
+    )
+
+
+_SETTING = "GALLERY_GATEWAY_MAX_VARIABLE_VALUES"
+
+
+def check_variables(variables: Mapping[str, Any], *, max_values: int) -> None:
+    """Raises: DocumentError: there are more values in them, items and members counted, than may be."""
+    number = len(variables)
+    stack = [value for value in variables.values() if isinstance(value, dict | list)]
+    while stack and number <= max_values:
+        holder = stack.pop()
+        number += len(holder)
+        inner = holder.values() if isinstance(holder, dict) else holder
+        stack.extend(value for value in inner if isinstance(value, dict | list))
+    if number > max_values:
+        message = f"The variables have more than {max_values} values in them ({_SETTING})."
+        raise DocumentError(with_code(GraphQLError(message), "BAD_USER_INPUT"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

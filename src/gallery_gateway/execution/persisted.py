@@ -1,21 +1,99 @@
-"""Automatic persisted queries: a document is sent once, and then asked for by its SHA-256.
-
-Source: Apollo's protocol (apollographql/apollo-server, requestPipeline), and for ids of the form `sha256:...`
-the appendix on persisted documents of GraphQL over HTTP.
-"""
+"""Where documents come from: the request itself, persisted queries, or trusted documents alone."""
 
 import hashlib
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+import msgspec
 from cachetools import LRUCache
 
 from gallery_gateway.errors import (
+    DocumentNotTrustedError,
     PersistedQueryNotFoundError,
     PersistedQueryNotSupportedError,
     RequestError,
+    UnknownDocumentError,
 )
-from gallery_gateway.execution.request import GraphQLRequest
+from gallery_gateway.execution.limits import DocumentError, significant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLRequest:
+    """A document, or the id of one, and which of its operations with which variables.
+
+    Args:
+        document_id: of a persisted document; with `query` it says what that is persisted under.
+        registers: the SHA-256 under which the document is to be kept.
+    """
+
+    query: str | None = None
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    document_id: str | None = None
+    registers: str | None = None
+
+
+_APOLLO = "apollo-persisted-query-manifest"
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; the message says what all is wrong with it."""
+
+
+class _Operation(msgspec.Struct):
+    id: str
+    body: str
+
+
+class _ApolloManifest(msgspec.Struct):
+    format: str
+    version: int
+    operations: list[_Operation]
+
+
+def read_manifest(content: bytes) -> dict[str, str]:
+    """The documents by their ids.
+
+    Raises:
+        ManifestError: it has neither form, or an id of several documents, or no document at all.
+    """
+    try:
+        members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        if "format" in members and "operations" in members:
+            documents = _of_apollo(msgspec.json.decode(content, type=_ApolloManifest))
+        else:
+            documents = msgspec.json.decode(content, type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ManifestError(f"neither Apollo's nor Relay's form: {exc}") from exc
+    if not documents:
+        raise ManifestError("there is no document in it")
+    return documents
+
+
+def check_documents(documents: dict[str, str], prepare: Callable[[str], object]) -> None:
+    """Raises: ManifestError: some documents are not valid, each of which is told."""
+    wrong = []
+    for name, text in documents.items():
+        try:
+            prepare(text)
+        except DocumentError as exc:
+            wrong.append(f"document {name!r}: {exc.errors[0].message}")
+    if wrong:
+        raise ManifestError(
+            "\n  ".join([f"{len(wrong)} of {len(documents)} documents cannot be run", *wrong])
+        )
+
+
+def _of_apollo(manifest: _ApolloManifest) -> dict[str, str]:
+    if (manifest.format, manifest.version) != (_APOLLO, 1):
+        raise ManifestError(f"of Apollo's formats only {_APOLLO}, version 1, is known")
+    documents: dict[str, str] = {}
+    for operation in manifest.operations:
+        if documents.setdefault(operation.id, operation.body) != operation.body:
+            raise ManifestError(f"several documents have the id {operation.id!r}")
+    return documents
+
 
 SHA256_PREFIX = "sha256:"
 
@@ -124,3 +202,51 @@ class PersistedQueries:
 def sha256_of(text: str) -> str:
     # A lone surrogate, which no document may have, has a hash like any other character.
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+# What a layout may add to the longest document before it is not worth looking at.
+_LAYOUT = 4
+
+
+class TrustedDocuments:
+    """The documents of a manifest.
+
+    Args:
+        documents: their texts by their ids; each is known by its SHA-256 too.
+    """
+
+    is_closed = True
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        by_hash = {sha256_of(text): text for text in documents.values()}
+        self._by_id = {**by_hash, **documents}
+        self._texts = frozenset(documents.values())
+        self._by_layout_free = {_layout_free(text): text for text in documents.values()}
+        self._longest = _LAYOUT * max(map(len, documents.values()), default=0)
+
+    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
+        if request.document_id is None:
+            return replace(request, query=self._trusted(request.query or ""))
+        name = request.document_id
+        text = self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256_PREFIX))
+        if text is None:
+            raise UnknownDocumentError
+        if request.query is not None and self._trusted(request.query) != text:
+            raise RequestError("The document is not the one of its id.")
+        return replace(request, query=text, document_id=None)
+
+    async def register(self, request: GraphQLRequest) -> None:
+        """The manifest is all there is."""
+
+    def _trusted(self, text: str) -> str:
+        """The same document as it stands in the manifest."""
+        if text in self._texts:
+            return text
+        trusted = self._by_layout_free.get(_layout_free(text)) if len(text) <= self._longest else None
+        if trusted is None:
+            raise DocumentNotTrustedError
+        return trusted
+
+
+def _layout_free(text: str) -> str:
+    return " ".join(significant(text))

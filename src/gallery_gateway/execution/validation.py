@@ -22,8 +22,16 @@ from graphql.validation import (
 )
 from graphql.validation.validate import ValidationAbortedError
 
-from gallery_gateway.execution.limits import DocumentLimits, check_document, check_text, exceeded
-from gallery_gateway.execution.refusals import PARSE_FAILED, VALIDATION_FAILED, DocumentError, with_code
+from gallery_gateway.execution.limits import (
+    PARSE_FAILED,
+    VALIDATION_FAILED,
+    DocumentError,
+    DocumentLimits,
+    check_document,
+    check_text,
+    exceeded,
+    with_code,
+)
 
 _SETTING_PREFIX = "GALLERY_GATEWAY_"
 

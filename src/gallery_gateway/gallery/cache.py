@@ -1,19 +1,158 @@
 """The cache: pages by caller and request, within a budget of bytes for all and a quota for each."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 
-from cachetools import TTLCache
+from cachetools import Cache, TLRUCache, TTLCache
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entries import Entries, parsed_bytes_of, weigh
 from gallery_gateway.gallery.entry import Entry, Use
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.shelf import Shelf
 from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project, slice_projects
 from gallery_gateway.upstream.contract import Page, Project
+
+_Key = tuple[CallerKey, GalleryRequest]
+
+# What a page takes in memory, measured by tests/benchmarks/memory.py: the values of one that is kept parsed,
+# besides its JSON; and for any page its key, its indexes and the cache's own records.
+_PARSED_BYTES_PER_JSON_BYTE = 1.4
+_ENTRY_BYTES = 3072
+
+
+class Entries(TLRUCache[_Key, Entry]):
+    """Entries until their time is over; the least recently used go first. It tells what it has removed."""
+
+    def __init__(
+        self,
+        max_bytes: int,
+        timer: Callable[[], float],
+        on_removed: Callable[[CallerKey, Entry], None],
+    ) -> None:
+        super().__init__(max_bytes, lambda _key, entry, _now: entry.keep_until, timer, weigh)
+        self._on_removed = on_removed
+
+    # TLRUCache's own `currsize` and `len` remove expired entries, which another thread must not do.
+
+    @property
+    def stored(self) -> int:
+        return Cache.__len__(self)
+
+    @property
+    def stored_bytes(self) -> float:
+        return float(Cache.currsize.__get__(self))
+
+    def expire(self, time: float | None = None) -> list[tuple[_Key, Entry]]:
+        removed = list(super().expire(time))
+        for (caller_key, _), entry in removed:
+            self._on_removed(caller_key, entry)
+        return removed
+
+    def __delitem__(self, key: _Key) -> None:
+        # Past its time, an item is deleted and reported as missing at once (cachetools 8).
+        entry = Cache.__getitem__(self, key)
+        try:
+            super().__delitem__(key)
+        finally:
+            self._on_removed(key[0], entry)
+
+
+def weigh(entry: Entry) -> int:
+    parsed_bytes = 0 if entry.parsed is None else parsed_bytes_of(entry)
+    return _ENTRY_BYTES + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
+
+
+def parsed_bytes_of(entry: Entry) -> int:
+    return int(_PARSED_BYTES_PER_JSON_BYTE * len(entry.body))
+
+
+class Shelf:
+    """The entries of one caller; `size_bytes` is what they weigh together."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._entries: OrderedDict[GalleryRequest, Entry] = OrderedDict()
+        self._by_listing = _Index()
+        self._by_images = _Index()
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def __iter__(self) -> Iterator[GalleryRequest]:
+        """From the least recently used on."""
+        return iter(list(self._entries))
+
+    def get(self, request: GalleryRequest) -> Entry | None:
+        return self._entries.get(request)
+
+    def of_listing(self, request: GalleryRequest, use: Use, now: float) -> list[Entry]:
+        """Entries that may hold the answer to the request, from the youngest on."""
+        return self._by_listing.get(request.listing, use, now)
+
+    def of_images(self, request: GalleryRequest, use: Use, now: float) -> list[Entry]:
+        """Entries whose projects have the images that the request's have, from the youngest on."""
+        return self._by_images.get(request.images, use, now)
+
+    def add(self, entry: Entry, *, weight: int) -> None:
+        self._entries[entry.request] = entry
+        self._by_listing.add(entry.request.listing, entry)
+        self._by_images.add(entry.request.images, entry)
+        self.size_bytes += weight
+
+    def touch(self, entry: Entry) -> None:
+        self._entries.move_to_end(entry.request)
+
+    def remove(self, entry: Entry, *, weight: int) -> None:
+        request = entry.request
+        del self._entries[request]
+        self._by_listing.remove(request.listing, entry)
+        self._by_images.remove(request.images, entry)
+        self.size_bytes -= weight
+
+
+class _Index:
+    """Entries by a key that many have; what is of use only if upstream fails lies apart.
+
+    So a look at what is in use is not made longer by all that is kept for worse times.
+    """
+
+    def __init__(self) -> None:
+        self._in_use: dict[Hashable, dict[GalleryRequest, Entry]] = {}
+        self._spare: dict[Hashable, dict[GalleryRequest, Entry]] = {}
+
+    def __iter__(self) -> Iterator[tuple[Hashable, Entry]]:
+        for tier in (self._in_use, self._spare):
+            for key, entries in tier.items():
+                yield from ((key, entry) for entry in entries.values())
+
+    def add(self, key: Hashable, entry: Entry) -> None:
+        self._in_use.setdefault(key, {})[entry.request] = entry
+
+    def remove(self, key: Hashable, entry: Entry) -> None:
+        for tier in (self._in_use, self._spare):
+            entries = tier.get(key, {})
+            if entries.pop(entry.request, None) is not None and not entries:
+                del tier[key]
+
+    def get(self, key: Hashable, use: Use, now: float) -> list[Entry]:
+        """From the youngest on; not all of them are of that use."""
+        found: list[Entry] = []
+        for entry in list(self._in_use.get(key, {}).values()):
+            if entry.renew_until > now:
+                found.append(entry)
+            else:
+                self.remove(key, entry)
+                self._spare.setdefault(key, {})[entry.request] = entry
+        if use is Use.IF_ERROR:
+            found += self._spare.get(key, {}).values()
+        return sorted(found, key=_asked_at, reverse=True)
+
+
+def _asked_at(entry: Entry) -> float:
+    return entry.asked_at
+
 
 # A call that was under way at a purge may bring its page for so long: the most that a call may last.
 _LONGEST_CALL_SECONDS = 600.0

@@ -5,6 +5,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.errors import (
     ForbiddenError,
     UnauthenticatedError,
@@ -12,16 +13,14 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
-from gallery_gateway.gallery.freshness import FreshnessPolicy
+from gallery_gateway.gallery.entry import Arrival, Entry, FreshnessPolicy, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.contract import Page, Pagination
-from gallery_gateway.upstream.parsing import Reader, parse_page
-from gallery_gateway.upstream.resilience.deadline import Deadline
+from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.resilience import Deadline
 
 # How long past its freshness a page waits for being renewed by its ETag.
 _RENEWAL_SECONDS = 300.0

@@ -1,26 +1,82 @@
-"""The gallery: a page for a caller, from memory, from a call under way, or from upstream."""
+"""The gallery: a page for a caller, from the cache, from a flight, or from upstream."""
 
 import asyncio
 import weakref
 from collections.abc import Hashable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.clock import Clock
-from gallery_gateway.gallery.delivery import Delivery, Kept
-from gallery_gateway.gallery.entry import Arrival
+from gallery_gateway.gallery.caller import Caller, CallerKey
+from gallery_gateway.gallery.entry import Arrival, Entry
 from gallery_gateway.gallery.fetcher import Fetcher
-from gallery_gateway.gallery.flight import Flights
-from gallery_gateway.gallery.ledger import Outcome
+from gallery_gateway.gallery.flights import Flights
+from gallery_gateway.gallery.lookup import StaleAnswer, Staleness, StalePages, Want
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
-from gallery_gateway.gallery.stale import StaleAnswer, StalePages
-from gallery_gateway.gallery.want import Want
+from gallery_gateway.gallery.usage import Outcome
 from gallery_gateway.upstream.contract import Page, Project
-from gallery_gateway.upstream.parsing import Reader, parse_page
-from gallery_gateway.upstream.resilience.deadline import Deadline
+from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.resilience import Deadline
+
+Value = TypeVar("Value", Page, Project | None)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[Value]):
+    """What answers a request, the entry it was got from, and how that was come by.
+
+    Args:
+        read: what answers it, with all that was to be read of it.
+        staleness: of an answer that was not fresh.
+        is_whole: whether that is all that there is.
+    """
+
+    request: GalleryRequest
+    read: Value
+    entry: Entry
+    outcome: Outcome
+    needs_links: bool
+    staleness: Staleness | None = None
+    is_whole: bool = True
+
+    @property
+    def value(self) -> Value:
+        """What answers the request, whole."""
+        if self.is_whole:
+            return self.read
+        page: Any = self.entry.page
+        return page  # type: ignore[no-any-return]  # only pages are read in part
+
+    def recall(self, writer: Hashable) -> bytes | None:
+        """What it was written as by this writer, if that is remembered."""
+        return self.entry.rendered.get((writer, self.request))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a delivery was written as, for as long as its page is kept and fresh."""
+
+    key: Hashable
+    entry: "weakref.ref[Entry]"
+    needs_links: bool
+    caller_key: CallerKey
+    cache: PageCache
+    clock: Clock
+
+    def get(self) -> tuple[bytes, float, float] | None:
+        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
+        entry = self.entry()
+        if entry is None or not self.cache.is_kept(self.caller_key, entry):
+            return None
+        rendered = entry.rendered.get(self.key)
+        remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)
+        if rendered is None or remaining_seconds <= 0:
+            return None
+        return rendered, remaining_seconds, entry.age_seconds(self.clock)
+
 
 # Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0

@@ -3,9 +3,8 @@
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
-from gallery_gateway.schema.context import Info
+from gallery_gateway.schema.context import Info, Subgraph
 from gallery_gateway.schema.entities import SubgraphQuery
-from gallery_gateway.schema.subgraph import Subgraph
 
 
 def build_schema(*, max_representations: int = 1_000) -> Subgraph:

@@ -1,42 +1,262 @@
-"""The connection's types as clients see them: Relay's Cursor Connections Specification."""
+"""The connection of projects: its cursors, its structs, and how it is loaded."""
 
-import strawberry
-from strawberry import federation
+import base64
+import binascii
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
 
-from gallery_gateway.schema.types import Project
+from gallery_gateway.errors import BadUserInputError
+from gallery_gateway.execution.plan import Plan
+from gallery_gateway.execution.selection import Selection
+from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Staleness, oldest
+from gallery_gateway.gallery.pagination import ListReader, Place, Step, Walked, walk
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.needs import connection_demand
+from gallery_gateway.schema.requests import check_range, gallery_request, given
+from gallery_gateway.structs import Projected
+from gallery_gateway.upstream.contract import Page, Project
+
+# Position, total and id of the project, the list, and the checksum of all of these.
+_PLACE = struct.Struct(">IIq6s")
+_CHECKSUM = struct.Struct(">I")
+_LIST_BYTES = 6
+
+_UNKNOWN_TOTAL = 2**32 - 1
+_UNKNOWN_ID = -1
+_LAST_POSITION = 2**31 - 1
+
+_URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 
-@federation.type(description="A project, and where it stands.", shareable=True)
-class ProjectEdge:
-    """`connection_structs.ProjectEdge`."""
-
-    cursor: str = strawberry.field(
-        description="Where the project stands: for `after` and `before`, with the same filters and order."
+def list_hash(request: GalleryRequest) -> bytes:
+    """What tells lists apart: all that decides which projects there are, and in which order."""
+    parts = (
+        request.order,
+        request.project_id,
+        request.status,
+        request.feedback,
+        request.ownership,
+        request.search,
     )
-    node: Project = strawberry.field(description="The project.")
+    return hashlib.blake2b(repr(parts).encode(), digest_size=_LIST_BYTES).digest()
 
 
-@federation.type(description="What lies before and behind the edges.", shareable=True)
-class PageInfo:
-    """`connection_structs.PageInfo`."""
+def encode_cursor(place: Place, listed: bytes) -> str:
+    total = _UNKNOWN_TOTAL if place.total is None else min(max(place.total, 0), _UNKNOWN_TOTAL)
+    project_id = place.project_id
+    if project_id is None or not 0 <= project_id < 2**63:
+        project_id = _UNKNOWN_ID
+    packed = _PLACE.pack(min(place.position, _LAST_POSITION), total, project_id, listed)
+    encoded = binascii.b2a_base64(packed + _CHECKSUM.pack(binascii.crc32(packed)), newline=False)
+    return encoded.translate(_URL_ALPHABET, b"=").decode("ascii")
 
-    has_next_page: bool = strawberry.field(description="Whether projects follow.")
-    has_previous_page: bool = strawberry.field(description="Whether projects come before.")
-    start_cursor: str | None = strawberry.field(
-        description="The cursor of the first edge; null if there is none."
+
+def decode_cursor(argument: str, cursor: str, listed: bytes) -> Place:
+    """Raises: BadUserInputError: no cursor of ours, or one of another list."""
+    packed = _checked(cursor)
+    if packed is None:
+        raise BadUserInputError(f"`{argument}` is no cursor of this graph.", argument=argument)
+    position, total, project_id, its_list = _PLACE.unpack(packed)
+    if its_list != listed:
+        message = f"`{argument}` is a cursor of another list: the filters and the order must stay the same."
+        raise BadUserInputError(message, argument=argument)
+    return Place(
+        position,
+        None if project_id == _UNKNOWN_ID else project_id,
+        None if total == _UNKNOWN_TOTAL else total,
     )
-    end_cursor: str | None = strawberry.field(
-        description="The cursor of the last edge; null if there is none."
+
+
+def _checked(cursor: str) -> bytes | None:
+    """What was packed; None unless it is in our own spelling, whole, and as it was."""
+    try:
+        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+    except (UnicodeError, binascii.Error):
+        return None
+    packed, checksum = decoded[: _PLACE.size], decoded[_PLACE.size :]
+    if checksum != _CHECKSUM.pack(binascii.crc32(packed)):
+        return None
+    spelled = base64.urlsafe_b64encode(decoded).rstrip(b"=").decode("ascii")
+    return packed if spelled == cursor and _PLACE.unpack(packed)[0] <= _LAST_POSITION else None
+
+
+class ProjectEdge(Projected, frozen=True, gc=False):
+    """A project in its place; the cursor is made only if it is selected."""
+
+    node: Project
+    position: int
+    total: int | None
+    listed: bytes
+
+    @property
+    def cursor(self) -> str:
+        # A damaged answer may hold None, or an id of any type.
+        project_id = self.node.project_id if isinstance(self.node, Project) else None
+        known = project_id if type(project_id) is int else None
+        return encode_cursor(Place(self.position, known, self.total), self.listed)
+
+
+class PageInfo(Projected, frozen=True, gc=False):
+    """What lies before and behind the edges."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    first: ProjectEdge | None
+    last: ProjectEdge | None
+
+    @property
+    def start_cursor(self) -> str | None:
+        return None if self.first is None else self.first.cursor
+
+    @property
+    def end_cursor(self) -> str | None:
+        return None if self.last is None else self.last.cursor
+
+
+class ProjectConnection(Projected, frozen=True, gc=False):
+    """Edges, and the length of the whole list."""
+
+    edges: list[ProjectEdge]
+    page_info: PageInfo
+    total_count: int | None
+
+    @property
+    def nodes(self) -> list[Project]:
+        return [edge.node for edge in self.edges]
+
+    @classmethod
+    def of(cls, request: GalleryRequest, walked: Walked) -> Self:
+        wanted, stretch = walked.wanted, walked.stretch
+        listed, total, projects = list_hash(request), stretch.total, stretch.projects
+        edges = [ProjectEdge(projects[at], at, total, listed) for at in wanted if at in projects]
+        page_info = PageInfo(
+            has_next_page=_has_next(wanted, total, edges),
+            has_previous_page=min(wanted.start, wanted.start if total is None else total) > 0,
+            first=edges[0] if edges else None,
+            last=edges[-1] if edges else None,
+        )
+        return cls(edges, page_info, total)
+
+
+def _has_next(wanted: range, total: int | None, edges: list[ProjectEdge]) -> bool:
+    if wanted and not edges:
+        # There is no cursor to go on from, so it is the end, whatever the total says.
+        return False
+    return len(edges) == len(wanted) if total is None else wanted.stop < total
+
+
+DEFAULT_COUNT = 20
+MAX_COUNT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRequest:
+    """A list, and the step in it; the list's own page number and size mean nothing."""
+
+    listed: GalleryRequest
+    step: Step
+
+
+def connection_request(
+    *,
+    order: Enum,
+    sort_by: Enum,
+    max_images_per_project: int,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    project_id: int | None = None,
+    status: str | None = None,
+    feedback: Sequence[str] | None = None,
+    ownership: Enum | None = None,
+    search: str | None = None,
+) -> ConnectionRequest:
+    """Raises: BadUserInputError: an argument is out of its range, or does not go with another."""
+    listed = gallery_request(
+        page=1,
+        per_page=1,
+        order=order,
+        project_id=project_id,
+        status=status,
+        feedback=feedback,
+        sort_by=sort_by,
+        ownership=ownership,
+        max_images_per_project=max_images_per_project,
+        search=search,
+    )
+    return ConnectionRequest(listed, _step(listed, given(first), given(after), given(last), given(before)))
+
+
+def _step(
+    listed: GalleryRequest, first: int | None, after: str | None, last: int | None, before: str | None
+) -> Step:
+    is_forward = last is None and before is None
+    if not is_forward and (first is not None or after is not None):
+        argument = "last" if last is not None else "before"
+        message = f"`{argument}` does not go with `{'first' if first is not None else 'after'}`."
+        raise BadUserInputError(
+            f"{message} Give `first` and `after`, or `last` and `before`.", argument=argument
+        )
+    count_name, count = ("first", first) if is_forward else ("last", last)
+    cursor_name, cursor = ("after", after) if is_forward else ("before", before)
+    count = DEFAULT_COUNT if count is None else count
+    check_range(count_name, count, least=1, most=MAX_COUNT)
+    place = None if cursor is None else decode_cursor(cursor_name, cursor, list_hash(listed))
+    return Step(count=count, is_forward=is_forward, place=place)
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection, and who keeps what it is written as.
+
+    Args:
+        source: the one page that it stands on whole; None if it was put together from several calls.
+        wanted: its places.
+        staleness: of the oldest page past its freshness; None if all were fresh.
+    """
+
+    value: ProjectConnection
+    source: Delivery[Page] | None
+    wanted: range
+    loaders: GalleryLoaders
+    staleness: Staleness | None
+
+    def recall(self, plan: Plan) -> bytes | None:
+        return None if self.source is None else self.source.recall((plan, self.wanted))
+
+    def remember(self, plan: Plan, rendered: bytes) -> None:
+        if self.source is not None:
+            self.loaders.remember(self.source, (plan, self.wanted), rendered)
+
+    def kept(self, plan: Plan) -> Kept | None:
+        return None if self.source is None else self.loaders.kept(self.source, (plan, self.wanted))
+
+
+async def load_connection(
+    loaders: GalleryLoaders, request: ConnectionRequest, selection: Selection
+) -> Connected:
+    """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
+    walked = await _walked(loaders, request, selection)
+    deliveries = walked.stretch.deliveries
+    return Connected(
+        ProjectConnection.of(request.listed, walked),
+        deliveries[0] if len(deliveries) == 1 else None,
+        walked.wanted,
+        loaders,
+        oldest(delivery.staleness for delivery in deliveries),
     )
 
 
-@federation.type(
-    description="Some projects out of a list, by cursors that hold while the list changes.", shareable=True
-)
-class ProjectConnection:
-    """`connection_structs.ProjectConnection`."""
-
-    edges: list[ProjectEdge] = strawberry.field(description="The projects, each with its cursor.")
-    nodes: list[Project] = strawberry.field(description="The projects without their cursors.")
-    page_info: PageInfo = strawberry.field(description="What lies before and behind.")
-    total_count: int = strawberry.field(description="How many projects the whole list has.")
+async def _walked(loaders: GalleryLoaders, request: ConnectionRequest, selection: Selection) -> Walked:
+    reader = ListReader(loaders=loaders, request=request.listed, demand=connection_demand(selection))
+    if selection.has_any("edges", "nodes", "pageInfo"):
+        return await walk(reader, request.step)
+    # The total stands on every page, so the smallest will do.
+    return Walked(range(0), await reader.thin().read(range(1)))

@@ -1,18 +1,41 @@
-"""What the resolvers of one operation share, and how they come by it."""
+"""What the resolvers of one operation share, and the graph as a federation subgraph."""
 
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from functools import cached_property
+from typing import Any, Final, TypeVar, cast
 
 import strawberry
 from graphql import GraphQLResolveInfo
+from strawberry import federation
+from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import UnauthenticatedError
-from gallery_gateway.gallery.ledger import Ledger
-from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.gallery.stale import Staleness
-from gallery_gateway.schema.subgraph import Subgraph
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Staleness
+from gallery_gateway.gallery.usage import Ledger
+
+# The newest that composers agree on: Strawberry's own default is beyond some of them.
+_FEDERATION_VERSION: Final = "2.9"
+
+
+class Subgraph(federation.Schema):
+    """Strawberry's schema for federation, pinned to one version of it.
+
+    Args:
+        max_representations: how many of them one `_entities` field may be asked for.
+    """
+
+    def __init__(self, query: type, config: StrawberryConfig, *, max_representations: int) -> None:
+        super().__init__(query=query, config=config, federation_version=_FEDERATION_VERSION)
+        self.max_representations = max_representations
+
+    @cached_property
+    def sdl(self) -> str:
+        """What `_service` tells a composer, and what is committed in `schema.graphql`."""
+        return self.as_str() + "\n"
+
 
 Value = TypeVar("Value")
 

@@ -1,4 +1,4 @@
-"""The root fields: from GraphQL arguments to a canonical request, and its page."""
+"""The root fields of the graph and their arguments."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,32 +9,66 @@ from strawberry import UNSET
 
 from gallery_gateway.errors import RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
-from gallery_gateway.schema import connection_structs
-from gallery_gateway.schema.arguments import rejected_argument
-from gallery_gateway.schema.connection import ProjectConnection
-from gallery_gateway.schema.connection_load import connection_request, load_connection
+from gallery_gateway.schema import connection
+from gallery_gateway.schema.connection import connection_request, load_connection
 from gallery_gateway.schema.context import Info
-from gallery_gateway.schema.demands import gallery_demand, project_demand
-from gallery_gateway.schema.directives import CONNECTION_SIZE, UPSTREAM_CALL, sized
-from gallery_gateway.schema.field_arguments import (
-    AfterArgument,
-    BeforeArgument,
-    FeedbackArgument,
-    FirstArgument,
-    LastArgument,
-    MaxImagesArgument,
-    OrderArgument,
-    OwnershipArgument,
-    PageArgument,
-    PerPageArgument,
-    ProjectIdFilter,
-    SearchArgument,
-    SortByArgument,
-    StatusArgument,
+from gallery_gateway.schema.needs import gallery_demand, project_demand
+from gallery_gateway.schema.requests import gallery_request, node_request, project_request, rejected_argument
+from gallery_gateway.schema.types import (
+    CONNECTION_SIZE,
+    UPSTREAM_CALL,
+    Gallery,
+    ImageSort,
+    Node,
+    Ownership,
+    Project,
+    ProjectConnection,
+    SortOrder,
+    sized,
 )
-from gallery_gateway.schema.requests import gallery_request, node_request, project_request
-from gallery_gateway.schema.types import Gallery, ImageSort, Node, Project, SortOrder
 from gallery_gateway.upstream import contract
+
+PageArgument = Annotated[int, strawberry.argument(description="The page to get, from 1.")]
+PerPageArgument = Annotated[
+    int, strawberry.argument(description="How many projects a page holds, from 1 to 100.")
+]
+OrderArgument = Annotated[SortOrder, strawberry.argument(description="The direction of sorting.")]
+StatusArgument = Annotated[str | None, strawberry.argument(description="Only images with this status.")]
+FeedbackArgument = Annotated[
+    list[str] | None, strawberry.argument(description="Only images with one of these feedbacks.")
+]
+SortByArgument = Annotated[ImageSort, strawberry.argument(description="What images are sorted by.")]
+MaxImagesArgument = Annotated[
+    int, strawberry.argument(description="How many images of a project to get, from 1 to 200.")
+]
+
+ProjectIdFilter = Annotated[int | None, strawberry.argument(description="Only the project with this number.")]
+OwnershipArgument = Annotated[
+    Ownership | None, strawberry.argument(description="Only the caller's own, or only shared ones.")
+]
+SearchArgument = Annotated[
+    str | None, strawberry.argument(description="Only projects with this in name, key or id.")
+]
+FirstArgument = Annotated[
+    int | None,
+    strawberry.argument(
+        description="So many projects behind `after`, or from the start, from 1 to 100; 20 if left out."
+    ),
+]
+AfterArgument = Annotated[
+    str | None, strawberry.argument(description="The cursor of the project that they come behind.")
+]
+LastArgument = Annotated[
+    int | None,
+    strawberry.argument(
+        description="So many projects before `before`, or up to the end, from 1 to 100; not with `first`."
+    ),
+]
+BeforeArgument = Annotated[
+    str | None,
+    strawberry.argument(description="The cursor of the project that they come before; not with `after`."),
+]
+
 
 _GALLERY_ARGUMENTS = {
     "page": "page",
@@ -123,7 +157,7 @@ class Query:
         ownership: OwnershipArgument = UNSET,
         max_images_per_project: MaxImagesArgument = 50,
         search: SearchArgument = UNSET,
-    ) -> connection_structs.ProjectConnection:
+    ) -> connection.ProjectConnection:
         request = connection_request(
             first=first,
             after=after,

@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 from strawberry.utils.str_converters import to_camel_case
 
-from gallery_gateway.execution.loading import CompiledRoot, Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.compiler import CompiledRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.gallery.delivery import Delivery, Kept
-from gallery_gateway.gallery.loaders import GalleryLoaders
-from gallery_gateway.gallery.reading import reader_for
-from gallery_gateway.schema.connection_load import Connected, connection_request, load_connection
+from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.schema.connection import Connected, connection_request, load_connection
 from gallery_gateway.schema.context import OperationContext
-from gallery_gateway.schema.demands import gallery_demand, project_demand
+from gallery_gateway.schema.needs import gallery_demand, project_demand
 from gallery_gateway.schema.requests import gallery_request, project_request
+from gallery_gateway.upstream.decoding import reader_for
 
 Request = TypeVar("Request")
 

@@ -2,7 +2,7 @@
 
 from gallery_gateway.execution.sizes import ListSizes, Size
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.connection_load import DEFAULT_COUNT, MAX_COUNT
+from gallery_gateway.schema.connection import DEFAULT_COUNT, MAX_COUNT
 from gallery_gateway.schema.requests import MAX_IMAGES, MAX_PER_PAGE
 
 # A setting bounds it, which this need not know.

@@ -7,9 +7,9 @@ there. The last one stays. Whoever finds another document in its place has found
 
 import re
 
-from gallery_gateway.shared.commands import Commands
 from gallery_gateway.shared.pages import PREFIX, StoreError
 from gallery_gateway.shared.sealing import Seal, WrongPageError
+from gallery_gateway.shared.store import Commands
 
 # 4,096 places of at most so much: 128 MiB, if somebody sets out to fill them.
 _PLACE_DIGITS = 3

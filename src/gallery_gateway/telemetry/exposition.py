@@ -1,12 +1,35 @@
-"""`/metrics` on a port and a thread of its own: a scrape is answered while the event loop is busy."""
+"""`/metrics` on a port and a thread of its own, with gauges of the process and of the event loop."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import start_http_server
+from prometheus_client import ProcessCollector, start_http_server
 
+from gallery_gateway.telemetry.counters import Snapshot, Values
 from gallery_gateway.telemetry.metrics import registry_of
-from gallery_gateway.telemetry.snapshots import Snapshot
+
+_COUNTERS = frozenset({"process_cpu_seconds_total"})
+_GAUGES = frozenset({"process_resident_memory_bytes", "process_open_fds"})
+
+
+def read_process() -> Snapshot:
+    samples = [sample for family in ProcessCollector(registry=None).collect() for sample in family.samples]
+    counters: Values = {(sample.name, ()): sample.value for sample in samples if sample.name in _COUNTERS}
+    gauges: Values = {(sample.name, ()): sample.value for sample in samples if sample.name in _GAUGES}
+    return Snapshot(counters=counters, gauges=gauges)
+
+
+_INTERVAL_SECONDS = 0.25
+
+
+async def watch_lag(tell: Callable[[float], None], *, interval_seconds: float = _INTERVAL_SECONDS) -> None:
+    """Tells the lag in seconds, again and again until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + interval_seconds
+        await asyncio.sleep(interval_seconds)
+        tell(max(0.0, loop.time() - due))
 
 
 @contextmanager

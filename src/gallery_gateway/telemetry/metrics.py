@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from gallery_gateway.telemetry.snapshots import Buckets, Snapshot
+from gallery_gateway.telemetry.counters import Buckets, Snapshot
 
 PREFIX = "gallery_gateway_"
 

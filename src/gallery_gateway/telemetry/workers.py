@@ -16,7 +16,7 @@ from typing import cast
 
 import msgspec
 
-from gallery_gateway.telemetry.snapshots import Snapshot, join
+from gallery_gateway.telemetry.counters import Snapshot, join
 
 GATHERER_VARIABLE = "GALLERY_GATEWAY_METRICS_GATHERER"
 """The environment variable by which workers learn of their parent's port; set by the gateway itself."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 from msgspec import Raw, Struct
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.execution.projected import Projected
+from gallery_gateway.structs import Projected
 from gallery_gateway.upstream.identity import image_global_id, project_global_id
 
 JSON_NULL = Raw(b"null")

@@ -16,7 +16,7 @@ from gallery_gateway.errors import (
     UpstreamNotFoundError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.upstream.parsing import parse_rejected_parameter
+from gallery_gateway.upstream.decoding import parse_rejected_parameter
 
 
 def _rejected(_response: httpx.Response, body: bytes) -> GatewayError:

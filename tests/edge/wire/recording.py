@@ -8,9 +8,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from gallery_gateway.edge.health import Readiness
-from gallery_gateway.edge.repeats import Repeat
-from gallery_gateway.edge.verbatim import REMEMBER, VERBATIM_REPEATS, VerbatimRepeat, VerbatimRepeats
+from gallery_gateway.edge.app import Readiness
+from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Repeat, VerbatimRepeat, VerbatimRepeats
 
 SEEN = b"x-seen"
 CONDUCT = "conduct"

@@ -1,0 +1,228 @@
+"""GraphQL over HTTP: from an HTTP request to an operation, and from its answer to a response.
+
+Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gallery_gateway.edge.caching import Wishes, etag_of
+from gallery_gateway.edge.headers import bearer_token, with_headers
+from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
+from gallery_gateway.edge.policy import HTML, Guard
+from gallery_gateway.edge.recorder import SILENCE, Account, ToldAccount
+from gallery_gateway.edge.replay import Repeat, RepeatKey, Repeats, VerbatimRepeat
+from gallery_gateway.edge.request import Exchange, check_address, read_body, timeout_seconds
+from gallery_gateway.edge.responses import (
+    Outcome,
+    Reply,
+    answered,
+    answered_again,
+    answered_together,
+    given_up,
+    masked,
+    refused,
+    send_reply,
+    validated,
+)
+from gallery_gateway.errors import RequestError
+from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.persisted import GraphQLRequest
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.telemetry.logs import log_event
+from gallery_gateway.telemetry.telemetry import Telemetry
+
+
+class Operations(Protocol):
+    """Tells who asks, and makes what the resolvers of one operation share."""
+
+    def caller(self, token: str | None) -> Caller | None: ...
+
+    async def context(
+        self, caller: Caller | None, wishes: Wishes, *, timeout_seconds: float
+    ) -> OperationContext: ...
+
+
+class GraphQLEndpoint:
+    """The ASGI app behind `/graphql`.
+
+    Args:
+        explorer: makes the page for browsers; None if there is none here.
+        max_body_bytes: of a request.
+        max_batch: operations in one request; 0 if a request is one operation.
+        telemetry: told of each operation; None if nobody wants to know.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        operations: Operations,
+        guard: Guard,
+        *,
+        explorer: Callable[[], Response] | None,
+        max_body_bytes: int,
+        max_batch: int = 0,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self._executor = executor
+        self._operations = operations
+        self._guard = guard
+        self._repeats = Repeats()
+        self._explorer = explorer
+        self._max_body_bytes = max_body_bytes
+        self._max_batch = max_batch
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The fence: whatever goes wrong below has an answer here."""
+        exchange = Exchange(scope, self._guard)
+        account = self._open_account(exchange)
+        try:
+            reply = await self._reply(exchange, receive, account)
+        except ClientDisconnect:
+            # There is nobody left to answer.
+            account.failed("cancelled")
+            account.end()
+            return
+        except asyncio.CancelledError:
+            # The grace after SIGTERM is over: the server would say so in plain text.
+            reply = given_up(exchange.terms)
+            reply.headers.append((b"x-request-id", exchange.identifier))
+            account.failed("cancelled", "UPSTREAM_UNAVAILABLE")
+            account.end(status=reply.status, size_bytes=len(reply.body))
+            with suppress(OSError):
+                # The client may have gone as well.
+                await send_reply(send, reply)
+            raise
+        except RequestError as exc:
+            account.failed("refused", exc.code)
+            reply = refused(exc, exchange.terms, allow=self._guard.allow)
+        except Exception as exc:  # noqa: BLE001  # the fence
+            identifier = exchange.identifier.decode()
+            log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
+            account.failed("error", "INTERNAL_SERVER_ERROR")
+            reply = masked(identifier, exchange.terms)
+        reply.headers.append((b"x-request-id", exchange.identifier))
+        try:
+            await send_reply(send, reply)
+        except OSError:
+            # The client has gone (ASGI specification, "Disconnected Client - send exception").
+            account.unsent()
+        except asyncio.CancelledError:
+            account.unsent()
+            raise
+        finally:
+            account.end(status=reply.status, size_bytes=len(reply.body))
+
+    def _open_account(self, exchange: Exchange) -> Account:
+        return SILENCE if self._telemetry is None else ToldAccount(self._telemetry, exchange)
+
+    async def _reply(self, exchange: Exchange, receive: Receive, account: Account) -> Reply:
+        terms = exchange.terms
+        if terms.refusal:
+            raise terms.refusal.error()
+        if terms.is_preflight:
+            return Reply(204, list(terms.head), b"")
+        if terms.media_type == HTML and self._explorer:
+            check_address(exchange)
+            page = self._explorer()
+            return Reply(page.status_code, with_headers(page.raw_headers, terms.head), bytes(page.body))
+        if exchange.method == "POST":
+            announced = exchange.headers.get(b"content-length")
+            exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)
+        if terms.wishes.skips_cache or terms.reports:
+            return await self._run(exchange, None, account)
+        key = self._repeats.key(
+            exchange.method, exchange.query_string, exchange.headers.get(b"authorization"), exchange.body
+        )
+        return self._repeated(exchange, key, account) or await self._run(exchange, key, account)
+
+    def _repeated(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply | None:
+        repeat = self._repeats.get(key)
+        if repeat is None:
+            return None
+        kept = repeat.get()
+        if kept is None:
+            self._repeats.forget(key)
+            return None
+        account.repeated(repeat.served)
+        reply = answered_again(kept, exchange.terms)
+        etag = repeat.etag(kept[0]) if exchange.method == "GET" else None
+        if etag is not None:
+            reply = validated(reply, etag, exchange.headers.get(b"if-none-match"))
+        if reply.status == 200:
+            self._remember(exchange, repeat, etag)
+        return reply
+
+    def _remember(self, exchange: Exchange, repeat: Repeat, etag: bytes | None) -> None:
+        """Lets the server answer the very same bytes by itself; what is traced comes here each time."""
+        if exchange.remember is None or (self._telemetry is not None and self._telemetry.is_tracing):
+            return
+        head = exchange.terms.head if etag is None else (*exchange.terms.head, (b"etag", etag))
+        exchange.remember(
+            VerbatimRepeat(
+                repeat,
+                head,
+                method=exchange.method,
+                given_id=exchange.headers.get(b"x-request-id"),
+                telemetry=self._telemetry,
+            )
+        )
+
+    async def _run(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply:
+        check_address(exchange)
+        caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
+        if exchange.method == "POST" and is_batch(exchange.body):
+            return await self._run_batch(exchange, caller)
+        outcome = await self._execute(exchange, caller, await self._parse(exchange), account)
+        if caller:
+            self._repeats.put(key, outcome.answer.kept, account.served)
+        reply = answered(outcome, exchange.terms)
+        if outcome.answer.has_errors or exchange.method == "POST":
+            return reply
+        return validated(reply, etag_of(outcome.body), exchange.headers.get(b"if-none-match"))
+
+    async def _run_batch(self, exchange: Exchange, caller: Caller | None) -> Reply:
+        """All at once, as if they had come in requests of their own; so each has a budget of its own."""
+        operations = parse_batch(exchange.body, max_operations=self._max_batch)
+        running = (self._execute_apart(exchange, caller, operation) for operation in operations)
+        return answered_together(await asyncio.gather(*running), exchange.terms)
+
+    async def _execute_apart(
+        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest
+    ) -> Outcome:
+        """One of a batch, in a task and with an account of its own."""
+        account = self._open_account(exchange)
+        outcome = await self._execute(exchange, caller, operation, account)
+        account.end(status=200, size_bytes=len(outcome.body))
+        return outcome
+
+    async def _execute(
+        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest, account: Account
+    ) -> Outcome:
+        account.asked_by(caller)
+        terms = exchange.terms
+        context = await self._operations.context(
+            caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
+        )
+        answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
+        account.answered(answer, context.ledger)
+        extensions = context.extensions(reports=terms.reports)
+        body = answer.with_extensions(extensions) if extensions else answer.body
+        return Outcome(answer, body, context.ledger)
+
+    async def _parse(self, exchange: Exchange) -> GraphQLRequest:
+        if exchange.method == "POST":
+            return parse_body(exchange.body)
+        operation = await self._executor.resolve(parse_query(exchange.query_string))
+        if not self._executor.is_query(operation):
+            raise RequestError("Only queries are run by GET.", status=405)
+        return operation

@@ -1,0 +1,253 @@
+"""Cursor pagination over pages that the API numbers."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from gallery_gateway.gallery.gallery import Delivery
+from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.lookup import Demand
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.upstream.contract import Page, Project
+
+# REST contract, `per_page`.
+MAX_PER_PAGE = 100
+
+
+@lru_cache(maxsize=4096)
+def smallest_pages(places: range) -> tuple[tuple[int, int], ...]:
+    """Page number and page size of each; one page or two, however the places lie.
+
+    Args:
+        places: in the list, from 0; at least 1 and at most 100.
+    """
+    for pages in (1, 2):
+        for per_page in range(-(-len(places) // pages), MAX_PER_PAGE + 1):
+            first, last = places.start // per_page, (places.stop - 1) // per_page
+            if last - first < pages:
+                return tuple((number + 1, per_page) for number in range(first, last + 1))
+    raise ValueError(f"{len(places)} places are more than two pages hold")
+
+
+def without(places: range, known: range) -> list[range]:
+    """What of the places lies before the known ones, and what behind them."""
+    before = range(places.start, min(places.stop, known.start))
+    behind = range(max(places.start, known.stop), places.stop)
+    return [rest for rest in ((before, behind) if known else (places,)) if rest]
+
+
+# As little of a project as the endpoint can be asked for.
+THIN = Demand(most_images=0, needs_links=False)
+
+
+class ListChangedError(Exception):
+    """Two pages of one list do not count it alike: something came or went between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Projects by their places in the list, from 0.
+
+    Args:
+        projects: in the order of their places; a damaged one may be None.
+        total: how many the whole list has; None where the endpoint does not tell.
+        deliveries: the pages that they were got from.
+    """
+
+    projects: dict[int, Project]
+    total: int | None
+    deliveries: tuple[Delivery[Page], ...]
+
+    @property
+    def places(self) -> range:
+        """From the first to the last."""
+        return range(min(self.projects), max(self.projects) + 1) if self.projects else range(0)
+
+    def find(self, project_id: int | None) -> int | None:
+        """The place of a project."""
+        for place, project in self.projects.items():
+            # A damaged page may hold None, or a project without its id.
+            if project_id is not None and isinstance(project, Project) and project.project_id == project_id:
+                return place
+        return None
+
+    def joined(self, other: "Stretch") -> "Stretch":
+        projects = dict(sorted((self.projects | other.projects).items()))
+        return Stretch(projects, self.total, self.deliveries + other.deliveries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListReader:
+    """Reads stretches of one list.
+
+    Args:
+        request: which list, whatever its page.
+        strictly: whether stretches that do not count the list alike are refused.
+    """
+
+    loaders: GalleryLoaders
+    request: GalleryRequest
+    demand: Demand
+    strictly: bool = True
+
+    def thin(self) -> "ListReader":
+        """The same, for the projects' ids alone."""
+        return replace(self, demand=THIN)
+
+    def anew(self) -> "ListReader":
+        """The same list, by calls that are made from now on, and however they count it."""
+        return replace(self, loaders=self.loaders.anew(), strictly=False)
+
+    async def read(self, places: range, *, beside: Stretch | None = None) -> Stretch:
+        """The pages that hold the places, with what else stands on them.
+
+        Args:
+            places: from 0; at least 1 and at most 100.
+            beside: what they are to be of one list with.
+
+        Raises:
+            GatewayError: upstream gave no page, or the operation asks for too much.
+            ListChangedError: the list changed from one page to another.
+        """
+        pages = [self._page(*page) for page in smallest_pages(places)]
+        stretch, *others = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
+        counted = {part.total for part in (stretch, beside, *others) if part}
+        if self.strictly and len(counted) > 1:
+            raise ListChangedError
+        for other in others:
+            stretch = stretch.joined(other)
+        return stretch
+
+    async def _page(self, page: int, per_page: int) -> Stretch:
+        request = replace(self.request, page=page, per_page=per_page)
+        delivery = await self.loaders.page(request, self.demand)
+        total = delivery.value.pagination.total
+        # A damaged page may hold a total of any type.
+        known = total if type(total) is int else None
+        projects = enumerate(delivery.value.projects, request.window.start)
+        return Stretch(dict(projects), known, (delivery,))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a project stood in a list.
+
+    Args:
+        position: from 0.
+        project_id: None where the endpoint did not tell it.
+        total: how long the list was; None likewise.
+    """
+
+    position: int
+    project_id: int | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What is wanted: so many projects behind a place, or before it; without one, from an end of the list."""
+
+    count: int
+    is_forward: bool
+    place: Place | None = None
+
+    def wanted(self, position: int) -> range:
+        """The places beside this one."""
+        if self.is_forward:
+            return range(position + 1, position + 1 + self.count)
+        return range(max(0, position - self.count), position)
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """The places that were wanted, in the list as it is now."""
+
+    wanted: range
+    stretch: Stretch
+
+
+async def walk(reader: ListReader, step: Step) -> Walked:
+    """The projects that a step leads to, each in its present place.
+
+    Raises:
+        GatewayError: upstream gave no page, or the operation asks for too much.
+    """
+    try:
+        return await _walk(reader, step)
+    except ListChangedError:
+        return await _walk(reader.anew(), step)
+
+
+async def _walk(reader: ListReader, step: Step) -> Walked:
+    if step.place is not None:
+        return await _from_place(reader, step, step.place)
+    if not step.is_forward:
+        return await _from_end(reader, step)
+    wanted = step.wanted(-1)
+    return Walked(wanted, await reader.read(wanted))
+
+
+async def _from_end(reader: ListReader, step: Step) -> Walked:
+    length = (await reader.thin().read(range(1))).total or 0
+    stretch = await reader.read(step.wanted(length) or range(1))
+    wanted = step.wanted(length if stretch.total is None else stretch.total)
+    return Walked(wanted, await _extended(reader, stretch, wanted))
+
+
+async def _from_place(reader: ListReader, step: Step, place: Place) -> Walked:
+    wanted = step.wanted(place.position)
+    # Before the first place there was nothing, but there may be by now.
+    stretch = await reader.read(wanted or range(place.position, place.position + 1))
+    position = await _position(reader, step, place, stretch)
+    if position == place.position:
+        return Walked(wanted, stretch)
+    wanted = step.wanted(position)
+    return Walked(wanted, await _extended(reader, stretch, wanted))
+
+
+async def _position(reader: ListReader, step: Step, place: Place, stretch: Stretch) -> int:
+    """Where the place is now, as far as its project and the length of the list tell."""
+    found = stretch.find(place.project_id)
+    if found is not None:
+        return found
+    if place.total is None or stretch.total is None or place.total == stretch.total:
+        return place.position
+    grown, descends = stretch.total - place.total, reader.request.order == "desc"
+    if place.project_id is not None:
+        for places in _searched(place.position, grown, stretch.places, descends=descends):
+            searched = await reader.thin().read(places, beside=stretch)
+            found = searched.find(place.project_id)
+            if found is not None:
+                return found
+    moved = _moved(grown, is_forward=step.is_forward, descends=descends)
+    return max(-1 if step.is_forward else 0, place.position + moved)
+
+
+def _searched(position: int, grown: int, known: range, *, descends: bool) -> list[range]:
+    """Where a project may be that is not where it was, nor among the known; the likeliest first.
+
+    What comes, comes first in a descending list, and last in an ascending one; what goes may go anywhere.
+    """
+    shifted = max(0, position + grown)
+    low, high = min(position, shifted), max(position, shifted)
+    likeliest = shifted if descends else position
+    near = max(0, likeliest - MAX_PER_PAGE // 2)
+    around = range(near, near + MAX_PER_PAGE)
+    between = [range(low, high + 1)] if high - low < MAX_PER_PAGE else []
+    rest = [piece for places in between for piece in without(places, known)]
+    return [*sorted(rest, key=lambda places: likeliest not in places), *without(around, known)]
+
+
+def _moved(grown: int, *, is_forward: bool, descends: bool) -> int:
+    """How far a place has moved whose project has gone: rather one project twice than one left out."""
+    if is_forward:
+        return grown if descends else min(grown, -1)
+    return max(grown + 1, 0) if descends else 0
+
+
+async def _extended(reader: ListReader, stretch: Stretch, wanted: range) -> Stretch:
+    """The stretch with what it lacks of the wanted places."""
+    last = wanted.stop if stretch.total is None else min(wanted.stop, stretch.total)
+    for places in without(range(wanted.start, last), stretch.places):
+        stretch = stretch.joined(await reader.read(places, beside=stretch))
+    return stretch

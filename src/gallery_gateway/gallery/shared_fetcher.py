@@ -1,0 +1,176 @@
+"""Fetches pages that several processes share."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from gallery_gateway.clock import Clock
+from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamContractError
+from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
+from gallery_gateway.gallery.fetcher import Fetcher
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.shared.pages import Spot, Store, StoredPage, StoreError, Taken
+from gallery_gateway.upstream.caching import CachingRules
+from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.resilience import Deadline
+
+# How often a page that another process fetches is asked for: soon at first, then less.
+_FIRST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.1
+
+
+class SharedFetcher:
+    """A fetcher that asks the store first, and gives it what came.
+
+    Args:
+        longest_wait_seconds: for a page that another process fetches; what a call may take.
+    """
+
+    def __init__(
+        self, alone: Fetcher, store: Store, cache: PageCache, clock: Clock, *, longest_wait_seconds: float
+    ) -> None:
+        self._alone = alone
+        self._store = store
+        self._cache = cache
+        self._clock = clock
+        self._longest_wait_seconds = longest_wait_seconds
+        self._unfinished: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_sharing(self) -> bool:
+        return self._store.is_available
+
+    async def open(self) -> None:
+        await self._store.open()
+        await self._alone.open()
+
+    async def fetch(
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        deadline: Deadline | None = None,
+        skips_cache: bool = False,
+        read: Reader = parse_page,
+    ) -> Arrival:
+        """Raises: GatewayError: upstream gave no page."""
+        # One for each try: a process may fetch the same page again before it has given the last.
+        owner = os.urandom(8)
+        spot = Spot.of(caller.key, repr(request))
+        try:
+            taken = await self._take(spot, owner, deadline, skips_page=skips_cache)
+            if taken.page is not None:
+                return self._arrived(caller, request, taken.page)
+        except StoreError:
+            return await self._fetch_alone(caller, request, deadline, read)
+        call = self._fetch_alone(caller, request, deadline, read)
+        return await self._fetch_for_all(call, spot, owner, taken.generation)
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
+        await self._store.aclose()
+        await self._alone.aclose()
+
+    async def _take(self, spot: Spot, owner: bytes, deadline: Deadline | None, *, skips_page: bool) -> Taken:
+        """What the store says, once it says that there is a page, or that it is ours to fetch."""
+        deadline = deadline or Deadline(asyncio.get_running_loop().time() + self._longest_wait_seconds)
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        taken = await self._store.take(spot, owner=owner, skips_page=skips_page)
+        while taken.page is None and not taken.is_ours and deadline.remaining_seconds > 0:
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(1.5 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            taken = await self._store.take(spot, owner=owner)
+        return taken
+
+    async def _fetch_for_all(
+        self, call: Coroutine[Any, Any, Arrival], spot: Spot, owner: bytes, generation: bytes
+    ) -> Arrival:
+        holding = asyncio.create_task(self._hold(spot, owner))
+        arrival: Arrival | None = None
+        try:
+            arrival = await call
+            return arrival
+        finally:
+            holding.cancel()
+            self._later(self._give(spot, arrival.entry if arrival else None, owner, generation))
+
+    async def _fetch_alone(
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
+    ) -> Arrival:
+        try:
+            return await self._alone.fetch(caller, request, deadline=deadline, read=read)
+        except (UnauthenticatedError, ForbiddenError):
+            with suppress(StoreError):
+                await self._store.purge(caller.key)
+            raise
+
+    async def _hold(self, spot: Spot, owner: bytes) -> None:
+        while True:
+            await asyncio.sleep(self._store.lock_seconds / 3)
+            with suppress(StoreError):
+                await self._store.hold(spot, owner=owner)
+
+    async def _give(self, spot: Spot, entry: Entry | None, owner: bytes, generation: bytes) -> None:
+        page, seconds = None, 0.0
+        # A page without a body stands for a 404: each process finds that out for itself.
+        if entry is not None and entry.body:
+            page = self._stored(entry)
+            seconds = min(page.fresh_until, page.links_until) - self._clock.wall()
+        with suppress(StoreError):
+            await self._store.give(spot, page, owner=owner, generation=generation, seconds=seconds)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Off the way of whoever waits for the page."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+
+    def _stored(self, entry: Entry) -> StoredPage:
+        # Every process has a monotonic clock of its own.
+        to_wall = self._clock.wall() - self._clock.monotonic()
+        return StoredPage(
+            body=entry.body,
+            rules=asdict(entry.rules),
+            asked_at=entry.asked_at + to_wall,
+            born_at=entry.born_at + to_wall,
+            fresh_until=entry.fresh_until + to_wall,
+            renew_until=entry.renew_until + to_wall,
+            stale_until=entry.stale_until + to_wall,
+            keep_until=entry.keep_until + to_wall,
+            links_until=entry.links_until,
+        )
+
+    def _arrived(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> Arrival:
+        """Raises: StoreError: a process of another version has written what this one cannot read."""
+        try:
+            page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
+        except (UpstreamContractError, msgspec.ValidationError) as exc:
+            raise StoreError("unreadable") from exc
+        now = self._clock.monotonic()
+        # It was given before it was taken: clocks that differ do not make it last longer than it did there.
+        to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
+        entry = Entry(
+            request=request,
+            body=stored.body,
+            project_ids=project_ids_of(page),
+            received_bytes=0,
+            seconds=0.0,
+            rules=rules,
+            asked_at=stored.asked_at + to_monotonic,
+            born_at=stored.born_at + to_monotonic,
+            fresh_until=stored.fresh_until + to_monotonic,
+            renew_until=stored.renew_until + to_monotonic,
+            stale_until=stored.stale_until + to_monotonic,
+            keep_until=stored.keep_until + to_monotonic,
+            link_margin_seconds=0.0,
+            known_links_until=stored.links_until,
+        )
+        self._cache.put(caller, entry)
+        return Arrival(entry, page, is_shared=True)

@@ -1,3 +1,0 @@
-"""Units that settings are given in."""
-
-MEBIBYTE = 1024 * 1024

@@ -1,0 +1,206 @@
+"""Who is shut out by whose failures: everybody by an outage, and nobody by another caller's trouble."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gallery_gateway.upstream.breaker import (
+    ApiWindow,
+    BreakerRules,
+    CallResult,
+    CircuitBreakers,
+    Counts,
+    State,
+)
+from tests.upstream.clocks import Seconds
+
+CALLERS = [b"key-%d" % number for number in range(8)]
+GREEDY, MODEST = CALLERS[0], CALLERS[1:]
+RULES = BreakerRules(failure_share=0.5, slow_share=0.9, min_calls=20, window_seconds=10.0, open_seconds=5.0)
+BAD = (CallResult.FAILED, CallResult.SLOW)
+
+
+def made(clock: Seconds | None = None) -> CircuitBreakers:
+    return CircuitBreakers(RULES, clock or Seconds())
+
+
+def call(breakers: CircuitBreakers, caller: bytes | None, question: str, result: CallResult) -> bool:
+    """Make a call; return whether it was let through."""
+    ticket = breakers.begin(caller, question)
+    if ticket is not None:
+        breakers.end(ticket, result)
+    return ticket is not None
+
+
+@pytest.mark.parametrize("result", BAD)
+@pytest.mark.parametrize("others", [0, 1, 7])
+def test_one_callers_bad_calls_shut_out_that_caller_and_nobody_else(result: CallResult, others: int) -> None:
+    breakers = made()
+
+    for number in range(100):
+        call(breakers, GREEDY, f"q{number}", result)
+        for caller in MODEST[:others]:
+            assert call(breakers, caller, "page 1", CallResult.FINE)
+
+    assert breakers.is_shut(GREEDY)
+    assert breakers.api.state is State.CLOSED
+    assert call(breakers, MODEST[0], "page 1", CallResult.FINE)
+    assert breakers.opened == {"api": 0, "caller": 1}
+
+
+@pytest.mark.parametrize("result", BAD)
+def test_one_question_that_fails_for_all_callers_leaves_the_api_open(result: CallResult) -> None:
+    breakers = made()
+
+    for _ in range(4):
+        for caller in CALLERS:
+            call(breakers, caller, "bad", result)
+            call(breakers, caller, "bad", result)
+            call(breakers, caller, "page 1", CallResult.FINE)
+            call(breakers, caller, "page 2", CallResult.FINE)
+
+    assert breakers.api.state is State.CLOSED
+
+
+@pytest.mark.parametrize("result", BAD)
+@pytest.mark.parametrize("questions", [1, 5])
+def test_an_outage_that_all_callers_see_shuts_everybody_out(result: CallResult, questions: int) -> None:
+    breakers = made()
+
+    for number in range(20):
+        call(breakers, CALLERS[number % 8], f"page {number % questions}", result)
+
+    assert breakers.api.state is State.OPEN
+    assert breakers.is_shut(b"a caller who never called")
+
+
+def test_made_up_tokens_whose_calls_fail_have_no_say_beside_callers_who_were_served() -> None:
+    breakers = made()
+    for caller in MODEST:
+        call(breakers, caller, "page 1", CallResult.FINE)
+
+    for number in range(300):
+        call(breakers, b"made-up-%d" % number, f"q{number}", CallResult.REFUSED)
+        call(breakers, b"made-up-%d" % number, f"q{number}", CallResult.FAILED)
+        call(breakers, b"made-up-%d" % number, f"r{number}", CallResult.FAILED)
+        assert call(breakers, MODEST[number % 7], f"page {number % 5}", CallResult.FINE)
+
+    assert breakers.api.state is State.CLOSED
+
+
+def test_callers_who_were_served_before_shut_everybody_out_in_an_outage() -> None:
+    clock = Seconds()
+    breakers = made(clock)
+    for caller in CALLERS:
+        call(breakers, caller, "page 1", CallResult.FINE)
+    clock.step(600)
+
+    for number in range(20):
+        call(breakers, CALLERS[number % 8], f"page {number}", CallResult.FAILED)
+
+    assert breakers.api.state is State.OPEN
+
+
+def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() -> None:
+    breakers = made()
+
+    for _ in range(20):
+        call(breakers, GREEDY, "page 1", CallResult.UNREACHABLE)
+
+    assert breakers.api.state is State.OPEN
+
+
+def test_a_question_that_always_fails_for_many_callers_is_not_judged_by_all_of_them_at_each_call() -> None:
+    breakers = made()
+    callers = [b"key-%d" % number for number in range(2_000)]
+    window = CountingWindow(RULES, Seconds())
+    breakers._window = window
+    breakers.api._window = window
+
+    for number in range(8_000):
+        fails = number % 2 == 0
+        question = "bad" if fails else f"page {number % 50}"
+        call(
+            breakers, callers[number // 2 % 2_000], question, CallResult.FAILED if fails else CallResult.FINE
+        )
+
+    assert breakers.api.state is State.CLOSED
+    # Half of the calls fail.
+    assert window.asked < 1_000
+
+
+class CountingWindow(ApiWindow):
+    """Counts how often all callers and questions are asked."""
+
+    asked = 0
+
+    def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
+        self.asked += 1
+        return super()._is_agreed(is_bad)
+
+
+def test_a_caller_that_was_shut_out_probes_alone_and_comes_back() -> None:
+    clock = Seconds()
+    breakers = made(clock)
+    for _ in range(20):
+        call(breakers, GREEDY, "bad", CallResult.FAILED)
+    clock.step(5)
+
+    probe = breakers.begin(GREEDY, "page 1")
+
+    assert probe is not None
+    assert breakers.begin(GREEDY, "page 1") is None
+    breakers.end(probe, CallResult.FINE)
+    assert call(breakers, GREEDY, "page 1", CallResult.FINE)
+
+
+def test_a_probe_for_which_there_was_no_connection_leaves_its_place_to_the_next() -> None:
+    clock = Seconds()
+    breakers = made(clock)
+    for _ in range(20):
+        call(breakers, GREEDY, "bad", CallResult.FAILED)
+    clock.step(5)
+
+    assert call(breakers, GREEDY, "page 1", CallResult.UNREACHABLE)
+
+    assert call(breakers, GREEDY, "page 1", CallResult.FINE)
+
+
+def test_a_greedy_callers_probe_does_not_keep_the_api_shut_for_the_others() -> None:
+    clock = Seconds()
+    breakers = made(clock)
+    for number in range(20):
+        call(breakers, CALLERS[number % 8], f"page {number}", CallResult.FAILED)
+    clock.step(5)
+    assert call(breakers, GREEDY, "bad", CallResult.FAILED)
+    clock.step(5)
+
+    # The API works again, and the greedy caller is the first to try.
+    assert not call(breakers, GREEDY, "bad", CallResult.FAILED)
+
+    assert call(breakers, MODEST[0], "page 1", CallResult.FINE)
+    assert breakers.api.state is State.CLOSED
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(CALLERS), st.integers(0, 9), st.sampled_from(list(CallResult))),
+        max_size=300,
+    ),
+    st.sampled_from(BAD),
+)
+def test_whatever_one_caller_does_the_others_who_are_fine_get_through(
+    greedy_calls: list[tuple[bytes, int, CallResult]], bad: CallResult
+) -> None:
+    clock = Seconds()
+    breakers = made(clock)
+
+    for caller, number, result in greedy_calls:
+        if caller in MODEST:
+            assert call(breakers, caller, f"page {number}", CallResult.FINE)
+        else:
+            reachable = bad if result is CallResult.UNREACHABLE else result
+            call(breakers, GREEDY, f"q{number}", reachable)
+        clock.step(0.05)

@@ -1,0 +1,273 @@
+"""A call with everything that stands around it: what is counted, who is refused, and what is let go."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gallery_gateway.app.gallery import build_resilience
+from gallery_gateway.clock import Clock
+from gallery_gateway.errors import (
+    ForbiddenError,
+    GatewayError,
+    OverloadedError,
+    RateLimitedError,
+    RejectedParameterError,
+    UnauthenticatedError,
+    UpstreamContractError,
+    UpstreamNotFoundError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+from gallery_gateway.settings import Settings
+from gallery_gateway.upstream.breaker import CallResult, State
+from gallery_gateway.upstream.resilience import Deadline, Resilience
+from tests.upstream.clocks import Seconds
+
+ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
+
+
+def made(clock: Seconds, **settings: float) -> Resilience:
+    chosen = {"upstream_max_attempts": 1, "upstream_breaker_least_calls": 4, **settings}
+    return build_resilience(Settings.read(_env_file=None, **chosen), Clock(monotonic=clock))
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+def failing(error: GatewayError) -> Callable[[], Awaitable[str]]:
+    async def call() -> str:
+        raise error
+
+    return call
+
+
+async def fine() -> str:
+    return "page"
+
+
+async def run(
+    resilience: Resilience, call: Callable[[], Awaitable[str]], *, caller_key: bytes = ADA
+) -> str | GatewayError:
+    try:
+        return await resilience.run(call, caller_key=caller_key, deadline=None)
+    except GatewayError as exc:
+        return exc
+
+
+@pytest.mark.parametrize("error", [UpstreamUnavailableError("told"), UpstreamTimeoutError("told")])
+async def test_an_endpoint_that_fails_is_left_alone_and_then_tried_by_one_call(
+    clock: Seconds, error: GatewayError
+) -> None:
+    resilience = made(clock)
+    made_calls = 0
+
+    async def counted() -> str:
+        nonlocal made_calls
+        made_calls += 1
+        await asyncio.sleep(0)
+        return "page"
+
+    for _ in range(4):
+        await run(resilience, failing(error))
+    shut_out = await run(resilience, counted)
+    assert isinstance(shut_out, UpstreamUnavailableError)
+    assert made_calls == 0
+
+    clock.step(5)
+    answers = await asyncio.gather(*(run(resilience, counted) for _ in range(10)))
+
+    assert answers.count("page") == 1
+    assert made_calls == 1
+    assert resilience.breakers.api.state is State.CLOSED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnauthenticatedError("told"),
+        ForbiddenError("told"),
+        UpstreamNotFoundError("told"),
+        RejectedParameterError("told", parameter=None),
+        RateLimitedError("told"),
+        UpstreamContractError("told"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_endpoint_that_answers_is_not_left_alone(clock: Seconds, error: GatewayError) -> None:
+    resilience = made(clock)
+
+    for _ in range(50):
+        await run(resilience, failing(error))
+
+    assert resilience.breakers.api.state is State.CLOSED
+    assert await run(resilience, fine) == "page"
+
+
+async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: Seconds) -> None:
+    resilience = made(clock, upstream_breaker_least_calls=20, upstream_breaker_window_seconds=600)
+
+    async def slow() -> str:
+        clock.step(10)
+        return "page"
+
+    for number in range(20):
+        assert await run(resilience, slow, caller_key=(ADA, BEN, CAI)[number % 3]) == "page"
+
+    assert resilience.breakers.api.state is State.OPEN
+    assert resilience.gate.limit.calls == 10
+
+
+async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(clock: Seconds) -> None:
+    resilience = made(clock)
+
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for _ in range(50):
+        task = asyncio.create_task(run(resilience, never))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert resilience.breakers.api.state is State.CLOSED
+    assert resilience.gate.in_flight == 0
+    assert resilience.gate.limit.calls == 20
+
+
+async def test_a_bug_lets_go_of_its_place(clock: Seconds) -> None:
+    resilience = made(clock)
+
+    async def broken() -> str:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await run(resilience, broken)
+
+    assert resilience.gate.in_flight == 0
+
+
+async def test_who_was_told_to_wait_is_answered_here_until_then(clock: Seconds) -> None:
+    resilience = made(clock)
+    await run(resilience, failing(RateLimitedError("told", retry_after_seconds=7)))
+    clock.step(2.5)
+
+    refused = await run(resilience, fine)
+
+    assert isinstance(refused, RateLimitedError)
+    assert refused.extensions == {"code": "RATE_LIMITED", "retryAfter": 5}
+    assert await run(resilience, fine, caller_key=BEN) == "page"
+    clock.step(4.5)
+    assert await run(resilience, fine) == "page"
+
+
+async def test_what_waited_for_its_turn_while_the_breaker_opened_is_not_called(clock: Seconds) -> None:
+    resilience = made(clock, upstream_max_connections=1)
+    release = asyncio.Event()
+
+    async def failing_when_released() -> str:
+        await release.wait()
+        raise UpstreamUnavailableError("told")
+
+    for _ in range(3):
+        await run(resilience, failing(UpstreamUnavailableError("told")))
+    first = asyncio.create_task(run(resilience, failing_when_released))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(run(resilience, fine))
+    await asyncio.sleep(0)
+    assert resilience.gate.waiting == 1
+
+    release.set()
+    await first
+
+    assert isinstance(await second, UpstreamUnavailableError)
+    assert resilience.gate.in_flight == 0
+
+
+async def test_more_calls_than_may_wait_are_refused(clock: Seconds) -> None:
+    resilience = made(clock, upstream_max_connections=1, upstream_queue_max_calls=1)
+    release = asyncio.Event()
+
+    async def waiting() -> str:
+        await release.wait()
+        return "page"
+
+    tasks = [asyncio.create_task(run(resilience, waiting)) for _ in range(3)]
+    await asyncio.sleep(0)
+    release.set()
+    answers = await asyncio.gather(*tasks)
+
+    assert [answer if isinstance(answer, str) else type(answer) for answer in answers] == [
+        "page",
+        "page",
+        OverloadedError,
+    ]
+
+
+async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
+    resilience = made(clock, upstream_max_connections=1)
+    release = asyncio.Event()
+
+    async def waiting() -> str:
+        await release.wait()
+        return "page"
+
+    holder = asyncio.create_task(run(resilience, waiting))
+    await asyncio.sleep(0)
+    for _ in range(4):
+        ticket = resilience.breakers.begin(BEN, "page 1")
+        assert ticket is not None
+        resilience.breakers.end(ticket, CallResult.UNREACHABLE)
+
+    refused = await run(resilience, fine)
+
+    assert isinstance(refused, UpstreamUnavailableError)
+    release.set()
+    assert await holder == "page"
+
+
+async def test_calls_earn_the_retries_that_they_may_need(clock: Seconds) -> None:
+    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
+    while resilience.retries.budgets.spend(ADA):
+        pass
+
+    await run(resilience, fine)
+    assert not resilience.retries.budgets.spend(ADA)
+    await run(resilience, fine)
+
+    assert resilience.retries.budgets.spend(ADA)
+
+
+async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> None:
+    resilience = made(clock, upstream_max_attempts=3)
+    attempts = 0
+
+    async def failing_call() -> str:
+        nonlocal attempts
+        attempts += 1
+        raise UpstreamUnavailableError("told", may_pass=True, retry_after_seconds=1)
+
+    with pytest.raises(UpstreamUnavailableError):
+        await resilience.run(
+            failing_call,
+            caller_key=None,
+            deadline=Deadline(asyncio.get_running_loop().time() + 0.9),
+        )
+
+    assert attempts == 1
+
+
+async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
+    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
+    for _ in range(4):
+        await run(resilience, failing(UpstreamUnavailableError("told")))
+    while resilience.retries.budgets.spend(ADA):
+        pass
+
+    for _ in range(50):
+        assert isinstance(await run(resilience, fine), UpstreamUnavailableError)
+
+    assert not resilience.retries.budgets.spend(ADA)
