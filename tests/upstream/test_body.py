@@ -144,3 +144,21 @@ async def test_a_broken_compression_is_refused() -> None:
 async def test_an_unknown_compression_is_refused(encoding: str) -> None:
     with pytest.raises(UpstreamContractError, match="compression"):
         await read_body(response(TEXT, encoding=encoding), max_bytes=len(TEXT))
+
+
+async def test_white_space_that_inflates_a_hundredfold_is_no_page() -> None:
+    bomb = gzip.compress(b'{"projects": []' + b" " * 5_000_000 + b"}")
+
+    with pytest.raises(UpstreamContractError, match="inflates too much"):
+        await read_body(response(bomb, encoding="gzip"), max_bytes=100_000_000)
+
+
+async def test_a_page_that_inflates_thirtyfold_is_read() -> None:
+    # As a page whose links differ in a few characters only.
+    page = b"".join(
+        b'{"url": "https://images.example/%x"}' % (number * 2654435761) for number in range(50_000)
+    )
+    compressed = gzip.compress(page)
+
+    assert len(page) > 2_000_000
+    assert await read_body(response(compressed, encoding="gzip"), max_bytes=100_000_000) == page

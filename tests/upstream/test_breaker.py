@@ -237,6 +237,48 @@ def test_the_caller_whose_probe_failed_probes_again_if_nobody_else_calls(clock: 
     assert probe is not None
     breaker.end(probe, CallResult.FAILED)
 
-    clock.step(2 * OPEN_SECONDS)
+    clock.step(7 * OPEN_SECONDS)
 
     assert breaker.begin(b"ada") is not None
+
+
+def test_a_probe_that_takes_too_long_leaves_its_place_to_another_caller(clock: Seconds) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+    late = breaker.begin(b"ada")
+    assert late is not None
+    clock.step(OPEN_SECONDS)
+
+    assert breaker.begin(b"ada") is None
+    probe = breaker.begin(b"ben")
+
+    assert probe is not None
+    breaker.end(late, CallResult.FAILED)
+    breaker.end(probe, CallResult.FINE)
+    assert breaker.state is State.CLOSED
+
+
+def test_several_callers_with_bad_questions_keep_it_open_for_one_pause_each(clock: Seconds) -> None:
+    breaker = opened(clock)
+
+    for bad in (b"a", b"b", b"c"):
+        clock.step(OPEN_SECONDS)
+        probe = breaker.begin(bad)
+        assert probe is not None
+        breaker.end(probe, CallResult.FAILED)
+    clock.step(OPEN_SECONDS)
+
+    assert [breaker.begin(bad) for bad in (b"a", b"b", b"c")] == [None] * 3
+    probe = breaker.begin(b"good")
+    assert probe is not None
+    breaker.end(probe, CallResult.FINE)
+    assert breaker.state is State.CLOSED
+
+
+def test_a_caller_who_is_not_to_probe_does_so_as_a_last_resort(clock: Seconds) -> None:
+    breaker = opened(clock)
+    clock.step(OPEN_SECONDS)
+
+    assert breaker.begin(b"made up", may_probe=False) is None
+    clock.step(6 * OPEN_SECONDS)
+    assert breaker.begin(b"made up", may_probe=False) is not None

@@ -334,3 +334,11 @@ def _touch(path: Path, damaged: Path) -> bool:
     """Whether one of them lies within the other."""
     shorter = min(len(path), len(damaged))
     return path[:shorter] == damaged[:shorter]
+
+
+def test_a_page_of_hundreds_of_thousands_of_damaged_projects_is_given_up() -> None:
+    pagination = b'{"page":1,"per_page":20,"total":1,"pages":1,"has_next":false,"has_prev":false}'
+    projects = b",".join([b'{"images":[{}]}'] * 400_000)
+
+    with pytest.raises(UpstreamContractError, match="Too much"):
+        parse_page(b'{"pagination":%b,"projects":[%b]}' % (pagination, projects))

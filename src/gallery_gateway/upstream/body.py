@@ -1,5 +1,6 @@
 """Reads an answer's body under a cap that holds for the bytes on the wire and for what they inflate to."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import cast
@@ -7,6 +8,12 @@ from typing import cast
 import httpx
 
 from gallery_gateway.errors import UpstreamContractError
+
+_STEP_BYTES = 256 * 1024
+
+# JSON pages become up to 30 times as large; what becomes more than this is no page.
+_MAX_RATIO = 100
+_FREE_BYTES = 1024 * 1024
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib finds out which of the two it is
 
@@ -41,10 +48,25 @@ async def _capped(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncItera
 
 async def _inflated(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:
     inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    read_bytes = inflated_bytes = 0
     try:
         async for chunk in chunks:
-            # Bounded, so that a bomb is found out before it has inflated: one byte too many is enough.
-            yield inflater.decompress(chunk, max_bytes + 1)
+            read_bytes += len(chunk)
+            rest = chunk
+            while rest:
+                # In steps, so that a bomb is found before it has inflated, and the loop runs in between.
+                part = inflater.decompress(rest, _STEP_BYTES)
+                rest = inflater.unconsumed_tail
+                inflated_bytes += len(part)
+                if inflated_bytes > _FREE_BYTES + _MAX_RATIO * read_bytes:
+                    raise UpstreamContractError(
+                        "The gallery's compressed answer inflates too much.", reason="encoding"
+                    )
+                yield part
+                if rest:
+                    await asyncio.sleep(0)
+                if inflated_bytes > max_bytes:
+                    return
         yield inflater.flush()
     except zlib.error as exc:
         raise UpstreamContractError("The gallery's compressed answer is broken.", reason="encoding") from exc

@@ -70,8 +70,16 @@ class Window(Protocol):
     def clear(self) -> None: ...
 
 
+# Where a caller is not to probe, it may all the same after so many pauses, if nobody else has come.
+_LAST_RESORT_PAUSES = 6
+_MAX_FAILED_PROBERS = 1_000
+
+
 class Breaker:
     """Opens when its window is failing; half-open, it lets one probe through.
+
+    A caller whose probe failed, or took longer than `open_seconds`, leaves the next ones to others: its own
+    bad question must not decide for everyone.
 
     Args:
         window: counted by the owner, before each `end`.
@@ -87,30 +95,35 @@ class Breaker:
         self._epoch = 0
         self._state = State.CLOSED
         self._prober: bytes | None = None
+        self._probe_ends_at = 0.0
+        self._failed_probers: set[bytes] = set()
 
     @property
     def state(self) -> State:
         return self._state
 
-    def is_shut(self, caller_key: bytes | None = None) -> bool:
+    def is_shut(self, caller_key: bytes | None = None, *, may_probe: bool = True) -> bool:
         """Return whether a call that this caller began now would be refused."""
         if self._state is State.CLOSED:
             return False
+        now = self._clock()
+        is_last_resort = not may_probe or caller_key in self._failed_probers
+        pause = _LAST_RESORT_PAUSES * self._open_seconds if is_last_resort else 0.0
         if self._state is State.HALF_OPEN:
-            return True
-        # A caller whose probe failed leaves the next one to others, or its own bad question would decide
-        # for everyone. If nobody else calls, it may probe again after another pause.
-        is_failed_prober = caller_key is not None and caller_key == self._prober
-        pause = self._open_seconds if is_failed_prober else 0.0
-        return self._clock() < self._open_until + pause
+            return caller_key == self._prober or now < self._probe_ends_at + pause
+        return now < self._open_until + pause
 
-    def begin(self, caller_key: bytes | None = None) -> int | None:
+    def begin(self, caller_key: bytes | None = None, *, may_probe: bool = True) -> int | None:
         """Return a ticket to hand back to `end`, or `None` if the call is refused."""
-        if self.is_shut(caller_key):
+        if self.is_shut(caller_key, may_probe=may_probe):
             return None
-        if self._state is State.OPEN:
+        if self._state is not State.CLOSED:
+            if self._state is State.HALF_OPEN:
+                # The probe under way takes too long.
+                self._put_back_prober()
             self._change(State.HALF_OPEN)
             self._prober = caller_key
+            self._probe_ends_at = self._clock() + self._open_seconds
         return self._epoch
 
     def end(self, ticket: int, result: CallResult) -> bool:
@@ -127,15 +140,19 @@ class Breaker:
     def _judge_probe(self, result: CallResult) -> bool:
         if result in {CallResult.FINE, CallResult.REFUSED}:
             self._window.clear()
-            self._prober = None
+            self._failed_probers.clear()
             self._change(State.CLOSED)
         elif result is CallResult.UNKNOWN:
             # A probe that was given up leaves its place to the next call, whoever makes it.
-            self._prober = None
             self._open(0.0)
         else:
+            self._put_back_prober()
             self._open(self._open_seconds)
         return result in BAD
+
+    def _put_back_prober(self) -> None:
+        if self._prober is not None and len(self._failed_probers) < _MAX_FAILED_PROBERS:
+            self._failed_probers.add(self._prober)
 
     def _open(self, seconds: float) -> None:
         self._open_until = self._clock() + seconds
@@ -359,14 +376,15 @@ class CircuitBreakers:
     def is_shut(self, caller_key: bytes | None) -> bool:
         """Return whether a call that this caller began now would be refused."""
         own = self._own(caller_key)
-        return (own is not None and own.is_shut()) or self.api.is_shut(caller_key)
+        is_shut_out = own is not None and own.is_shut()
+        return is_shut_out or self.api.is_shut(caller_key, may_probe=self._may_probe(caller_key))
 
     def begin(self, caller_key: bytes | None, question: Hashable) -> Ticket | None:
         """Return a ticket to hand back to `end`, or `None` if the call is refused."""
         own = self._own(caller_key)
         if own is not None and own.is_shut():
             return None
-        api_ticket = self.api.begin(caller_key)
+        api_ticket = self.api.begin(caller_key, may_probe=self._may_probe(caller_key))
         if api_ticket is None:
             return None
         caller_ticket = own.begin() if own else 0
@@ -383,6 +401,10 @@ class CircuitBreakers:
             self._report("api", None)
         # Without a connection, the caller is not to blame.
         self._end_own(ticket, CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result)
+
+    def _may_probe(self, caller_key: bytes | None) -> bool:
+        # Tokens can be made up: callers who got a page before go first.
+        return caller_key in self._served or self._served.currsize < 2
 
     def _own(self, caller_key: bytes | None) -> _CallerBreaker | None:
         # Usually no caller has one, and checking for that is cheaper than a look-up.
