@@ -14,7 +14,7 @@ CAPACITY = Capacity(slots=4, seconds=0.16)
 TIMES = 10
 QUEUE_SECONDS = 0.5
 # Many times what a call takes, so that a busy machine does not look like a slow endpoint.
-SLOW_SECONDS = 1.5
+SLOW_SECONDS = 3.0
 
 # What everything else takes on a busy machine.
 PATIENCE_SECONDS = 4.0
