@@ -67,7 +67,7 @@ def test_what_a_worker_had_counted_is_not_lost_when_it_ends_and_what_it_held_is_
 
 
 def test_a_worker_that_hangs_is_told_as_it_was_and_holds_up_nobody() -> None:
-    gatherer = Gatherer(patience_seconds=0.1)
+    gatherer = Gatherer(patience_seconds=1.0)
     may_answer = threading.Event()
     may_answer.set()
     served = [1.0]

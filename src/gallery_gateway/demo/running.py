@@ -14,7 +14,11 @@ def running(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator
     """Serves `app` until the block ends, and gives its base URL; port 0 takes a free one."""
     # It listens from here on, so that nobody has to wait for the thread.
     listener = socket.create_server((host, port))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    # An end does not wait for clients for ever.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
