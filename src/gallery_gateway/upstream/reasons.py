@@ -18,7 +18,7 @@ REASONS: Final = {
     "connect_timeout": "no connection within `UPSTREAM_CONNECT_TIMEOUT_SECONDS`",
     "connect_failed": "no connection, for any other cause",
     "no_file_descriptors": "the gateway's process, or its machine, has no file descriptor left",
-    "tls_untrusted": "the certificate is signed by nobody who is trusted",
+    "tls_untrusted": "no trusted authority signed the certificate",
     "tls_hostname": "the certificate is for another name",
     "tls_expired": "the certificate is not valid yet, or not any more",
     "tls_failed": "no TLS connection, for any other cause",
@@ -37,7 +37,7 @@ REASONS: Final = {
     "not_json": "the body is not JSON in UTF-8",
     "not_a_page": "the body is JSON of another shape",
     "bad_request": "the gateway made a request that cannot be sent; a bug",
-    "given_up": "nobody waits for the answer any more, or the operation's deadline passed",
+    "given_up": "no operation waits for the response any more, or the deadline passed",
     "other": "none of these",
 }
 """Every reason, with what it means; `docs/operating.md` prints this table."""
