@@ -25,7 +25,7 @@ from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.demo.site import site_routes
-from gallery_gateway.edge.uvicorn_protocol import RepeatingProtocol, UnsupportedServerError, check_uvicorn
+from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, UnsupportedServerError, check_uvicorn
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -213,7 +213,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # Nothing here asks for the client's address.
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(RepeatingProtocol, limits=build_wire_limits(settings)),
+        "http": partial(ReplayProtocol, limits=build_wire_limits(settings)),
         "ws": "none",
         "timeout_keep_alive": settings.keep_alive_seconds,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,

@@ -9,7 +9,7 @@ _AGAIN = "again"
 _FIRST = "first"
 
 
-class Projected(msgspec.Struct, frozen=True, gc=False):
+class ProjectionSource(msgspec.Struct, frozen=True, gc=False):
     """The base of all structs that are projected: it understands the hints behind an attribute's name.
 
     `derived` names, for each property, the attributes that it is made of.

@@ -40,11 +40,11 @@ def request(
     return b"\r\n".join([*needed, *headers, *lengths, b"", body])
 
 
-async def sent(server: Server, *parts: bytes, patience_seconds: float | None = None) -> list[Response]:
+async def sent(server: Server, *parts: bytes, timeouts_seconds: float | None = None) -> list[Response]:
     """All responses to what is sent, until the server hangs up.
 
     Args:
-        patience_seconds: for how long a response is waited for; then the client has nothing more to say.
+        timeouts_seconds: for how long a response is waited for; then the client has nothing more to say.
 
     Raises:
         TimeoutError: the server neither answers nor hangs up.
@@ -55,9 +55,9 @@ async def sent(server: Server, *parts: bytes, patience_seconds: float | None = N
         for part in parts:
             writer.write(part)
             await writer.drain()
-        if patience_seconds is not None:
+        if timeouts_seconds is not None:
             with suppress(TimeoutError):
-                received += await asyncio.wait_for(reader.read(65_536), patience_seconds)
+                received += await asyncio.wait_for(reader.read(65_536), timeouts_seconds)
             writer.write_eof()
     async with asyncio.timeout(PATIENCE_SECONDS):
         with suppress(ConnectionError):

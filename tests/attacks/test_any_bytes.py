@@ -120,7 +120,7 @@ def headed(parts: tuple[list[bytes], bytes, bytes, bytes]) -> bytes:
 
 
 async def attack(server: Server, attacks: list[bytes]) -> None:
-    answers = await asyncio.gather(*(sent(server, one, patience_seconds=PATIENCE_SECONDS) for one in attacks))
+    answers = await asyncio.gather(*(sent(server, one, timeouts_seconds=PATIENCE_SECONDS) for one in attacks))
     for answer in answers:
         for response in answer:
             check(response)

@@ -150,7 +150,7 @@ async def test_a_client_may_ask_past_what_is_kept(
 
 
 @pytest.mark.parametrize("value", ["max-age=60", "only-if-cached", "no-transform", ""])
-async def test_other_wishes_of_a_client_change_nothing(
+async def test_other_directives_of_a_client_change_nothing(
     client: Client, upstream: FakeUpstream, value: str
 ) -> None:
     await client.post(DOCUMENT)
@@ -202,7 +202,7 @@ class Turnstile(FakeUpstream):
         self.open = [asyncio.Event() for _ in range(places)]
         self.handler = self._pass
 
-    async def arrival(self, place: int) -> None:
+    async def fetched(self, place: int) -> None:
         """Raises: TimeoutError: nobody came."""
         async with asyncio.timeout(5):
             await self.arrived[place].wait()
@@ -218,9 +218,9 @@ async def test_asking_past_the_cache_does_not_join_what_was_under_way_before(clo
     turnstile = Turnstile(2)
     async with gateway(turnstile, clock=clock.clock) as client:
         before = asyncio.create_task(client.ask(DOCUMENT))
-        await turnstile.arrival(0)
+        await turnstile.fetched(0)
         past = asyncio.create_task(client.post(DOCUMENT, headers={"cache-control": "no-cache"}))
-        await turnstile.arrival(1)
+        await turnstile.fetched(1)
 
         turnstile.open[1].set()
         response = await past
@@ -234,10 +234,10 @@ async def test_an_answer_from_before_does_not_replace_what_came_past_the_cache(c
     turnstile = Turnstile(3)
     async with gateway(turnstile, clock=clock.clock) as client:
         before = asyncio.create_task(client.ask(DOCUMENT))
-        await turnstile.arrival(0)
+        await turnstile.fetched(0)
         clock.step(1)
         past = asyncio.create_task(client.post(DOCUMENT, headers={"cache-control": "no-cache"}))
-        await turnstile.arrival(1)
+        await turnstile.fetched(1)
         turnstile.open[1].set()
         await past
         turnstile.open[0].set()
@@ -253,7 +253,7 @@ async def test_others_join_what_asks_past_the_cache(clock: ManualClock) -> None:
     turnstile = Turnstile(2)
     async with gateway(turnstile, clock=clock.clock) as client:
         past = asyncio.create_task(client.post(DOCUMENT, headers={"cache-control": "no-cache"}))
-        await turnstile.arrival(0)
+        await turnstile.fetched(0)
         plain = asyncio.create_task(client.ask(DOCUMENT))
         for _ in range(50):
             await asyncio.sleep(0)

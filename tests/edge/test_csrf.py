@@ -112,10 +112,10 @@ def test_no_content_type_but_json_is_taken_for_a_preflight_request(content_type:
     policy = build_policy(Settings.read(_env_file=None), offers_page=False)
     headers = {b"content-type": content_type.encode("latin-1")}
 
-    terms = Guard(policy).terms("GET", headers, repeated=None, is_visit=False)
+    decision = Guard(policy).decision("GET", headers, repeated=None, is_visit=False)
 
     usual = {"application/json", "application/json;charset=utf-8", "application/json;charset=utf8"}
-    assert terms.refusal or usual_spelling(content_type) in usual
+    assert decision.refusal or usual_spelling(content_type) in usual
 
 
 @pytest.mark.parametrize("headers", NOT_SIMPLE, ids=str)

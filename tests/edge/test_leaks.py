@@ -78,7 +78,7 @@ def test_what_holds_a_token_does_not_show_it(show: object) -> None:
     scope = {"method": "POST", "query_string": b"", "headers": [authorization]}
     exchange = Exchange(scope, Guard(Policy()))
 
-    told = [exchange, exchange.headers, exchange.terms, Caller(TOKEN, secret=b"s" * 32)]
+    told = [exchange, exchange.headers, exchange.decision, Caller(TOKEN, secret=b"s" * 32)]
 
     assert callable(show)
     assert not any(MARK in show(holder) for holder in told)

@@ -14,10 +14,10 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import Demand
+from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest, SortBy
-from gallery_gateway.gallery.usage import Budget, Ledger
-from gallery_gateway.upstream.contract import Project
+from gallery_gateway.gallery.usage import Budget, OperationUsage
+from gallery_gateway.upstream.contract import UpstreamProject
 from tests.fakes import build_gallery, image_body, page_body, project_body
 
 CALLERS = [Caller(f"made-up-token-{number}", secret=b"s" * 32) for number in range(5)]
@@ -96,9 +96,9 @@ class Walk:
                 await asyncio.sleep(0)
 
     async def _operation(self, caller: Caller) -> None:
-        ledger = Ledger(Budget(max_calls=20, max_images=20_000))
+        usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
         skips = self._chance.random() < 0.05
-        loaders = GalleryLoaders(self.gallery, caller, ledger, narrows=True, skips_cache=skips)
+        loaders = GalleryLoaders(self.gallery, caller, usage, narrows=True, skips_cache=skips)
         fields = [self._field(loaders) for _ in range(self._chance.randrange(1, 4))]
         for found in await asyncio.gather(*fields):
             for project in found:
@@ -106,18 +106,18 @@ class Walk:
                 for image in project.images:
                     self.seen[caller.authorization, f"Bearer {image.job_id}"] += 1
 
-    async def _field(self, loaders: GalleryLoaders) -> list[Project]:
+    async def _field(self, loaders: GalleryLoaders) -> list[UpstreamProject]:
         chance = self._chance
-        demand = Demand(chance.choice([0, 1, 2, None]), needs_links=chance.random() < 0.5)
+        needs = FieldNeeds(chance.choice([0, 1, 2, None]), needs_links=chance.random() < 0.5)
         sort_by: SortBy = chance.choice(("original_filename", "quality_score"))
         with suppress(GatewayError):
             if chance.random() < 0.4:
                 request = GalleryRequest(project_id=chance.randrange(TOTAL_PROJECTS), sort_by=sort_by)
-                project = (await loaders.project(request, demand)).value
+                project = (await loaders.project(request, needs)).value
                 return [project] if project else []
             per_page = chance.choice([2, 4, 12])
             request = GalleryRequest(page=chance.randrange(1, 3), per_page=per_page, sort_by=sort_by)
-            return (await loaders.page(request, demand)).value.projects
+            return (await loaders.page(request, needs)).value.projects
         return []
 
     def _end(self, task: "asyncio.Task[None]") -> None:

@@ -5,7 +5,7 @@ import json
 import random
 from typing import Any
 
-from gallery_gateway.gallery.pagination import Place
+from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import encode_cursor, list_hash
 from tests.fakes import image_body, page_body, project_body
@@ -63,7 +63,7 @@ _OBJECTS = {
 }
 _FIRST = ["", "(first: 0)", "(first: 1)", "(first: 2)", "(first: $few)", "(first: null)", "(first: -1)"]
 # All of one list: the first of three, as it stood when there were three and when there were five.
-_PLACES = [Place(0, 7, 3), Place(2, 7, 5)]
+_PLACES = [CursorPosition(0, 7, 3), CursorPosition(2, 7, 5)]
 _CURSORS = [encode_cursor(place, list_hash(GalleryRequest())) for place in _PLACES]
 _STEPS = ["", "(first: 2)", "(last: 2)", "(first: $few)", "(first: 0)"]
 _STEPS += [f'({step}: "{cursor}")' for cursor in _CURSORS for step in ("first: 1, after", "before")]

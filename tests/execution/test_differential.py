@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import queries
 
-from gallery_gateway.execution.compiler import Compiler, Written
+from gallery_gateway.execution.compiler import CompiledResponse, Compiler
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Answer, Executor
+from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.usage import Budget, Ledger
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
@@ -48,7 +48,7 @@ class CountingCompiler(Compiler):
 
     compiled = 0
 
-    async def run(self, *arguments: Any) -> Written | None:
+    async def run(self, *arguments: Any) -> CompiledResponse | None:
         written = await super().run(*arguments)
         self.compiled += written is not None
         return written
@@ -74,13 +74,13 @@ def ways() -> Ways:
     )
 
 
-async def run(executor: Executor, document: str, body: bytes) -> Answer:
+async def run(executor: Executor, document: str, body: bytes) -> GraphQLResponse:
     """One operation on an endpoint that says `body` to everything."""
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     gallery = build_gallery(transport)
-    ledger = Ledger(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoaders(gallery, CALLER, ledger, narrows=False, skips_cache=False)
-    context = OperationContext(ledger, loaders)
+    usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
+    loaders = GalleryLoaders(gallery, CALLER, usage, narrows=False, skips_cache=False)
+    context = OperationContext(usage, loaders)
     request = GraphQLRequest(query=document, variables=VARIABLES)
     return await executor.execute(request, context, request_id="r")
 

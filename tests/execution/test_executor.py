@@ -23,7 +23,7 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Answer, Executor
+from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
@@ -68,11 +68,11 @@ def raising(error: Exception) -> Callable[..., object]:
     return resolve
 
 
-async def run(executor: Executor, query: str, **request: Any) -> Answer:
+async def run(executor: Executor, query: str, **request: Any) -> GraphQLResponse:
     return await executor.execute(GraphQLRequest(query=query, **request), None, request_id="r1")
 
 
-def response_of(answer: Answer) -> Any:
+def response_of(answer: GraphQLResponse) -> Any:
     return json.loads(answer.body)
 
 

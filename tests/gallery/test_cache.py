@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import Entry, Use, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, Use, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.contract import Page, Pagination
+from gallery_gateway.upstream.contract import Page, UpstreamPagination
 from tests.fakes import OTHER_TOKEN, TOKEN
 from tests.gallery.endpoints import ManualClock, parsed_page, sized_projects
 
@@ -39,7 +39,7 @@ class Kept:
             max_bytes=self.max_bytes, caller_max_bytes=self.caller_max_bytes, clock=self.clock.clock
         )
 
-    def put(self, caller: Caller = ADA, request: GalleryRequest = REQUEST, **fields: Any) -> Entry:
+    def put(self, caller: Caller = ADA, request: GalleryRequest = REQUEST, **fields: Any) -> CacheEntry:
         entry = entry_of(request, now=self.clock.seconds, **fields)
         self.cache.put(caller, entry)
         return entry
@@ -60,11 +60,11 @@ def entry_of(
     asked_at: float | None = None,
     etag: str | None = None,
     page: Page | None = None,
-) -> Entry:
-    nothing = Pagination(page=1, per_page=20, total=0, pages=0, has_next=False, has_prev=False)
+) -> CacheEntry:
+    nothing = UpstreamPagination(page=1, per_page=20, total=0, pages=0, has_next=False, has_prev=False)
     page = page or Page(nothing, [])
     body = msgspec.json.encode(page).ljust(size_bytes)
-    return Entry(
+    return CacheEntry(
         request=request,
         body=body,
         project_ids=project_ids_of(page),
@@ -246,7 +246,7 @@ def test_what_is_purged_leaves_nothing_behind() -> None:
     kept.cache.purge(ADA.key)
 
     assert kept.cache.size_bytes == 0
-    assert kept.cache._shelves == {}
+    assert kept.cache._caller_indexes == {}
 
 
 def test_what_has_had_its_time_leaves_nothing_behind() -> None:
@@ -259,10 +259,10 @@ def test_what_has_had_its_time_leaves_nothing_behind() -> None:
     kept.cache.put(ADA, entry_of(paged(9), now=kept.clock.seconds, seconds=0))
 
     assert kept.cache.size_bytes == 0
-    assert kept.cache._shelves == {}
+    assert kept.cache._caller_indexes == {}
 
 
-def test_what_is_past_its_time_is_removed_on_demand() -> None:
+def test_what_is_past_its_time_is_removed_on_needs() -> None:
     kept = Kept()
     kept.put(ADA, paged(1), seconds=1)
     kept.put(BEN, paged(1), seconds=30)
@@ -271,7 +271,7 @@ def test_what_is_past_its_time_is_removed_on_demand() -> None:
     kept.cache.remove_expired()
 
     assert len(kept.cache) == 1
-    assert list(kept.cache._shelves) == [BEN.key]
+    assert list(kept.cache._caller_indexes) == [BEN.key]
 
 
 def test_a_listing_without_pages_leaves_nothing_behind() -> None:
@@ -282,9 +282,9 @@ def test_a_listing_without_pages_leaves_nothing_behind() -> None:
 
     kept.put(BEN)
 
-    shelf = kept.cache._shelves[ADA.key]
-    assert [key for key, _ in shelf._by_listing] == [paged(1).listing]
-    assert [key for key, _ in shelf._by_images] == [paged(1).images]
+    caller_index = kept.cache._caller_indexes[ADA.key]
+    assert [key for key, _ in caller_index._by_listing] == [paged(1).listing]
+    assert [key for key, _ in caller_index._by_images] == [paged(1).images]
 
 
 def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> None:
@@ -327,11 +327,11 @@ def test_what_is_kept_for_worse_times_is_not_looked_through_in_good_ones() -> No
     kept.clock.step(30)
     kept.cache.find_project(ADA, GalleryRequest(project_id=1), needs_links=False)
 
-    shelf = kept.cache._shelves[ADA.key]
+    caller_index = kept.cache._caller_indexes[ADA.key]
 
-    assert shelf.of_images(REQUEST, Use.FRESH, kept.clock.seconds) == []
-    assert len(shelf.of_images(REQUEST, Use.IF_ERROR, kept.clock.seconds)) == 100
-    assert dict(shelf._by_images._in_use) == {}
+    assert caller_index.of_images(REQUEST, Use.FRESH, kept.clock.seconds) == []
+    assert len(caller_index.of_images(REQUEST, Use.IF_ERROR, kept.clock.seconds)) == 100
+    assert dict(caller_index._by_images._in_use) == {}
 
 
 def test_a_page_without_an_etag_cannot_be_renewed() -> None:
@@ -356,14 +356,14 @@ def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
             next(ticking)
         cache.remember(ADA, entry, "writer", b"x" * 100)
         size_bytes = cache.size_bytes
-        assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
+        assert sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values()) == size_bytes
 
     for _ in range(9_000):
         next(ticking)
     cache.put(ADA, entry_of(paged(9), now=float(next(ticking)), seconds=0))
 
     assert cache.size_bytes == 0
-    assert cache._shelves == {}
+    assert cache._caller_indexes == {}
 
 
 CALLERS = [Caller(f"made-up-{number}", secret=b"s" * 32) for number in range(3)]
@@ -389,7 +389,7 @@ class CacheMachine(RuleBasedStateMachine):
         super().__init__()
         self.kept = Kept(max_bytes=300 * KIB, caller_max_bytes=140 * KIB)
         self.put_by: dict[Caller, set[int]] = {caller: set() for caller in CALLERS}
-        self.entries: list[Entry] = []
+        self.entries: list[CacheEntry] = []
 
     @rule(
         caller=st.sampled_from(CALLERS),
@@ -479,24 +479,29 @@ class CacheMachine(RuleBasedStateMachine):
     def the_budgets_hold(self) -> None:
         cache = self.kept.cache
         assert cache.size_bytes <= self.kept.max_bytes
-        assert all(shelf.size_bytes <= self.kept.caller_max_bytes for shelf in cache._shelves.values())
+        assert all(
+            caller_index.size_bytes <= self.kept.caller_max_bytes
+            for caller_index in cache._caller_indexes.values()
+        )
 
     @invariant()
-    def shelves_hold_what_the_cache_holds_and_nothing_else(self) -> None:
+    def caller_indexes_hold_what_the_cache_holds_and_nothing_else(self) -> None:
         cache = self.kept.cache
         cache.remove_expired()
         size_bytes = cache.size_bytes
-        assert sum(shelf.size_bytes for shelf in cache._shelves.values()) == size_bytes
-        assert {(c, r) for c, shelf in cache._shelves.items() for r in shelf} == set(cache._entries)
-        assert all(shelf for shelf in cache._shelves.values())
+        assert sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values()) == size_bytes
+        assert {(c, r) for c, caller_index in cache._caller_indexes.items() for r in caller_index} == set(
+            cache._entries
+        )
+        assert all(caller_index for caller_index in cache._caller_indexes.values())
 
     @invariant()
-    def indexes_hold_what_the_shelf_holds_and_nothing_else(self) -> None:
-        for shelf in self.kept.cache._shelves.values():
-            for index in (shelf._by_listing, shelf._by_images):
+    def indexes_hold_what_the_caller_index_holds_and_nothing_else(self) -> None:
+        for caller_index in self.kept.cache._caller_indexes.values():
+            for index in (caller_index._by_listing, caller_index._by_images):
                 held = [entry.request for _, entry in index]
                 assert len(held) == len(set(held))
-                assert set(held) == set(shelf)
+                assert set(held) == set(caller_index)
                 assert all(index._in_use.values())
                 assert all(index._spare.values())
 

@@ -7,13 +7,13 @@ from gallery_gateway.errors import UpstreamUnavailableError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import Demand
+from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.usage import Budget, Ledger
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from tests.fakes import TOKEN, FakeUpstream, build_gallery, page_body, project_body
 from tests.gallery.endpoints import caps
 
-EVERYTHING = Demand(most_images=None, needs_links=True)
+EVERYTHING = FieldNeeds(max_images=None, needs_links=True)
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def gallery(upstream: FakeUpstream) -> Gallery:
 
 @pytest.fixture
 async def loaders(gallery: Gallery) -> GalleryLoaders:
-    ledger = Ledger(Budget(max_calls=20, max_images=20_000))
+    usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
     caller = Caller(TOKEN, secret=b"s" * 32)
-    return GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=False)
+    return GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=False)
 
 
 async def test_one_request_is_asked_once_in_an_operation(
@@ -59,9 +59,9 @@ async def test_requests_of_one_moment_are_under_way_together(
 async def test_the_largest_request_of_one_moment_is_the_one_that_is_asked(
     loaders: GalleryLoaders, upstream: FakeUpstream
 ) -> None:
-    demands = [Demand(most_images=most, needs_links=False) for most in (2, 0, 30, None, 7)]
+    needs = [FieldNeeds(max_images=most, needs_links=False) for most in (2, 0, 30, None, 7)]
 
-    await asyncio.gather(*(loaders.page(GalleryRequest(), demand) for demand in demands))
+    await asyncio.gather(*(loaders.page(GalleryRequest(), needs) for needs in needs))
 
     assert caps(upstream) == [50]
 
@@ -144,14 +144,14 @@ async def test_a_project_is_the_one_asked_for_whatever_else_is_listed(
     assert missing.value is None
 
 
-async def test_a_page_is_fetched_once_at_whatever_moment_of_its_arrival_it_is_asked_for_again(
+async def test_a_page_is_fetched_once_at_whatever_moment_of_its_fetched_it_is_asked_for_again(
     upstream: FakeUpstream,
 ) -> None:
     caller = Caller(TOKEN, secret=b"s" * 32)
 
     async def ask(gallery: Gallery) -> None:
-        ledger = Ledger(Budget(max_calls=20, max_images=20_000))
-        loaders = GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=False)
+        usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
+        loaders = GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=False)
         await loaders.page(GalleryRequest(), EVERYTHING)
 
     for turns in range(60):

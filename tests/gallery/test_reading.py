@@ -5,17 +5,17 @@ from typing import Any
 
 import msgspec
 
-from gallery_gateway.gallery.entry import Arrival, Entry
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.caching import NOTHING_SAID
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.decoding import Reader, parse_page, reader_for
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page, reader_for
 from tests.fakes import image_body, page_body, project_body
 
 BODY = json.dumps(page_body(project_body(7, image_body(0)))).encode()
 
 
-def reading(*attributes: str) -> Reader:
+def reading(*attributes: str) -> PageDecoder:
     """What reads these attributes of the projects."""
     project = msgspec.defstruct("ProjectPlan", [(name, Any) for name in attributes])
     return reader_for(msgspec.defstruct("PagePlan", [("projects", list[project])]))  # type: ignore[valid-type]  # made here
@@ -24,8 +24,8 @@ def reading(*attributes: str) -> Reader:
 NAMES, KEYS = reading("project_name"), reading("project_key")
 
 
-def arrived(reader: Reader) -> Arrival:
-    entry = Entry(
+def arrived(reader: PageDecoder) -> FetchResult:
+    entry = CacheEntry(
         request=GalleryRequest(),
         body=BODY,
         project_ids=(7,),
@@ -40,7 +40,7 @@ def arrived(reader: Reader) -> Arrival:
         keep_until=1,
         link_margin_seconds=0,
     )
-    return Arrival(entry, reader(BODY), reader)
+    return FetchResult(entry, reader(BODY), reader)
 
 
 def test_no_more_is_read_than_is_asked_for() -> None:
@@ -51,21 +51,21 @@ def test_no_more_is_read_than_is_asked_for() -> None:
 
 
 def test_who_shares_a_page_reads_of_it_what_the_first_did_not() -> None:
-    arrival = arrived(NAMES)
+    fetched = arrived(NAMES)
 
-    page = arrival.read(KEYS)
+    page = fetched.read(KEYS)
 
     assert hasattr(page.projects[0], "project_key")
-    assert not arrival.is_whole
+    assert not fetched.is_complete
 
 
 def test_a_page_that_was_read_whole_is_read_by_everybody() -> None:
-    arrival = arrived(NAMES)
+    fetched = arrived(NAMES)
 
-    whole = arrival.read(parse_page)
+    whole = fetched.read(parse_page)
 
     assert type(whole) is Page
-    assert arrival.read(KEYS) is arrival.read(NAMES) is whole
+    assert fetched.read(KEYS) is fetched.read(NAMES) is whole
 
 
 def test_equal_selections_are_read_by_one_reader() -> None:

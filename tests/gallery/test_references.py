@@ -13,10 +13,10 @@ from gallery_gateway.gallery.bulk import Found, page_pays
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import Demand
+from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.usage import Budget, Ledger
-from gallery_gateway.upstream.contract import Project
+from gallery_gateway.gallery.usage import Budget, OperationUsage
+from gallery_gateway.upstream.contract import UpstreamProject
 from tests.fakes import (
     OTHER_TOKEN,
     TOKEN,
@@ -29,7 +29,7 @@ from tests.fakes import (
 )
 from tests.gallery.endpoints import ManualClock, caps, listing, sized_projects
 
-NAMES = Demand(most_images=0, needs_links=False)
+NAMES = FieldNeeds(max_images=0, needs_links=False)
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def loaders(
     max_images: int = 20_000,
 ) -> GalleryLoaders:
     """Those of a new operation."""
-    ledger = Ledger(Budget(max_calls=max_calls, max_images=max_images))
+    usage = OperationUsage(Budget(max_calls=max_calls, max_images=max_images))
     caller = Caller(token, secret=b"s" * 32)
-    return GalleryLoaders(gallery, caller, ledger, narrows=True, skips_cache=skips_cache)
+    return GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=skips_cache)
 
 
 def asked(upstream: FakeUpstream) -> list[str]:
@@ -67,7 +67,7 @@ def asked(upstream: FakeUpstream) -> list[str]:
 
 
 def known(found: Mapping[int, Found]) -> list[int]:
-    return [number for number, project in found.items() if isinstance(project, Project)]
+    return [number for number, project in found.items() if isinstance(project, UpstreamProject)]
 
 
 async def test_twenty_projects_of_the_first_page_cost_one_call(
@@ -119,7 +119,9 @@ async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream
 
 
 async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream: FakeUpstream) -> None:
-    found = (await loaders(gallery).projects(range(1, 6), Demand(most_images=None, needs_links=False))).found
+    found = (
+        await loaders(gallery).projects(range(1, 6), FieldNeeds(max_images=None, needs_links=False))
+    ).found
 
     assert known(found) == list(range(1, 6))
     assert asked(upstream) == ["1", "2", "3", "4", "5"]
@@ -127,9 +129,9 @@ async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream:
 
 
 async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Gallery) -> None:
-    found = (await loaders(gallery).projects(range(1, 21), Demand(most_images=2, needs_links=False))).found
+    found = (await loaders(gallery).projects(range(1, 21), FieldNeeds(max_images=2, needs_links=False))).found
 
-    counts = {len(project.images) for project in found.values() if isinstance(project, Project)}
+    counts = {len(project.images) for project in found.values() if isinstance(project, UpstreamProject)}
     assert counts == {2}
 
 
@@ -237,7 +239,7 @@ async def test_a_cached_page_whose_links_have_expired_is_not_enough_for_those_wh
 
     await loaders(gallery).projects(range(1, 21), NAMES)
     spared = len(upstream.requests)
-    await loaders(gallery).projects(range(1, 21), Demand(most_images=1, needs_links=True))
+    await loaders(gallery).projects(range(1, 21), FieldNeeds(max_images=1, needs_links=True))
 
     assert spared == 1
     assert asked(upstream) == ["page 1 of 100"] * 2
@@ -250,7 +252,7 @@ async def test_a_cached_page_is_parsed_once_for_all_even_if_there_is_no_room_to_
     body = httpx.Response(200, json=page_body(*projects)).content
     upstream.answer(content=body)
     gallery = build_gallery(upstream, ttl_seconds=60, caller_max_bytes=int(1.1 * len(body)))
-    everything = Demand(most_images=None, needs_links=False)
+    everything = FieldNeeds(max_images=None, needs_links=False)
     await loaders(gallery).page(GalleryRequest(per_page=100), everything)
 
     def seconds_for(count: int) -> float:
@@ -284,7 +286,7 @@ async def test_no_more_than_eight_calls_are_under_way_at_once(
     upstream.handler = answer
 
     found = (
-        await loaders(gallery).projects(range(201, 218), Demand(most_images=None, needs_links=False))
+        await loaders(gallery).projects(range(201, 218), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert len(known(found)) == 17
@@ -309,7 +311,9 @@ async def test_what_would_be_said_to_all_is_not_asked_for_each(
 ) -> None:
     upstream.answer(status)
 
-    found = (await loaders(gallery).projects(range(1, 18), Demand(most_images=None, needs_links=False))).found
+    found = (
+        await loaders(gallery).projects(range(1, 18), FieldNeeds(max_images=None, needs_links=False))
+    ).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
     assert len(upstream.requests) == calls

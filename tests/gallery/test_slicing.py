@@ -34,9 +34,9 @@ def test_a_slice_is_what_the_endpoint_would_have_said(
     assert page is None or page == parsed_page(sized_projects(*sizes), to)
 
 
-@given(sizes=SIZES, of=REQUESTS, most_images=st.integers(min_value=0, max_value=7))
-def test_fewer_images_are_always_found(sizes: list[int], of: GalleryRequest, most_images: int) -> None:
-    assert sliced(sizes, of, of.narrowed(most_images)) is not None
+@given(sizes=SIZES, of=REQUESTS, max_images=st.integers(min_value=0, max_value=7))
+def test_fewer_images_are_always_found(sizes: list[int], of: GalleryRequest, max_images: int) -> None:
+    assert sliced(sizes, of, of.narrowed(max_images)) is not None
 
 
 @given(sizes=SIZES.filter(bool), of=REQUESTS, to=REQUESTS)

@@ -53,10 +53,10 @@ def _costs(costs: list[Cost]) -> list[str]:
         "|---:|---|---:|---:|---:|---:|",
     ]
     for cost in costs:
-        tally = cost.tally
+        stats = cost.stats
         lines.append(
-            f"| {cost.processes} | {'yes' if cost.is_shared else 'no'} | {tally.operations:,}"
-            f" | {cost.calls} | {tally.lost} | {tally.wrong} |"
+            f"| {cost.processes} | {'yes' if cost.is_shared else 'no'} | {stats.operations:,}"
+            f" | {cost.calls} | {stats.lost} | {stats.wrong} |"
         )
     return lines
 
@@ -67,9 +67,9 @@ def _trials(trials: dict[str, Trial]) -> list[str]:
         "|---|---:|---:|---:|---:|",
     ]
     for name, trial in trials.items():
-        tally = trial.tally
+        stats = trial.stats
         passed_on = f"{trial.passed_on:,}"
-        lines.append(f"| {name} | {tally.operations:,} | {passed_on} | {tally.lost} | {tally.wrong} |")
+        lines.append(f"| {name} | {stats.operations:,} | {passed_on} | {stats.lost} | {stats.wrong} |")
     return lines
 
 

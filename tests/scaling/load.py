@@ -64,7 +64,7 @@ class Load:
         self._url = f"{url}/graphql"
         self._answers = answers
         self._answered = asyncio.Condition()
-        self.tally = Tally()
+        self.stats = Tally()
 
     async def rounds(self, *, clients: int, rounds: int) -> None:
         """Each client asks everything so many times, in an order of its own."""
@@ -98,8 +98,8 @@ class Load:
     async def answered(self, more: int) -> None:
         """Waits until so many more operations have ended."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._answered:
-            wanted = self.tally.operations + more
-            await self._answered.wait_for(lambda: self.tally.operations >= wanted)
+            wanted = self.stats.operations + more
+            await self._answered.wait_for(lambda: self.stats.operations >= wanted)
 
     def _http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False)
@@ -108,9 +108,9 @@ class Load:
         for question in questions:
             answer = await self._ask(http, *question)
             async with self._answered:
-                self.tally.operations += 1
-                self.tally.lost += answer is None
-                self.tally.wrong += answer is not None and answer != self._answers[question]["data"]
+                self.stats.operations += 1
+                self.stats.lost += answer is None
+                self.stats.wrong += answer is not None and answer != self._answers[question]["data"]
                 self._answered.notify_all()
 
     async def _ask(self, http: httpx.AsyncClient, token: str, document: str) -> Any:

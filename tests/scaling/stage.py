@@ -35,7 +35,7 @@ class Cost:
 
     processes: int
     is_shared: bool
-    tally: Tally
+    stats: Tally
     calls: int
 
 
@@ -48,7 +48,7 @@ class Trial:
         statuses: with which the processes ended that were asked to.
     """
 
-    tally: Tally
+    stats: Tally
     passed_on: int
     statuses: tuple[int, ...] = ()
 
@@ -68,7 +68,7 @@ class Stage:
             before = self._endpoint.calls
             load = Load(proxy.url, self._answers)
             await load.rounds(clients=clients, rounds=rounds)
-            return Cost(processes, is_shared, load.tally, self._endpoint.calls - before)
+            return Cost(processes, is_shared, load.stats, self._endpoint.calls - before)
 
     async def rolling_restart(self, processes: int, *, clients: int, operations: int) -> Trial:
         """Each process ends and begins anew, with so many operations before the next one does."""
@@ -79,7 +79,7 @@ class Stage:
                 for port in ports:
                     statuses.append(await gateways.restart(port))
                     await load.answered(operations)
-            return Trial(load.tally, proxy.passed_on, tuple(statuses))
+            return Trial(load.stats, proxy.passed_on, tuple(statuses))
 
     async def death(self, processes: int, *, clients: int, operations: int) -> Trial:
         """One process is killed in the middle of what it does, and begins anew."""
@@ -89,7 +89,7 @@ class Stage:
                 await load.answered(operations)
                 status = await gateways.restart(ports[0], by=signal.SIGKILL)
                 await load.answered(operations)
-            return Trial(load.tally, proxy.passed_on, (status,))
+            return Trial(load.stats, proxy.passed_on, (status,))
 
     async def redis_outage(self, processes: int, *, clients: int, operations: int) -> Trial:
         """Redis is killed, and is back after so many operations."""
@@ -101,7 +101,7 @@ class Stage:
                 await load.answered(operations)
                 await self._redis.start()
                 await load.answered(operations)
-            return Trial(load.tally, proxy.passed_on)
+            return Trial(load.stats, proxy.passed_on)
 
     @asynccontextmanager
     async def _gateways(

@@ -27,7 +27,7 @@ async def everything(tmp_path: Path) -> AsyncIterator[Stage]:
 async def test_two_processes_with_one_redis_cost_the_calls_of_one(everything: Stage) -> None:
     cost = await everything.cost(2, is_shared=True, clients=CLIENTS, rounds=3)
 
-    assert cost.tally == Tally(operations=CLIENTS * 3 * len(QUESTIONS))
+    assert cost.stats == Tally(operations=CLIENTS * 3 * len(QUESTIONS))
     assert cost.calls == len(QUESTIONS)
 
 
@@ -36,8 +36,8 @@ async def test_two_processes_with_one_redis_cost_the_calls_of_one(everything: St
 async def test_a_rolling_restart_under_load_loses_no_operation(everything: Stage) -> None:
     trial = await everything.rolling_restart(2, clients=CLIENTS, operations=60)
 
-    assert (trial.tally.lost, trial.tally.wrong) == (0, 0)
-    assert trial.tally.operations >= 180
+    assert (trial.stats.lost, trial.stats.wrong) == (0, 0)
+    assert trial.stats.operations >= 180
     assert trial.statuses == (0, 0)
 
 
@@ -46,7 +46,7 @@ async def test_a_rolling_restart_under_load_loses_no_operation(everything: Stage
 async def test_a_process_that_is_killed_loses_no_operation(everything: Stage) -> None:
     trial = await everything.death(2, clients=CLIENTS, operations=60)
 
-    assert (trial.tally.lost, trial.tally.wrong) == (0, 0)
+    assert (trial.stats.lost, trial.stats.wrong) == (0, 0)
     assert trial.statuses == (-signal.SIGKILL,)
 
 

@@ -4,15 +4,15 @@ import pytest
 
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Answer, Executor
+from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.pagination import Place
+from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.usage import Budget, Ledger
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.connection import encode_cursor, list_hash
 from gallery_gateway.schema.context import OperationContext
@@ -26,7 +26,7 @@ EXECUTOR = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS), max_var
 CALLER = Caller(TOKEN, secret=b"s" * 32)
 
 # Behind it, a hundred projects lie on two pages.
-CURSOR = encode_cursor(Place(0, 1, 45), list_hash(GalleryRequest()))
+CURSOR = encode_cursor(CursorPosition(0, 1, 45), list_hash(GalleryRequest()))
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def gallery() -> Gallery:
     return build_gallery(upstream, ttl_seconds=30)
 
 
-async def run(gallery: Gallery, document: str) -> Answer:
-    ledger = Ledger(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoaders(gallery, CALLER, ledger, narrows=True, skips_cache=False)
-    context = OperationContext(ledger, loaders)
+async def run(gallery: Gallery, document: str) -> GraphQLResponse:
+    usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
+    loaders = GalleryLoaders(gallery, CALLER, usage, narrows=True, skips_cache=False)
+    context = OperationContext(usage, loaders)
     return await EXECUTOR.execute(GraphQLRequest(query=document), context, request_id="r")
 
 

@@ -18,7 +18,7 @@ from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.usage import Budget, Ledger
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.requests import check_text
@@ -139,15 +139,15 @@ async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, 
     upstream = FakeUpstream()
     documents = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots), max_variable_values=100)
-    ledger = Ledger(Budget(max_calls=20, max_images=100_000))
+    usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
     loaders = GalleryLoaders(
-        build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), ledger, narrows=True, skips_cache=False
+        build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), usage, narrows=True, skips_cache=False
     )
     request = GraphQLRequest(query=argument.document('"silk\\u0000"'))
     if written == "in a variable":
         request = GraphQLRequest(query=argument.document_with_variable(), variables={"text": "silk\x00"})
 
-    answer = await executor.execute(request, OperationContext(ledger, loaders), request_id="r")
+    answer = await executor.execute(request, OperationContext(usage, loaders), request_id="r")
 
     assert answer.codes == ("BAD_USER_INPUT",)
     assert upstream.requests == []

@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from gallery_gateway.telemetry.counters import Tallies
+from gallery_gateway.telemetry.counters import MetricCounters
 from gallery_gateway.telemetry.exposition import exposed
 from gallery_gateway.telemetry.metrics import METRICS, PREFIX, registry_of
 from tests.telemetry.recording import call, operation, samples, value
@@ -15,12 +15,12 @@ from tests.telemetry.recording import call, operation, samples, value
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
-def told(tallies: Tallies) -> str:
-    return str(generate_openmetrics(registry_of(tallies.snapshot, version="1.2.3")).decode())
+def told(counters: MetricCounters) -> str:
+    return str(generate_openmetrics(registry_of(counters.snapshot, version="1.2.3")).decode())
 
 
 def test_every_metric_is_declared_with_its_kind_and_meaning_before_anything_happens() -> None:
-    text = generate_latest(registry_of(Tallies(max_operations=1).snapshot, version="1.2.3")).decode()
+    text = generate_latest(registry_of(MetricCounters(max_operations=1).snapshot, version="1.2.3")).decode()
 
     for metric in METRICS:
         assert f"# HELP {PREFIX}{metric.name} {metric.meaning}\n" in text
@@ -28,11 +28,11 @@ def test_every_metric_is_declared_with_its_kind_and_meaning_before_anything_happ
 
 
 def test_a_bucket_counts_all_below_it_too() -> None:
-    tallies = Tallies(max_operations=1)
+    counters = MetricCounters(max_operations=1)
     for seconds in (0.0002, 0.002, 40.0):
-        tallies.operation_ended(operation("A", seconds=seconds))
+        counters.operation_ended(operation("A", seconds=seconds))
 
-    text = told(tallies)
+    text = told(counters)
 
     shown = {
         sample.labels["le"]: sample.value
@@ -45,23 +45,23 @@ def test_a_bucket_counts_all_below_it_too() -> None:
 
 
 def test_a_traced_value_is_told_as_an_exemplar() -> None:
-    tallies = Tallies(max_operations=1)
-    tallies.call_ended(call(seconds=0.2, trace_id=TRACE_ID))
+    counters = MetricCounters(max_operations=1)
+    counters.call_ended(call(seconds=0.2, trace_id=TRACE_ID))
 
-    exemplars = [sample.exemplar for sample in samples(told(tallies)) if sample.exemplar]
+    exemplars = [sample.exemplar for sample in samples(told(counters)) if sample.exemplar]
 
     assert [(exemplar.labels, exemplar.value) for exemplar in exemplars] == [({"trace_id": TRACE_ID}, 0.2)]
 
 
 def test_the_build_is_told_once() -> None:
-    assert value(told(Tallies(max_operations=1)), "build_info", version="1.2.3") == 1
+    assert value(told(MetricCounters(max_operations=1)), "build_info", version="1.2.3") == 1
 
 
 def test_a_label_value_cannot_end_its_line() -> None:
-    tallies = Tallies(max_operations=1)
-    tallies.operation_ended(operation('A"} 1\nforged 1 #'))
+    counters = MetricCounters(max_operations=1)
+    counters.operation_ended(operation('A"} 1\nforged 1 #'))
 
-    names = {sample.name for sample in samples(told(tallies))}
+    names = {sample.name for sample in samples(told(counters))}
 
     assert "forged" not in names
 
@@ -70,10 +70,10 @@ def test_metrics_are_served_until_the_end_and_then_the_port_is_free() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    tallies = Tallies(max_operations=1)
-    tallies.operation_ended(operation("A"))
+    counters = MetricCounters(max_operations=1)
+    counters.operation_ended(operation("A"))
 
-    with exposed(tallies.snapshot, host="127.0.0.1", port=port, version="1.2.3"):
+    with exposed(counters.snapshot, host="127.0.0.1", port=port, version="1.2.3"):
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/metrics", headers={"accept": "application/openmetrics-text"}
         )

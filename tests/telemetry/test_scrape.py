@@ -13,7 +13,7 @@ from gallery_gateway.clock import SYSTEM_CLOCK
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.telemetry.counters import Tallies
+from gallery_gateway.telemetry.counters import MetricCounters
 from tests.gallery.test_cache import entry_of
 from tests.telemetry.recording import call, operation
 
@@ -32,15 +32,15 @@ def forced_switching() -> Iterator[None]:
 @pytest.mark.usefixtures("forced_switching")
 def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> None:
     cache = PageCache(max_bytes=200_000, caller_max_bytes=100_000, clock=SYSTEM_CLOCK)
-    tallies = Tallies(max_operations=1_000_000)
-    tallies.read(lambda: read_cache(cache))
+    counters = MetricCounters(max_operations=1_000_000)
+    counters.read(lambda: read_cache(cache))
     ended = threading.Event()
     failures: list[Exception] = []
 
     def scrape() -> None:
         while not ended.is_set():
             try:
-                tallies.snapshot()
+                counters.snapshot()
             except Exception as exc:  # noqa: BLE001  # whatever it is, the test is to tell
                 failures.append(exc)
 
@@ -53,8 +53,8 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
             request = GalleryRequest(page=1 + number % 20)
             cache.put(caller, entry_of(request, now=time.monotonic(), seconds=0.0002))
             cache.find(caller, request, needs_links=False)
-            tallies.operation_ended(operation(f"Name{number}", codes=(f"CODE{number}",)))
-            tallies.call_ended(call(outcome=f"OUTCOME{number}"))
+            counters.operation_ended(operation(f"Name{number}", codes=(f"CODE{number}",)))
+            counters.call_ended(call(outcome=f"OUTCOME{number}"))
             if time.monotonic() > end:
                 break
     finally:
@@ -63,6 +63,6 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
 
     assert failures == []
     cache.remove_expired()
-    kept = {(key, request) for key, shelf in cache._shelves.items() for request in shelf}
+    kept = {(key, request) for key, caller_index in cache._caller_indexes.items() for request in caller_index}
     assert kept == set(cache._entries)
-    assert cache.size_bytes == sum(shelf.size_bytes for shelf in cache._shelves.values())
+    assert cache.size_bytes == sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values())

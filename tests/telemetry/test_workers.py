@@ -7,7 +7,7 @@ from multiprocessing.connection import Client
 
 import pytest
 
-from gallery_gateway.telemetry.counters import Buckets, Snapshot
+from gallery_gateway.telemetry.counters import HistogramCounts, Snapshot
 from gallery_gateway.telemetry.workers import Gatherer, gathered
 
 SERVED = "operations_total", ()
@@ -29,8 +29,8 @@ def test_the_figures_of_workers_are_added_up() -> None:
 
 def test_histograms_are_added_up_bucket_by_bucket() -> None:
     gatherer = Gatherer()
-    first = Snapshot(histograms={SERVED: Buckets([1.0], [1, 2], 5.0, {0: ("aa", 0.5, 1.0)})})
-    second = Snapshot(histograms={SERVED: Buckets([1.0], [10, 20], 50.0, {1: ("bb", 2.0, 1.0)})})
+    first = Snapshot(histograms={SERVED: HistogramCounts([1.0], [1, 2], 5.0, {0: ("aa", 0.5, 1.0)})})
+    second = Snapshot(histograms={SERVED: HistogramCounts([1.0], [10, 20], 50.0, {1: ("bb", 2.0, 1.0)})})
 
     with gathered(lambda: first, port=gatherer.port), gathered(lambda: second, port=gatherer.port):
         (buckets,) = gatherer.read().histograms.values()
@@ -67,7 +67,7 @@ def test_what_a_worker_had_counted_is_not_lost_when_it_ends_and_what_it_held_is_
 
 
 def test_a_worker_that_hangs_is_told_as_it_was_and_holds_up_nobody() -> None:
-    gatherer = Gatherer(patience_seconds=1.0)
+    gatherer = Gatherer(timeouts_seconds=1.0)
     may_answer = threading.Event()
     may_answer.set()
     served = [1.0]

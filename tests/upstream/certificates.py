@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-wants_openssl = pytest.mark.skipif(
+load_keys_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="makes the certificate with openssl"
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamTimeoutError
 from gallery_gateway.upstream.client import GalleryClient
-from gallery_gateway.upstream.transport import Connection, Patience
+from gallery_gateway.upstream.transport import Connection, TimeoutExtension
 from tests.upstream.opening import PAGE, fetch, opened
 from tests.upstream.sockets import RawServer, always, http_response, serving
 
@@ -157,8 +157,8 @@ async def test_a_whole_answer_stays_whole_when_its_connection_ends() -> None:
             "127.0.0.1",
             server.port,
         )
-        patience = Patience(connect=5, first_byte=5, read=5, total=5)
-        answer = await connection.ask(b"GET / HTTP/1.1\r\n\r\n", patience, until=loop.time() + 5)
+        timeouts = TimeoutExtension(connect=5, first_byte=5, read=5, total=5)
+        answer = await connection.ask(b"GET / HTTP/1.1\r\n\r\n", timeouts, until=loop.time() + 5)
         await ended.wait()
 
     assert answer.error is None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.upstream.contract import Image, Page, Project
+from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamProject
 from gallery_gateway.upstream.decoding import parse_page, parse_rejected_parameter
 from gallery_gateway.upstream.identity import ImageIdentity, ProjectIdentity, parse_global_id
 from tests.fakes import image_body, page_body, project_body
@@ -22,11 +22,11 @@ def parse(body: Any) -> Page:
     return parse_page(json.dumps(body).encode())
 
 
-def parse_image(**fields: Any) -> Image:
+def parse_image(**fields: Any) -> UpstreamImage:
     return parse(page_body(project_body(7, image_body(**fields)))).projects[0].images[0]
 
 
-def parse_project(**fields: Any) -> Project:
+def parse_project(**fields: Any) -> UpstreamProject:
     return parse(page_body({**project_body(7), **fields})).projects[0]
 
 

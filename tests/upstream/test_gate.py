@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gallery_gateway.errors import OverloadedError
-from gallery_gateway.upstream.limiter import AdaptiveLimit, Gate
+from gallery_gateway.upstream.limiter import AdaptiveLimit, ConcurrencyLimiter
 
 ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
 
 
-def made(calls: int = 2, *, max_waiting: int = 2, max_wait_seconds: float = 60.0) -> Gate:
+def made(calls: int = 2, *, max_waiting: int = 2, max_wait_seconds: float = 60.0) -> ConcurrencyLimiter:
     limit = AdaptiveLimit(min_calls=calls, first_calls=calls, max_calls=calls)
-    return Gate(limit, max_waiting=max_waiting, max_wait_seconds=max_wait_seconds)
+    return ConcurrencyLimiter(limit, max_waiting=max_waiting, max_wait_seconds=max_wait_seconds)
 
 
 async def settle() -> None:

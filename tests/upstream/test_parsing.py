@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.upstream.contract import Image, ImageFile, Page, Project
+from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
 from gallery_gateway.upstream.decoding import parse_page, parse_rejected_parameter
 from tests.fakes import image_body, page_body, project_body
 
@@ -25,7 +25,7 @@ BODY = page_body(
 MARK = "MARK"
 
 
-def parse_with(name: str, value: Any) -> Image:
+def parse_with(name: str, value: Any) -> UpstreamImage:
     """The image of a page whose field of this name has this value."""
     body = page_body(project_body(7, {**image_body(), name: value}))
     return parse_page(json.dumps(body).encode()).projects[0].images[0]
@@ -105,9 +105,9 @@ def test_the_structs_below_a_damaged_page_are_the_contracts_own() -> None:
     page = parse_page(json.dumps(body).encode())
 
     project = page.projects[0]
-    assert isinstance(project, Project)
-    assert isinstance(project.images[0], Image)
-    assert isinstance(project.images[0].output, ImageFile)
+    assert isinstance(project, UpstreamProject)
+    assert isinstance(project.images[0], UpstreamImage)
+    assert isinstance(project.images[0].output, UpstreamImageFile)
 
 
 def test_a_damaged_page_keeps_free_json_byte_for_byte() -> None:

@@ -1,10 +1,10 @@
-from gallery_gateway.upstream.resilience import Pauses
+from gallery_gateway.upstream.resilience import RateLimitMemory
 from tests.upstream.clocks import Seconds
 
 
 def test_a_caller_who_was_told_to_wait_waits_and_no_other() -> None:
     clock = Seconds()
-    pauses = Pauses(clock=clock)
+    pauses = RateLimitMemory(clock=clock)
     pauses.pause(b"ada", 7)
 
     clock.step(2)
@@ -15,7 +15,7 @@ def test_a_caller_who_was_told_to_wait_waits_and_no_other() -> None:
 
 def test_a_pause_ends() -> None:
     clock = Seconds()
-    pauses = Pauses(clock=clock)
+    pauses = RateLimitMemory(clock=clock)
     pauses.pause(b"ada", 7)
 
     clock.step(7)
@@ -24,7 +24,7 @@ def test_a_pause_ends() -> None:
 
 
 def test_nobody_waits_for_more_than_an_hour() -> None:
-    pauses = Pauses(clock=Seconds())
+    pauses = RateLimitMemory(clock=Seconds())
 
     pauses.pause(b"ada", 10**9)
 
@@ -32,7 +32,7 @@ def test_nobody_waits_for_more_than_an_hour() -> None:
 
 
 def test_only_so_many_callers_are_remembered() -> None:
-    pauses = Pauses(clock=Seconds(), max_callers=2)
+    pauses = RateLimitMemory(clock=Seconds(), max_callers=2)
 
     for caller in (b"ada", b"ben", b"cay"):
         pauses.pause(caller, 7)

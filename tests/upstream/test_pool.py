@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 from gallery_gateway.upstream.reasons import ClosedError, TotalTimeoutError
-from gallery_gateway.upstream.transport import Answer, Patience, Pool
-from tests.upstream.certificates import self_signed, wants_openssl
+from gallery_gateway.upstream.transport import Pool, RawResponse, TimeoutExtension
+from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 
 HEAD = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
-PATIENCE = Patience(connect=5, first_byte=5, read=5, total=5)
+PATIENCE = TimeoutExtension(connect=5, first_byte=5, read=5, total=5)
 LARGE = b"x" * 1_000_000
 
 
@@ -37,11 +37,11 @@ def opened(
     )
 
 
-async def ask(pool: Pool) -> Answer:
+async def ask(pool: Pool) -> RawResponse:
     return await pool.ask(HEAD, PATIENCE, caller_key=None)
 
 
-@wants_openssl
+@load_keys_openssl
 async def test_an_answer_comes_over_tls_and_the_connection_is_used_again(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
 
@@ -54,7 +54,7 @@ async def test_an_answer_comes_over_tls_and_the_connection_is_used_again(tmp_pat
     assert server.connections == 1
 
 
-@wants_openssl
+@load_keys_openssl
 async def test_a_certificate_for_another_host_gets_no_request(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
 
@@ -155,12 +155,12 @@ async def test_of_what_comes_too_much_the_answer_alone_is_taken(surplus: bytes) 
 ADA, BEN = b"key-of-ada", b"key-of-ben"
 
 
-async def ask_as(pool: Pool, caller_key: bytes) -> Answer:
+async def ask_as(pool: Pool, caller_key: bytes) -> RawResponse:
     head = b"GET /%b HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" % caller_key
     return await pool.ask(head, PATIENCE, caller_key=caller_key)
 
 
-def whose(answer: Answer) -> bytes:
+def whose(answer: RawResponse) -> bytes:
     return b"".join(answer.parts)
 
 
@@ -451,5 +451,7 @@ async def test_a_connection_for_which_the_calls_own_time_was_too_short_is_a_tota
         # Accepted, and then no word of TLS.
         pool = opened(server.url.replace("http:", "https:"))
         with pytest.raises(TotalTimeoutError):
-            await pool.ask(HEAD, Patience(connect=5, first_byte=5, read=5, total=0.05), caller_key=ADA)
+            await pool.ask(
+                HEAD, TimeoutExtension(connect=5, first_byte=5, read=5, total=0.05), caller_key=ADA
+            )
         pool.close()

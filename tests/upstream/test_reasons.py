@@ -17,7 +17,7 @@ import pytest
 
 from gallery_gateway.telemetry import logs
 from gallery_gateway.upstream.reasons import REASONS, transport_reason
-from gallery_gateway.upstream.transport import Patience, Pool, _Transport, make_transport
+from gallery_gateway.upstream.transport import Pool, TimeoutExtension, _Transport, make_transport
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples
@@ -344,7 +344,7 @@ async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
     pool = pool_of("http://127.0.0.1:1", max_connections=0)
 
     with pytest.raises(httpx.PoolTimeout) as caught:
-        await pool.ask(b"", Patience(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
+        await pool.ask(b"", TimeoutExtension(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
 
     assert transport_reason(caught.value) == "total_timeout"
 

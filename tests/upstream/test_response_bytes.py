@@ -19,11 +19,11 @@ import httpx
 import pytest
 
 from gallery_gateway.upstream.reasons import REASONS, transport_reason
-from gallery_gateway.upstream.transport import Answer, Connection, Patience, Pool
+from gallery_gateway.upstream.transport import Connection, Pool, RawResponse, TimeoutExtension
 from tests.upstream.responses import Stream, pieces, stream
 from tests.upstream.sockets import serving
 
-PATIENCE = Patience(connect=60, first_byte=60, read=60, total=60)
+PATIENCE = TimeoutExtension(connect=60, first_byte=60, read=60, total=60)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MAX_BYTES = 200_000
 
@@ -93,7 +93,7 @@ class Wire(asyncio.Transport):
         self.protocol = Counting(max_bytes=MAX_BYTES, retire_at=retire_at, on_closed=lambda _connection: None)
         self.protocol.connection_made(self)
 
-    def ask(self) -> "asyncio.Future[Answer]":
+    def ask(self) -> "asyncio.Future[RawResponse]":
         until = asyncio.get_running_loop().time() + 60
         return self.protocol.ask(HEAD, PATIENCE, until=until)
 
@@ -106,7 +106,7 @@ class Wire(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
 
-async def exchange(wire: Wire, sent: Stream, rng: random.Random) -> Answer | httpx.TransportError | None:
+async def exchange(wire: Wire, sent: Stream, rng: random.Random) -> RawResponse | httpx.TransportError | None:
     """Ask, let the stream come in pieces, and end the connection if the response is not complete then.
 
     `None`: the caller has gone meanwhile.
@@ -165,7 +165,7 @@ def read_by_h11(raw: bytes, *, hangs_up: bool) -> Reading | None:
             return None
 
 
-def read_by_ours(answer: Answer) -> Reading:
+def read_by_ours(answer: RawResponse) -> Reading:
     # h11 writes the name of the coding in lower case.
     headers = [
         (name, value.lower() if name == b"transfer-encoding" else value) for name, value in answer.headers
@@ -180,7 +180,7 @@ def ending_of(sent: Stream, raw: bytes) -> Reading | str | None:
         return str(exc)
 
 
-def check_accepted(sent: Stream, answer: Answer, *, is_open: bool) -> str:
+def check_accepted(sent: Stream, answer: RawResponse, *, is_open: bool) -> str:
     """Compare with h11, mended if it must be; return in which way they agree."""
     ours = read_by_ours(answer)
     theirs = ending_of(sent, sent.raw)
@@ -213,7 +213,7 @@ def check_refused(error: httpx.TransportError) -> str:
     return reason
 
 
-def names_in(answer: Answer) -> bytes:
+def names_in(answer: RawResponse) -> bytes:
     body = b"".join(answer.parts)
     if body[:2] != b"\x1f\x8b":
         return body
@@ -245,12 +245,14 @@ async def walk(cases: int, seed: int) -> Counter[str]:
     return counts
 
 
-def check(sent: Stream, answer: Answer | httpx.TransportError | None, other: bytes, *, is_open: bool) -> str:
+def check(
+    sent: Stream, answer: RawResponse | httpx.TransportError | None, other: bytes, *, is_open: bool
+) -> str:
     if answer is None:
         assert not is_open
         return "left"
-    error = answer.error if isinstance(answer, Answer) else answer
-    if isinstance(answer, Answer):
+    error = answer.error if isinstance(answer, RawResponse) else answer
+    if isinstance(answer, RawResponse):
         assert other not in names_in(answer)
         assert answer.body_bytes == sum(map(len, answer.parts)) <= len(sent.raw)
         if error is None:
@@ -357,11 +359,11 @@ class FuzzingServer:
     """Answers each request by a stream that names its owner, and keeps what it sent last to each.
 
     Args:
-        is_whole: whether a stream leaves in one piece.
+        is_complete: whether a stream leaves in one piece.
     """
 
     rng: random.Random
-    is_whole: bool
+    is_complete: bool
     sent: dict[bytes, Stream] = field(default_factory=dict)
 
     async def respond(self, head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -371,7 +373,7 @@ class FuzzingServer:
             # What does not end would be waited for.
             sent = replace(sent, hangs_up=True)
         self.sent[owner] = sent
-        for piece in [sent.raw] if self.is_whole else pieces(self.rng, sent.raw):
+        for piece in [sent.raw] if self.is_complete else pieces(self.rng, sent.raw):
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
@@ -386,7 +388,7 @@ async def ask_often(
     head = HEAD[:-2] + b"x-owner: %b\r\n\r\n" % owner
     for case in range(cases):
         try:
-            answer: Answer | httpx.TransportError = await pool.ask(head, PATIENCE, caller_key=owner)
+            answer: RawResponse | httpx.TransportError = await pool.ask(head, PATIENCE, caller_key=owner)
         except httpx.TransportError as exc:
             answer = exc
         sent = server.sent[owner]
@@ -408,10 +410,10 @@ async def ask_often(
     ids=["connections change hands", "bytes come late"],
 )
 async def test_two_callers_of_one_pool_never_see_an_answer_of_the_other(
-    pytestconfig: pytest.Config, silent_seconds: float, is_whole: bool
+    pytestconfig: pytest.Config, silent_seconds: float, is_complete: bool
 ) -> None:
     cases = pytestconfig.getoption("response_cases") // 40
-    server = FuzzingServer(random.Random(pytestconfig.getoption("response_seed")), is_whole=is_whole)
+    server = FuzzingServer(random.Random(pytestconfig.getoption("response_seed")), is_complete=is_complete)
 
     async with serving(server.respond) as listening:
         pool = Pool(

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError
-from tests.upstream.certificates import self_signed, wants_openssl
+from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.opening import AUTHORIZATION, PAGE, fetch, opened
 from tests.upstream.sockets import always, http_response, serving
 
@@ -165,7 +165,7 @@ async def test_a_netrc_does_not_touch_the_token(monkeypatch: pytest.MonkeyPatch,
     assert sent == [AUTHORIZATION]
 
 
-@wants_openssl
+@load_keys_openssl
 async def test_a_certificate_that_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
     async with (
         serving(always(http_response(PAGE)), tls=self_signed(tmp_path).server) as server,

@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Repeat, VerbatimRepeat, VerbatimRepeats
-from gallery_gateway.edge.uvicorn_protocol import RepeatingProtocol, WireLimits
+from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Replay, VerbatimReplay, VerbatimReplays
+from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, WireLimits
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
 
@@ -91,7 +91,7 @@ async def served(
         "access_log": False,
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(RepeatingProtocol, limits=limits),
+        "http": partial(ReplayProtocol, limits=limits),
         "ws": "none",
         "lifespan": "on",
         "timeout_keep_alive": keep_alive_seconds,
@@ -141,7 +141,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"][VERBATIM_REPEATS] = VerbatimRepeats(self.readiness)
+            scope["state"][VERBATIM_REPEATS] = VerbatimReplays(self.readiness)
             await _live(receive, send)
         elif scope["method"] == "POST":
             await self._answer(scope, receive, send)
@@ -160,8 +160,8 @@ class Echo:
         answer = self.answer(scope, body)
         remember = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
         if remember is not None:
-            repeat = Repeat(EchoKept(self, body, answer), None)
-            remember(VerbatimRepeat(repeat, (), method="POST", given_id=None, telemetry=None))
+            repeat = Replay(EchoKept(self, body, answer), None)
+            remember(VerbatimReplay(repeat, (), method="POST", given_id=None, telemetry=None))
         await _send(send, answer)
 
 

@@ -17,9 +17,9 @@ from gallery_gateway.app.endpoint import build_endpoint, build_policy
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
-from gallery_gateway.edge.app import Front, Readiness, health_router
+from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
-from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimRepeats
+from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimReplays
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 
@@ -92,7 +92,7 @@ def create_app(
     readiness = Readiness(lambda: gallery.is_sharing)
     explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
     policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
-    app = Front(
+    app = GatewayApp(
         path=GRAPHQL_PATH,
         endpoint=build_endpoint(
             settings,
@@ -125,7 +125,7 @@ async def _running(
             readiness.is_ready = True
             try:
                 with draining(readiness, delay_seconds=delay_seconds):
-                    yield {VERBATIM_REPEATS: VerbatimRepeats(readiness)}
+                    yield {VERBATIM_REPEATS: VerbatimReplays(readiness)}
             finally:
                 readiness.is_ready = False
                 await gallery.aclose()

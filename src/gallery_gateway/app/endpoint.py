@@ -9,7 +9,7 @@ from graphql import GraphQLSchema
 
 from gallery_gateway.app.gallery import read_documents
 from gallery_gateway.app.telemetry import Instruments
-from gallery_gateway.edge.caching import Wishes
+from gallery_gateway.edge.caching import CacheDirectives
 from gallery_gateway.edge.endpoint import GraphQLEndpoint
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.headers import shield_headers
@@ -35,7 +35,7 @@ from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.usage import Budget, Ledger
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
@@ -114,22 +114,22 @@ class Operations:
         return Caller(token, secret=self._secret) if token else None
 
     async def context(
-        self, caller: Caller | None, wishes: Wishes, *, timeout_seconds: float
+        self, caller: Caller | None, directives: CacheDirectives, *, timeout_seconds: float
     ) -> OperationContext:
-        ledger = Ledger(self._budget)
+        usage = OperationUsage(self._budget)
         if caller is None:
-            return OperationContext(ledger, None)
+            return OperationContext(usage, None)
         timeout_seconds = min(timeout_seconds, self._timeout_seconds)
         loaders = GalleryLoaders(
             self._gallery,
             caller,
-            ledger,
+            usage,
             narrows=self._narrows,
-            skips_cache=wishes.skips_cache,
-            if_error_seconds=wishes.if_error_seconds,
+            skips_cache=directives.skips_cache,
+            if_error_seconds=directives.if_error_seconds,
             until=asyncio.get_running_loop().time() + timeout_seconds,
         )
-        return OperationContext(ledger, loaders)
+        return OperationContext(usage, loaders)
 
 
 def _caller_key_secret(settings: Settings) -> bytes:

@@ -17,8 +17,8 @@ from gallery_gateway.settings import Settings
 from gallery_gateway.telemetry.counters import Snapshot, Values
 from gallery_gateway.upstream.breaker import BreakerRules, CircuitBreakers, State
 from gallery_gateway.upstream.client import GalleryClient, Timeouts
-from gallery_gateway.upstream.limiter import AdaptiveLimit, Gate
-from gallery_gateway.upstream.resilience import Pauses, Resilience
+from gallery_gateway.upstream.limiter import AdaptiveLimit, ConcurrencyLimiter
+from gallery_gateway.upstream.resilience import RateLimitMemory, Resilience
 from gallery_gateway.upstream.retries import Retries, RetryBudgets
 from gallery_gateway.upstream.transport import make_transport
 
@@ -78,13 +78,13 @@ def build_resilience(settings: Settings, clock: Clock) -> Resilience:
     )
     return Resilience(
         breakers=CircuitBreakers(_breaker_rules(settings), clock.monotonic),
-        gate=Gate(
+        gate=ConcurrencyLimiter(
             limit,
             max_waiting=settings.upstream_queue_max_calls,
             max_wait_seconds=settings.upstream_queue_timeout_seconds,
         ),
         retries=_retries(settings, clock),
-        pauses=Pauses(clock=clock.monotonic),
+        pauses=RateLimitMemory(clock=clock.monotonic),
         slow_seconds=settings.upstream_slow_seconds,
         clock=clock.monotonic,
     )

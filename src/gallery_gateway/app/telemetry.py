@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gallery_gateway import __version__
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
-from gallery_gateway.telemetry.counters import Readings, Tallies
+from gallery_gateway.telemetry.counters import MetricCounters, Readings
 from gallery_gateway.telemetry.exposition import exposed, read_process, watch_lag
 from gallery_gateway.telemetry.telemetry import Observer, Telemetry
 from gallery_gateway.telemetry.workers import GATHERER_VARIABLE, Gatherer, gathered
@@ -29,20 +29,20 @@ class Instruments:
         """Raises: SettingsError: traces are wanted, and their extra is not installed."""
         self._settings = settings
         self._events = logs.configure(settings.log_level, settings.log_format)
-        self._tallies = (
-            Tallies(max_operations=settings.metrics_max_operations) if settings.metrics_port else None
+        self._counters = (
+            MetricCounters(max_operations=settings.metrics_max_operations) if settings.metrics_port else None
         )
         self._traces = _traces(settings) if settings.traces else None
-        metrics: list[Observer] = [self._tallies] if self._tallies else []
+        metrics: list[Observer] = [self._counters] if self._counters else []
         self.calls = Telemetry([*metrics, self._events], self._traces)
         lines: list[Observer] = [self._events] if self._events.tells_operations else []
         observed = [*metrics, *lines]
         self.operations = Telemetry(observed, self._traces) if observed or self._traces else None
 
-    def read(self, readings: Readings) -> None:
+    def read(self, gauges: Readings) -> None:
         """Takes these readings too whenever the metrics are looked at."""
-        if self._tallies is not None:
-            self._tallies.read(readings)
+        if self._counters is not None:
+            self._counters.read(gauges)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -52,7 +52,7 @@ class Instruments:
             OSError: the metrics' port is taken.
         """
         with self._shown():
-            watching = asyncio.create_task(watch_lag(self._tallies.lagged)) if self._tallies else None
+            watching = asyncio.create_task(watch_lag(self._counters.lagged)) if self._counters else None
             try:
                 yield
             finally:
@@ -61,16 +61,16 @@ class Instruments:
                 await asyncio.to_thread(self._flush)
 
     def _shown(self) -> AbstractContextManager[None]:
-        if self._tallies is None:
+        if self._counters is None:
             return nullcontext()
-        self._tallies.read(self._events.readings)
-        self._tallies.read(read_process)
+        self._counters.read(self._events.gauges)
+        self._counters.read(read_process)
         gatherer = os.environ.get(GATHERER_VARIABLE)
         if gatherer is not None:
-            return gathered(self._tallies.snapshot, port=int(gatherer))
+            return gathered(self._counters.snapshot, port=int(gatherer))
         settings = self._settings
         return exposed(
-            self._tallies.snapshot, host=settings.host, port=settings.metrics_port, version=__version__
+            self._counters.snapshot, host=settings.host, port=settings.metrics_port, version=__version__
         )
 
     def _flush(self) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gallery_gateway.demo.catalogue import ListedProject, Listing
-from gallery_gateway.demo.images import Image
+from gallery_gateway.demo.images import DemoImage
 from gallery_gateway.demo.parameters import Parameters, Problem
-from gallery_gateway.demo.projects import Project
+from gallery_gateway.demo.projects import DemoProject
 
 Body = dict[str, object]
 # From the path of a picture to its signed link.
@@ -53,7 +53,7 @@ def _project_body(listed: ListedProject, sign: Sign) -> Body:
     }
 
 
-def _image_body(image: Image, project: Project, sign: Sign) -> Body:
+def _image_body(image: DemoImage, project: DemoProject, sign: Sign) -> Body:
     outcome = image.outcome
     body: Body = {
         **image.identity._asdict(),
@@ -76,7 +76,7 @@ def _image_body(image: Image, project: Project, sign: Sign) -> Body:
     return body | _newer_fields(image) if project.has_newer_fields else body
 
 
-def _newer_fields(image: Image) -> Body:
+def _newer_fields(image: DemoImage) -> Body:
     return {
         "id": image.result_id,
         "model_used": image.model_used,
@@ -85,7 +85,7 @@ def _newer_fields(image: Image) -> Body:
     }
 
 
-def _file_body(role: str, uuid: str, project: Project, sign: Sign) -> Body:
+def _file_body(role: str, uuid: str, project: DemoProject, sign: Sign) -> Body:
     """Sources of older projects have no thumbnail, and none of their files tells its uuid."""
     path = f"pictures/{project.project_id}/{role}/{uuid}"
     if not project.has_newer_fields:
@@ -98,7 +98,7 @@ def _file_body(role: str, uuid: str, project: Project, sign: Sign) -> Body:
     }
 
 
-def _download_filename(image: Image, project: Project) -> str | None:
+def _download_filename(image: DemoImage, project: DemoProject) -> str | None:
     if image.outcome.output is None or image.original_filename is None:
         return None
     stem = image.original_filename.rpartition(".")[0]
@@ -106,7 +106,7 @@ def _download_filename(image: Image, project: Project) -> str | None:
     return f"{project.sku.replace(' ', '-')}_{stem}_g{group_index}_v{version}.jpg"
 
 
-def _time(seconds: float, project: Project) -> str:
+def _time(seconds: float, project: DemoProject) -> str:
     """ISO 8601; older answers leave the zone out."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return (moment if project.has_newer_fields else moment.replace(tzinfo=None)).isoformat()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gallery_gateway.demo.callers import CALLERS, DemoCaller
-from gallery_gateway.demo.images import Image, make_images
+from gallery_gateway.demo.images import DemoImage, make_images
 from gallery_gateway.demo.live import images_at, project_at
 from gallery_gateway.demo.parameters import Parameters
-from gallery_gateway.demo.projects import Project, make_projects
+from gallery_gateway.demo.projects import DemoProject, make_projects
 
 __all__ = ["CALLERS", "Catalogue", "DemoCaller", "ListedProject", "Listing"]
 
@@ -23,9 +23,9 @@ _Sortable = TypeVar("_Sortable", str, float)
 class ListedProject:
     """A project, all of its images, and those that are listed: matching, sorted and capped."""
 
-    project: Project
-    images: tuple[Image, ...]
-    listed: list[Image]
+    project: DemoProject
+    images: tuple[DemoImage, ...]
+    listed: list[DemoImage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Catalogue:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._projects = {project.project_id: project for project in make_projects(seed)}
-        self._runs: dict[int, tuple[int, tuple[Image, ...]]] = {}
+        self._runs: dict[int, tuple[int, tuple[DemoImage, ...]]] = {}
 
-    def project(self, project_id: int) -> Project:
+    def project(self, project_id: int) -> DemoProject:
         """A project, whoever owns it.
 
         Raises:
@@ -76,14 +76,14 @@ class Catalogue:
         page = found[first : first + parameters.per_page]
         return Listing(len(found), [self._listed(p, parameters, now) for p in page])
 
-    def _listed(self, project: Project, parameters: Parameters, now: float) -> ListedProject:
+    def _listed(self, project: DemoProject, parameters: Parameters, now: float) -> ListedProject:
         present, run = project_at(project, now)
         images = images_at(self._images(present, run), present, now)
         matching = [image for image in images if _image_matches(image, parameters)]
         matching = _sorted(matching, parameters)[: parameters.max_images_per_project]
         return ListedProject(present, images, matching)
 
-    def _images(self, project: Project, run: int) -> tuple[Image, ...]:
+    def _images(self, project: DemoProject, run: int) -> tuple[DemoImage, ...]:
         known = self._runs.get(project.project_id)
         if known is not None and known[0] == run:
             return known[1]
@@ -92,7 +92,7 @@ class Catalogue:
         return images
 
 
-def _matches(project: Project, caller: DemoCaller, parameters: Parameters) -> bool:
+def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -> bool:
     if not project.is_seen_by(caller):
         return False
     if parameters.project_id not in (None, project.project_id):
@@ -106,13 +106,13 @@ def _matches(project: Project, caller: DemoCaller, parameters: Parameters) -> bo
     return any(sought in word.casefold() for word in words)
 
 
-def _image_matches(image: Image, parameters: Parameters) -> bool:
+def _image_matches(image: DemoImage, parameters: Parameters) -> bool:
     if parameters.status is not None and image.status != parameters.status:
         return False
     return not parameters.feedback or image.outcome.feedback in parameters.feedback
 
 
-def _sorted(images: list[Image], parameters: Parameters) -> list[Image]:
+def _sorted(images: list[DemoImage], parameters: Parameters) -> list[DemoImage]:
     images = sorted(images, key=lambda image: image.identity)
     falling = parameters.order == "desc"
     if parameters.sort_by == "quality_score":
@@ -121,8 +121,8 @@ def _sorted(images: list[Image], parameters: Parameters) -> list[Image]:
 
 
 def _sorted_by(
-    value: Callable[[Image], _Sortable | None], images: list[Image], *, falling: bool
-) -> list[Image]:
+    value: Callable[[DemoImage], _Sortable | None], images: list[DemoImage], *, falling: bool
+) -> list[DemoImage]:
     valued = [(known, image) for image in images if (known := value(image)) is not None]
     valued.sort(key=lambda pair: pair[0], reverse=falling)
     rest = [image for image in images if value(image) is None]

@@ -7,8 +7,8 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from gallery_gateway.demo.outcomes import Outcome, make_outcome
-from gallery_gateway.demo.projects import Project
+from gallery_gateway.demo.outcomes import ImageOutcome, make_outcome
+from gallery_gateway.demo.projects import DemoProject
 
 _FILENAMES = (
     "front.jpg", "back.jpg", "side.jpg", "detail.jpg", "collar.png", "hem.png", "IMG_0412.JPG",
@@ -29,7 +29,7 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class DemoImage:
     """A made-up image.
 
     Args:
@@ -46,10 +46,10 @@ class Image:
     model_used: str | None
     created_seconds: float
     status: str
-    outcome: Outcome
+    outcome: ImageOutcome
 
 
-def make_images(seed: int, project: Project, run: int) -> tuple[Image, ...]:
+def make_images(seed: int, project: DemoProject, run: int) -> tuple[DemoImage, ...]:
     """The images of one run of a project, in the order in which they are worked on."""
     rng = Random(f"{seed}/{project.project_id}/{run}")
     first_result_id = _first_result_id(project, run)
@@ -81,9 +81,9 @@ def _positions(rng: Random) -> Iterator[_Position]:
                     yield _Position(identity, original_filename, inputs)
 
 
-def _make_image(rng: Random, position: _Position, result_id: int, project: Project) -> Image:
+def _make_image(rng: Random, position: _Position, result_id: int, project: DemoProject) -> DemoImage:
     outcome = make_outcome(rng, output=_make_uuid(rng))
-    return Image(
+    return DemoImage(
         identity=position.identity,
         result_id=result_id,
         original_filename=position.original_filename,
@@ -96,7 +96,7 @@ def _make_image(rng: Random, position: _Position, result_id: int, project: Proje
     )
 
 
-def _age_seconds(position: _Position, project: Project) -> int:
+def _age_seconds(position: _Position, project: DemoProject) -> int:
     """How much younger than its project an image is; a live run queues all of its own at once."""
     if project.phase_seconds is not None:
         return 0
@@ -119,7 +119,7 @@ def _make_uuid(rng: Random) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
-def _first_result_id(project: Project, run: int) -> int:
+def _first_result_id(project: DemoProject, run: int) -> int:
     """Row numbers within 31 bits, never the same for two projects or two runs near in time."""
     if project.phase_seconds is None:
         return project.project_id * 1_000

@@ -19,7 +19,7 @@ _REASONS = ("Hands overlap the hem.", "Print is blurred at the seam.", None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ImageOutcome:
     """Everything about an image that is known only after the work on it; None is not known.
 
     Args:
@@ -40,17 +40,17 @@ class Outcome:
     review_reason: str | None = None
 
 
-NOTHING_YET = Outcome()
+NOTHING_YET = ImageOutcome()
 
 
-def make_outcome(rng: Random, *, output: str) -> Outcome:
+def make_outcome(rng: Random, *, output: str) -> ImageOutcome:
     """A completed image with that output, or now and then a failure without."""
     seconds = round(rng.uniform(12, 45), 2)
     if rng.random() < 0.07:
-        return Outcome(error_message=rng.choice(_ERRORS), seconds=seconds)
+        return ImageOutcome(error_message=rng.choice(_ERRORS), seconds=seconds)
     feedback = rng.choices(("like", "dislike", None), (3, 1, 6))[0]
     needs_review = rng.random() < 0.08
-    return Outcome(
+    return ImageOutcome(
         output=output,
         quality_score=None if rng.random() < 0.12 else round(rng.uniform(0.4, 1), 3),
         seconds=seconds,

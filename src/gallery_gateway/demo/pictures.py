@@ -4,13 +4,13 @@ from html import escape
 from random import Random
 
 from gallery_gateway.demo.garments import GARMENTS, Garment
-from gallery_gateway.demo.projects import Project
+from gallery_gateway.demo.projects import DemoProject
 
 _WOODS = ("#d9bf9f", "#c29f78", "#a17c57", "#7b5b40")
 _FULL_SIZE, _THUMBNAIL = (960, 1200), (160, 200)
 
 
-def draw_picture(project: Project, *, role: str, uuid: str, size: str) -> str:
+def draw_picture(project: DemoProject, *, role: str, uuid: str, size: str) -> str:
     """The SVG text of one picture.
 
     The role `input` shows the garment laid flat on white, `output` worn, in a coloured room; the
@@ -75,7 +75,7 @@ def _gradient(name: str, top: str, bottom: str) -> str:
     )
 
 
-def _caption(project: Project, size: str) -> str:
+def _caption(project: DemoProject, size: str) -> str:
     """Thumbnails have room for the SKU only."""
     text, pixels = (project.sku, 62) if size == "thumbnail" else (project.name, 26)
     return (

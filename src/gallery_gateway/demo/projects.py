@@ -27,7 +27,7 @@ _PRODUCTS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class DemoProject:
     """A made-up project, without its images.
 
     Args:
@@ -59,7 +59,7 @@ class Project:
         return self.is_shared and self.owner.group == caller.group
 
 
-def make_projects(seed: int) -> tuple[Project, ...]:
+def make_projects(seed: int) -> tuple[DemoProject, ...]:
     """All projects of all callers, the live ones last."""
     rng = Random(f"{seed}/projects")
     owners = [caller for caller in CALLERS for _ in range(caller.settled_projects)]
@@ -79,7 +79,7 @@ def make_projects(seed: int) -> tuple[Project, ...]:
     return (*settled, *_make_live_projects(rng, _FIRST_PROJECT_ID + len(settled)))
 
 
-def _make_live_projects(rng: Random, first_project_id: int) -> list[Project]:
+def _make_live_projects(rng: Random, first_project_id: int) -> list[DemoProject]:
     # A caller's two runs begin half a cycle apart: something is being made at every moment.
     return [
         _make_project(
@@ -103,10 +103,10 @@ def _make_project(
     size: int,
     created_seconds: float = 0.0,
     phase_seconds: float | None = None,
-) -> Project:
+) -> DemoProject:
     product, garment = rng.choice(_PRODUCTS)
     sku = f"SKU {rng.randint(10_000, 99_999)}"
-    return Project(
+    return DemoProject(
         project_id=project_id,
         key=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         name=f"{rng.choice(_FABRICS)} {product} {sku}",

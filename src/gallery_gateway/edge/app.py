@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gallery_gateway.edge.headers import RawHeader, Shielded
+from gallery_gateway.edge.headers import RawHeader, ResponseHeaders
 
 
 class Readiness:
@@ -53,7 +53,7 @@ def _detail(*, is_sharing: bool | None) -> dict[str, str]:
     return {"sharedCache": "available" if is_sharing else "unavailable"}
 
 
-class Front(FastAPI):
+class GatewayApp(FastAPI):
     """FastAPI for everything but `path`, which is `endpoint`'s; all other responses have the `shield`.
 
     Once it is leaving, connections end with their next response.
@@ -72,7 +72,7 @@ class Front(FastAPI):
         self._path = path
         self._endpoint = endpoint
         self._readiness = readiness
-        self._shielded = Shielded(super().__call__, shield)
+        self._shielded = ResponseHeaders(super().__call__, shield)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._readiness.is_leaving:

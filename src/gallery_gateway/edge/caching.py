@@ -9,7 +9,7 @@ from gallery_gateway.edge.headers import RawHeader
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
 
 
-class Wishes(NamedTuple):
+class CacheDirectives(NamedTuple):
     """What a client will take.
 
     Args:
@@ -25,13 +25,13 @@ _PAST_CACHE = frozenset({b"no-cache", b"no-store", b"max-age=0"})
 _IF_ERROR = b"stale-if-error="
 
 
-def parse_wishes(cache_control: bytes) -> Wishes:
+def parse_directives(cache_control: bytes) -> CacheDirectives:
     """Source: RFC 9111, 5.2.1.1 and 5.2.1.4, and RFC 5861, 4; who asks past the cache wants nothing stale."""
     directives = {part.strip().lower() for part in cache_control.split(b",")}
     skips_cache = not _PAST_CACHE.isdisjoint(directives)
     bounds = [name.removeprefix(_IF_ERROR) for name in directives if name.startswith(_IF_ERROR)]
     seconds = [float(bound) for bound in bounds if bound.isdigit() and len(bound) < 16]
-    return Wishes(skips_cache, min(seconds, default=0.0 if skips_cache else math.inf))
+    return CacheDirectives(skips_cache, min(seconds, default=0.0 if skips_cache else math.inf))
 
 
 def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> tuple[RawHeader, ...]:

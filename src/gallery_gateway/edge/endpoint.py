@@ -13,15 +13,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gallery_gateway.edge.caching import Wishes, etag_of
+from gallery_gateway.edge.caching import CacheDirectives, etag_of
 from gallery_gateway.edge.headers import bearer_token, with_headers
 from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
 from gallery_gateway.edge.policy import HTML, Guard
-from gallery_gateway.edge.recorder import SILENCE, Account, ToldAccount
-from gallery_gateway.edge.replay import Repeat, RepeatKey, Repeats, VerbatimRepeat
+from gallery_gateway.edge.recorder import SILENCE, NullRecorder, OperationRecorder
+from gallery_gateway.edge.replay import RepeatKey, Replay, Replays, VerbatimReplay
 from gallery_gateway.edge.request import Exchange, check_address, read_body, timeout_seconds
 from gallery_gateway.edge.responses import (
-    Outcome,
+    OperationResult,
     Reply,
     answered,
     answered_again,
@@ -47,7 +47,7 @@ class Operations(Protocol):
     def caller(self, token: str | None) -> Caller | None: ...
 
     async def context(
-        self, caller: Caller | None, wishes: Wishes, *, timeout_seconds: float
+        self, caller: Caller | None, directives: CacheDirectives, *, timeout_seconds: float
     ) -> OperationContext: ...
 
 
@@ -75,7 +75,7 @@ class GraphQLEndpoint:
         self._executor = executor
         self._operations = operations
         self._guard = guard
-        self._repeats = Repeats()
+        self._repeats = Replays()
         self._explorer = explorer
         self._max_body_bytes = max_body_bytes
         self._max_batch = max_batch
@@ -84,68 +84,68 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The fence: whatever goes wrong below has an answer here."""
         exchange = Exchange(scope, self._guard)
-        account = self._open_account(exchange)
+        recorder = self._open_recorder(exchange)
         try:
-            reply = await self._reply(exchange, receive, account)
+            reply = await self._reply(exchange, receive, recorder)
         except ClientDisconnect:
             # There is nobody left to answer.
-            account.failed("cancelled")
-            account.end()
+            recorder.failed("cancelled")
+            recorder.end()
             return
         except asyncio.CancelledError:
             # The grace after SIGTERM is over: the server would say so in plain text.
-            reply = given_up(exchange.terms)
+            reply = given_up(exchange.decision)
             reply.headers.append((b"x-request-id", exchange.identifier))
-            account.failed("cancelled", "UPSTREAM_UNAVAILABLE")
-            account.end(status=reply.status, size_bytes=len(reply.body))
+            recorder.failed("cancelled", "UPSTREAM_UNAVAILABLE")
+            recorder.end(status=reply.status, size_bytes=len(reply.body))
             with suppress(OSError):
                 # The client may have gone as well.
                 await send_reply(send, reply)
             raise
         except RequestError as exc:
-            account.failed("refused", exc.code)
-            reply = refused(exc, exchange.terms, allow=self._guard.allow)
+            recorder.failed("refused", exc.code)
+            reply = refused(exc, exchange.decision, allow=self._guard.allow)
         except Exception as exc:  # noqa: BLE001  # the fence
             identifier = exchange.identifier.decode()
             log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
-            account.failed("error", "INTERNAL_SERVER_ERROR")
-            reply = masked(identifier, exchange.terms)
+            recorder.failed("error", "INTERNAL_SERVER_ERROR")
+            reply = masked(identifier, exchange.decision)
         reply.headers.append((b"x-request-id", exchange.identifier))
         try:
             await send_reply(send, reply)
         except OSError:
             # The client has gone (ASGI specification, "Disconnected Client - send exception").
-            account.unsent()
+            recorder.unsent()
         except asyncio.CancelledError:
-            account.unsent()
+            recorder.unsent()
             raise
         finally:
-            account.end(status=reply.status, size_bytes=len(reply.body))
+            recorder.end(status=reply.status, size_bytes=len(reply.body))
 
-    def _open_account(self, exchange: Exchange) -> Account:
-        return SILENCE if self._telemetry is None else ToldAccount(self._telemetry, exchange)
+    def _open_recorder(self, exchange: Exchange) -> NullRecorder:
+        return SILENCE if self._telemetry is None else OperationRecorder(self._telemetry, exchange)
 
-    async def _reply(self, exchange: Exchange, receive: Receive, account: Account) -> Reply:
-        terms = exchange.terms
-        if terms.refusal:
-            raise terms.refusal.error()
-        if terms.is_preflight:
-            return Reply(204, list(terms.head), b"")
-        if terms.media_type == HTML and self._explorer:
+    async def _reply(self, exchange: Exchange, receive: Receive, recorder: NullRecorder) -> Reply:
+        decision = exchange.decision
+        if decision.refusal:
+            raise decision.refusal.error()
+        if decision.is_preflight:
+            return Reply(204, list(decision.head), b"")
+        if decision.media_type == HTML and self._explorer:
             check_address(exchange)
             page = self._explorer()
-            return Reply(page.status_code, with_headers(page.raw_headers, terms.head), bytes(page.body))
+            return Reply(page.status_code, with_headers(page.raw_headers, decision.head), bytes(page.body))
         if exchange.method == "POST":
             announced = exchange.headers.get(b"content-length")
             exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)
-        if terms.wishes.skips_cache or terms.reports:
-            return await self._run(exchange, None, account)
+        if decision.directives.skips_cache or decision.reports:
+            return await self._run(exchange, None, recorder)
         key = self._repeats.key(
             exchange.method, exchange.query_string, exchange.headers.get(b"authorization"), exchange.body
         )
-        return self._repeated(exchange, key, account) or await self._run(exchange, key, account)
+        return self._repeated(exchange, key, recorder) or await self._run(exchange, key, recorder)
 
-    def _repeated(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply | None:
+    def _repeated(self, exchange: Exchange, key: RepeatKey | None, recorder: NullRecorder) -> Reply | None:
         repeat = self._repeats.get(key)
         if repeat is None:
             return None
@@ -153,8 +153,8 @@ class GraphQLEndpoint:
         if kept is None:
             self._repeats.forget(key)
             return None
-        account.repeated(repeat.served)
-        reply = answered_again(kept, exchange.terms)
+        recorder.repeated(repeat.served)
+        reply = answered_again(kept, exchange.decision)
         etag = repeat.etag(kept[0]) if exchange.method == "GET" else None
         if etag is not None:
             reply = validated(reply, etag, exchange.headers.get(b"if-none-match"))
@@ -162,13 +162,13 @@ class GraphQLEndpoint:
             self._remember(exchange, repeat, etag)
         return reply
 
-    def _remember(self, exchange: Exchange, repeat: Repeat, etag: bytes | None) -> None:
+    def _remember(self, exchange: Exchange, repeat: Replay, etag: bytes | None) -> None:
         """Lets the server answer the very same bytes by itself; what is traced comes here each time."""
         if exchange.remember is None or (self._telemetry is not None and self._telemetry.is_tracing):
             return
-        head = exchange.terms.head if etag is None else (*exchange.terms.head, (b"etag", etag))
+        head = exchange.decision.head if etag is None else (*exchange.decision.head, (b"etag", etag))
         exchange.remember(
-            VerbatimRepeat(
+            VerbatimReplay(
                 repeat,
                 head,
                 method=exchange.method,
@@ -177,15 +177,15 @@ class GraphQLEndpoint:
             )
         )
 
-    async def _run(self, exchange: Exchange, key: RepeatKey | None, account: Account) -> Reply:
+    async def _run(self, exchange: Exchange, key: RepeatKey | None, recorder: NullRecorder) -> Reply:
         check_address(exchange)
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
         if exchange.method == "POST" and is_batch(exchange.body):
             return await self._run_batch(exchange, caller)
-        outcome = await self._execute(exchange, caller, await self._parse(exchange), account)
+        outcome = await self._execute(exchange, caller, await self._parse(exchange), recorder)
         if caller:
-            self._repeats.put(key, outcome.answer.kept, account.served)
-        reply = answered(outcome, exchange.terms)
+            self._repeats.put(key, outcome.answer.kept, recorder.served)
+        reply = answered(outcome, exchange.decision)
         if outcome.answer.has_errors or exchange.method == "POST":
             return reply
         return validated(reply, etag_of(outcome.body), exchange.headers.get(b"if-none-match"))
@@ -194,30 +194,30 @@ class GraphQLEndpoint:
         """All at once, as if they had come in requests of their own; so each has a budget of its own."""
         operations = parse_batch(exchange.body, max_operations=self._max_batch)
         running = (self._execute_apart(exchange, caller, operation) for operation in operations)
-        return answered_together(await asyncio.gather(*running), exchange.terms)
+        return answered_together(await asyncio.gather(*running), exchange.decision)
 
     async def _execute_apart(
         self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest
-    ) -> Outcome:
+    ) -> OperationResult:
         """One of a batch, in a task and with an account of its own."""
-        account = self._open_account(exchange)
-        outcome = await self._execute(exchange, caller, operation, account)
-        account.end(status=200, size_bytes=len(outcome.body))
+        recorder = self._open_recorder(exchange)
+        outcome = await self._execute(exchange, caller, operation, recorder)
+        recorder.end(status=200, size_bytes=len(outcome.body))
         return outcome
 
     async def _execute(
-        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest, account: Account
-    ) -> Outcome:
-        account.asked_by(caller)
-        terms = exchange.terms
+        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest, recorder: NullRecorder
+    ) -> OperationResult:
+        recorder.asked_by(caller)
+        decision = exchange.decision
         context = await self._operations.context(
-            caller, terms.wishes, timeout_seconds=timeout_seconds(exchange.headers)
+            caller, decision.directives, timeout_seconds=timeout_seconds(exchange.headers)
         )
         answer = await self._executor.execute(operation, context, request_id=exchange.identifier.decode())
-        account.answered(answer, context.ledger)
-        extensions = context.extensions(reports=terms.reports)
+        recorder.answered(answer, context.usage)
+        extensions = context.extensions(reports=decision.reports)
         body = answer.with_extensions(extensions) if extensions else answer.body
-        return Outcome(answer, body, context.ledger)
+        return OperationResult(answer, body, context.usage)
 
     async def _parse(self, exchange: Exchange) -> GraphQLRequest:
         if exchange.method == "POST":

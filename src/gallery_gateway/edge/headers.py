@@ -81,7 +81,7 @@ def shield_headers(*, hsts_max_age_seconds: int = 0) -> tuple[RawHeader, ...]:
     return tuple(headers)
 
 
-class Shielded:
+class ResponseHeaders:
     """An app whose responses have the headers, unless they have their own of that name."""
 
     def __init__(self, app: ASGIApp, headers: tuple[RawHeader, ...]) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from gallery_gateway.edge.caching import Wishes, parse_wishes
+from gallery_gateway.edge.caching import CacheDirectives, parse_directives
 from gallery_gateway.edge.headers import RawHeader, shield_headers
 from gallery_gateway.errors import RequestError
 
@@ -182,7 +182,7 @@ class Origins:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a request is not looked at any further."""
 
     message: str
@@ -194,22 +194,22 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Decision:
     """How a request is answered.
 
     Args:
         media_type: of the answer.
         refusal: None if the request may become an operation.
         is_preflight: whether a browser asks what it may send, and nothing else (CORS).
-        wishes: what the client will take of what is known.
+        directives: what the client will take of what is known.
         reports: whether the answer has the bill.
         head: the headers that all answers on these terms have.
     """
 
     media_type: str
-    refusal: Refusal | None
+    refusal: Rejection | None
     is_preflight: bool
-    wishes: Wishes
+    directives: CacheDirectives
     reports: bool
     head: tuple[RawHeader, ...]
 
@@ -237,7 +237,7 @@ class Policy:
     shield: tuple[RawHeader, ...] = field(default_factory=shield_headers)
 
 
-class Told(NamedTuple):
+class PolicyKey(NamedTuple):
     """What of a request its terms depend on, and nothing else: terms are kept under it."""
 
     method: str
@@ -269,18 +269,18 @@ class Guard:
         self._policy = policy
         self.allow = b"GET, POST" if policy.allow_get else b"POST"
         self._vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if policy.origins else b"")
-        self._known = lru_cache(_MAX_TERMS)(self._terms)
+        self._known = lru_cache(_MAX_TERMS)(self._decision)
 
-    def terms(
+    def decision(
         self, method: str, headers: dict[bytes, bytes], *, repeated: bytes | None, is_visit: bool
-    ) -> Terms:
+    ) -> Decision:
         """`repeated` is a header that came twice and must not; a visit comes by GET, and without a query."""
         get = headers.get
         is_preflighted = method != "GET" or bool(
             get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")
         )
         return self._known(
-            Told(
+            PolicyKey(
                 method,
                 is_visit,
                 is_preflighted,
@@ -297,7 +297,7 @@ class Guard:
             )
         )
 
-    def _terms(self, told: Told) -> Terms:
+    def _decision(self, told: PolicyKey) -> Decision:
         policy = self._policy
         media_type = preferred_media_type(
             told.accept.decode("latin-1"), offers_html=told.is_visit and policy.offers_page
@@ -311,53 +311,53 @@ class Guard:
             refusal = self._refusal(told, media_type)
         if media_type is None or (is_page and refusal):
             media_type = JSON
-        return Terms(
+        return Decision(
             media_type=media_type,
             refusal=refusal,
             is_preflight=is_preflight,
-            wishes=parse_wishes(told.cache_control),
+            directives=parse_directives(told.cache_control),
             reports=policy.always_reports or told.report == b"1",
             head=self._head(told, media_type, is_preflight=is_preflight),
         )
 
-    def _distrust(self, told: Told) -> Refusal | None:
+    def _distrust(self, told: PolicyKey) -> Rejection | None:
         """What no request may be like, whatever it asks for."""
         if told.repeated is not None:
-            return Refusal(f"Send one {told.repeated.decode().title()} header only.")
+            return Rejection(f"Send one {told.repeated.decode().title()} header only.")
         if any(CONTROL.search(value) for value in told if isinstance(value, bytes)):
-            return Refusal("A header has a control character in it.")
+            return Rejection("A header has a control character in it.")
         name = nominated(told.connection)
         if name is not None:
-            return Refusal(f"The Connection header must not name {name.decode().title()}.")
+            return Rejection(f"The Connection header must not name {name.decode().title()}.")
         if self._policy.hosts and host_name(told.host or b"") not in self._policy.hosts:
-            return Refusal("This host is not served here.", 421)
+            return Rejection("This host is not served here.", 421)
         return None
 
-    def _refusal(self, told: Told, media_type: str | None) -> Refusal | None:
+    def _refusal(self, told: PolicyKey, media_type: str | None) -> Rejection | None:
         if media_type is None:
-            return Refusal("Accept application/graphql-response+json.", 406)
+            return Rejection("Accept application/graphql-response+json.", 406)
         if told.method == "POST":
             return _refused_body(told)
         if told.method != "GET" or not self._policy.allow_get:
-            return Refusal("This method is not allowed here.", 405)
+            return Rejection("This method is not allowed here.", 405)
         return _refused_get(told) if self._policy.prevents_csrf else None
 
-    def _head(self, told: Told, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
+    def _head(self, told: PolicyKey, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
         origins = self._policy.origins
         content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
         own = origins.preflight_head(self.allow) if is_preflight else (content_type,)
         return (*own, (b"vary", self._vary), *self._policy.shield, *origins.head(told.origin))
 
 
-def _refused_body(told: Told) -> Refusal | None:
+def _refused_body(told: PolicyKey) -> Rejection | None:
     if not is_json(told.content_type):
-        return Refusal("Send the body as application/json in UTF-8.", 415)
+        return Rejection("Send the body as application/json in UTF-8.", 415)
     if is_encoded(told.content_encoding):
-        return Refusal("Send the body without Content-Encoding.", 415)
+        return Rejection("Send the body without Content-Encoding.", 415)
     return None
 
 
-def _refused_get(told: Told) -> Refusal | None:
+def _refused_get(told: PolicyKey) -> Rejection | None:
     """Refuse a GET that any web page could have sent without a preflight request.
 
     The rule is Apollo Server's of 2026-03 (GHSA-9q82-xgwf-vj6h; GHSA-hff2-gcpx-8f4p for Apollo Router): of
@@ -367,10 +367,10 @@ def _refused_get(told: Told) -> Refusal | None:
     if told.content_type.strip():
         if is_usual_json(told.content_type):
             return None
-        return Refusal("A GET has no body: leave out Content-Type, or send application/json.", 415)
+        return Rejection("A GET has no body: leave out Content-Type, or send application/json.", 415)
     if told.is_preflighted:
         return None
-    return Refusal(
+    return Rejection(
         "Any web page could have sent this GET."
         " Send the header `apollo-require-preflight: 1`, or `content-type: application/json`."
     )

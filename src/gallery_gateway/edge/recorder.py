@@ -3,33 +3,33 @@
 import time
 from collections.abc import Sequence
 
-from gallery_gateway.edge.replay import Served
+from gallery_gateway.edge.replay import ReplayRecord
 from gallery_gateway.edge.request import Exchange
-from gallery_gateway.execution.executor import Answer
+from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.usage import Ledger
+from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.telemetry.records import Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 _QUERY = "query"
 
 
-class Account:
+class NullRecorder:
     """One that nobody wants to hear; the methods stand in the order in which they are called."""
 
     __slots__ = ()
 
     @property
-    def served(self) -> Served | None:
+    def served(self) -> ReplayRecord | None:
         """What is to be told when the same answer is given again."""
         return None
 
     def asked_by(self, caller: Caller | None) -> None:
         """To be said before anything is run: the calls of the operation are told with it."""
 
-    def repeated(self, served: Served | None) -> None: ...
+    def repeated(self, served: ReplayRecord | None) -> None: ...
 
-    def answered(self, answer: Answer, ledger: Ledger) -> None: ...
+    def answered(self, answer: GraphQLResponse, usage: OperationUsage) -> None: ...
 
     def failed(self, outcome: str, *codes: str) -> None: ...
 
@@ -40,10 +40,10 @@ class Account:
         """Tells it; nothing if there was no operation, but a page for browsers or the like."""
 
 
-SILENCE = Account()
+SILENCE = NullRecorder()
 
 
-class ToldAccount(Account):
+class OperationRecorder(NullRecorder):
     """Opened where an operation begins, in the task that runs it, and told when it has ended."""
 
     __slots__ = ("_record", "_shared", "_started", "_telemetry")
@@ -56,18 +56,18 @@ class ToldAccount(Account):
         telemetry.operation_began(self._record, exchange.headers)
 
     @property
-    def served(self) -> Served:
-        return Served(self._record)
+    def served(self) -> ReplayRecord:
+        return ReplayRecord(self._record)
 
     def asked_by(self, caller: Caller | None) -> None:
         if caller is not None:
             self._record.caller = caller.fingerprint
 
-    def repeated(self, served: Served | None) -> None:
+    def repeated(self, served: ReplayRecord | None) -> None:
         if served is not None:
             served.fill(self._record)
 
-    def answered(self, answer: Answer, ledger: Ledger) -> None:
+    def answered(self, answer: GraphQLResponse, usage: OperationUsage) -> None:
         record = self._record
         record.codes = answer.codes
         if answer.is_request_error:
@@ -77,7 +77,7 @@ class ToldAccount(Account):
         record.operation = answer.operation
         record.kind = _QUERY
         record.executor = answer.executor
-        figures = ledger.figures()
+        figures = usage.figures()
         record.calls = figures.calls
         record.hits = figures.hits
         record.shared = figures.shared
@@ -85,8 +85,8 @@ class ToldAccount(Account):
         record.collapsed = figures.collapsed
         record.merged = figures.merged
         record.saved_bytes = figures.saved_bytes
-        record.narrowed_images = ledger.spared_images
-        self._shared = ledger.shared_calls
+        record.narrowed_images = usage.spared_images
+        self._shared = usage.shared_calls
 
     def failed(self, outcome: str, *codes: str) -> None:
         self._record.outcome = outcome

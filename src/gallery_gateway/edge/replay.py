@@ -1,6 +1,6 @@
 """Answers requests that were made before without running an operation.
 
-`Repeats` finds them after the headers were checked, by caller and request; `VerbatimRepeats` on the wire, by
+`Replays` finds them after the headers were checked, by caller and request; `VerbatimReplays` on the wire, by
 all of their bytes. Either way the answer is kept with its page, and given only while that is fresh.
 """
 
@@ -15,12 +15,12 @@ from cachetools import LRUCache
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.caching import etag_of, freshness_headers
 from gallery_gateway.edge.headers import RawHeader, head_lines, request_id
-from gallery_gateway.execution.compiler import Kept
+from gallery_gateway.execution.compiler import ReplayableResponse
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 
-class Served:
+class ReplayRecord:
     """What the record of an operation and those of its repeats have in common."""
 
     __slots__ = ("caller", "operation", "saved_bytes")
@@ -45,7 +45,13 @@ class Served:
 
 
 def tell_again(
-    telemetry: Telemetry, served: Served, *, request_id: str, method: str, size_bytes: int, seconds: float
+    telemetry: Telemetry,
+    served: ReplayRecord,
+    *,
+    request_id: str,
+    method: str,
+    size_bytes: int,
+    seconds: float,
 ) -> None:
     """Tells a repeat that was answered at once, without an account and outside of any trace."""
     record = OperationRecord(request_id=request_id, method=method)
@@ -61,15 +67,15 @@ _MAX_REPEATS = 4096
 _MAX_BODY_BYTES = 4096
 
 RepeatKey = NewType("RepeatKey", bytes)
-"""What a request is known by where neither its token nor its text is kept; made by `Repeats` only."""
+"""What a request is known by where neither its token nor its text is kept; made by `Replays` only."""
 
 
-class Repeat:
+class Replay:
     """An answer that may be given again; it is kept with its page, and here only pointed at."""
 
     __slots__ = ("_etag", "_kept", "served")
 
-    def __init__(self, kept: Kept, served: Served | None) -> None:
+    def __init__(self, kept: ReplayableResponse, served: ReplayRecord | None) -> None:
         self._kept = kept
         self.served = served
         self._etag: bytes | None = None
@@ -85,11 +91,11 @@ class Repeat:
         return self._etag
 
 
-class Repeats:
+class Replays:
     """Answers by caller and request."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[RepeatKey, Repeat] = LRUCache(_MAX_REPEATS)
+        self._kept: LRUCache[RepeatKey, Replay] = LRUCache(_MAX_REPEATS)
         self._secret = secrets.token_bytes(32)
 
     def key(
@@ -105,13 +111,15 @@ class Repeats:
         told = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
         return RepeatKey(hashlib.blake2b(told, key=self._secret, digest_size=32).digest())
 
-    def get(self, key: RepeatKey | None) -> Repeat | None:
+    def get(self, key: RepeatKey | None) -> Replay | None:
         return None if key is None else self._kept.get(key)
 
-    def put(self, key: RepeatKey | None, kept: Kept | None, served: Served | None) -> None:
+    def put(
+        self, key: RepeatKey | None, kept: ReplayableResponse | None, served: ReplayRecord | None
+    ) -> None:
         """Remembers an answer, with what is told whenever it is given again."""
         if key is not None and kept is not None:
-            self._kept[key] = Repeat(kept, served)
+            self._kept[key] = Replay(kept, served)
 
     def forget(self, key: RepeatKey | None) -> None:
         if key is not None:
@@ -122,7 +130,7 @@ VERBATIM_REPEATS = "verbatim_repeats"
 """Where the lifespan's state has them for the server."""
 
 REMEMBER = "gallery_gateway.remember"
-"""The ASGI extension by which the server takes a `VerbatimRepeat` for the request of the scope."""
+"""The ASGI extension by which the server takes a `VerbatimReplay` for the request of the scope."""
 
 _MAX_REPEATS = 4096
 # What is larger is seldom sent twice, and costs time to be looked for.
@@ -133,7 +141,7 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 Digest = bytes
 
 
-class VerbatimRepeat:
+class VerbatimReplay:
     """A response that may be given again.
 
     Args:
@@ -146,7 +154,7 @@ class VerbatimRepeat:
 
     def __init__(
         self,
-        repeat: Repeat,
+        repeat: Replay,
         headers: Sequence[RawHeader],
         *,
         method: str,
@@ -180,7 +188,7 @@ class VerbatimRepeat:
         return b"%b%b\r\n" % (self._head, changing), body
 
     def _tell(
-        self, telemetry: Telemetry, served: Served, identifier: bytes, size_bytes: int, started: float
+        self, telemetry: Telemetry, served: ReplayRecord, identifier: bytes, size_bytes: int, started: float
     ) -> None:
         tell_again(
             telemetry,
@@ -192,12 +200,12 @@ class VerbatimRepeat:
         )
 
 
-class VerbatimRepeats:
+class VerbatimReplays:
     """Responses by the bytes of their requests, for the life of a process."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
-        self._kept: LRUCache[Digest, VerbatimRepeat] = LRUCache(_MAX_REPEATS)
+        self._kept: LRUCache[Digest, VerbatimReplay] = LRUCache(_MAX_REPEATS)
         self._secret = secrets.token_bytes(32)
 
     def digest(self, request: bytes) -> Digest | None:
@@ -206,14 +214,14 @@ class VerbatimRepeats:
             return None
         return hashlib.blake2b(request, key=self._secret, digest_size=32).digest()
 
-    def get(self, digest: Digest | None) -> VerbatimRepeat | None:
+    def get(self, digest: Digest | None) -> VerbatimReplay | None:
         # Whoever is to leave is told so by another head.
         if digest is None or self._readiness.is_leaving:
             return None
         return self._kept.get(digest)
 
-    def put(self, digest: Digest, repeat: VerbatimRepeat) -> None:
+    def put(self, digest: Digest, repeat: VerbatimReplay) -> None:
         self._kept[digest] = repeat
 
 
-Remember = Callable[[VerbatimRepeat], None]
+Remember = Callable[[VerbatimReplay], None]

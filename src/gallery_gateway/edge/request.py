@@ -74,14 +74,14 @@ _HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 class Exchange:
     """Made of what comes before the body; the body is set once it was read."""
 
-    __slots__ = ("body", "headers", "identifier", "method", "query_string", "remember", "terms")
+    __slots__ = ("body", "headers", "identifier", "method", "query_string", "remember", "decision")
 
     def __init__(self, scope: Scope, guard: Guard) -> None:
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
         self.headers, repeated = read_headers(scope["headers"])
         is_visit = self.method == "GET" and not _HAS_DOCUMENT.search(self.query_string)
-        self.terms = guard.terms(self.method, self.headers, repeated=repeated, is_visit=is_visit)
+        self.decision = guard.decision(self.method, self.headers, repeated=repeated, is_visit=is_visit)
         self.identifier = request_id(self.headers.get(b"x-request-id"))
         self.remember: Remember | None = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
         self.body = b""

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from gallery_gateway.edge.headers import head_lines, shield_headers
-from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Digest, VerbatimRepeat, VerbatimRepeats
+from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Digest, VerbatimReplay, VerbatimReplays
 
 UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
     HttpToolsProtocol: frozenset(
@@ -407,12 +407,12 @@ def _refusal(status: int, message: str) -> bytes:
 _MANY_MISSES = 64
 
 
-class RepeatingProtocol(WireProtocol):
+class ReplayProtocol(WireProtocol):
     """One connection. What the app has had remembered is looked for by the bytes of each whole request."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._repeats: VerbatimRepeats | None = self.app_state.get(VERBATIM_REPEATS)
+        self._repeats: VerbatimReplays | None = self.app_state.get(VERBATIM_REPEATS)
         # Of the request under way, if it came in one piece, and nothing with it or after it.
         self._digest: Digest | None = None
         self._misses = 0
@@ -462,14 +462,14 @@ class RepeatingProtocol(WireProtocol):
 
     def _is_between_requests(self) -> bool:
         """Whether the next byte begins a request, and no other is under way."""
-        is_answered = self.cycle is None or (self._is_whole() and self.cycle.response_complete)
+        is_answered = self.cycle is None or (self._is_complete() and self.cycle.response_complete)
         return is_answered and not self._received_bytes
 
     def _is_alone(self) -> bool:
         """Whether what is under way is one whole request, with nothing before or behind it."""
-        return self.cycle is not None and self._is_whole() and not self.pipeline
+        return self.cycle is not None and self._is_complete() and not self.pipeline
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         """Whether the last request that began has come to its end.
 
         The scope is another one as soon as one byte of another request has come. Without that, the rest of
@@ -485,6 +485,6 @@ class RepeatingProtocol(WireProtocol):
         if self.timeout_keep_alive_task is None:
             self._keep_alive_for(self.timeout_keep_alive)
 
-    def _remember(self, digest: Digest, repeat: VerbatimRepeat) -> None:
+    def _remember(self, digest: Digest, repeat: VerbatimReplay) -> None:
         if self._repeats is not None and digest is self._digest and self.cycle.keep_alive:
             self._repeats.put(digest, repeat)

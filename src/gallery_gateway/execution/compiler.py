@@ -48,11 +48,11 @@ class Loaded(Protocol):
     def remember(self, plan: Plan, rendered: bytes) -> None:
         """Keeps what the value was written as, if it is worth it."""
 
-    def kept(self, plan: Plan) -> "Kept | None":
+    def kept(self, plan: Plan) -> "ReplayableResponse | None":
         """What is remembered, to be given again without running anything."""
 
 
-class Kept(Protocol):
+class ReplayableResponse(Protocol):
     """A response that may be given again while what it was made of is fresh."""
 
     def get(self) -> tuple[bytes, float, float] | None:
@@ -85,11 +85,11 @@ CompiledRoot = Callable[[RootSelection], PrepareLoad]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class CompiledResponse:
     """A whole response, and the same as it is kept, if it is."""
 
     body: bytes
-    kept: Kept | None = None
+    kept: ReplayableResponse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Compiler:
         operation: OperationDefinitionNode,
         raw_variables: dict[str, Any] | None,
         context: object,
-    ) -> Written | None:
+    ) -> CompiledResponse | None:
         """The response, which has no errors; None if it is left to plain execution."""
         try:
             variables = self._coerced(operation, raw_variables)
@@ -201,16 +201,16 @@ class Compiler:
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
-    def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> Written:
+    def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> CompiledResponse:
         if len(roots) == 1:
             # One root field is written and remembered as the whole response, so that it is never copied.
             root, source = roots[0], loaded[0]
-            return Written(self._rendered(root, source, whole=True), source.kept(root.plan))
+            return CompiledResponse(self._rendered(root, source, whole=True), source.kept(root.plan))
         members = (
             root.opening + self._rendered(root, source, whole=False)
             for root, source in zip(roots, loaded, strict=True)
         )
-        return Written(b'{"data":{%b}}' % b",".join(members))
+        return CompiledResponse(b'{"data":{%b}}' % b",".join(members))
 
     def _rendered(self, root: _Root, loaded: Loaded, *, whole: bool) -> bytes:
         """The value or the whole response: always the same for a plan, as it stands in one place only."""

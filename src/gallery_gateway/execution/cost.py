@@ -51,23 +51,23 @@ class Cost:
     """Of one operation; `defaults` are those of its variables."""
 
     limit: CostLimit
-    terms: tuple[Term, ...]
+    decision: tuple[Term, ...]
     defaults: Variables
 
     @property
     def most(self) -> int:
         """Whatever the variables are."""
-        return sum(term.most for term in self.terms)
+        return sum(term.most for term in self.decision)
 
     @property
     def least(self) -> int:
         """What no variable has a say in."""
-        return sum(term.number for term in self.terms if not term.bounds)
+        return sum(term.number for term in self.decision if not term.bounds)
 
     def value(self, variables: Variables | None) -> int:
         """With the variables of a run."""
         given = {**self.defaults, **(variables or {})}
-        return sum(term.value(given) for term in self.terms)
+        return sum(term.value(given) for term in self.decision)
 
     def error(self) -> GraphQLError:
         limit = self.limit

@@ -45,10 +45,10 @@ class Costing:
             if isinstance(definition, OperationDefinitionNode):
                 root = self._schema.get_root_type(definition.operation)
                 selected = _Selected(root.name if root else "", [definition.selection_set])
-                terms = self._terms(fragments, selected, {}, Term(1))
-                yield definition, Cost(self._limit, tuple(terms), _defaults(definition))
+                decision = self._decision(fragments, selected, {}, Term(1))
+                yield definition, Cost(self._limit, tuple(decision), _defaults(definition))
 
-    def _terms(
+    def _decision(
         self,
         fragments: "_Fragments",
         selected: "_Selected",
@@ -67,7 +67,7 @@ class Costing:
             if coordinate in self._counted:
                 yield term
             below = _Selected(get_named_type(definition.type).name, nested)
-            yield from self._terms(fragments, below, inner, term)
+            yield from self._decision(fragments, below, inner, term)
 
     def _bounds(
         self, outer: Mapping[str, Bound], coordinate: str, definition: GraphQLField, node: FieldNode

@@ -18,7 +18,7 @@ from graphql import (
 )
 
 from gallery_gateway.errors import GatewayError, OverloadedError, RequestError, UpstreamContractError
-from gallery_gateway.execution.compiler import Compiler, Kept
+from gallery_gateway.execution.compiler import Compiler, ReplayableResponse
 from gallery_gateway.execution.documents import Documents, PreparedDocument
 from gallery_gateway.execution.limits import DocumentError, with_code
 from gallery_gateway.execution.persisted import GraphQLRequest, PersistedQueries, Sources
@@ -76,7 +76,7 @@ def check_variables(variables: Mapping[str, Any], *, max_values: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class GraphQLResponse:
     """A GraphQL response as JSON.
 
     Args:
@@ -98,7 +98,7 @@ class Answer:
     codes: tuple[str, ...] = ()
     operation: str | None = None
     executor: str = field(default=PLAIN, compare=False)
-    kept: Kept | None = field(default=None, compare=False)
+    kept: ReplayableResponse | None = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
         """The response with `extensions` as its last member."""
@@ -152,7 +152,7 @@ class Executor:
         operation = get_operation_ast(document, request.operation_name)
         return operation is None or operation.operation is OperationType.QUERY
 
-    async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> Answer:
+    async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
         """Never raises for what a client or the endpoint did wrong: that is in the answer."""
         try:
             request = await self.resolve(request)
@@ -172,7 +172,7 @@ class Executor:
         name = operation.name.value if operation.name else None
         written = await self._compiler.run(prepared, operation, request.variables, context)
         if written is not None:
-            return Answer(body=written.body, operation=name, executor=COMPILED, kept=written.kept)
+            return GraphQLResponse(body=written.body, operation=name, executor=COMPILED, kept=written.kept)
         result = await self._execute_plainly(prepared, request, context)
         return _answer(result, request_id=request_id, operation=name)
 
@@ -190,7 +190,7 @@ class Executor:
         return await result if isawaitable(result) else result
 
 
-def _answer(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> Answer:
+def _answer(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> GraphQLResponse:
     # In the document's order: graphql-core's is that in which root fields happened to fail.
     errors = sorted(result.errors or [], key=_position)
     response: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def _answer(result: ExecutionResult, *, request_id: str, operation: str | None =
         response["data"] = result.data
     if errors:
         response["errors"] = [report(error, request_id=request_id) for error in errors]
-    return Answer(
+    return GraphQLResponse(
         body=msgspec.json.encode(response),
         is_request_error=is_request_error,
         has_errors=bool(errors),

@@ -71,18 +71,18 @@ _INTROSPECTION_ROOTS = frozenset({"__schema", "__type"})
 _TYPE_LISTS = frozenset({"types", "fields", "interfaces", "possibleTypes", "inputFields"})
 
 
-class Place(NamedTuple):
+class StatsPosition(NamedTuple):
     """Where a selection set stands, below its definition or below the introspection that it is part of."""
 
     depth: int = 0
     lists: int = 0
     is_introspection: bool = False
 
-    def below(self, name: str) -> "Place":
+    def below(self, name: str) -> "StatsPosition":
         """The place below a field."""
         if not self.is_introspection and name in _INTROSPECTION_ROOTS:
-            return Place(1, 0, is_introspection=True)
-        return Place(self.depth + 1, self.lists + (name in _TYPE_LISTS), self.is_introspection)
+            return StatsPosition(1, 0, is_introspection=True)
+        return StatsPosition(self.depth + 1, self.lists + (name in _TYPE_LISTS), self.is_introspection)
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Introspection:
 
 
 @dataclass(slots=True)
-class Tally:
+class DocumentStats:
     """Counts; `depth` and `lists` are those of the fields outside of introspection."""
 
     fields: int = 0
@@ -107,33 +107,33 @@ class Tally:
     lists: int = 0
     schemas: int = 0
     introspection: Introspection = field(default_factory=Introspection)
-    spreads: list[tuple[Place, str]] = field(default_factory=list)
+    spreads: list[tuple[StatsPosition, str]] = field(default_factory=list)
 
-    def add(self, place: Place, fragment: "Tally") -> None:
+    def add(self, place: StatsPosition, fragment: "DocumentStats") -> None:
         """Adds what a fragment comes to that is spread at a place."""
         self.fields += fragment.fields
         self.aliases += fragment.aliases
         self.directives += fragment.directives
         self.fragments += fragment.fragments
         self.schemas += fragment.schemas
-        if place == Place():
+        if place == StatsPosition():
             self.root_fields += fragment.root_fields
         self.reach(place.depth + fragment.depth, place.lists + fragment.lists, place)
         inner = fragment.introspection
         self.reach(inner.depth, inner.lists, _INSIDE)
         self.introspection.aliases += fragment.aliases if place.is_introspection else inner.aliases
 
-    def reach(self, depth: int, lists: int, place: Place) -> None:
+    def reach(self, depth: int, lists: int, place: StatsPosition) -> None:
         """Notes how deep the fields at a place are."""
         reached = self.introspection if place.is_introspection else self
         reached.depth = max(reached.depth, depth)
         reached.lists = max(reached.lists, lists)
 
-    def add_field(self, node: FieldNode, place: Place) -> Place:
+    def add_field(self, node: FieldNode, place: StatsPosition) -> StatsPosition:
         """Gives the place below it."""
         below = place.below(node.name.value)
         self.fields += 1
-        self.root_fields += place == Place()
+        self.root_fields += place == StatsPosition()
         self.schemas += node.name.value == "__schema"
         self.reach(below.depth, below.lists, below)
         if node.alias:
@@ -142,29 +142,31 @@ class Tally:
         return below
 
 
-_INSIDE = Place(is_introspection=True)
+_INSIDE = StatsPosition(is_introspection=True)
 
 
-def tally_definition(definition: OperationDefinitionNode | FragmentDefinitionNode) -> Tally:
+def stats_definition(definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
     """What a definition comes to by itself; what it spreads is told and not followed."""
-    tally = Tally(directives=len(definition.directives or ()))
-    stack = [(Place(), definition.selection_set)]
+    stats = DocumentStats(directives=len(definition.directives or ()))
+    stack = [(StatsPosition(), definition.selection_set)]
     while stack:
         place, selection_set = stack.pop()
         for node in selection_set.selections:
-            tally.directives += len(node.directives or ())
-            stack.extend(_counted(tally, place, node))
-    return tally
+            stats.directives += len(node.directives or ())
+            stack.extend(_counted(stats, place, node))
+    return stats
 
 
-def _counted(tally: Tally, place: Place, node: SelectionNode) -> Iterator[tuple[Place, SelectionSetNode]]:
+def _counted(
+    stats: DocumentStats, place: StatsPosition, node: SelectionNode
+) -> Iterator[tuple[StatsPosition, SelectionSetNode]]:
     """Counts a selection, and gives what is selected below it."""
     if isinstance(node, FieldNode):
-        place = tally.add_field(node, place)
+        place = stats.add_field(node, place)
     else:
-        tally.fragments += 1
+        stats.fragments += 1
     if isinstance(node, FragmentSpreadNode):
-        tally.spreads.append((place, node.name.value))
+        stats.spreads.append((place, node.name.value))
         return
     nested: SelectionSetNode | None = getattr(node, "selection_set", None)
     if nested:
@@ -246,35 +248,35 @@ class Expansion:
 
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
-        self._totals: dict[str, Tally] = {}
+        self._totals: dict[str, DocumentStats] = {}
 
-    def total(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> Tally:
-        tally = tally_definition(definition)
-        for place, name in tally.spreads:
+    def total(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
+        stats = stats_definition(definition)
+        for place, name in stats.spreads:
             if name in self._fragments:
-                tally.add(place, self._total_of(name))
-        return tally
+                stats.add(place, self._total_of(name))
+        return stats
 
-    def _total_of(self, name: str) -> Tally:
+    def _total_of(self, name: str) -> DocumentStats:
         if name not in self._totals:
             # What is found while it is added up is a cycle, and adds nothing.
-            self._totals[name] = Tally()
+            self._totals[name] = DocumentStats()
             self._totals[name] = self.total(self._fragments[name])
         return self._totals[name]
 
 
-def _errors(tally: Tally, limits: DocumentLimits) -> Iterator[GraphQLError]:
+def _errors(stats: DocumentStats, limits: DocumentLimits) -> Iterator[GraphQLError]:
     for name, told in _TOLD.items():
         limit = getattr(limits, name)
-        if getattr(tally, name) > limit:
+        if getattr(stats, name) > limit:
             yield _exceeded("The operation", name, limit, told, VALIDATION_FAILED)
-    if tally.schemas > 1:
+    if stats.schemas > 1:
         yield _introspection("`__schema` once.")
-    if tally.introspection.aliases:
+    if stats.introspection.aliases:
         yield _introspection("without aliases in it.")
-    if tally.introspection.depth > _INTROSPECTION_DEPTH:
+    if stats.introspection.depth > _INTROSPECTION_DEPTH:
         yield _introspection(f"no deeper than {_INTROSPECTION_DEPTH} fields.")
-    if tally.introspection.lists > _INTROSPECTION_LISTS:
+    if stats.introspection.lists > _INTROSPECTION_LISTS:
         yield _introspection(f"no more than {_INTROSPECTION_LISTS} lists of types or fields in each other.")
 
 

@@ -17,7 +17,7 @@ from strawberry.types.field import StrawberryField
 
 from gallery_gateway import structs
 from gallery_gateway.execution.selection import SelectedField, Selection
-from gallery_gateway.structs import Projected
+from gallery_gateway.structs import ProjectionSource
 
 ATTRIBUTE = "attribute"
 """Metadata of a field: its resolver hands on this attribute of the source."""
@@ -131,16 +131,16 @@ Shape = tuple[tuple[str, "Shape | None"], ...]
 _MAX_EXCERPTS = 512
 
 
-def excerpt_of(struct: type[Projected], *readers: Struct) -> type[Projected]:
+def subset_of(struct: type[ProjectionSource], *readers: Struct) -> type[ProjectionSource]:
     """A struct that decodes from the same JSON as `struct`, and has what the readers read of it.
 
     Values of the wrong type are an error only where they are read. The same is read by the same excerpt, and
     all of the struct by itself.
     """
-    return _excerpt(struct, _shape(struct, readers))
+    return _subset(struct, _shape(struct, readers))
 
 
-def _shape(struct: type[Projected], readers: Iterable[Struct]) -> Shape:
+def _shape(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Shape:
     read = _read(struct, readers)
     return tuple(
         (field.name, _shape(inner, read[field.name]) if (inner := _struct_in(field.type)) else None)
@@ -149,7 +149,7 @@ def _shape(struct: type[Projected], readers: Iterable[Struct]) -> Shape:
     )
 
 
-def _read(struct: type[Projected], readers: Iterable[Struct]) -> Mapping[str, list[Struct]]:
+def _read(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Mapping[str, list[Struct]]:
     """What is read of the struct's own attributes, each with the structs that read on below it."""
     own = {field.name for field in msgspec.structs.fields(struct)}
     read: dict[str, list[Struct]] = {}
@@ -163,7 +163,7 @@ def _read(struct: type[Projected], readers: Iterable[Struct]) -> Mapping[str, li
 
 
 @lru_cache(_MAX_EXCERPTS)
-def _excerpt(struct: type[Projected], shape: Shape) -> type[Projected]:
+def _subset(struct: type[ProjectionSource], shape: Shape) -> type[ProjectionSource]:
     if shape == _shape(struct, (struct,)):
         return struct
     below = dict(shape)
@@ -173,16 +173,16 @@ def _excerpt(struct: type[Projected], shape: Shape) -> type[Projected]:
         if field.name in below
     ]
     derived = {name: value for name, value in vars(struct).items() if isinstance(value, property)}
-    excerpt: Any = msgspec.defstruct(
+    subset: Any = msgspec.defstruct(
         f"{struct.__name__}Excerpt",
         fields,
-        bases=(Projected,),
+        bases=(ProjectionSource,),
         namespace=derived,
         kw_only=True,
         frozen=True,
         gc=False,
     )
-    return cast("type[Projected]", excerpt)
+    return cast("type[ProjectionSource]", subset)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -199,7 +199,7 @@ def _kind_below(kind: Any, below: Shape | None) -> Any:
         return typing.Union[tuple(_kind_below(part, below) for part in typing.get_args(kind))]  # noqa: UP007
     if typing.get_origin(kind) is list:
         return list[_kind_below(typing.get_args(kind)[0], below)]  # type: ignore[misc]  # a type made at run time
-    return _excerpt(kind, below) if isinstance(kind, type) and issubclass(kind, Projected) else kind
+    return _subset(kind, below) if isinstance(kind, type) and issubclass(kind, ProjectionSource) else kind
 
 
 def _struct_in(kind: Any) -> Any:

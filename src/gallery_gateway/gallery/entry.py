@@ -7,11 +7,11 @@ from enum import Enum
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.structs import Projected
+from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry
 
 # The contract's list of statuses is open: what is not known to be an end may still change.
@@ -76,12 +76,12 @@ def _unless_said(seconds: float | None) -> float:
 def _is_unfinished(page: Page) -> bool:
     # A damaged page may hold None among its projects and images.
     for project in page.projects:
-        if not isinstance(project, Projected):
+        if not isinstance(project, ProjectionSource):
             continue
         if project.pending_images:
             return True
         for image in project.images or ():
-            if isinstance(image, Projected) and image.status not in _SETTLED:
+            if isinstance(image, ProjectionSource) and image.status not in _SETTLED:
                 return True
     return False
 
@@ -95,7 +95,7 @@ class Use(Enum):
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
-class Entry:
+class CacheEntry:
     """The answer to one request.
 
     Most pages are never asked for again, and parsed a page takes more than twice the memory of its JSON, in
@@ -179,7 +179,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Arrival:
+class FetchResult:
     """An entry that has just come, with its page: whoever waited for it need not parse it again.
 
     Args:
@@ -187,23 +187,23 @@ class Arrival:
         is_shared: another process has fetched it.
     """
 
-    entry: Entry
+    entry: CacheEntry
     page: Page
-    reader: Reader = parse_page
+    reader: PageDecoder = parse_page
     is_shared: bool = False
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self.reader is parse_page
 
-    def read(self, reader: Reader) -> Page:
+    def read(self, reader: PageDecoder) -> Page:
         """The page with all that this reader reads of it; then it is kept for who asks next."""
-        if not self.is_whole and reader is not self.reader:
+        if not self.is_complete and reader is not self.reader:
             self.page, self.reader = reader(self.entry.body), reader
         return self.page
 
 
 def project_ids_of(page: Page) -> tuple[int, ...]:
     """A damaged page may hold None, or a project with an id of any other type."""
-    listed = [project.project_id for project in page.projects if isinstance(project, Projected)]
+    listed = [project.project_id for project in page.projects if isinstance(project, ProjectionSource)]
     return tuple([project_id for project_id in listed if type(project_id) is int])

@@ -13,13 +13,13 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import Arrival, Entry, FreshnessPolicy, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
-from gallery_gateway.upstream.contract import Page, Pagination
-from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.contract import Page, UpstreamPagination
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
 
 # How long past its freshness a page waits for being renewed by its ETag.
@@ -43,8 +43,8 @@ class Fetcher(Protocol):
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,
-        read: Reader = parse_page,
-    ) -> Arrival:
+        read: PageDecoder = parse_page,
+    ) -> FetchResult:
         """Raises: GatewayError: upstream gave no page."""
 
     async def aclose(self) -> None: ...
@@ -72,8 +72,8 @@ class PageFetcher:
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,  # noqa: ARG002  # the endpoint is asked in any case
-        read: Reader = parse_page,
-    ) -> Arrival:
+        read: PageDecoder = parse_page,
+    ) -> FetchResult:
         """Raises: GatewayError: upstream gave no page."""
         started = self._clock.monotonic()
         try:
@@ -83,13 +83,13 @@ class PageFetcher:
             raise
         entry = self._entry(caller, request, answer, asked_at=started)
         self._cache.put(caller, entry)
-        return Arrival(entry, answer.page, answer.reader)
+        return FetchResult(entry, answer.page, answer.reader)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
     async def _ask(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
     ) -> "_Answer":
         known = self._cache.renewable(caller, request)
         try:
@@ -115,7 +115,7 @@ class PageFetcher:
         )
 
     async def _fetch(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
     ) -> FetchedPage:
         return await self._client.fetch_page(
             request.parameters(),
@@ -136,7 +136,7 @@ class PageFetcher:
             UpstreamNotFoundError: neither was asked for, so the endpoint itself is missing.
         """
         if request.project_id is not None:
-            pagination = Pagination(
+            pagination = UpstreamPagination(
                 page=request.page,
                 per_page=request.per_page,
                 total=0,
@@ -154,14 +154,16 @@ class PageFetcher:
             raise UpstreamNotFoundError("The gallery endpoint was not found.")
         return Page(pagination, [])
 
-    def _entry(self, caller: Caller, request: GalleryRequest, answer: "_Answer", *, asked_at: float) -> Entry:
+    def _entry(
+        self, caller: Caller, request: GalleryRequest, answer: "_Answer", *, asked_at: float
+    ) -> CacheEntry:
         now = self._clock.monotonic()
         page, rules = answer.page, answer.rules
         token_seconds = caller.expires_at - self._clock.wall()
         lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
         is_renewable = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
         renewable = min(lifetime.fresh + _RENEWAL_SECONDS, token_seconds) if is_renewable else 0.0
-        return Entry(
+        return CacheEntry(
             request=request,
             body=answer.body,
             project_ids=project_ids_of(page),
@@ -193,8 +195,8 @@ class _Answer:
     received_bytes: int = 0
     rules: CachingRules = NOTHING_SAID
     call: Link | None = None
-    reader: Reader = parse_page
+    reader: PageDecoder = parse_page
 
     @classmethod
-    def of(cls, fetched: FetchedPage, reader: Reader) -> Self:
+    def of(cls, fetched: FetchedPage, reader: PageDecoder) -> Self:
         return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, fetched.call, reader)

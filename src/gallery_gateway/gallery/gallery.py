@@ -10,42 +10,42 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import Arrival, Entry
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult
 from gallery_gateway.gallery.fetcher import Fetcher
 from gallery_gateway.gallery.flights import Flights
-from gallery_gateway.gallery.lookup import StaleAnswer, Staleness, StalePages, Want
+from gallery_gateway.gallery.lookup import LoadKey, StaleAnswer, Staleness, StalePages
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
-from gallery_gateway.gallery.usage import Outcome
-from gallery_gateway.upstream.contract import Page, Project
-from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.gallery.usage import CacheStatus
+from gallery_gateway.upstream.contract import Page, UpstreamProject
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
 
-Value = TypeVar("Value", Page, Project | None)
+Value = TypeVar("Value", Page, UpstreamProject | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery(Generic[Value]):
+class LoadResult(Generic[Value]):
     """What answers a request, the entry it was got from, and how that was come by.
 
     Args:
         read: what answers it, with all that was to be read of it.
         staleness: of an answer that was not fresh.
-        is_whole: whether that is all that there is.
+        is_complete: whether that is all that there is.
     """
 
     request: GalleryRequest
     read: Value
-    entry: Entry
-    outcome: Outcome
+    entry: CacheEntry
+    outcome: CacheStatus
     needs_links: bool
     staleness: Staleness | None = None
-    is_whole: bool = True
+    is_complete: bool = True
 
     @property
     def value(self) -> Value:
         """What answers the request, whole."""
-        if self.is_whole:
+        if self.is_complete:
             return self.read
         page: Any = self.entry.page
         return page  # type: ignore[no-any-return]  # only pages are read in part
@@ -56,11 +56,11 @@ class Delivery(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedResponse:
     """What a delivery was written as, for as long as its page is kept and fresh."""
 
     key: Hashable
-    entry: "weakref.ref[Entry]"
+    entry: "weakref.ref[CacheEntry]"
     needs_links: bool
     caller_key: CallerKey
     cache: PageCache
@@ -93,7 +93,7 @@ class Gallery:
         self._sweeping: asyncio.Task[None] | None = None
         self._fetcher = fetcher
         self._cache = cache
-        self._flights: Flights[Caller, GalleryRequest, Arrival] = Flights()
+        self._flights: Flights[Caller, GalleryRequest, FetchResult] = Flights()
         self._stale = StalePages(cache=cache, fetcher=fetcher, flights=self._flights, clock=clock)
 
     @property
@@ -108,53 +108,57 @@ class Gallery:
 
     def get_page(
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool
-    ) -> Delivery[Page] | None:
+    ) -> LoadResult[Page] | None:
         """The answer out of the cache, if a fresh page holds it."""
         found = self._cache.find(caller, request, needs_links=needs_links)
-        return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
+        return found and LoadResult(request, found[1], found[0], CacheStatus.HIT, needs_links)
 
     def get_project(
         self, caller: Caller, request: GalleryRequest, *, needs_links: bool
-    ) -> Delivery[Project | None] | None:
+    ) -> LoadResult[UpstreamProject | None] | None:
         """The project that the request names, if a fresh page tells of it with images enough."""
         found = self._cache.find_project(caller, request, needs_links=needs_links)
-        return found and Delivery(request, found[1], found[0], Outcome.HIT, needs_links)
+        return found and LoadResult(request, found[1], found[0], CacheStatus.HIT, needs_links)
 
     def get_projects(
         self, caller: Caller, requests: Mapping[int, GalleryRequest], *, needs_links: bool
-    ) -> dict[int, Delivery[Project | None]]:
+    ) -> dict[int, LoadResult[UpstreamProject | None]]:
         """Likewise for many by their numbers, which differ in nothing else."""
         found = self._cache.find_projects(caller, requests, needs_links=needs_links)
         return {
-            number: Delivery(requests[number], project, entry, Outcome.HIT, needs_links)
+            number: LoadResult(requests[number], project, entry, CacheStatus.HIT, needs_links)
             for number, (entry, project) in found.items()
         }
 
-    def get_stale(self, caller: Caller, want: Want, *, if_error_seconds: float) -> Delivery[Any] | None:
+    def get_stale(
+        self, caller: Caller, load_key: LoadKey, *, if_error_seconds: float
+    ) -> LoadResult[Any] | None:
         """What a page past its freshness says, if that need not be waited for; see `StalePages.get`.
 
         `if_error_seconds` is how long past its freshness a page will do, where upstream fails.
         """
-        return _stale(want, self._stale.get(caller, want, if_error_seconds=if_error_seconds))
+        return _stale(load_key, self._stale.get(caller, load_key, if_error_seconds=if_error_seconds))
 
     def get_after(
-        self, error: GatewayError, caller: Caller, want: Want, *, if_error_seconds: float
-    ) -> Delivery[Any] | None:
+        self, error: GatewayError, caller: Caller, load_key: LoadKey, *, if_error_seconds: float
+    ) -> LoadResult[Any] | None:
         """The same, after a call has failed."""
-        return _stale(want, self._stale.get_after(error, caller, want, if_error_seconds=if_error_seconds))
+        return _stale(
+            load_key, self._stale.get_after(error, caller, load_key, if_error_seconds=if_error_seconds)
+        )
 
-    def remember(self, caller: Caller, delivery: Delivery[Any], writer: Hashable, rendered: bytes) -> None:
+    def remember(self, caller: Caller, result: LoadResult[Any], writer: Hashable, rendered: bytes) -> None:
         """Keeps what a delivery was written as, once it was come by twice."""
-        if delivery.outcome is Outcome.HIT or delivery.outcome is Outcome.STALE:
-            self._cache.remember(caller, delivery.entry, (writer, delivery.request), rendered)
+        if result.outcome is CacheStatus.HIT or result.outcome is CacheStatus.STALE:
+            self._cache.remember(caller, result.entry, (writer, result.request), rendered)
 
-    def kept(self, caller: Caller, delivery: Delivery[Any], writer: Hashable) -> Kept | None:
+    def kept(self, caller: Caller, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
         """What is remembered of a delivery, if the next request would find just the same entry."""
-        key = writer, delivery.request
-        if delivery.entry.request != delivery.request or key not in delivery.entry.rendered:
+        key = writer, result.request
+        if result.entry.request != result.request or key not in result.entry.rendered:
             return None
-        entry = weakref.ref(delivery.entry)
-        return Kept(key, entry, delivery.needs_links, caller.key, self._cache, self.clock)
+        entry = weakref.ref(result.entry)
+        return CachedResponse(key, entry, result.needs_links, caller.key, self._cache, self.clock)
 
     def is_under_way(self, caller: Caller, request: GalleryRequest, *, since: int) -> bool:
         return self._flights.find(caller, request, since=since) is not None
@@ -165,10 +169,10 @@ class Gallery:
         request: GalleryRequest,
         *,
         needs_links: bool,
-        read: Reader = parse_page,
+        read: PageDecoder = parse_page,
         since: int = 0,
         until: float | None = None,
-    ) -> Delivery[Page] | None:
+    ) -> LoadResult[Page] | None:
         """The answer out of calls that are under way; None if none of them holds it.
 
         They go on until `until` at least, in the loop's seconds, and are waited for as long.
@@ -178,12 +182,12 @@ class Gallery:
         """
         while (flight := self._flights.find(caller, request, since=since)) is not None:
             flight.join(until)
-            arrival = await flight.land(until)
+            fetched = await flight.land(until)
             # A slice is taken of a whole page.
-            page = arrival.read(read if flight.question == request else parse_page)
+            page = fetched.read(read if flight.question == request else parse_page)
             sliced = slice_page(page, of=flight.question, to=request)
             if sliced is not None:
-                return _delivered(request, sliced, arrival, Outcome.COLLAPSED, needs_links=needs_links)
+                return _delivered(request, sliced, fetched, CacheStatus.COLLAPSED, needs_links=needs_links)
             # Others may have waited for nothing too, and have asked meanwhile.
             since = flight.number + 1
         return None
@@ -194,10 +198,10 @@ class Gallery:
         request: GalleryRequest,
         *,
         needs_links: bool,
-        read: Reader = parse_page,
+        read: PageDecoder = parse_page,
         skips_cache: bool = False,
         until: float | None = None,
-    ) -> Delivery[Page]:
+    ) -> LoadResult[Page]:
         """The answer out of a call of its own, or of another process.
 
         Raises:
@@ -212,9 +216,9 @@ class Gallery:
             ),
             deadline=deadline,
         )
-        arrival = await flight.land(until)
-        outcome = Outcome.SHARED if arrival.is_shared else Outcome.MISS
-        return _delivered(request, arrival.read(read), arrival, outcome, needs_links=needs_links)
+        fetched = await flight.land(until)
+        outcome = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
+        return _delivered(request, fetched.read(read), fetched, outcome, needs_links=needs_links)
 
     async def open(self) -> None:
         await self._fetcher.open()
@@ -233,14 +237,19 @@ class Gallery:
 
 
 def _delivered(
-    request: GalleryRequest, page: Page, arrival: Arrival, outcome: Outcome, *, needs_links: bool
-) -> Delivery[Page]:
-    return Delivery(request, page, arrival.entry, outcome, needs_links, is_whole=arrival.is_whole)
+    request: GalleryRequest, page: Page, fetched: FetchResult, outcome: CacheStatus, *, needs_links: bool
+) -> LoadResult[Page]:
+    return LoadResult(request, page, fetched.entry, outcome, needs_links, is_complete=fetched.is_complete)
 
 
-def _stale(want: Want, found: StaleAnswer | None) -> Delivery[Any] | None:
+def _stale(load_key: LoadKey, found: StaleAnswer | None) -> LoadResult[Any] | None:
     if found is None:
         return None
-    return Delivery(
-        want.request, found.value, found.entry, Outcome.STALE, want.needs_links, staleness=found.staleness
+    return LoadResult(
+        load_key.request,
+        found.value,
+        found.entry,
+        CacheStatus.STALE,
+        load_key.needs_links,
+        staleness=found.staleness,
     )

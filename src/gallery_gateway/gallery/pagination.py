@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gallery_gateway.gallery.gallery import Delivery
+from gallery_gateway.gallery.gallery import LoadResult
 from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import Demand
+from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.contract import Page, Project
+from gallery_gateway.upstream.contract import Page, UpstreamProject
 
 # REST contract, `per_page`.
 MAX_PER_PAGE = 100
@@ -37,7 +37,7 @@ def without(places: range, known: range) -> list[range]:
 
 
 # As little of a project as the endpoint can be asked for.
-THIN = Demand(most_images=0, needs_links=False)
+THIN = FieldNeeds(max_images=0, needs_links=False)
 
 
 class ListChangedError(Exception):
@@ -45,18 +45,18 @@ class ListChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ProjectRange:
     """Projects by their places in the list, from 0.
 
     Args:
         projects: in the order of their places; a damaged one may be None.
         total: how many the whole list has; None where the endpoint does not tell.
-        deliveries: the pages that they were got from.
+        results: the pages that they were got from.
     """
 
-    projects: dict[int, Project]
+    projects: dict[int, UpstreamProject]
     total: int | None
-    deliveries: tuple[Delivery[Page], ...]
+    results: tuple[LoadResult[Page], ...]
 
     @property
     def places(self) -> range:
@@ -67,13 +67,17 @@ class Stretch:
         """The place of a project."""
         for place, project in self.projects.items():
             # A damaged page may hold None, or a project without its id.
-            if project_id is not None and isinstance(project, Project) and project.project_id == project_id:
+            if (
+                project_id is not None
+                and isinstance(project, UpstreamProject)
+                and project.project_id == project_id
+            ):
                 return place
         return None
 
-    def joined(self, other: "Stretch") -> "Stretch":
+    def joined(self, other: "ProjectRange") -> "ProjectRange":
         projects = dict(sorted((self.projects | other.projects).items()))
-        return Stretch(projects, self.total, self.deliveries + other.deliveries)
+        return ProjectRange(projects, self.total, self.results + other.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,18 +91,18 @@ class ListReader:
 
     loaders: GalleryLoaders
     request: GalleryRequest
-    demand: Demand
+    needs: FieldNeeds
     strictly: bool = True
 
     def thin(self) -> "ListReader":
         """The same, for the projects' ids alone."""
-        return replace(self, demand=THIN)
+        return replace(self, needs=THIN)
 
     def anew(self) -> "ListReader":
         """The same list, by calls that are made from now on, and however they count it."""
         return replace(self, loaders=self.loaders.anew(), strictly=False)
 
-    async def read(self, places: range, *, beside: Stretch | None = None) -> Stretch:
+    async def read(self, places: range, *, beside: ProjectRange | None = None) -> ProjectRange:
         """The pages that hold the places, with what else stands on them.
 
         Args:
@@ -110,26 +114,26 @@ class ListReader:
             ListChangedError: the list changed from one page to another.
         """
         pages = [self._page(*page) for page in smallest_pages(places)]
-        stretch, *others = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
-        counted = {part.total for part in (stretch, beside, *others) if part}
+        project_range, *others = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
+        counted = {part.total for part in (project_range, beside, *others) if part}
         if self.strictly and len(counted) > 1:
             raise ListChangedError
         for other in others:
-            stretch = stretch.joined(other)
-        return stretch
+            project_range = project_range.joined(other)
+        return project_range
 
-    async def _page(self, page: int, per_page: int) -> Stretch:
+    async def _page(self, page: int, per_page: int) -> ProjectRange:
         request = replace(self.request, page=page, per_page=per_page)
-        delivery = await self.loaders.page(request, self.demand)
-        total = delivery.value.pagination.total
+        result = await self.loaders.page(request, self.needs)
+        total = result.value.pagination.total
         # A damaged page may hold a total of any type.
         known = total if type(total) is int else None
-        projects = enumerate(delivery.value.projects, request.window.start)
-        return Stretch(dict(projects), known, (delivery,))
+        projects = enumerate(result.value.projects, request.window.start)
+        return ProjectRange(dict(projects), known, (result,))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CursorPosition:
     """Where a project stood in a list.
 
     Args:
@@ -149,7 +153,7 @@ class Step:
 
     count: int
     is_forward: bool
-    place: Place | None = None
+    place: CursorPosition | None = None
 
     def wanted(self, position: int) -> range:
         """The places beside this one."""
@@ -163,7 +167,7 @@ class Walked:
     """The places that were wanted, in the list as it is now."""
 
     wanted: range
-    stretch: Stretch
+    project_range: ProjectRange
 
 
 async def walk(reader: ListReader, step: Step) -> Walked:
@@ -189,33 +193,35 @@ async def _walk(reader: ListReader, step: Step) -> Walked:
 
 async def _from_end(reader: ListReader, step: Step) -> Walked:
     length = (await reader.thin().read(range(1))).total or 0
-    stretch = await reader.read(step.wanted(length) or range(1))
-    wanted = step.wanted(length if stretch.total is None else stretch.total)
-    return Walked(wanted, await _extended(reader, stretch, wanted))
+    project_range = await reader.read(step.wanted(length) or range(1))
+    wanted = step.wanted(length if project_range.total is None else project_range.total)
+    return Walked(wanted, await _extended(reader, project_range, wanted))
 
 
-async def _from_place(reader: ListReader, step: Step, place: Place) -> Walked:
+async def _from_place(reader: ListReader, step: Step, place: CursorPosition) -> Walked:
     wanted = step.wanted(place.position)
     # Before the first place there was nothing, but there may be by now.
-    stretch = await reader.read(wanted or range(place.position, place.position + 1))
-    position = await _position(reader, step, place, stretch)
+    project_range = await reader.read(wanted or range(place.position, place.position + 1))
+    position = await _position(reader, step, place, project_range)
     if position == place.position:
-        return Walked(wanted, stretch)
+        return Walked(wanted, project_range)
     wanted = step.wanted(position)
-    return Walked(wanted, await _extended(reader, stretch, wanted))
+    return Walked(wanted, await _extended(reader, project_range, wanted))
 
 
-async def _position(reader: ListReader, step: Step, place: Place, stretch: Stretch) -> int:
+async def _position(
+    reader: ListReader, step: Step, place: CursorPosition, project_range: ProjectRange
+) -> int:
     """Where the place is now, as far as its project and the length of the list tell."""
-    found = stretch.find(place.project_id)
+    found = project_range.find(place.project_id)
     if found is not None:
         return found
-    if place.total is None or stretch.total is None or place.total == stretch.total:
+    if place.total is None or project_range.total is None or place.total == project_range.total:
         return place.position
-    grown, descends = stretch.total - place.total, reader.request.order == "desc"
+    grown, descends = project_range.total - place.total, reader.request.order == "desc"
     if place.project_id is not None:
-        for places in _searched(place.position, grown, stretch.places, descends=descends):
-            searched = await reader.thin().read(places, beside=stretch)
+        for places in _searched(place.position, grown, project_range.places, descends=descends):
+            searched = await reader.thin().read(places, beside=project_range)
             found = searched.find(place.project_id)
             if found is not None:
                 return found
@@ -245,9 +251,9 @@ def _moved(grown: int, *, is_forward: bool, descends: bool) -> int:
     return max(grown + 1, 0) if descends else 0
 
 
-async def _extended(reader: ListReader, stretch: Stretch, wanted: range) -> Stretch:
+async def _extended(reader: ListReader, project_range: ProjectRange, wanted: range) -> ProjectRange:
     """The stretch with what it lacks of the wanted places."""
-    last = wanted.stop if stretch.total is None else min(wanted.stop, stretch.total)
-    for places in without(range(wanted.start, last), stretch.places):
-        stretch = stretch.joined(await reader.read(places, beside=stretch))
-    return stretch
+    last = wanted.stop if project_range.total is None else min(wanted.stop, project_range.total)
+    for places in without(range(wanted.start, last), project_range.places):
+        project_range = project_range.joined(await reader.read(places, beside=project_range))
+    return project_range

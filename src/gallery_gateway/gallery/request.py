@@ -66,17 +66,17 @@ class GalleryRequest:
         return range((self.page - 1) * self.per_page, self.page * self.per_page)
 
     @property
-    def most_images(self) -> int:
+    def max_images(self) -> int:
         """How many images the answer can hold."""
         projects = self.per_page if self.project_id is None else 1
         return projects * self.max_images_per_project
 
-    def narrowed(self, most_images: int | None) -> "GalleryRequest":
+    def narrowed(self, max_images: int | None) -> "GalleryRequest":
         """The request for at most so many images of each project; None = as many as it says.
 
         The endpoint cannot be asked for none (REST contract, `max_images_per_project`).
         """
-        cap = self.max_images_per_project if most_images is None else max(1, most_images)
+        cap = self.max_images_per_project if max_images is None else max(1, max_images)
         return self if cap >= self.max_images_per_project else _capped(self, cap)
 
     def spans(self, other: "GalleryRequest") -> bool:

@@ -13,12 +13,12 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamContractError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import Arrival, Entry, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, project_ids_of
 from gallery_gateway.gallery.fetcher import Fetcher
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.shared.pages import Spot, Store, StoredPage, StoreError, Taken
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
 
 # How often a page that another process fetches is asked for: soon at first, then less.
@@ -58,8 +58,8 @@ class SharedFetcher:
         *,
         deadline: Deadline | None = None,
         skips_cache: bool = False,
-        read: Reader = parse_page,
-    ) -> Arrival:
+        read: PageDecoder = parse_page,
+    ) -> FetchResult:
         """Raises: GatewayError: upstream gave no page."""
         # One for each try: a process may fetch the same page again before it has given the last.
         owner = os.urandom(8)
@@ -90,20 +90,20 @@ class SharedFetcher:
         return taken
 
     async def _fetch_for_all(
-        self, call: Coroutine[Any, Any, Arrival], spot: Spot, owner: bytes, generation: bytes
-    ) -> Arrival:
+        self, call: Coroutine[Any, Any, FetchResult], spot: Spot, owner: bytes, generation: bytes
+    ) -> FetchResult:
         holding = asyncio.create_task(self._hold(spot, owner))
-        arrival: Arrival | None = None
+        fetched: FetchResult | None = None
         try:
-            arrival = await call
-            return arrival
+            fetched = await call
+            return fetched
         finally:
             holding.cancel()
-            self._later(self._give(spot, arrival.entry if arrival else None, owner, generation))
+            self._later(self._give(spot, fetched.entry if fetched else None, owner, generation))
 
     async def _fetch_alone(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: Reader
-    ) -> Arrival:
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
+    ) -> FetchResult:
         try:
             return await self._alone.fetch(caller, request, deadline=deadline, read=read)
         except (UnauthenticatedError, ForbiddenError):
@@ -117,7 +117,7 @@ class SharedFetcher:
             with suppress(StoreError):
                 await self._store.hold(spot, owner=owner)
 
-    async def _give(self, spot: Spot, entry: Entry | None, owner: bytes, generation: bytes) -> None:
+    async def _give(self, spot: Spot, entry: CacheEntry | None, owner: bytes, generation: bytes) -> None:
         page, seconds = None, 0.0
         # A page without a body stands for a 404: each process finds that out for itself.
         if entry is not None and entry.body:
@@ -132,7 +132,7 @@ class SharedFetcher:
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
-    def _stored(self, entry: Entry) -> StoredPage:
+    def _stored(self, entry: CacheEntry) -> StoredPage:
         # Every process has a monotonic clock of its own.
         to_wall = self._clock.wall() - self._clock.monotonic()
         return StoredPage(
@@ -147,7 +147,7 @@ class SharedFetcher:
             links_until=entry.links_until,
         )
 
-    def _arrived(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> Arrival:
+    def _arrived(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> FetchResult:
         """Raises: StoreError: a process of another version has written what this one cannot read."""
         try:
             page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
@@ -156,7 +156,7 @@ class SharedFetcher:
         now = self._clock.monotonic()
         # It was given before it was taken: clocks that differ do not make it last longer than it did there.
         to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
-        entry = Entry(
+        entry = CacheEntry(
             request=request,
             body=stored.body,
             project_ids=project_ids_of(page),
@@ -173,4 +173,4 @@ class SharedFetcher:
             known_links_until=stored.links_until,
         )
         self._cache.put(caller, entry)
-        return Arrival(entry, page, is_shared=True)
+        return FetchResult(entry, page, is_shared=True)

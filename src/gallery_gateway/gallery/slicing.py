@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.contract import Page, Pagination, Project
+from gallery_gateway.upstream.contract import Page, UpstreamPagination, UpstreamProject
 
 
 def slice_page(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Page | None:
@@ -25,9 +25,11 @@ def slice_page(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Page | 
     return Page(pagination, known) if len(known) == len(sliced) else None
 
 
-def slice_project(project: Project, *, of: GalleryRequest, to: GalleryRequest) -> Project | None:
+def slice_project(
+    project: UpstreamProject, *, of: GalleryRequest, to: GalleryRequest
+) -> UpstreamProject | None:
     """The project with the images that `to` asks for; both with the same filters of images."""
-    if not isinstance(project, Project) or not isinstance(project.images, list):
+    if not isinstance(project, UpstreamProject) or not isinstance(project.images, list):
         # A damaged page tells its damage to those who asked for it, and to nobody else.
         return None
     cap = to.max_images_per_project
@@ -36,12 +38,14 @@ def slice_project(project: Project, *, of: GalleryRequest, to: GalleryRequest) -
     return project if len(project.images) <= cap else replace(project, images=project.images[:cap])
 
 
-def slice_projects(page: Page, *, of: GalleryRequest, to: Mapping[int, GalleryRequest]) -> dict[int, Project]:
+def slice_projects(
+    page: Page, *, of: GalleryRequest, to: Mapping[int, GalleryRequest]
+) -> dict[int, UpstreamProject]:
     """Those of the page's projects that are wanted, by their numbers, as far as it can tell them."""
-    sliced: dict[int, Project] = {}
+    sliced: dict[int, UpstreamProject] = {}
     for project in page.projects:
         # A damaged page may hold None, or a project with an id of any other type.
-        if not isinstance(project, Project) or type(project.project_id) is not int:
+        if not isinstance(project, UpstreamProject) or type(project.project_id) is not int:
             continue
         request = to.get(project.project_id)
         cut = None if request is None else slice_project(project, of=of, to=request)
@@ -50,15 +54,15 @@ def slice_projects(page: Page, *, of: GalleryRequest, to: Mapping[int, GalleryRe
     return sliced
 
 
-def listed_project(page: Page, project_id: int | None) -> Project | None:
+def listed_project(page: Page, project_id: int | None) -> UpstreamProject | None:
     for project in page.projects:
         # A damaged page may hold None here.
-        if isinstance(project, Project) and project.project_id == project_id:
+        if isinstance(project, UpstreamProject) and project.project_id == project_id:
             return project
     return None
 
 
-def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[Project] | None:
+def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[UpstreamProject] | None:
     if of.window == to.window:
         return page.projects
     if not of.spans(to):
@@ -67,7 +71,7 @@ def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[Proje
     return page.projects[start : start + to.per_page]
 
 
-def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Pagination | None:
+def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> UpstreamPagination | None:
     """What `to` would be told, if the endpoint counts and lists as it promises; None if it does not."""
     given = page.pagination
     if of.window == to.window:
@@ -81,9 +85,9 @@ def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Pagina
     return _counted(given.total, to)
 
 
-def _counted(total: int, request: GalleryRequest) -> Pagination:
+def _counted(total: int, request: GalleryRequest) -> UpstreamPagination:
     pages = -(-total // request.per_page)
-    return Pagination(
+    return UpstreamPagination(
         page=request.page,
         per_page=request.per_page,
         total=total,

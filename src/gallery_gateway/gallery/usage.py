@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gallery_gateway.errors import BadUserInputError
-from gallery_gateway.gallery.entry import Entry
+from gallery_gateway.gallery.entry import CacheEntry
 from gallery_gateway.telemetry.records import Link
 
 
-class Outcome(Enum):
+class CacheStatus(Enum):
     """How an answer was come by, in RFC 9211's words."""
 
     HIT = "hit"
@@ -29,7 +29,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class UsageCounts:
     """How the fields of one operation were answered; README tells what each figure means.
 
     `saved_bytes` is what the pages weigh that answered fields without being fetched for them.
@@ -45,7 +45,7 @@ class Figures:
 
 
 @dataclass(slots=True)
-class Ledger:
+class OperationUsage:
     """Kept by the loaders of one operation.
 
     Args:
@@ -72,7 +72,7 @@ class Ledger:
     age_seconds: float = 0.0
     _charged_calls: int = 0
     _charged_images: int = 0
-    _outcomes: list[tuple[Outcome, Entry]] = field(default_factory=list)
+    _outcomes: list[tuple[CacheStatus, CacheEntry]] = field(default_factory=list)
 
     def charge(self, *, calls: int, images: int) -> None:
         """Takes calls from the budget before they are made.
@@ -107,9 +107,11 @@ class Ledger:
         images = self.budget.max_images - self._charged_images
         return min(self.budget.max_calls - self._charged_calls, images // images_each)
 
-    def record(self, outcome: Outcome, entry: Entry, *, remaining_seconds: float, age_seconds: float) -> None:
+    def record(
+        self, outcome: CacheStatus, entry: CacheEntry, *, remaining_seconds: float, age_seconds: float
+    ) -> None:
         self._outcomes.append((outcome, entry))
-        self.stale += outcome is Outcome.STALE
+        self.stale += outcome is CacheStatus.STALE
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
 
@@ -121,18 +123,18 @@ class Ledger:
     @property
     def shared_calls(self) -> list[Link]:
         """The calls of other operations that this one has waited for, as far as they were traced."""
-        own = self._entries(Outcome.MISS)
-        return [e.call for e in self._entries(Outcome.COLLAPSED) if e.call is not None and e not in own]
+        own = self._entries(CacheStatus.MISS)
+        return [e.call for e in self._entries(CacheStatus.COLLAPSED) if e.call is not None and e not in own]
 
-    def figures(self) -> Figures:
-        shared = self._entries(Outcome.SHARED)
-        own = self._entries(Outcome.MISS) + shared
-        joined = self._entries(Outcome.COLLAPSED)
+    def figures(self) -> UsageCounts:
+        shared = self._entries(CacheStatus.SHARED)
+        own = self._entries(CacheStatus.MISS) + shared
+        joined = self._entries(CacheStatus.COLLAPSED)
         joined_own = sum(entry in own for entry in joined)
-        hits, stale = self._entries(Outcome.HIT), self._entries(Outcome.STALE)
+        hits, stale = self._entries(CacheStatus.HIT), self._entries(CacheStatus.STALE)
         # Pages that brought none of the projects they were asked for were loaded unasked.
         repeated = max(0, self.asked - len(hits) - self.spared - self.loaded)
-        return Figures(
+        return UsageCounts(
             calls=self.calls,
             hits=len(hits),
             shared=len(shared),
@@ -144,7 +146,7 @@ class Ledger:
 
     def report(self) -> dict[str, object]:
         """The bill as `extensions.upstream` shows it."""
-        own = self._entries(Outcome.MISS) + self._entries(Outcome.SHARED)
+        own = self._entries(CacheStatus.MISS) + self._entries(CacheStatus.SHARED)
         figures = self.figures()
         return {
             "calls": figures.calls,
@@ -159,5 +161,5 @@ class Ledger:
             "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
         }
 
-    def _entries(self, outcome: Outcome) -> list[Entry]:
+    def _entries(self, outcome: CacheStatus) -> list[CacheEntry]:
         return [entry for how, entry in self._outcomes if how is outcome]

@@ -12,15 +12,15 @@ from typing import Self
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
-from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoaders
 from gallery_gateway.gallery.lookup import Staleness, oldest
-from gallery_gateway.gallery.pagination import ListReader, Place, Step, Walked, walk
+from gallery_gateway.gallery.pagination import CursorPosition, ListReader, Step, Walked, walk
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.needs import connection_demand
+from gallery_gateway.schema.needs import connection_needs
 from gallery_gateway.schema.requests import check_range, gallery_request, given
-from gallery_gateway.structs import Projected
-from gallery_gateway.upstream.contract import Page, Project
+from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.upstream.contract import Page, UpstreamProject
 
 # Position, total and id of the project, the list, and the checksum of all of these.
 _PLACE = struct.Struct(">IIq6s")
@@ -47,7 +47,7 @@ def list_hash(request: GalleryRequest) -> bytes:
     return hashlib.blake2b(repr(parts).encode(), digest_size=_LIST_BYTES).digest()
 
 
-def encode_cursor(place: Place, listed: bytes) -> str:
+def encode_cursor(place: CursorPosition, listed: bytes) -> str:
     total = _UNKNOWN_TOTAL if place.total is None else min(max(place.total, 0), _UNKNOWN_TOTAL)
     project_id = place.project_id
     if project_id is None or not 0 <= project_id < 2**63:
@@ -57,7 +57,7 @@ def encode_cursor(place: Place, listed: bytes) -> str:
     return encoded.translate(_URL_ALPHABET, b"=").decode("ascii")
 
 
-def decode_cursor(argument: str, cursor: str, listed: bytes) -> Place:
+def decode_cursor(argument: str, cursor: str, listed: bytes) -> CursorPosition:
     """Raises: BadUserInputError: no cursor of ours, or one of another list."""
     packed = _checked(cursor)
     if packed is None:
@@ -66,7 +66,7 @@ def decode_cursor(argument: str, cursor: str, listed: bytes) -> Place:
     if its_list != listed:
         message = f"`{argument}` is a cursor of another list: the filters and the order must stay the same."
         raise BadUserInputError(message, argument=argument)
-    return Place(
+    return CursorPosition(
         position,
         None if project_id == _UNKNOWN_ID else project_id,
         None if total == _UNKNOWN_TOTAL else total,
@@ -86,10 +86,10 @@ def _checked(cursor: str) -> bytes | None:
     return packed if spelled == cursor and _PLACE.unpack(packed)[0] <= _LAST_POSITION else None
 
 
-class ProjectEdge(Projected, frozen=True, gc=False):
+class EdgeSource(ProjectionSource, frozen=True, gc=False):
     """A project in its place; the cursor is made only if it is selected."""
 
-    node: Project
+    node: UpstreamProject
     position: int
     total: int | None
     listed: bytes
@@ -97,18 +97,18 @@ class ProjectEdge(Projected, frozen=True, gc=False):
     @property
     def cursor(self) -> str:
         # A damaged answer may hold None, or an id of any type.
-        project_id = self.node.project_id if isinstance(self.node, Project) else None
+        project_id = self.node.project_id if isinstance(self.node, UpstreamProject) else None
         known = project_id if type(project_id) is int else None
-        return encode_cursor(Place(self.position, known, self.total), self.listed)
+        return encode_cursor(CursorPosition(self.position, known, self.total), self.listed)
 
 
-class PageInfo(Projected, frozen=True, gc=False):
+class PageInfoSource(ProjectionSource, frozen=True, gc=False):
     """What lies before and behind the edges."""
 
     has_next_page: bool
     has_previous_page: bool
-    first: ProjectEdge | None
-    last: ProjectEdge | None
+    first: EdgeSource | None
+    last: EdgeSource | None
 
     @property
     def start_cursor(self) -> str | None:
@@ -119,23 +119,23 @@ class PageInfo(Projected, frozen=True, gc=False):
         return None if self.last is None else self.last.cursor
 
 
-class ProjectConnection(Projected, frozen=True, gc=False):
+class ConnectionSource(ProjectionSource, frozen=True, gc=False):
     """Edges, and the length of the whole list."""
 
-    edges: list[ProjectEdge]
-    page_info: PageInfo
+    edges: list[EdgeSource]
+    page_info: PageInfoSource
     total_count: int | None
 
     @property
-    def nodes(self) -> list[Project]:
+    def nodes(self) -> list[UpstreamProject]:
         return [edge.node for edge in self.edges]
 
     @classmethod
     def of(cls, request: GalleryRequest, walked: Walked) -> Self:
-        wanted, stretch = walked.wanted, walked.stretch
-        listed, total, projects = list_hash(request), stretch.total, stretch.projects
-        edges = [ProjectEdge(projects[at], at, total, listed) for at in wanted if at in projects]
-        page_info = PageInfo(
+        wanted, project_range = walked.wanted, walked.project_range
+        listed, total, projects = list_hash(request), project_range.total, project_range.projects
+        edges = [EdgeSource(projects[at], at, total, listed) for at in wanted if at in projects]
+        page_info = PageInfoSource(
             has_next_page=_has_next(wanted, total, edges),
             has_previous_page=min(wanted.start, wanted.start if total is None else total) > 0,
             first=edges[0] if edges else None,
@@ -144,7 +144,7 @@ class ProjectConnection(Projected, frozen=True, gc=False):
         return cls(edges, page_info, total)
 
 
-def _has_next(wanted: range, total: int | None, edges: list[ProjectEdge]) -> bool:
+def _has_next(wanted: range, total: int | None, edges: list[EdgeSource]) -> bool:
     if wanted and not edges:
         # There is no cursor to go on from, so it is the end, whatever the total says.
         return False
@@ -222,8 +222,8 @@ class Connected:
         staleness: of the oldest page past its freshness; None if all were fresh.
     """
 
-    value: ProjectConnection
-    source: Delivery[Page] | None
+    value: ConnectionSource
+    source: LoadResult[Page] | None
     wanted: range
     loaders: GalleryLoaders
     staleness: Staleness | None
@@ -235,7 +235,7 @@ class Connected:
         if self.source is not None:
             self.loaders.remember(self.source, (plan, self.wanted), rendered)
 
-    def kept(self, plan: Plan) -> Kept | None:
+    def kept(self, plan: Plan) -> CachedResponse | None:
         return None if self.source is None else self.loaders.kept(self.source, (plan, self.wanted))
 
 
@@ -244,18 +244,18 @@ async def load_connection(
 ) -> Connected:
     """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
     walked = await _walked(loaders, request, selection)
-    deliveries = walked.stretch.deliveries
+    results = walked.project_range.results
     return Connected(
-        ProjectConnection.of(request.listed, walked),
-        deliveries[0] if len(deliveries) == 1 else None,
+        ConnectionSource.of(request.listed, walked),
+        results[0] if len(results) == 1 else None,
         walked.wanted,
         loaders,
-        oldest(delivery.staleness for delivery in deliveries),
+        oldest(result.staleness for result in results),
     )
 
 
 async def _walked(loaders: GalleryLoaders, request: ConnectionRequest, selection: Selection) -> Walked:
-    reader = ListReader(loaders=loaders, request=request.listed, demand=connection_demand(selection))
+    reader = ListReader(loaders=loaders, request=request.listed, needs=connection_needs(selection))
     if selection.has_any("edges", "nodes", "pageInfo"):
         return await walk(reader, request.step)
     # The total stands on every page, so the smallest will do.

@@ -14,7 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from gallery_gateway.errors import UnauthenticatedError
 from gallery_gateway.gallery.loader import GalleryLoaders
 from gallery_gateway.gallery.lookup import Staleness
-from gallery_gateway.gallery.usage import Ledger
+from gallery_gateway.gallery.usage import OperationUsage
 
 # The newest that composers agree on: Strawberry's own default is beyond some of them.
 _FEDERATION_VERSION: Final = "2.9"
@@ -44,7 +44,7 @@ Value = TypeVar("Value")
 class OperationContext:
     """Made for each operation; without a caller there are no loaders, and so no upstream call."""
 
-    ledger: Ledger
+    usage: OperationUsage
     loaders: GalleryLoaders | None
     _outcomes: dict[str, Any] = field(default_factory=dict)
 
@@ -69,13 +69,13 @@ class OperationContext:
     def extensions(self, *, reports: bool) -> dict[str, object]:
         """What the answer says of itself: what of it is stale, and the bill if it `reports`."""
         extensions: dict[str, object] = {}
-        if self.ledger.stale:
+        if self.usage.stale:
             extensions["stale"] = [
                 {"path": [key], "ageSeconds": math.floor(stale.age_seconds), "reason": stale.reason}
                 for key, stale in self._staleness()
             ]
         if reports:
-            extensions["upstream"] = self.ledger.report()
+            extensions["upstream"] = self.usage.report()
         return extensions
 
     def _staleness(self) -> Iterator[tuple[str, Staleness]]:

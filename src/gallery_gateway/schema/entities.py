@@ -10,7 +10,7 @@ from strawberry.federation.schema import FederationAny
 from gallery_gateway.errors import BadUserInputError, GatewayError, RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.schema.context import Info
-from gallery_gateway.schema.needs import project_demand
+from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.query import Query
 from gallery_gateway.schema.requests import rejected_argument
 from gallery_gateway.schema.types import Image, Project
@@ -101,13 +101,13 @@ class SubgraphQuery(Query):
             list[FederationAny],
             strawberry.argument(description="`__typename` and the fields of a key, for each of them."),
         ],
-    ) -> list[contract.Project | GatewayError | None]:
+    ) -> list[contract.UpstreamProject | GatewayError | None]:
         """An error in the place of an entity is graphql-core's way to tell it at its own path."""
         _check_number(representations, most=info.subgraph.max_representations)
         referred = [_project_or_error(representation) for representation in representations]
-        demand = project_demand(selection_of(info.resolve_info, "Project"))
+        needs = project_needs(selection_of(info.resolve_info, "Project"))
         numbers = [r for r in referred if isinstance(r, int)]
-        loaded = await info.context.load(info.key, lambda loaders: loaders.projects(numbers, demand))
+        loaded = await info.context.load(info.key, lambda loaders: loaders.projects(numbers, needs))
         return [_translated(loaded.found[r] if isinstance(r, int) else r) for r in referred]
 
     @strawberry.field(
@@ -134,8 +134,8 @@ def _project_or_error(representation: object) -> int | GatewayError:
         return exc
 
 
-def _translated(found: Any) -> contract.Project | GatewayError | None:
+def _translated(found: Any) -> contract.UpstreamProject | GatewayError | None:
     if isinstance(found, RejectedParameterError):
         return rejected_argument(found, {"project_id": ARGUMENT})
-    entity: contract.Project | GatewayError | None = found
+    entity: contract.UpstreamProject | GatewayError | None = found
     return entity

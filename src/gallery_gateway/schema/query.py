@@ -12,7 +12,7 @@ from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.schema import connection
 from gallery_gateway.schema.connection import connection_request, load_connection
 from gallery_gateway.schema.context import Info
-from gallery_gateway.schema.needs import gallery_demand, project_demand
+from gallery_gateway.schema.needs import gallery_needs, project_needs
 from gallery_gateway.schema.requests import gallery_request, node_request, project_request, rejected_argument
 from gallery_gateway.schema.types import (
     CONNECTION_SIZE,
@@ -128,9 +128,9 @@ class Query:
             max_images_per_project=max_images_per_project,
             search=search,
         )
-        demand = gallery_demand(selection_of(info.resolve_info, "Gallery"))
+        needs = gallery_needs(selection_of(info.resolve_info, "Gallery"))
         with _refusals_translated(_GALLERY_ARGUMENTS):
-            found = await info.context.load(info.key, lambda loaders: loaders.page(request, demand))
+            found = await info.context.load(info.key, lambda loaders: loaders.page(request, needs))
             return found.value
 
     @strawberry.field(
@@ -157,7 +157,7 @@ class Query:
         ownership: OwnershipArgument = UNSET,
         max_images_per_project: MaxImagesArgument = 50,
         search: SearchArgument = UNSET,
-    ) -> connection.ProjectConnection:
+    ) -> connection.ConnectionSource:
         request = connection_request(
             first=first,
             after=after,
@@ -195,7 +195,7 @@ class Query:
         feedback: FeedbackArgument = UNSET,
         sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
         max_images: MaxImagesArgument = 50,
-    ) -> contract.Project | None:
+    ) -> contract.UpstreamProject | None:
         request = project_request(
             project_id=project_id,
             order=order,
@@ -204,9 +204,9 @@ class Query:
             sort_by=sort_by,
             max_images=max_images,
         )
-        demand = project_demand(selection_of(info.resolve_info, "Project"))
+        needs = project_needs(selection_of(info.resolve_info, "Project"))
         with _refusals_translated(_PROJECT_ARGUMENTS):
-            found = await info.context.load(info.key, lambda loaders: loaders.project(request, demand))
+            found = await info.context.load(info.key, lambda loaders: loaders.project(request, needs))
             return found.value
 
     @strawberry.field(
@@ -218,11 +218,11 @@ class Query:
         self,
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of a Project.")],
-    ) -> contract.Project | None:
+    ) -> contract.UpstreamProject | None:
         request = node_request(id)
-        demand = project_demand(selection_of(info.resolve_info, "Project"))
+        needs = project_needs(selection_of(info.resolve_info, "Project"))
         with _refusals_translated({"project_id": "id"}):
-            found = await info.context.load(info.key, lambda loaders: loaders.project(request, demand))
+            found = await info.context.load(info.key, lambda loaders: loaders.project(request, needs))
             return found.value
 
 

@@ -9,11 +9,11 @@ from strawberry.utils.str_converters import to_camel_case
 
 from gallery_gateway.execution.compiler import CompiledRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.gallery.gallery import Delivery, Kept
+from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoaders
 from gallery_gateway.schema.connection import Connected, connection_request, load_connection
 from gallery_gateway.schema.context import OperationContext
-from gallery_gateway.schema.needs import gallery_demand, project_demand
+from gallery_gateway.schema.needs import gallery_needs, project_needs
 from gallery_gateway.schema.requests import gallery_request, project_request
 from gallery_gateway.upstream.decoding import reader_for
 
@@ -24,42 +24,42 @@ Request = TypeVar("Request")
 class _Loaded:
     """A delivery, and who keeps what it is written as."""
 
-    delivery: Delivery[Any]
+    result: LoadResult[Any]
     loaders: GalleryLoaders
 
     @property
     def value(self) -> object:
-        return self.delivery.read
+        return self.result.read
 
     def recall(self, plan: Plan) -> bytes | None:
-        return self.delivery.recall(plan)
+        return self.result.recall(plan)
 
     def remember(self, plan: Plan, rendered: bytes) -> None:
-        self.loaders.remember(self.delivery, plan, rendered)
+        self.loaders.remember(self.result, plan, rendered)
 
-    def kept(self, plan: Plan) -> Kept | None:
-        return self.loaders.kept(self.delivery, plan)
+    def kept(self, plan: Plan) -> CachedResponse | None:
+        return self.loaders.kept(self.result, plan)
 
 
 def _gallery(root: RootSelection) -> PrepareLoad:
-    demand = gallery_demand(root.selection)
+    needs = gallery_needs(root.selection)
     if root.is_alone:
         # What else is selected in an operation would not be in the excerpt that one field reads.
-        demand = replace(demand, read=reader_for(root.plan), is_alone=True)
+        needs = replace(needs, read=reader_for(root.plan), is_alone=True)
 
     def prepare(arguments: Mapping[str, Any]) -> Load:
         request = _request(gallery_request, arguments)
-        return _load(lambda loaders: loaders.page(request, demand))
+        return _load(lambda loaders: loaders.page(request, needs))
 
     return prepare
 
 
 def _project(root: RootSelection) -> PrepareLoad:
-    demand = replace(project_demand(root.selection), is_alone=root.is_alone)
+    needs = replace(project_needs(root.selection), is_alone=root.is_alone)
 
     def prepare(arguments: Mapping[str, Any]) -> Load:
         request = _request(project_request, arguments)
-        return _load(lambda loaders: loaders.project(request, demand))
+        return _load(lambda loaders: loaders.project(request, needs))
 
     return prepare
 
@@ -76,7 +76,7 @@ def _projects(root: RootSelection) -> PrepareLoad:
     return prepare
 
 
-def _load(call: Callable[[GalleryLoaders], Awaitable[Delivery[Any]]]) -> Load:
+def _load(call: Callable[[GalleryLoaders], Awaitable[LoadResult[Any]]]) -> Load:
     async def load(context: OperationContext, key: str) -> _Loaded:
         return _Loaded(await context.load(key, call), context.known_loaders())
 

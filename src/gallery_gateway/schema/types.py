@@ -59,7 +59,7 @@ def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> List
 
 @federation.type(description="A picture, as links to two sizes. The links may expire.", shareable=True)
 class ImageFile:
-    """`contract.ImageFile`."""
+    """`contract.UpstreamImageFile`."""
 
     full_size: str | None = federation.field(
         description="URL of the picture in full size; fetch it without the access token.", tags=[LINK]
@@ -78,7 +78,7 @@ class ImageFile:
     ],
 )
 class Image:
-    """`contract.Image`."""
+    """`contract.UpstreamImage`."""
 
     id: strawberry.ID = strawberry.field(
         description="Opaque and globally unique; made of job, position, variation and version."
@@ -129,7 +129,7 @@ class Image:
         metadata={ATTRIBUTE: "input_description"},
         description="What the generation was asked for, in free form.",
     )
-    def input_description(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
+    def input_description(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
         return json_or_none(root.input_description)
 
     @federation.field(
@@ -138,7 +138,7 @@ class Image:
         tags=[PERSONAL],
         description="Remarks made in the review, in free form.",
     )
-    def review_annotations(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
+    def review_annotations(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
         return json_or_none(root.review_annotations)
 
     @federation.field(
@@ -147,7 +147,7 @@ class Image:
         tags=[PERSONAL],
         description="Who is retouching the image, in free form.",
     )
-    def retouch_claim(self, root: strawberry.Parent[contract.Image]) -> Raw | None:
+    def retouch_claim(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
         return json_or_none(root.retouch_claim)
 
 
@@ -203,7 +203,7 @@ class Pagination:
 
 @federation.type(description="A project and its images.", keys=[key("id"), key("projectId")])
 class Project(Node):
-    """`contract.Project`."""
+    """`contract.UpstreamProject`."""
 
     project_id: int = strawberry.field(description="The number of the project in the REST API.")
     project_name: str | None = strawberry.field(description="The name that people gave it.")
@@ -229,12 +229,12 @@ class Project(Node):
     )
     def images(
         self,
-        root: strawberry.Parent[contract.Project],
+        root: strawberry.Parent[contract.UpstreamProject],
         first: Annotated[
             int | None,
             strawberry.argument(description="At most so many of them; all if left out."),
         ] = UNSET,
-    ) -> list[contract.Image] | None:
+    ) -> list[contract.UpstreamImage] | None:
         limit = given(first)
         if limit is None or root.images is None:
             return root.images
@@ -243,7 +243,7 @@ class Project(Node):
 
     @classmethod
     def is_type_of(cls, value: Any, _info: GraphQLResolveInfo[Any]) -> bool:
-        return isinstance(value, contract.Project)
+        return isinstance(value, contract.UpstreamProject)
 
 
 @federation.type(description="One page of projects.", shareable=True)

@@ -18,7 +18,7 @@ Series = tuple[str, tuple[str, ...]]
 Values = dict[Series, float]
 
 
-class Buckets(msgspec.Struct):
+class HistogramCounts(msgspec.Struct):
     """A histogram: how many values there were up to each bound, and beyond the last.
 
     Args:
@@ -31,9 +31,11 @@ class Buckets(msgspec.Struct):
     total: float
     exemplars: dict[int, tuple[str, float, float]]
 
-    def joined(self, other: "Buckets") -> "Buckets":
+    def joined(self, other: "HistogramCounts") -> "HistogramCounts":
         counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
-        return Buckets(self.bounds, counts, self.total + other.total, self.exemplars | other.exemplars)
+        return HistogramCounts(
+            self.bounds, counts, self.total + other.total, self.exemplars | other.exemplars
+        )
 
 
 class Snapshot(msgspec.Struct):
@@ -45,7 +47,7 @@ class Snapshot(msgspec.Struct):
     """
 
     counters: Values = {}
-    histograms: dict[Series, Buckets] = {}
+    histograms: dict[Series, HistogramCounts] = {}
     gauges: Values = {}
 
     def lasting(self) -> "Snapshot":
@@ -100,8 +102,8 @@ class Histogram:
         if trace_id is not None:
             self._exemplars[bucket] = trace_id, value, time.time()
 
-    def buckets(self) -> Buckets:
-        return Buckets(list(self._bounds), self._counts[:], self._total, dict(self._exemplars))
+    def buckets(self) -> HistogramCounts:
+        return HistogramCounts(list(self._bounds), self._counts[:], self._total, dict(self._exemplars))
 
 
 # What stands in a name's place.
@@ -114,7 +116,7 @@ Readings = Callable[[], Snapshot]
 """Reads what other parts count and stand at."""
 
 
-class Tallies:
+class MetricCounters:
     """Counts what it is told of.
 
     Args:
@@ -123,7 +125,7 @@ class Tallies:
 
     def __init__(self, *, max_operations: int) -> None:
         self._max_operations = max_operations
-        self._readings: list[Readings] = []
+        self._gauges: list[Readings] = []
         self._names: set[str] = {_OTHER}
         self._operations: dict[tuple[str | None, str, str | None], Histogram] = {}
         self._errors: Counter[tuple[str | None, str]] = Counter()
@@ -166,14 +168,14 @@ class Tallies:
         """The event loop was late by so much."""
         self._lag.observe(seconds)
 
-    def read(self, readings: Readings) -> None:
+    def read(self, gauges: Readings) -> None:
         """Takes these readings with each snapshot, in whatever thread it is asked for."""
-        self._readings.append(readings)
+        self._gauges.append(gauges)
 
     def snapshot(self) -> Snapshot:
         """All figures of now; may be asked for from any thread."""
         own = Snapshot(self._counters(), self._histograms(), {("workers", ()): 1.0})
-        return join([own, *(readings() for readings in self._readings)])
+        return join([own, *(gauges() for gauges in self._gauges)])
 
     def _histogram(self, record: OperationRecord) -> Histogram:
         key = self._bounded(record.operation), record.outcome, record.executor
@@ -214,7 +216,7 @@ class Tallies:
             ("upstream_retries_total", ()): float(self._retries),
         }
 
-    def _histograms(self) -> dict[Series, Buckets]:
+    def _histograms(self) -> dict[Series, HistogramCounts]:
         operations, calls = dict(self._operations), dict(self._calls)
         return {
             **{

@@ -159,7 +159,7 @@ class EventLog:
         self._level = level
         self._is_json = is_json
 
-    def readings(self) -> Snapshot:
+    def gauges(self) -> Snapshot:
         return Snapshot(counters={("log_lines_dropped_total", ()): float(self._lines.dropped)})
 
     def flush(self) -> None:

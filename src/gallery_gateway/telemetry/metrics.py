@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from gallery_gateway.telemetry.counters import Buckets, Snapshot
+from gallery_gateway.telemetry.counters import HistogramCounts, Snapshot
 
 PREFIX = "gallery_gateway_"
 
@@ -117,7 +117,7 @@ def _histogram(metric: Metric, snapshot: Snapshot) -> Family:
     return family
 
 
-def _cumulative(buckets: Buckets) -> list[tuple[str, float, Exemplar] | tuple[str, float]]:
+def _cumulative(buckets: HistogramCounts) -> list[tuple[str, float, Exemplar] | tuple[str, float]]:
     """Each bucket with all below it, as Prometheus wants them."""
     bounds = [*map(floatToGoString, buckets.bounds), "+Inf"]
     told: list[tuple[str, float, Exemplar] | tuple[str, float]] = []

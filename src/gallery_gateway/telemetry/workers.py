@@ -34,12 +34,12 @@ class Gatherer:
     """The parent's side: both prove to each other that they know the key that children inherit.
 
     Args:
-        patience_seconds: what all workers together may take to answer. They do so beside their event loops,
+        timeouts_seconds: what all workers together may take to answer. They do so beside their event loops,
             so it is time for the interpreter only.
     """
 
-    def __init__(self, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, *, timeouts_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._timeouts_seconds = timeouts_seconds
         self._listener = Listener((_LOOPBACK, 0), authkey=_key())
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
@@ -54,7 +54,7 @@ class Gatherer:
         """The figures of all workers, with what those that have ended had counted."""
         with self._lock:
             self._each(lambda worker: worker.ask())
-            deadline = time.monotonic() + self._patience_seconds
+            deadline = time.monotonic() + self._timeouts_seconds
             self._each(lambda worker: worker.take(max(0.0, deadline - time.monotonic())))
             return join([self._ended, *(worker.latest for worker in self._workers)])
 

@@ -19,7 +19,7 @@ from gallery_gateway.telemetry.telemetry import Telemetry
 from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.decoding import Reader, parse_page
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.reasons import transport_reason
 from gallery_gateway.upstream.refusals import refusal
 from gallery_gateway.upstream.resilience import Deadline, Resilience
@@ -97,7 +97,7 @@ class Calls:
     max_bytes: int
     telemetry: Telemetry | None = None
 
-    async def make(self, request: httpx.Request, read: Reader) -> FetchedPage | NotModified:
+    async def make(self, request: httpx.Request, read: PageDecoder) -> FetchedPage | NotModified:
         """Raises: GatewayError: of the kind that says what went wrong."""
         if self.telemetry is None:
             return await self._make(request, read, CallRecord(outcome="cancelled"))
@@ -120,7 +120,7 @@ class Calls:
         return answer if call.link is None else replace(answer, call=call.link)
 
     async def _make(
-        self, request: httpx.Request, read: Reader, record: CallRecord
+        self, request: httpx.Request, read: PageDecoder, record: CallRecord
     ) -> FetchedPage | NotModified:
         try:
             return await self._send(request, read, record)
@@ -138,7 +138,7 @@ class Calls:
             ) from exc
 
     async def _send(
-        self, request: httpx.Request, read: Reader, record: CallRecord
+        self, request: httpx.Request, read: PageDecoder, record: CallRecord
     ) -> FetchedPage | NotModified:
         response = await self.transport.handle_async_request(request)
         record.status = response.status_code
@@ -219,7 +219,7 @@ class GalleryClient:
         authorization: str,
         caller_key: bytes | None = None,
         deadline: Deadline | None = None,
-        read: Reader = parse_page,
+        read: PageDecoder = parse_page,
     ) -> FetchedPage:
         """Asks for one page; `authorization` is the value of the one Authorization header sent.
 
@@ -244,7 +244,7 @@ class GalleryClient:
         etag: str,
         caller_key: bytes | None = None,
         deadline: Deadline | None = None,
-        read: Reader = parse_page,
+        read: PageDecoder = parse_page,
     ) -> FetchedPage | NotModified:
         """Asks for one page unless it still is the one that `etag` came with; else as `fetch_page`."""
         headers = (b"authorization", authorization.encode()), (b"if-none-match", etag.encode())
@@ -259,7 +259,7 @@ class GalleryClient:
         headers: tuple[tuple[bytes, bytes], ...],
         caller_key: bytes | None,
         deadline: Deadline | None,
-        read: Reader,
+        read: PageDecoder,
     ) -> FetchedPage | NotModified:
         request = httpx.Request(
             "GET",
@@ -278,7 +278,7 @@ class GalleryClient:
             raise UpstreamTimeoutError("The gallery took too long to answer.", reason="given_up") from exc
 
     async def _run(
-        self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: Reader
+        self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: PageDecoder
     ) -> FetchedPage | NotModified:
         if self._resilience is None:
             return await self._calls.make(request, read)

@@ -1,7 +1,7 @@
 """The endpoint's answer as msgspec structs: an attribute for each REST field, under its REST name.
 
-Two names differ, where the graph adds a derived value: `Image.result_id` is REST's `id`, and `id` is the
-global id on images and projects alike. Fields that "treat as yes" in the contract may be null or absent;
+Two names differ, where the graph adds a derived value: `UpstreamImage.result_id` is REST's `id`, and `id` is
+the global id on images and projects alike. Fields that "treat as yes" in the contract may be null or absent;
 newer fields may be absent; unknown fields are ignored. JSON of no known shape stays as the bytes it
 came in. Pages are shared between operations, so all of it is frozen.
 
@@ -13,13 +13,13 @@ from typing import ClassVar
 from msgspec import Raw, Struct
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.structs import Projected
+from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.identity import image_global_id, project_global_id
 
 JSON_NULL = Raw(b"null")
 
 
-class ImageFile(Projected, frozen=True, gc=False):
+class UpstreamImageFile(ProjectionSource, frozen=True, gc=False):
     """Links to one picture in two sizes; fetched without the token, maybe signed and expiring."""
 
     full_size: str | None = None
@@ -27,7 +27,7 @@ class ImageFile(Projected, frozen=True, gc=False):
     uuid: str | None = None
 
 
-class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
+class UpstreamImage(ProjectionSource, frozen=True, gc=False, rename={"result_id": "id"}):
     """One generated image; the first four fields identify it."""
 
     derived: ClassVar = {"id": ("job_id", "image_index", "group_index", "version")}
@@ -39,8 +39,8 @@ class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
     result_id: int | None = None
     original_filename: str | None = None
     download_filename: str | None = None
-    inputs: list[ImageFile] = []  # noqa: RUF012  # msgspec makes a new list each time
-    output: ImageFile | None = None
+    inputs: list[UpstreamImageFile] = []  # noqa: RUF012  # msgspec makes a new list each time
+    output: UpstreamImageFile | None = None
     input_description: Raw = JSON_NULL
     model_used: str | None = None
     detail_needs_review: bool | None = None
@@ -65,7 +65,7 @@ class Image(Projected, frozen=True, gc=False, rename={"result_id": "id"}):
             raise UpstreamContractError("The gallery sent an image without what identifies it.") from exc
 
 
-class Project(Projected, frozen=True, gc=False):
+class UpstreamProject(ProjectionSource, frozen=True, gc=False):
     """One project with at most `max_images_per_project` of its images."""
 
     derived: ClassVar = {
@@ -74,7 +74,7 @@ class Project(Projected, frozen=True, gc=False):
     }
 
     project_id: int
-    images: list[Image]
+    images: list[UpstreamImage]
     project_name: str | None = None
     project_key: str | None = None
     created_at: str | None = None
@@ -99,7 +99,7 @@ class Project(Projected, frozen=True, gc=False):
         return max(0, total - completed - failed)
 
 
-class Pagination(Projected, frozen=True, gc=False):
+class UpstreamPagination(ProjectionSource, frozen=True, gc=False):
     """Where a page stands; `total` counts projects."""
 
     page: int
@@ -110,11 +110,11 @@ class Pagination(Projected, frozen=True, gc=False):
     has_prev: bool
 
 
-class Page(Projected, frozen=True, gc=False):
+class Page(ProjectionSource, frozen=True, gc=False):
     """One answer of the endpoint."""
 
-    pagination: Pagination
-    projects: list[Project]
+    pagination: UpstreamPagination
+    projects: list[UpstreamProject]
 
 
 class ErrorDetail(Struct, frozen=True, gc=False):

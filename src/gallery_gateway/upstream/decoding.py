@@ -16,11 +16,11 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.execution.plan import excerpt_of
-from gallery_gateway.structs import Projected
-from gallery_gateway.upstream.contract import InvalidRequest, Page, Pagination
+from gallery_gateway.execution.plan import subset_of
+from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.upstream.contract import InvalidRequest, Page, UpstreamPagination
 
-Reader = Callable[[bytes], Page]
+PageDecoder = Callable[[bytes], Page]
 """Makes a page of its JSON, as `parse_page` does."""
 
 # All of a page of 20 projects with 50 images each, each value damaged, is half as many.
@@ -64,7 +64,7 @@ def _parse_strictly_or_salvage(body: bytes, decoder: msgspec.json.Decoder[Page])
         page = _salvage(body, Page, _SalvageBudget())
         if (
             isinstance(page, Page)
-            and isinstance(page.pagination, Pagination)
+            and isinstance(page.pagination, UpstreamPagination)
             and isinstance(page.projects, list)
         ):
             return page
@@ -152,18 +152,18 @@ class _KeptProject(Struct):
 class _KeptPage(Struct):
     """What is looked at of every page: which projects are on it, how long it lasts, and that it is a page."""
 
-    pagination: Pagination
+    pagination: UpstreamPagination
     projects: list[_KeptProject]
 
 
-def reader_for(plan: type[Struct]) -> Reader:
+def reader_for(plan: type[Struct]) -> PageDecoder:
     """Reads no more of a page than a plan does; equal plans have the same reader."""
-    return _reader(excerpt_of(Page, _KeptPage, plan))
+    return _reader(subset_of(Page, _KeptPage, plan))
 
 
 @lru_cache(_MAX_READERS)
-def _reader(excerpt: type[Projected]) -> Reader:
-    if excerpt is Page:
+def _reader(subset: type[ProjectionSource]) -> PageDecoder:
+    if subset is Page:
         return parse_page
-    decoder: Decoder[Any] = Decoder(excerpt)
+    decoder: Decoder[Any] = Decoder(subset)
     return lambda body: parse_page(body, decoder)

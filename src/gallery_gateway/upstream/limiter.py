@@ -83,7 +83,7 @@ class AdaptiveLimit:
 _CALLS_PER_FREE_PLACE = 2
 
 
-class Gate:
+class ConcurrencyLimiter:
     """A limit on concurrent calls, with a queue in which callers take turns.
 
     Each caller's own calls go in the order in which they came.

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from gallery_gateway.upstream.contract import Image, ImageFile, Page, Project
+from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
 
 # The part of a link in JSON that says when it expires, if it is one part; some encoders escape the ampersand.
 _SIGNING = re.compile(rb"X-(Amz|Goog)-Date=(\w+)(?:&|\\u0026)X-\1-Expires=(\d+)(?:&|\\u0026)")
@@ -57,10 +57,10 @@ def link_expiry(url: str) -> float | None:
 def _links(page: Page) -> Iterator[str]:
     for project in page.projects:
         # A damaged page may hold None, or a value of any other type, in each of these places.
-        for image in (isinstance(project, Project) and project.images) or ():
-            if isinstance(image, Image):
+        for image in (isinstance(project, UpstreamProject) and project.images) or ():
+            if isinstance(image, UpstreamImage):
                 for file in (*(image.inputs or ()), image.output):
-                    if isinstance(file, ImageFile):
+                    if isinstance(file, UpstreamImageFile):
                         yield from (url for url in (file.full_size, file.thumbnail) if isinstance(url, str))
 
 

@@ -16,7 +16,7 @@ from gallery_gateway.errors import (
     UpstreamUnavailableError,
 )
 from gallery_gateway.upstream.breaker import BAD, CallResult, CircuitBreakers, Ticket
-from gallery_gateway.upstream.limiter import Gate
+from gallery_gateway.upstream.limiter import ConcurrencyLimiter
 from gallery_gateway.upstream.reasons import UNREACHABLE
 from gallery_gateway.upstream.retries import Retries
 
@@ -64,7 +64,7 @@ _MAX_CALLERS = 10_000
 _LONGEST_SECONDS = 3_600.0
 
 
-class Pauses:
+class RateLimitMemory:
     """By the caller's key; the least recent are forgotten first, and then asked for again.
 
     Args:
@@ -102,9 +102,9 @@ class Resilience:
     """
 
     breakers: CircuitBreakers
-    gate: Gate
+    gate: ConcurrencyLimiter
     retries: Retries
-    pauses: Pauses
+    pauses: RateLimitMemory
     slow_seconds: float
     clock: Callable[[], float]
 

@@ -39,7 +39,7 @@ from gallery_gateway.upstream.reasons import (
 RawHeader = tuple[bytes, bytes]
 
 
-class Patience(TypedDict):
+class TimeoutExtension(TypedDict):
     """How long a call may take, in seconds: as a request's extensions have it (`Timeouts`)."""
 
     connect: float
@@ -54,7 +54,7 @@ _JOINED_PART_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
-class Answer:
+class RawResponse:
     """A response as it came.
 
     Args:
@@ -136,20 +136,20 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._is_readable: Callable[[], object] | None = None
         # Of the exchange under way.
-        self._waiter: asyncio.Future[Answer] | None = None
-        self._answer: Answer | None = None
+        self._waiter: asyncio.Future[RawResponse] | None = None
+        self._answer: RawResponse | None = None
         self._headers: list[RawHeader] = []
         self._parsed_bytes = 0
         self._missing_bytes: int | None = None
         self._is_complete = False
         self._is_reusable = False
-        self._patience: Patience
+        self._timeouts: TimeoutExtension
         self._until = 0.0
         self._heard_at = 0.0
         self._has_heard = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, head: bytes, patience: Patience, *, until: float) -> asyncio.Future[Answer]:
+    def ask(self, head: bytes, timeouts: TimeoutExtension, *, until: float) -> asyncio.Future[RawResponse]:
         """Send a request. Whoever stops waiting for the response has to abort the connection.
 
         The future fails with a `httpx.TransportError` if not even the head of a response came; with a
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
 
         Args:
             head: of the request, which is all of it.
-            patience: with silence.
+            timeouts: with silence.
             until: when the response has to be complete, in the loop's seconds.
         """
         waiter = self._waiter = self._loop.create_future()
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         self._answer, self._headers = None, []
         self._parsed_bytes, self._missing_bytes = 0, None
         self._is_complete = self._has_heard = False
-        self._patience, self._until = patience, until
+        self._timeouts, self._until = timeouts, until
         self._heard_at = self._loop.time()
         self._watch()
         self._transport.write(head)
@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         # After a 1xx the response is still to come, except after this one.
         if status >= 200 or status == 101:
             # The parser leaves the white space behind a value (RFC 9110, section 5.5).
-            self._answer = Answer(status, [(name, value.rstrip(b" \t")) for name, value in headers])
+            self._answer = RawResponse(status, [(name, value.rstrip(b" \t")) for name, value in headers])
             # In HTTP/1.0 a "close" beside "keep-alive" and the end of chunks are matters of opinion
             # (RFC 9112, sections 6.1 and 9.3).
             self._is_reusable = version == "1.1" and self._parser.should_keep_alive()
@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
         # Some of that may be the body.
         return self._answer is None or sum(map(len, chain(*self._answer.headers))) > _MAX_HEAD_BYTES
 
-    def _advance(self, answer: Answer, *, had_head: bool) -> None:
+    def _advance(self, answer: RawResponse, *, had_head: bool) -> None:
         if self._is_complete:
             self._end()
         elif answer.body_bytes > self._max_bytes:
@@ -284,11 +284,11 @@ class Connection(asyncio.Protocol):
         elif not had_head and (announced_bytes := answer.announced_bytes()) is not None:
             self._missing_bytes = announced_bytes - answer.body_bytes
 
-    def _is_overhead_too_large(self, answer: Answer) -> bool:
+    def _is_overhead_too_large(self, answer: RawResponse) -> bool:
         overhead_bytes = self._parsed_bytes - answer.body_bytes
         return overhead_bytes > _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * answer.received_parts
 
-    def _take(self, answer: Answer, data: bytes, missing_bytes: int) -> None:
+    def _take(self, answer: RawResponse, data: bytes, missing_bytes: int) -> None:
         answer.add(data[:missing_bytes])
         self._missing_bytes = max(0, missing_bytes - len(data))
         if len(data) >= missing_bytes:
@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(due_at, self._check_timeouts)
 
     def _due_at(self) -> float:
-        silence_seconds = self._patience["first_byte" if self._answer is None else "read"]
+        silence_seconds = self._timeouts["first_byte" if self._answer is None else "read"]
         return min(self._heard_at + silence_seconds, self._until)
 
     def _check_timeouts(self) -> None:
@@ -448,7 +448,7 @@ class Pool:
         self._trust = trust
         self._context: ssl.SSLContext | None = None
 
-    async def ask(self, head: bytes, patience: Patience, *, caller_key: bytes | None) -> Answer:
+    async def ask(self, head: bytes, timeouts: TimeoutExtension, *, caller_key: bytes | None) -> RawResponse:
         """Send a request and return the response.
 
         Where a connection that was used before fails before the first byte of a response, or says that it is
@@ -459,17 +459,17 @@ class Pool:
             httpx.TransportError: there was no response.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + patience["total"]
+        until = loop.time() + timeouts["total"]
         await self._take_turn(until)
         try:
             connection = self._take_idle(caller_key) or await self._wait_for_silence(caller_key)
             if connection is not None:
-                answer = await self._ask_again(connection, head, patience, until)
+                answer = await self._ask_again(connection, head, timeouts, until)
                 if answer is not None:
                     return answer
-            connection = await self._connect(patience["connect"], until=until)
+            connection = await self._connect(timeouts["connect"], until=until)
             connection.owner = caller_key
-            return await self._use(connection, head, patience, until)
+            return await self._use(connection, head, timeouts, until)
         finally:
             self._in_use -= 1
             self._turns.release()
@@ -493,11 +493,11 @@ class Pool:
         self._in_use += 1
 
     async def _ask_again(
-        self, connection: Connection, head: bytes, patience: Patience, until: float
-    ) -> Answer | None:
+        self, connection: Connection, head: bytes, timeouts: TimeoutExtension, until: float
+    ) -> RawResponse | None:
         """Return the response over a connection that was used before, or `None` if it has to be replaced."""
         try:
-            answer = await self._use(connection, head, patience, until)
+            answer = await self._use(connection, head, timeouts, until)
         except ClosedError:
             return None
         if answer.status not in _OF_THE_CONNECTION:
@@ -506,9 +506,11 @@ class Pool:
             self._drop(connection)
         return None
 
-    async def _use(self, connection: Connection, head: bytes, patience: Patience, until: float) -> Answer:
+    async def _use(
+        self, connection: Connection, head: bytes, timeouts: TimeoutExtension, until: float
+    ) -> RawResponse:
         try:
-            answer = await connection.ask(head, patience, until=until)
+            answer = await connection.ask(head, timeouts, until=until)
         except BaseException:
             # Failed or cancelled: whatever it still brings is nobody's response.
             connection.abort()
@@ -655,7 +657,7 @@ class _Transport(httpx.AsyncBaseTransport):
 class _Stream(httpx.AsyncByteStream):
     """The body as it came, and then why it broke off, if it did."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: RawResponse) -> None:
         self._answer = answer
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Repeat, VerbatimRepeat, VerbatimRepeats
+from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Replay, VerbatimReplay, VerbatimReplays
 
 SEEN = b"x-seen"
 CONDUCT = "conduct"
@@ -69,7 +69,7 @@ class RecordingApp:
 
     def state(self) -> dict[str, Any]:
         """What the lifespan would leave for the server."""
-        return {VERBATIM_REPEATS: VerbatimRepeats(Readiness())}
+        return {VERBATIM_REPEATS: VerbatimReplays(Readiness())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -107,10 +107,10 @@ class RecordingApp:
         remember = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
         if remember is not None and record.method != b"HEAD":
-            repeat = Repeat(_Kept(self, record), None)
+            repeat = Replay(_Kept(self, record), None)
             headers = ((SEEN, record.seen),)
             remember(
-                VerbatimRepeat(repeat, headers, method=record.method.decode(), given_id=None, telemetry=None)
+                VerbatimReplay(repeat, headers, method=record.method.decode(), given_id=None, telemetry=None)
             )
 
 

@@ -41,9 +41,9 @@ class Wire:
                 if self.is_closed:
                     return
 
-    async def has_come(self, patience_seconds: float) -> bytes:
+    async def has_come(self, timeouts_seconds: float) -> bytes:
         """All that comes until the other side hangs up, or for so long."""
-        await asyncio.wait([self._reading], timeout=patience_seconds)
+        await asyncio.wait([self._reading], timeout=timeouts_seconds)
         return bytes(self.received)
 
     async def ended(self) -> bytes:
@@ -88,11 +88,11 @@ class Listening:
         self.port = port
         self._app = app
 
-    async def outcome(self, pieces: Sequence[bytes], *, patience_seconds: float = 0.0) -> Outcome:
+    async def outcome(self, pieces: Sequence[bytes], *, timeouts_seconds: float = 0.0) -> Outcome:
         """What becomes of a stream; one at a time, since the app keeps one list.
 
         Args:
-            patience_seconds: for how long more is waited for, if the other side does not hang up.
+            timeouts_seconds: for how long more is waited for, if the other side does not hang up.
         """
         self._app.records.clear()
         async with connected(self.port) as wire:
@@ -100,7 +100,7 @@ class Listening:
             # Whoever comes later is answered later, and what the app answers takes no time.
             for _ in range(2):
                 await exchange(self.port, _LAST)
-            await wire.has_come(patience_seconds)
+            await wire.has_come(timeouts_seconds)
             records = tuple(record for record in self._app.records if record.path != b"/last")
             return Outcome(bytes(wire.received), records, wire.is_closed)
 

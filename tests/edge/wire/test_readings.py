@@ -147,9 +147,9 @@ async def test_the_comparison_finds_what_is_wrong_with_the_bare_server(name: str
         await drive_case(Case(name, (stream,)), protocol=HttpToolsProtocol)
 
 
-async def _outcome(server: Listening, stream: Stream, *, patience_seconds: float = 0) -> Outcome:
+async def _outcome(server: Listening, stream: Stream, *, timeouts_seconds: float = 0) -> Outcome:
     async with asyncio.timeout(60):
-        return await server.outcome(stream.pieces, patience_seconds=patience_seconds)
+        return await server.outcome(stream.pieces, timeouts_seconds=timeouts_seconds)
 
 
 async def test_streams_over_sockets_are_read_as_h11_reads_them(
@@ -163,7 +163,7 @@ async def test_streams_over_sockets_are_read_as_h11_reads_them(
                 judge(stream, await _outcome(server, stream))
             except Disagreement:
                 # On a busy machine the last bytes of an answer may be late; what is wrong is so again.
-                late = await _outcome(server, stream, patience_seconds=1)
+                late = await _outcome(server, stream, timeouts_seconds=1)
                 with judged(case.seed, stream, late):
                     judge(stream, late)
             counted["byte streams over sockets"] += 1

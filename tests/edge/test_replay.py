@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.edge.replay import Repeats
+from gallery_gateway.edge.replay import Replays
 from gallery_gateway.gallery.caller import Caller
 from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
@@ -145,7 +145,7 @@ async def test_no_token_outlives_its_operation(client: Client) -> None:
 
 
 def test_no_two_requests_are_the_same_when_strung_together() -> None:
-    repeats = Repeats()
+    repeats = Replays()
     parts = [
         (b"", b"Bearer a", b"b{}"),
         (b"", b"Bearer ab", b"{}"),

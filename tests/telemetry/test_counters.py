@@ -1,0 +1,186 @@
+"""What is counted, and how few names it is counted under."""
+
+from typing import Any
+
+import pytest
+
+from gallery_gateway.telemetry.counters import MetricCounters, Snapshot
+from gallery_gateway.telemetry.metrics import METRICS
+from tests.telemetry.recording import call, operation
+
+
+def operations(counters: MetricCounters) -> dict[tuple[str, ...], int]:
+    """How many operations there were by name and outcome."""
+    histograms = counters.snapshot().histograms
+    return {
+        labels[:2]: sum(buckets.counts)
+        for (name, labels), buckets in histograms.items()
+        if name == "operation_duration_seconds"
+    }
+
+
+def counter(counters: MetricCounters, name: str, *labels: str) -> float:
+    return counters.snapshot().counters[name, labels]
+
+
+def test_operations_are_counted_by_name_and_outcome() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    for record in [operation("A"), operation("A"), operation("A", outcome="error"), operation("B")]:
+        counters.operation_ended(record)
+
+    assert operations(counters) == {("A", "ok"): 2, ("A", "error"): 1, ("B", "ok"): 1}
+
+
+def test_operations_are_counted_by_what_executed_them() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    for executor in ("compiled", "plain", None):
+        counters.operation_ended(operation("A", executor=executor))
+
+    labels = {
+        labels for name, labels in counters.snapshot().histograms if name == "operation_duration_seconds"
+    }
+    assert labels == {("A", "ok", "compiled"), ("A", "ok", "plain"), ("A", "ok", "none")}
+
+
+def test_an_operation_without_a_name_is_anonymous_and_what_is_refused_is_none() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation(None))
+    counters.operation_ended(operation(None, outcome="refused"))
+
+    assert operations(counters) == {("anonymous", "ok"): 1, ("none", "refused"): 1}
+
+
+def test_names_beyond_the_bound_are_counted_as_one() -> None:
+    counters = MetricCounters(max_operations=2)
+
+    for name in ["A", "B", "C", "D", "A", None]:
+        counters.operation_ended(operation(name, codes=("FORBIDDEN",)))
+
+    told = operations(counters)
+    assert told == {("A", "ok"): 2, ("B", "ok"): 1, ("other", "ok"): 2, ("anonymous", "ok"): 1}
+    assert counter(counters, "operation_errors_total", "other", "FORBIDDEN") == 2
+
+
+def test_a_bound_of_0_tells_no_names() -> None:
+    counters = MetricCounters(max_operations=0)
+
+    counters.operation_ended(operation("A"))
+
+    assert operations(counters) == {("other", "ok"): 1}
+
+
+def test_a_name_that_is_too_long_for_a_label_is_not_told() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation("A" * 65))
+    counters.operation_ended(operation("A" * 64))
+
+    assert set(operations(counters)) == {("other", "ok"), ("A" * 64, "ok")}
+
+
+def test_a_value_on_a_bound_falls_into_its_bucket() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    for seconds in (0.1, 0.1000001, 31.0):
+        counters.operation_ended(operation("A", seconds=seconds))
+
+    buckets = counters.snapshot().histograms["operation_duration_seconds", ("A", "ok", "none")]
+    counts = dict(zip([*buckets.bounds, "more"], buckets.counts, strict=True))
+    assert (counts[0.1], counts[0.25], counts["more"]) == (1, 1, 1)
+    assert buckets.total == pytest.approx(31.2)
+
+
+def test_an_operation_counts_once_under_each_of_its_codes() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation("A", codes=("FORBIDDEN", "RATE_LIMITED"), outcome="error"))
+
+    assert counter(counters, "operation_errors_total", "A", "FORBIDDEN") == 1
+    assert counter(counters, "operation_errors_total", "A", "RATE_LIMITED") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "source"),
+    [
+        ("hits", "hit"),
+        ("stale", "stale"),
+        ("calls", "miss"),
+        ("collapsed", "collapsed"),
+        ("merged", "merged"),
+    ],
+)
+def test_answers_are_counted_by_where_they_were_got(field: str, source: str) -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation(**{field: 3}))
+
+    counted = counters.snapshot().counters
+    told = {labels[0]: count for (name, labels), count in counted.items() if name == "answers_total"}
+    assert told == {"hit": 0, "shared": 0, "stale": 0, "miss": 0, "collapsed": 0, "merged": 0, source: 3}
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"bytes": 7}, "response_bytes_total"),
+        ({"saved_bytes": 7}, "saved_bytes_total"),
+        ({"narrowed_images": 7}, "narrowed_images_total"),
+    ],
+)
+def test_an_operation_adds_its_figures(fields: dict[str, Any], name: str) -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation(**fields))
+    counters.operation_ended(operation(**fields))
+
+    assert counter(counters, name) == 14
+
+
+def test_calls_are_counted_by_outcome_and_status() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.call_ended(call(bytes=100))
+    counters.call_ended(call(outcome="UPSTREAM_TIMEOUT", status=None, attempt=2))
+
+    told = counters.snapshot().histograms
+    assert sum(told["upstream_call_duration_seconds", ("ok", "200")].counts) == 1
+    assert sum(told["upstream_call_duration_seconds", ("UPSTREAM_TIMEOUT", "none")].counts) == 1
+    assert counter(counters, "upstream_received_bytes_total") == 100
+    assert counter(counters, "upstream_retries_total") == 1
+
+
+def test_a_traced_value_is_the_exemplar_of_its_bucket() -> None:
+    counters = MetricCounters(max_operations=10)
+
+    counters.operation_ended(operation("A", seconds=0.002, trace_id="ab" * 16))
+    counters.operation_ended(operation("A", seconds=0.002))
+
+    buckets = counters.snapshot().histograms["operation_duration_seconds", ("A", "ok", "none")]
+    ((trace_id, seconds, _),) = buckets.exemplars.values()
+    assert (trace_id, seconds) == ("ab" * 16, 0.002)
+
+
+def test_what_others_stand_at_is_read_with_each_snapshot() -> None:
+    pages = [1.0]
+    counters = MetricCounters(max_operations=10)
+    counters.read(lambda: Snapshot(gauges={("cache_entries", ()): pages[0]}))
+    pages[0] = 2.0
+
+    assert counters.snapshot().gauges == {("workers", ()): 1.0, ("cache_entries", ()): 2.0}
+
+
+def test_everything_that_is_counted_is_declared_with_its_labels() -> None:
+    counters = MetricCounters(max_operations=10)
+    counters.operation_ended(operation(codes=("FORBIDDEN",)))
+    counters.call_ended(call())
+    declared = {(metric.kind, metric.name): len(metric.labels) for metric in METRICS}
+
+    told = counters.snapshot()
+
+    series = [("counter", *series) for series in told.counters]
+    series += [("gauge", *series) for series in told.gauges]
+    series += [("histogram", *series) for series in told.histograms]
+    assert {(kind, name): len(labels) for kind, name, labels in series}.items() <= declared.items()
