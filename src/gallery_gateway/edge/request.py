@@ -74,7 +74,7 @@ _HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 class Exchange:
     """Made of what comes before the body; the body is set once it was read."""
 
-    __slots__ = ("body", "headers", "identifier", "method", "query_string", "remember", "decision")
+    __slots__ = ("body", "decision", "headers", "identifier", "method", "query_string", "remember")
 
     def __init__(self, scope: Scope, guard: Guard) -> None:
         self.method: str = scope["method"]
