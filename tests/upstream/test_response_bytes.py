@@ -405,7 +405,7 @@ async def ask_often(
     ids=["asyncio", "uvloop"],
 )
 @pytest.mark.parametrize(
-    ("silent_seconds", "is_whole"),
+    ("silent_seconds", "is_complete"),
     [(0.0, True), (1.0, False)],
     ids=["connections change hands", "bytes come late"],
 )
