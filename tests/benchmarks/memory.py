@@ -15,6 +15,7 @@ import httpx
 
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.lookup import LoadKey
 from gallery_gateway.gallery.request import GalleryRequest
 from tests.fakes import build_gallery, image_body, page_body, project_body
 
@@ -54,17 +55,15 @@ async def weigh(*, requests: int, callers: int, budget_bytes: int, projects: int
 
     transport = httpx.MockTransport(answer)
     # Whatever the first request loads for good is not the cache's.
-    await _gallery(0, transport).fetch_page(
-        Caller("first", secret=b"s" * 32), GalleryRequest(), needs_links=False
-    )
+    await _gallery(0, transport).fetch(Caller("first", secret=b"s" * 32), _key(GalleryRequest()))
     gallery = _gallery(budget_bytes, transport)
     gc.collect()
     before = rss_bytes()
     for number in range(requests):
         caller = Caller(f"token-{number % callers}", secret=b"s" * 32)
-        await gallery.fetch_page(caller, GalleryRequest(page=1 + number // callers), needs_links=False)
+        await gallery.fetch(caller, _key(GalleryRequest(page=1 + number // callers)))
     gc.collect()
-    counted = int(gallery._cache.size_bytes)
+    counted = int(gallery.cache.size_bytes)
     return Weight(rss_bytes() - before, budget_bytes, counted)
 
 
@@ -72,6 +71,10 @@ def _gallery(budget_bytes: int, transport: httpx.AsyncBaseTransport) -> Gallery:
     return build_gallery(
         transport, ttl_seconds=86_400, cache_max_bytes=budget_bytes, caller_max_bytes=budget_bytes
     )
+
+
+def _key(request: GalleryRequest) -> LoadKey:
+    return LoadKey(request, needs_links=False, is_project=False)
 
 
 def rss_bytes() -> int:

@@ -13,8 +13,8 @@ import pytest
 from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import FieldNeeds
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts, FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest, SortBy
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.upstream.contract import UpstreamProject
@@ -98,7 +98,7 @@ class Walk:
     async def _operation(self, caller: Caller) -> None:
         usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
         skips = self._chance.random() < 0.05
-        loaders = GalleryLoaders(self.gallery, caller, usage, narrows=True, skips_cache=skips)
+        loaders = GalleryLoader(self.gallery, caller, usage, narrows=True, accepts=Accepts(fresh=not skips))
         fields = [self._field(loaders) for _ in range(self._chance.randrange(1, 4))]
         for found in await asyncio.gather(*fields):
             for project in found:
@@ -106,7 +106,7 @@ class Walk:
                 for image in project.images:
                     self.seen[caller.authorization, f"Bearer {image.job_id}"] += 1
 
-    async def _field(self, loaders: GalleryLoaders) -> list[UpstreamProject]:
+    async def _field(self, loaders: GalleryLoader) -> list[UpstreamProject]:
         chance = self._chance
         needs = FieldNeeds(chance.choice([0, 1, 2, None]), needs_links=chance.random() < 0.5)
         sort_by: SortBy = chance.choice(("original_filename", "quality_score"))

@@ -17,7 +17,8 @@ from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
@@ -79,7 +80,7 @@ async def run(executor: Executor, document: str, body: bytes) -> GraphQLResponse
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     gallery = build_gallery(transport)
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoaders(gallery, CALLER, usage, narrows=False, skips_cache=False)
+    loaders = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
     context = OperationContext(usage, loaders)
     request = GraphQLRequest(query=document, variables=VARIABLES)
     return await executor.execute(request, context, request_id="r")

@@ -44,7 +44,7 @@ async def test_with_one_call_too_many_none_is_made(upstream: FakeUpstream, docum
 
     [(code, message)] = refusals(answer)
     assert code == "BAD_USER_INPUT"
-    assert "3 are allowed" in message
+    assert "the limit is 3" in message
     assert upstream.requests == []
 
 
@@ -54,7 +54,7 @@ async def test_with_too_many_images_no_call_is_made(upstream: FakeUpstream) -> N
 
     [(code, message)] = refusals(answer)
     assert code == "BAD_USER_INPUT"
-    assert "999 are allowed" in message
+    assert "the limit is 999" in message
     assert upstream.requests == []
 
 
@@ -111,7 +111,7 @@ async def test_pages_that_a_larger_one_did_not_hold_after_all_count(upstream: Fa
     async with gateway(upstream, operation_max_calls=5, max_document_root_fields=60) as client:
         answer = await client.ask(f"{{ all: gallery(perPage: 100) {{ projects {{ id }} }} {fields} }}")
 
-    assert "5 are allowed" in refusals(answer).pop()[1]
+    assert "the limit is 5" in refusals(answer).pop()[1]
     assert len(upstream.requests) == 5
 
 
@@ -121,7 +121,7 @@ async def test_projects_that_a_page_did_not_hold_after_all_count(upstream: FakeU
         answer = await client.ask(document)
 
     assert answer["data"]["all"] is not None
-    assert "5 are allowed" in refusals(answer).pop()[1]
+    assert "the limit is 5" in refusals(answer).pop()[1]
     assert len(upstream.requests) == 5
 
 

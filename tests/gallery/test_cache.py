@@ -1,3 +1,5 @@
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, product
 from operator import attrgetter
@@ -12,7 +14,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry, Use, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, project_ids_of
+from gallery_gateway.gallery.lookup import (
+    ACCEPTS_ALL,
+    Accepts,
+    CachedAnswer,
+    Fresh,
+    LoadKey,
+    Miss,
+    StaleWhileRevalidate,
+)
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
@@ -44,8 +55,27 @@ class Kept:
         self.cache.put(caller, entry)
         return entry
 
+    def find(self, caller: Caller = ADA, request: GalleryRequest = REQUEST) -> CachedAnswer | None:
+        """A fresh page."""
+        return fresh(self.cache.lookup(caller, page_key(request)))
+
     def has(self, caller: Caller = ADA, request: GalleryRequest = REQUEST) -> bool:
-        return self.cache.find(caller, request, needs_links=False) is not None
+        return self.find(caller, request) is not None
+
+    def has_project(self, caller: Caller, request: GalleryRequest) -> bool:
+        return fresh(self.cache.lookup(caller, project_key(request))) is not None
+
+
+def page_key(request: GalleryRequest, *, needs_links: bool = False) -> LoadKey:
+    return LoadKey(request, needs_links, is_project=False)
+
+
+def project_key(request: GalleryRequest, *, needs_links: bool = False) -> LoadKey:
+    return LoadKey(request, needs_links, is_project=True)
+
+
+def fresh(found: Fresh | StaleWhileRevalidate | Miss) -> CachedAnswer | None:
+    return found.answer if isinstance(found, Fresh) else None
 
 
 def entry_of(
@@ -54,8 +84,8 @@ def entry_of(
     now: float,
     size_bytes: int = 100,
     seconds: float = 30,
-    renewing_seconds: float = 0,
-    failing_seconds: float = 0,
+    revalidating_seconds: float = 0,
+    if_error_seconds: float = 0,
     kept_seconds: float = 0,
     asked_at: float | None = None,
     etag: str | None = None,
@@ -74,9 +104,9 @@ def entry_of(
         asked_at=now if asked_at is None else asked_at,
         born_at=now,
         fresh_until=now + seconds,
-        renew_until=now + seconds + renewing_seconds,
-        stale_until=now + seconds + failing_seconds,
-        keep_until=now + max(seconds + renewing_seconds, seconds + failing_seconds, kept_seconds),
+        revalidate_until=now + seconds + revalidating_seconds,
+        stale_until=now + seconds + if_error_seconds,
+        keep_until=now + max(seconds + revalidating_seconds, seconds + if_error_seconds, kept_seconds),
         link_margin_seconds=0,
     )
 
@@ -97,11 +127,11 @@ def test_a_page_is_found_until_its_time_is_over() -> None:
     entry = kept.put(seconds=30)
 
     kept.clock.step(29.9)
-    before = kept.cache.find(ADA, REQUEST, needs_links=False)
+    before = kept.find()
     kept.clock.step(0.1)
-    after = kept.cache.find(ADA, REQUEST, needs_links=False)
+    after = kept.find()
 
-    assert before == (entry, entry.page)
+    assert before == CachedAnswer(entry, entry.page)
     assert after is None
 
 
@@ -118,8 +148,8 @@ def test_a_project_is_found_by_its_own_caller_only() -> None:
     kept.put(ADA, page=parsed_page(sized_projects(1), REQUEST))
     wanted = GalleryRequest(project_id=1)
 
-    assert kept.cache.find_project(ADA, wanted, needs_links=False) is not None
-    assert kept.cache.find_project(BEN, wanted, needs_links=False) is None
+    assert kept.has_project(ADA, wanted)
+    assert not kept.has_project(BEN, wanted)
 
 
 def test_a_page_without_time_is_not_kept() -> None:
@@ -246,7 +276,7 @@ def test_what_is_purged_leaves_nothing_behind() -> None:
     kept.cache.purge(ADA.key)
 
     assert kept.cache.size_bytes == 0
-    assert kept.cache._caller_indexes == {}
+    assert kept.cache._callers == {}
 
 
 def test_what_has_had_its_time_leaves_nothing_behind() -> None:
@@ -259,7 +289,7 @@ def test_what_has_had_its_time_leaves_nothing_behind() -> None:
     kept.cache.put(ADA, entry_of(paged(9), now=kept.clock.seconds, seconds=0))
 
     assert kept.cache.size_bytes == 0
-    assert kept.cache._caller_indexes == {}
+    assert kept.cache._callers == {}
 
 
 def test_what_is_past_its_time_is_removed_on_needs() -> None:
@@ -271,7 +301,7 @@ def test_what_is_past_its_time_is_removed_on_needs() -> None:
     kept.cache.remove_expired()
 
     assert len(kept.cache) == 1
-    assert list(kept.cache._caller_indexes) == [BEN.key]
+    assert list(kept.cache._callers) == [BEN.key]
 
 
 def test_a_listing_without_pages_leaves_nothing_behind() -> None:
@@ -282,9 +312,9 @@ def test_a_listing_without_pages_leaves_nothing_behind() -> None:
 
     kept.put(BEN)
 
-    caller_index = kept.cache._caller_indexes[ADA.key]
-    assert [key for key, _ in caller_index._by_listing] == [paged(1).listing]
-    assert [key for key, _ in caller_index._by_images] == [paged(1).images]
+    index = kept.cache._callers[ADA.key]
+    assert list(index._pages) == [paged(1).listing]
+    assert list(index._projects) == [paged(1).images]
 
 
 def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> None:
@@ -294,7 +324,7 @@ def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> No
 
     kept.put(asked_at=kept.clock.seconds - 5)
 
-    assert kept.cache.find(ADA, REQUEST, needs_links=False) == (later, later.page)
+    assert kept.find() == CachedAnswer(later, later.page)
 
 
 def test_a_page_past_its_freshness_can_be_renewed_by_its_etag() -> None:
@@ -304,7 +334,7 @@ def test_a_page_past_its_freshness_can_be_renewed_by_its_etag() -> None:
     kept.clock.step(329)
 
     assert not kept.has()
-    assert kept.cache.renewable(ADA, REQUEST) is entry
+    assert kept.cache.revalidatable(ADA, REQUEST) is entry
 
 
 @pytest.mark.parametrize(
@@ -317,21 +347,49 @@ def test_only_the_very_page_of_the_very_caller_can_be_renewed(
 
     kept.put(ADA, REQUEST, etag='"a"')
 
-    assert kept.cache.renewable(caller, request_) is None
+    assert kept.cache.revalidatable(caller, request_) is None
 
 
-def test_what_is_kept_for_worse_times_is_not_looked_through_in_good_ones() -> None:
-    kept = Kept(max_bytes=1024 * KIB, caller_max_bytes=1024 * KIB)
-    for number in range(100):
-        kept.put(request=GalleryRequest(project_id=number), seconds=30, failing_seconds=3_600)
+def steps_of_a_lookup(*, pages: int, key: LoadKey, spread: Callable[[int], GalleryRequest]) -> int:
+    """The lines that a lookup runs, with so many pages of one caller in the cache."""
+    kept = Kept(max_bytes=1024**3, caller_max_bytes=1024**3)
+    for number in range(pages):
+        request = spread(number)
+        kept.put(request=request, if_error_seconds=3_600, page=parsed_page(sized_projects(1, 1), request))
     kept.clock.step(30)
-    kept.cache.find_project(ADA, GalleryRequest(project_id=1), needs_links=False)
+    steps = 0
 
-    caller_index = kept.cache._caller_indexes[ADA.key]
+    def count(_frame: object, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
 
-    assert caller_index.of_images(REQUEST, Use.FRESH, kept.clock.seconds) == []
-    assert len(caller_index.of_images(REQUEST, Use.IF_ERROR, kept.clock.seconds)) == 100
-    assert dict(caller_index._by_images._in_use) == {}
+    sys.settrace(count)
+    try:
+        kept.cache.lookup(ADA, key)
+    finally:
+        sys.settrace(None)
+    return steps
+
+
+@pytest.mark.parametrize("key", [page_key(GalleryRequest(page=7)), project_key(GalleryRequest(project_id=1))])
+@pytest.mark.parametrize(
+    "spread",
+    [
+        lambda number: GalleryRequest(page=1 + number),
+        lambda number: GalleryRequest(per_page=20 + number // 40, max_images_per_project=51 + number % 40),
+        lambda number: GalleryRequest(search=f"text {number}"),
+        lambda number: GalleryRequest(project_id=1 + number),
+    ],
+    ids=["pages of a list", "sizes of pages", "lists", "projects"],
+)
+def test_a_lookup_costs_no_more_with_more_pages(
+    key: LoadKey, spread: Callable[[int], GalleryRequest]
+) -> None:
+    few = steps_of_a_lookup(pages=100, key=key, spread=spread)
+    many = steps_of_a_lookup(pages=3_000, key=key, spread=spread)
+
+    assert many <= 1.1 * few
 
 
 def test_a_page_without_an_etag_cannot_be_renewed() -> None:
@@ -339,7 +397,7 @@ def test_a_page_without_an_etag_cannot_be_renewed() -> None:
 
     kept.put(seconds=30)
 
-    assert kept.cache.renewable(ADA, REQUEST) is None
+    assert kept.cache.revalidatable(ADA, REQUEST) is None
 
 
 def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
@@ -354,16 +412,16 @@ def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
         cache.put(ADA, entry)
         for _ in range(delay):
             next(ticking)
-        cache.remember(ADA, entry, "writer", b"x" * 100)
+        cache.remember(ADA.key, entry, "writer", b"x" * 100)
         size_bytes = cache.size_bytes
-        assert sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values()) == size_bytes
+        assert sum(index.size_bytes for index in cache._callers.values()) == size_bytes
 
     for _ in range(9_000):
         next(ticking)
     cache.put(ADA, entry_of(paged(9), now=float(next(ticking)), seconds=0))
 
     assert cache.size_bytes == 0
-    assert cache._caller_indexes == {}
+    assert cache._callers == {}
 
 
 CALLERS = [Caller(f"made-up-{number}", secret=b"s" * 32) for number in range(3)]
@@ -374,12 +432,18 @@ REQUESTS = [
     for cap in (1, 3)
     for status in (None, "failed")
 ]
-USES = {
-    Use.FRESH: attrgetter("fresh_until"),
-    Use.WHILE_RENEWED: attrgetter("renew_until"),
-    Use.IF_ERROR: attrgetter("stale_until"),
-}
 SIMULATED = sized_projects(2, 0, 5, 1, 3)
+
+
+def expected_case(
+    entry: CacheEntry, failed: str | None, accepts: Accepts, now: float
+) -> type[StaleWhileRevalidate | Miss] | None:
+    """How an entry that is not fresh answers, by the words of RFC 5861 and of the docs."""
+    has_failed = failed is not None or (entry.failure is not None and now - entry.failure[1] < 60)
+    if has_failed:
+        is_accepted = entry.stale_until > now and now - entry.fresh_until < accepts.if_error_seconds
+        return Miss if is_accepted else None
+    return StaleWhileRevalidate if accepts.fresh and entry.revalidate_until > now else None
 
 
 class CacheMachine(RuleBasedStateMachine):
@@ -396,8 +460,8 @@ class CacheMachine(RuleBasedStateMachine):
         request=st.sampled_from(REQUESTS),
         size_bytes=st.integers(min_value=0, max_value=20 * KIB),
         seconds=st.integers(min_value=-1, max_value=20),
-        renewing_seconds=st.sampled_from([0, 5]),
-        failing_seconds=st.sampled_from([0, 15]),
+        revalidating_seconds=st.sampled_from([0, 5]),
+        if_error_seconds=st.sampled_from([0, 15]),
         renewal=st.sampled_from([0, 15]),
     )
     def put(
@@ -407,8 +471,8 @@ class CacheMachine(RuleBasedStateMachine):
         *,
         size_bytes: int,
         seconds: int,
-        renewing_seconds: int,
-        failing_seconds: int,
+        revalidating_seconds: int,
+        if_error_seconds: int,
         renewal: int,
     ) -> None:
         entry = self.kept.put(
@@ -416,34 +480,54 @@ class CacheMachine(RuleBasedStateMachine):
             request,
             size_bytes=size_bytes,
             seconds=seconds,
-            renewing_seconds=renewing_seconds,
-            failing_seconds=failing_seconds,
+            revalidating_seconds=revalidating_seconds,
+            if_error_seconds=if_error_seconds,
             kept_seconds=seconds + renewal,
             page=parsed_page(SIMULATED, request),
         )
         self.put_by[caller].add(id(entry.body))
         self.entries.append(entry)  # so that no id is used twice
 
+    @rule(
+        caller=st.sampled_from(CALLERS),
+        request=st.sampled_from(REQUESTS),
+        failed=st.sampled_from([None, "UPSTREAM_TIMEOUT"]),
+        accepts=st.sampled_from([ACCEPTS_ALL, Accepts(if_error_seconds=5), Accepts(fresh=False)]),
+    )
+    def lookup(
+        self, caller: Caller, request: GalleryRequest, *, failed: str | None, accepts: Accepts
+    ) -> None:
+        """The same as a look at every entry finds, from the youngest on."""
+        answers, now = self._answers(caller, request), self.kept.clock.seconds
+        fresh_ones = [entry for entry in answers if accepts.fresh and entry.fresh_until > now]
+        stale = [(entry, expected_case(entry, failed, accepts, now)) for entry in answers]
+        stale_entry, case = next(((entry, case) for entry, case in stale if case), (None, Miss))
+
+        found = self.kept.cache.lookup(caller, page_key(request, needs_links=True), accepts, failed=failed)
+
+        answer = found.fallback if isinstance(found, Miss) else found.answer
+        assert type(found) is (Fresh if fresh_ones else case)
+        assert (answer is None) == (not fresh_ones and stale_entry is None)
+        if answer is not None:
+            assert answer.value == parsed_page(SIMULATED, request)
+            assert id(answer.entry.body) in self.put_by[caller]
+            assert answer.entry in [*fresh_ones, stale_entry]
+            assert (answer.staleness is None) == bool(fresh_ones)
+
     @rule(caller=st.sampled_from(CALLERS), request=st.sampled_from(REQUESTS))
-    def find(self, caller: Caller, request: GalleryRequest) -> None:
-        for use, is_usable in USES.items():
-            found = self.kept.cache.find(caller, request, needs_links=True, use=use)
-            knowing = [
-                entry
-                for entry in self.entries
-                if self.kept.cache.is_kept(caller.key, entry)
-                and is_usable(entry) > self.kept.clock.seconds
-                and entry.request.listing == request.listing
-                and slice_page(entry.page, of=entry.request, to=request) is not None
-            ]
-            assert (found is None) == (not knowing)
-            if found is not None:
-                entry, page = found
-                assert page == parsed_page(SIMULATED, request)
-                assert entry in knowing
-                assert id(entry.body) in self.put_by[caller]
-                if use is not Use.FRESH:
-                    assert entry.asked_at == max(known.asked_at for known in knowing)
+    def fail(self, caller: Caller, request: GalleryRequest) -> None:
+        self.kept.cache.note_failure(caller, page_key(request), "UPSTREAM_UNAVAILABLE")
+
+    def _answers(self, caller: Caller, request: GalleryRequest) -> list[CacheEntry]:
+        """The caller's entries that can answer, from the youngest on."""
+        entries = [
+            entry
+            for entry in self.entries
+            if self.kept.cache.touch(caller.key, entry)
+            and entry.request.listing == request.listing
+            and slice_page(entry.page, of=entry.request, to=request) is not None
+        ]
+        return sorted(entries, key=attrgetter("asked_at"), reverse=True)
 
     @rule(
         caller=st.sampled_from(CALLERS),
@@ -452,18 +536,17 @@ class CacheMachine(RuleBasedStateMachine):
         size_bytes=st.integers(min_value=0, max_value=60 * KIB),
     )
     def remember(self, caller: Caller, request: GalleryRequest, writer: int, size_bytes: int) -> None:
-        found = self.kept.cache.find(caller, request, needs_links=False)
+        found = self.kept.find(caller, request)
         if found is not None:
-            self.kept.cache.remember(caller, found[0], writer, b"x" * size_bytes)
+            self.kept.cache.remember(caller.key, found.entry, writer, b"x" * size_bytes)
 
     @rule(caller=st.sampled_from(CALLERS), project_id=st.integers(1, 6), cap=st.integers(1, 6))
     def find_project(self, caller: Caller, project_id: int, cap: int) -> None:
         wanted = GalleryRequest(project_id=project_id, max_images_per_project=cap)
-        found = self.kept.cache.find_project(caller, wanted, needs_links=True)
+        found = fresh(self.kept.cache.lookup(caller, project_key(wanted, needs_links=True)))
         if found is not None:
-            entry, project = found
-            assert [project] == parsed_page(SIMULATED, wanted).projects
-            assert id(entry.body) in self.put_by[caller]
+            assert [found.value] == parsed_page(SIMULATED, wanted).projects
+            assert id(found.entry.body) in self.put_by[caller]
 
     @rule(caller=st.sampled_from(CALLERS))
     def purge(self, caller: Caller) -> None:
@@ -479,31 +562,26 @@ class CacheMachine(RuleBasedStateMachine):
     def the_budgets_hold(self) -> None:
         cache = self.kept.cache
         assert cache.size_bytes <= self.kept.max_bytes
-        assert all(
-            caller_index.size_bytes <= self.kept.caller_max_bytes
-            for caller_index in cache._caller_indexes.values()
-        )
+        assert all(index.size_bytes <= self.kept.caller_max_bytes for index in cache._callers.values())
 
     @invariant()
-    def caller_indexes_hold_what_the_cache_holds_and_nothing_else(self) -> None:
+    def the_indexes_hold_what_the_cache_holds_and_nothing_else(self) -> None:
         cache = self.kept.cache
         cache.remove_expired()
-        size_bytes = cache.size_bytes
-        assert sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values()) == size_bytes
-        assert {(c, r) for c, caller_index in cache._caller_indexes.items() for r in caller_index} == set(
-            cache._entries
-        )
-        assert all(caller_index for caller_index in cache._caller_indexes.values())
-
-    @invariant()
-    def indexes_hold_what_the_caller_index_holds_and_nothing_else(self) -> None:
-        for caller_index in self.kept.cache._caller_indexes.values():
-            for index in (caller_index._by_listing, caller_index._by_images):
-                held = [entry.request for _, entry in index]
-                assert len(held) == len(set(held))
-                assert set(held) == set(caller_index)
-                assert all(index._in_use.values())
-                assert all(index._spare.values())
+        assert sum(index.size_bytes for index in cache._callers.values()) == cache.size_bytes
+        held = {(key, request) for key, index in cache._callers.items() for request in index._entries}
+        assert held == set(cache._entries)
+        for index in cache._callers.values():
+            shapes = [shape for shapes in index._pages.values() for shape in shapes.values()]
+            pages = [entry for shape in shapes for entry in shape.values()]
+            assert sorted(map(id, pages)) == sorted(map(id, index._entries.values()))
+            projects = {
+                id(e) for caps in index._projects.values() for each in caps.values() for e in each.values()
+            }
+            assert projects <= set(map(id, pages))
+            assert all(shapes)
+            assert all(index._projects.values())
+            assert index
 
 
 CacheMachine.TestCase.settings = settings(stateful_step_count=40)

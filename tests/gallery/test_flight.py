@@ -1,23 +1,21 @@
 import asyncio
-from dataclasses import dataclass
+from typing import cast
 
 import pytest
 
 from gallery_gateway.errors import UpstreamUnavailableError
+from gallery_gateway.gallery.caller import CallerKey
+from gallery_gateway.gallery.entry import FetchResult
 from gallery_gateway.gallery.flights import Flight, Flights
+from gallery_gateway.gallery.request import GalleryRequest
+
+ADA, BEN = CallerKey(b"ada"), CallerKey(b"ben")
+RESULT = cast("FetchResult", object())
 
 
-@dataclass(frozen=True)
-class Size:
-    """A question whose answer holds that to any smaller one."""
-
-    size: int
-
-    def covers(self, other: "Size") -> bool:
-        return self.size >= other.size
-
-
-SizedFlights = Flights[str, Size, str]
+def of_size(size: int) -> GalleryRequest:
+    """A request that covers all smaller ones."""
+    return GalleryRequest(max_images_per_project=size)
 
 
 class Call:
@@ -29,23 +27,23 @@ class Call:
         self.ending = asyncio.Event()
         self.error: Exception | None = None
 
-    async def __call__(self) -> str:
+    async def __call__(self) -> FetchResult:
         self.started += 1
         self.running.set()
         await self.ending.wait()
         if self.error:
             raise self.error
-        return "landed"
+        return RESULT
 
 
-def joined(flights: SizedFlights, call: Call, *, owner: str = "ada", size: int = 1) -> Flight[Size, str]:
+def joined(flights: Flights, call: Call, *, owner: CallerKey = ADA, size: int = 1) -> Flight:
     """A flight that will answer: the one under way, or else a new one."""
-    question = Size(size)
-    return flights.find(owner, question) or flights.start(owner, question, call)
+    request = of_size(size)
+    return flights.find(owner, request) or flights.start(owner, request, call())
 
 
-async def test_calls_under_way_for_one_question_are_one() -> None:
-    flights: SizedFlights = Flights()
+async def test_calls_in_flight_for_one_request_are_one() -> None:
+    flights = Flights()
     call = Call()
     waiters = [asyncio.create_task(joined(flights, call).land()) for _ in range(200)]
     await call.running.wait()
@@ -53,82 +51,82 @@ async def test_calls_under_way_for_one_question_are_one() -> None:
     call.ending.set()
     landed = await asyncio.gather(*waiters)
 
-    assert landed == ["landed"] * 200
+    assert landed == [RESULT] * 200
     assert call.started == 1
 
 
-async def test_a_smaller_question_joins_a_larger_one() -> None:
-    flights: SizedFlights = Flights()
-    larger = flights.start("ada", Size(5), Call())
+async def test_a_smaller_request_joins_a_larger_one() -> None:
+    flights = Flights()
+    larger = flights.start(ADA, of_size(5), Call()())
 
-    found = flights.find("ada", Size(4))
+    found = flights.find(ADA, of_size(4))
 
     assert found is larger
     await flights.aclose()
 
 
-async def test_a_larger_question_joins_no_smaller_one() -> None:
-    flights: SizedFlights = Flights()
-    flights.start("ada", Size(5), Call())
+async def test_a_larger_request_joins_no_smaller_one() -> None:
+    flights = Flights()
+    flights.start(ADA, of_size(5), Call()())
 
-    found = flights.find("ada", Size(6))
+    found = flights.find(ADA, of_size(6))
 
     assert found is None
     await flights.aclose()
 
 
 async def test_another_owner_joins_nothing() -> None:
-    flights: SizedFlights = Flights()
-    flights.start("ada", Size(5), Call())
+    flights = Flights()
+    flights.start(ADA, of_size(5), Call()())
 
-    found = flights.find("ben", Size(5))
+    found = flights.find(BEN, of_size(5))
 
     assert found is None
     await flights.aclose()
 
 
 async def test_a_flight_from_before_can_be_left_alone() -> None:
-    flights: SizedFlights = Flights()
-    flights.start("ada", Size(5), Call())
+    flights = Flights()
+    flights.start(ADA, of_size(5), Call()())
     since = flights.started
-    later = flights.start("ada", Size(5), Call())
+    later = flights.start(ADA, of_size(5), Call()())
 
-    found = flights.find("ada", Size(5), since=since)
+    found = flights.find(ADA, of_size(5), since=since)
 
     assert found is later
     await flights.aclose()
 
 
 async def test_a_flight_that_has_landed_is_not_joined() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     call.ending.set()
 
     await joined(flights, call).land()
 
-    assert flights.find("ada", Size(1)) is None
+    assert flights.find(ADA, of_size(1)) is None
 
 
 async def test_flights_that_have_landed_leave_nothing_behind() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     call.ending.set()
 
-    await asyncio.gather(*(joined(flights, call, owner=f"caller {n}").land() for n in range(5)))
+    await asyncio.gather(*(joined(flights, call, owner=CallerKey(b"%d" % n)).land() for n in range(5)))
 
-    assert flights._under_way == {}
+    assert flights._by_caller == {}
 
 
 async def test_asking_for_a_flight_leaves_nothing_behind() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
 
-    flights.find("ada", Size(1))
+    flights.find(ADA, of_size(1))
 
-    assert flights._under_way == {}
+    assert flights._by_caller == {}
 
 
 async def test_the_first_waiter_hanging_up_changes_nothing_for_the_rest() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     first = asyncio.create_task(joined(flights, call).land())
     await call.running.wait()
@@ -139,12 +137,12 @@ async def test_the_first_waiter_hanging_up_changes_nothing_for_the_rest() -> Non
 
     call.ending.set()
 
-    assert await second == "landed"
+    assert await second is RESULT
     assert call.started == 1
 
 
 async def test_a_flight_goes_on_when_all_its_waiters_have_hung_up() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     waiter = asyncio.create_task(joined(flights, call).land())
     await call.running.wait()
@@ -153,12 +151,12 @@ async def test_a_flight_goes_on_when_all_its_waiters_have_hung_up() -> None:
 
     call.ending.set()
 
-    assert await joined(flights, call).land() == "landed"
+    assert await joined(flights, call).land() is RESULT
     assert call.started == 1
 
 
 async def test_an_error_goes_to_those_who_wait_and_is_not_kept() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     call.error = UpstreamUnavailableError("down")
     call.ending.set()
@@ -168,12 +166,12 @@ async def test_an_error_goes_to_those_who_wait_and_is_not_kept() -> None:
     answer = await joined(flights, call).land()
 
     assert [type(error) for error in failed] == [UpstreamUnavailableError] * 3
-    assert answer == "landed"
+    assert answer is RESULT
     assert call.started == 2
 
 
 async def test_an_error_that_nobody_waited_for_is_no_warning() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     call.error = UpstreamUnavailableError("down")
     waiter = asyncio.create_task(joined(flights, call).land())
@@ -190,7 +188,7 @@ async def test_an_error_that_nobody_waited_for_is_no_warning() -> None:
 
 
 async def test_waiters_of_a_flight_that_is_cancelled_are_told_and_not_cancelled() -> None:
-    flights: SizedFlights = Flights()
+    flights = Flights()
     call = Call()
     waiter = asyncio.create_task(joined(flights, call).land())
     await call.running.wait()

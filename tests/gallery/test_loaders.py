@@ -6,8 +6,8 @@ import pytest
 from gallery_gateway.errors import UpstreamUnavailableError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import FieldNeeds
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts, FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from tests.fakes import TOKEN, FakeUpstream, build_gallery, page_body, project_body
@@ -23,14 +23,14 @@ def gallery(upstream: FakeUpstream) -> Gallery:
 
 
 @pytest.fixture
-async def loaders(gallery: Gallery) -> GalleryLoaders:
+async def loaders(gallery: Gallery) -> GalleryLoader:
     usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
     caller = Caller(TOKEN, secret=b"s" * 32)
-    return GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=False)
+    return GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts())
 
 
 async def test_one_request_is_asked_once_in_an_operation(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     first = await loaders.page(GalleryRequest(), EVERYTHING)
 
@@ -41,7 +41,7 @@ async def test_one_request_is_asked_once_in_an_operation(
 
 
 async def test_requests_of_one_moment_are_under_way_together(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     both_are_here = asyncio.Barrier(2)
 
@@ -57,7 +57,7 @@ async def test_requests_of_one_moment_are_under_way_together(
 
 
 async def test_the_largest_request_of_one_moment_is_the_one_that_is_asked(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     needs = [FieldNeeds(max_images=most, needs_links=False) for most in (2, 0, 30, None, 7)]
 
@@ -67,7 +67,7 @@ async def test_the_largest_request_of_one_moment_is_the_one_that_is_asked(
 
 
 async def test_a_failed_request_fails_alone_and_is_not_remembered(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     upstream.handler = lambda request: httpx.Response(
         503 if request.url.params["page"] == "2" else 200, json=page_body()
@@ -87,7 +87,7 @@ async def test_a_failed_request_fails_alone_and_is_not_remembered(
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -109,7 +109,7 @@ async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
 
 
 async def test_a_field_after_a_cancelled_one_gets_what_both_asked_for(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_a_field_after_a_cancelled_one_gets_what_both_asked_for(
 
 
 async def test_a_project_is_the_one_asked_for_whatever_else_is_listed(
-    loaders: GalleryLoaders, upstream: FakeUpstream
+    loaders: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     upstream.answer(json=page_body(project_body(1), project_body(2)))
 
@@ -151,7 +151,7 @@ async def test_a_page_is_fetched_once_at_whatever_moment_of_its_fetched_it_is_as
 
     async def ask(gallery: Gallery) -> None:
         usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
-        loaders = GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=False)
+        loaders = GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts())
         await loaders.page(GalleryRequest(), EVERYTHING)
 
     for turns in range(60):

@@ -35,7 +35,7 @@ def arrived(reader: PageDecoder) -> FetchResult:
         asked_at=0,
         born_at=0,
         fresh_until=1,
-        renew_until=1,
+        revalidate_until=1,
         stale_until=1,
         keep_until=1,
         link_margin_seconds=0,

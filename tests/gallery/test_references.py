@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from gallery_gateway.errors import BadUserInputError, GatewayError
-from gallery_gateway.gallery.bulk import Found, page_pays
+from gallery_gateway.gallery.bulk import Found, load_projects, page_pays
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.loader import GalleryLoaders
-from gallery_gateway.gallery.lookup import FieldNeeds
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts, FieldNeeds, Fresh, LoadKey
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.upstream.contract import UpstreamProject
@@ -53,11 +53,11 @@ def loaders(
     skips_cache: bool = False,
     max_calls: int = 20,
     max_images: int = 20_000,
-) -> GalleryLoaders:
+) -> GalleryLoader:
     """Those of a new operation."""
     usage = OperationUsage(Budget(max_calls=max_calls, max_images=max_images))
     caller = Caller(token, secret=b"s" * 32)
-    return GalleryLoaders(gallery, caller, usage, narrows=True, skips_cache=skips_cache)
+    return GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts(fresh=not skips_cache))
 
 
 def asked(upstream: FakeUpstream) -> list[str]:
@@ -73,7 +73,7 @@ def known(found: Mapping[int, Found]) -> list[int]:
 async def test_twenty_projects_of_the_first_page_cost_one_call(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await loaders(gallery).projects(range(20, 40), NAMES)).found
+    found = (await load_projects(loaders(gallery), range(20, 40), NAMES)).found
 
     assert known(found) == list(range(20, 40))
     assert asked(upstream) == ["page 1 of 100"]
@@ -81,14 +81,14 @@ async def test_twenty_projects_of_the_first_page_cost_one_call(
 
 
 async def test_projects_of_two_pages_cost_two_calls(gallery: Gallery, upstream: FakeUpstream) -> None:
-    found = (await loaders(gallery).projects(range(90, 110), NAMES)).found
+    found = (await load_projects(loaders(gallery), range(90, 110), NAMES)).found
 
     assert known(found) == list(range(90, 110))
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
 
 
 async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await loaders(gallery).projects([1, 2], NAMES)
+    await load_projects(loaders(gallery), [1, 2], NAMES)
 
     assert asked(upstream) == ["1", "2"]
 
@@ -96,7 +96,7 @@ async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream:
 async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await loaders(gallery).projects([1, 2, 3, 230, 999], NAMES)).found
+    found = (await load_projects(loaders(gallery), [1, 2, 3, 230, 999], NAMES)).found
 
     assert known(found) == [1, 2, 3, 230]
     assert found[999] is None
@@ -104,7 +104,7 @@ async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
 
 
 async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await loaders(gallery).projects([1, 201, 202, 203], NAMES)
+    await load_projects(loaders(gallery), [1, 201, 202, 203], NAMES)
 
     assert asked(upstream) == ["page 1 of 100", "201", "202", "203"]
 
@@ -112,7 +112,7 @@ async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, ups
 async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream) -> None:
     upstream.handler = listing(*(1 for _ in range(10)))
 
-    found = (await loaders(gallery).projects([*range(1, 11), 997, 998, 999], NAMES)).found
+    found = (await load_projects(loaders(gallery), [*range(1, 11), 997, 998, 999], NAMES)).found
 
     assert known(found) == list(range(1, 11))
     assert asked(upstream) == ["page 1 of 100", "997", "998", "999"]
@@ -120,7 +120,7 @@ async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream
 
 async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream: FakeUpstream) -> None:
     found = (
-        await loaders(gallery).projects(range(1, 6), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loaders(gallery), range(1, 6), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert known(found) == list(range(1, 6))
@@ -129,7 +129,9 @@ async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream:
 
 
 async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Gallery) -> None:
-    found = (await loaders(gallery).projects(range(1, 21), FieldNeeds(max_images=2, needs_links=False))).found
+    found = (
+        await load_projects(loaders(gallery), range(1, 21), FieldNeeds(max_images=2, needs_links=False))
+    ).found
 
     counts = {len(project.images) for project in found.values() if isinstance(project, UpstreamProject)}
     assert counts == {2}
@@ -138,7 +140,7 @@ async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Galler
 async def test_what_a_cached_page_holds_costs_nothing(gallery: Gallery, upstream: FakeUpstream) -> None:
     await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
 
-    found = (await loaders(gallery).projects([3, 1, 20], NAMES)).found
+    found = (await load_projects(loaders(gallery), [3, 1, 20], NAMES)).found
 
     assert known(found) == [3, 1, 20]
     assert len(upstream.requests) == 1
@@ -149,15 +151,15 @@ async def test_only_what_the_cache_does_not_hold_is_asked_for(
 ) -> None:
     await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
 
-    await loaders(gallery).projects([1, 2, 3, 4, 21], NAMES)
+    await load_projects(loaders(gallery), [1, 2, 3, 4, 21], NAMES)
 
     assert asked(upstream) == ["page 1 of 20", "21"]
 
 
 async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await loaders(gallery).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery), range(1, 21), NAMES)
 
-    found = (await loaders(gallery).projects([*range(1, 11), *range(101, 111)], NAMES)).found
+    found = (await load_projects(loaders(gallery), [*range(1, 11), *range(101, 111)], NAMES)).found
 
     assert known(found) == [*range(1, 11), *range(101, 111)]
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
@@ -166,10 +168,10 @@ async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstr
 async def test_a_project_that_is_past_its_freshness_is_asked_for_again(upstream: FakeUpstream) -> None:
     clock = ManualClock()
     gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
-    await loaders(gallery).projects([1, 2], NAMES)
+    await load_projects(loaders(gallery), [1, 2], NAMES)
     clock.step(61)
 
-    await loaders(gallery).projects([1, 2], NAMES)
+    await load_projects(loaders(gallery), [1, 2], NAMES)
 
     assert asked(upstream) == ["1", "2"] * 2
 
@@ -179,17 +181,17 @@ async def test_a_project_that_is_known_to_be_gone_is_not_taken_from_an_older_pag
 ) -> None:
     await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
     upstream.answer(404)
-    await loaders(gallery, skips_cache=True).projects([3], NAMES)
+    await load_projects(loaders(gallery, skips_cache=True), [3], NAMES)
 
-    found = (await loaders(gallery).projects([3, 4], NAMES)).found
+    found = (await load_projects(loaders(gallery), [3, 4], NAMES)).found
 
     assert (found[3], known(found)) == (None, [4])
 
 
 async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await loaders(gallery).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery), range(1, 21), NAMES)
 
-    await loaders(gallery, skips_cache=True).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery, skips_cache=True), range(1, 21), NAMES)
 
     assert asked(upstream) == ["page 1 of 100"] * 2
 
@@ -197,9 +199,9 @@ async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: Fake
 async def test_what_one_caller_knows_is_asked_for_again_by_another(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    await loaders(gallery).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery), range(1, 21), NAMES)
 
-    await loaders(gallery, token=OTHER_TOKEN).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery, token=OTHER_TOKEN), range(1, 21), NAMES)
 
     assert asked(upstream) == ["page 1 of 100"] * 2
 
@@ -207,20 +209,20 @@ async def test_what_one_caller_knows_is_asked_for_again_by_another(
 async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await loaders(gallery, max_calls=4).projects([1, 201, 202, 203, 204, 205], NAMES)).found
+    found = (await load_projects(loaders(gallery, max_calls=4), [1, 201, 202, 203, 204, 205], NAMES)).found
 
     assert known(found) == [1, 201, 202, 203]
     for number in (204, 205):
         refusal = found[number]
         assert isinstance(refusal, BadUserInputError)
-        assert "needs 6 calls of the gallery; 4 are allowed" in str(refusal)
+        assert "needs 6 upstream calls; the limit is 4" in str(refusal)
     assert len(upstream.requests) == 4
 
 
 async def test_a_page_of_more_images_than_the_budget_allows_gives_way_to_single_projects(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await loaders(gallery, max_images=99).projects([1, 2, 3], NAMES)).found
+    found = (await load_projects(loaders(gallery, max_images=99), [1, 2, 3], NAMES)).found
 
     assert known(found) == [1, 2, 3]
     assert asked(upstream) == ["1", "2", "3"]
@@ -234,12 +236,12 @@ async def test_a_cached_page_whose_links_have_expired_is_not_enough_for_those_wh
     upstream.answer(json=page_body(*(project_body(number, image) for number in range(1, 21))))
     clock = ManualClock()
     gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
-    await loaders(gallery).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery), range(1, 21), NAMES)
     clock.step(11)
 
-    await loaders(gallery).projects(range(1, 21), NAMES)
+    await load_projects(loaders(gallery), range(1, 21), NAMES)
     spared = len(upstream.requests)
-    await loaders(gallery).projects(range(1, 21), FieldNeeds(max_images=1, needs_links=True))
+    await load_projects(loaders(gallery), range(1, 21), FieldNeeds(max_images=1, needs_links=True))
 
     assert spared == 1
     assert asked(upstream) == ["page 1 of 100"] * 2
@@ -256,10 +258,10 @@ async def test_a_cached_page_is_parsed_once_for_all_even_if_there_is_no_room_to_
     await loaders(gallery).page(GalleryRequest(per_page=100), everything)
 
     def seconds_for(count: int) -> float:
-        requests = {n: GalleryRequest(project_id=n) for n in range(1, count + 1)}
+        keys = [LoadKey(GalleryRequest(project_id=n), False, is_project=True) for n in range(1, count + 1)]
         started = time.process_time()
-        found = gallery.get_projects(Caller(TOKEN, secret=b"s" * 32), requests, needs_links=False)
-        assert len(found) == count
+        found = gallery.cache.lookup_all(Caller(TOKEN, secret=b"s" * 32), keys)
+        assert all(isinstance(answer, Fresh) for answer in found)
         return time.process_time() - started
 
     assert min(seconds_for(100) for _ in range(3)) < 10 * min(seconds_for(1) for _ in range(3))
@@ -286,7 +288,7 @@ async def test_no_more_than_eight_calls_are_under_way_at_once(
     upstream.handler = answer
 
     found = (
-        await loaders(gallery).projects(range(201, 218), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loaders(gallery), range(201, 218), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert len(known(found)) == 17
@@ -299,7 +301,7 @@ async def test_a_page_that_is_refused_is_not_followed_by_a_call_for_each(
 ) -> None:
     upstream.answer(status)
 
-    found = (await loaders(gallery).projects(range(1, 21), NAMES)).found
+    found = (await load_projects(loaders(gallery), range(1, 21), NAMES)).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
     assert len(upstream.requests) == 1
@@ -312,7 +314,7 @@ async def test_what_would_be_said_to_all_is_not_asked_for_each(
     upstream.answer(status)
 
     found = (
-        await loaders(gallery).projects(range(1, 18), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loaders(gallery), range(1, 18), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
@@ -330,7 +332,7 @@ async def test_a_page_that_makes_no_sense_leaves_each_project_to_its_own_call(
 
     upstream.handler = answer
 
-    found = (await loaders(gallery).projects([1, 2, 3], NAMES)).found
+    found = (await load_projects(loaders(gallery), [1, 2, 3], NAMES)).found
 
     assert known(found) == [1, 2, 3]
 
@@ -353,7 +355,7 @@ async def test_a_damaged_project_of_a_page_is_asked_for_alone(
 
     upstream.handler = answer
 
-    found = (await loaders(gallery).projects([1, 2, 3, 4, 5], NAMES)).found
+    found = (await load_projects(loaders(gallery), [1, 2, 3, 4, 5], NAMES)).found
 
     assert known(found) == [1, 2, 3, 4, 5]
     assert asked(upstream) == ["page 1 of 100", "2", "3", "4"]

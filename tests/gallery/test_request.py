@@ -1,8 +1,12 @@
 from typing import Any
 
+import msgspec
 import pytest
 
+from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.connection import list_hash
+from gallery_gateway.shared.pages import Spot
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,45 @@ def test_what_is_null_is_left_out_and_feedback_is_repeated() -> None:
         ("max_images_per_project", "50"),
         ("search", "a b"),
     ]
+
+
+OTHER_VALUES: dict[str, object] = {
+    "page": 2,
+    "per_page": 21,
+    "order": "asc",
+    "project_id": 7,
+    "status": "completed",
+    "feedback": ("liked",),
+    "sort_by": "quality_score",
+    "ownership": "shared",
+    "max_images_per_project": 51,
+    "search": "coat",
+    "keeps_cap": True,
+}
+WINDOW = {"page", "per_page", "max_images_per_project"}
+DERIVED = {"listing", "images"}
+FIELDS = [field.name for field in msgspec.structs.fields(GalleryRequest) if field.name not in DERIVED]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_tells_requests_apart(name: str) -> None:
+    """A new REST parameter without a value here fails, and so does one that a key leaves out."""
+    plain, other = GalleryRequest(), GalleryRequest(**{name: OTHER_VALUES[name]})  # type: ignore[arg-type]
+
+    assert plain != other
+    assert hash(plain) != hash(other)
+    # Under which the processes share it.
+    assert Spot.of(CallerKey(b"k"), repr(plain)) != Spot.of(CallerKey(b"k"), repr(other))
+    assert (plain.listing == other.listing) == (name in WINDOW)
+    assert (plain.parameters() == other.parameters()) == (name == "keeps_cap")
+    # The order of images and the cap do not change the list of projects, nor its cursors.
+    assert (list_hash(plain) == list_hash(other)) == (name in WINDOW | {"sort_by", "keeps_cap"})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_page_answers_no_request_that_differs_in_more_than_its_window(name: str) -> None:
+    other = GalleryRequest(**{name: OTHER_VALUES[name]})  # type: ignore[arg-type]
+
+    covers = GalleryRequest(per_page=60, max_images_per_project=60).covers(other)
+
+    assert covers == (name in WINDOW)

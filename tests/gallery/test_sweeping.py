@@ -1,10 +1,11 @@
 """Pages past their time leave the memory of a gateway that nobody calls."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.request import GalleryRequest
 from tests.fakes import TOKEN
@@ -39,7 +40,9 @@ async def test_pages_past_their_time_are_removed_without_traffic() -> None:
     time = ManualClock()
     cache = SweptCache(max_bytes=100_000, caller_max_bytes=100_000, clock=time.clock)
     cache.swept = asyncio.Event()
-    gallery = Gallery(fetcher=NoFetcher(), cache=cache, clock=time.clock, sweep_seconds=0.001)
+    gallery = Gallery(
+        fetcher=cast("PageFetcher", NoFetcher()), cache=cache, clock=time.clock, sweep_seconds=0.001
+    )
     cache.put(Caller(TOKEN, secret=b"s" * 32), entry_of(GalleryRequest(), now=time.seconds, seconds=30))
     time.step(30)
 

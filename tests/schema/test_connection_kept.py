@@ -9,7 +9,8 @@ from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.usage import Budget, OperationUsage
@@ -38,7 +39,7 @@ def gallery() -> Gallery:
 
 async def run(gallery: Gallery, document: str) -> GraphQLResponse:
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoaders(gallery, CALLER, usage, narrows=True, skips_cache=False)
+    loaders = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
     context = OperationContext(usage, loaders)
     return await EXECUTOR.execute(GraphQLRequest(query=document), context, request_id="r")
 

@@ -17,7 +17,8 @@ from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
@@ -140,8 +141,8 @@ async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, 
     documents = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots), max_variable_values=100)
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoaders(
-        build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), usage, narrows=True, skips_cache=False
+    loaders = GalleryLoader(
+        build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), usage, narrows=True, accepts=Accepts()
     )
     request = GraphQLRequest(query=argument.document('"silk\\u0000"'))
     if written == "in a variable":

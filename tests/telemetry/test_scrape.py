@@ -12,6 +12,7 @@ from gallery_gateway.app.gallery import read_cache
 from gallery_gateway.clock import SYSTEM_CLOCK
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.lookup import LoadKey
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.telemetry.counters import MetricCounters
 from tests.gallery.test_cache import entry_of
@@ -52,7 +53,7 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
             caller = CALLERS[number % 3]
             request = GalleryRequest(page=1 + number % 20)
             cache.put(caller, entry_of(request, now=time.monotonic(), seconds=0.0002))
-            cache.find(caller, request, needs_links=False)
+            cache.lookup(caller, LoadKey(request, needs_links=False, is_project=False))
             counters.operation_ended(operation(f"Name{number}", codes=(f"CODE{number}",)))
             counters.call_ended(call(outcome=f"OUTCOME{number}"))
             if time.monotonic() > end:
@@ -63,6 +64,6 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
 
     assert failures == []
     cache.remove_expired()
-    kept = {(key, request) for key, caller_index in cache._caller_indexes.items() for request in caller_index}
+    kept = {(key, request) for key, index in cache._callers.items() for request in index._entries}
     assert kept == set(cache._entries)
-    assert cache.size_bytes == sum(caller_index.size_bytes for caller_index in cache._caller_indexes.values())
+    assert cache.size_bytes == sum(index.size_bytes for index in cache._callers.values())

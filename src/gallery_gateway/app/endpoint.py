@@ -34,7 +34,8 @@ from gallery_gateway.execution.persisted import (
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
@@ -120,13 +121,12 @@ class Operations:
         if caller is None:
             return OperationContext(usage, None)
         timeout_seconds = min(timeout_seconds, self._timeout_seconds)
-        loaders = GalleryLoaders(
+        loaders = GalleryLoader(
             self._gallery,
             caller,
             usage,
             narrows=self._narrows,
-            skips_cache=directives.skips_cache,
-            if_error_seconds=directives.if_error_seconds,
+            accepts=Accepts(fresh=not directives.skips_cache, if_error_seconds=directives.if_error_seconds),
             until=asyncio.get_running_loop().time() + timeout_seconds,
         )
         return OperationContext(usage, loaders)

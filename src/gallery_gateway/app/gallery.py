@@ -10,7 +10,7 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.entry import FreshnessPolicy
-from gallery_gateway.gallery.fetcher import Fetcher, PageFetcher
+from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import Settings
@@ -127,10 +127,11 @@ def build_gallery(
     )
     instruments.read(lambda: read_cache(cache))
     client = _client(settings, transport, clock, instruments)
-    fetcher: Fetcher = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
+    alone = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
+    fetcher: PageFetcher | SharedFetcher = alone
     if sharing is not None:
         fetcher = SharedFetcher(
-            fetcher,
+            alone,
             sharing.pages(cache),
             cache,
             clock,

@@ -1,9 +1,11 @@
-"""Loads many projects by their ids, with as few calls as their sizes allow."""
+"""Loads many projects by their ids, in as few calls as their sizes allow."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from msgspec.structs import replace
 
 from gallery_gateway.errors import (
     BadUserInputError,
@@ -13,129 +15,128 @@ from gallery_gateway.errors import (
     UpstreamContractError,
 )
 from gallery_gateway.gallery.gallery import LoadResult
-from gallery_gateway.gallery.lookup import LoadKey, Staleness, oldest
+from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey, Staleness, oldest
+from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_projects
-from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.upstream.contract import Page, UpstreamProject
 
 Found = UpstreamProject | GatewayError | None
-"""What comes of a number: its project, why it could not be loaded, or None where there is none."""
+"""The project of an id, the error of its load, or `None` if the caller has no such project."""
 
 _PER_PAGE = 100
 
-# What a call costs beside the images in its answer: as much as so many images.
+# The cost of a call beside its images, in images.
 _CALL_WEIGHT = 75
 
-_MOST_AT_ONCE = 8
+_MAX_CONCURRENT = 8
 
 
 def page_pays(projects: int, *, max_images: int) -> bool:
-    """Whether a list page that brings so many of the wanted projects is cheaper than a call for each."""
+    """Return whether a list page with this many of the projects is cheaper than a call for each."""
     return _CALL_WEIGHT + _PER_PAGE * max_images < projects * (_CALL_WEIGHT + max_images)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedProjects:
-    """What came of the numbers, and of the oldest page past its freshness that told of them."""
+    """The projects by id, and the staleness of the oldest stale page that one came from."""
 
     found: Mapping[int, Found]
     staleness: Staleness | None
 
 
-@dataclass(slots=True, kw_only=True)
-class BulkLoad:
-    """The projects that one field refers to.
+async def load_projects(loader: GalleryLoader, ids: Iterable[int], needs: FieldNeeds) -> LoadedProjects:
+    """Load projects by id; an upstream error takes the place of the projects that it concerns."""
+    keys = {
+        project_id: loader.key(GalleryRequest(project_id=project_id), needs, is_project=True)
+        for project_id in dict.fromkeys(ids)
+    }
+    load = _BulkLoad(loader, keys)
+    await load.run()
+    return LoadedProjects({project_id: load.found[project_id] for project_id in keys}, oldest(load.stale))
 
-    Args:
-        load_keys: by their numbers, all with the same cap of images.
-        found: what the cache tells of them; it grows.
-        known_page: a list page out of the cache, which can only tell what is not on it.
-        load_page: a list page by a call.
-        load_project: one project by a call.
-        known_after: one project out of a page past its freshness, where a call has failed.
-    """
 
-    load_keys: Mapping[int, LoadKey]
-    found: dict[int, Found]
-    usage: OperationUsage
-    known_page: Callable[[LoadKey], LoadResult[Page] | None]
-    load_page: Callable[[LoadKey], Awaitable[LoadResult[Page]]]
-    load_project: Callable[[LoadKey], Awaitable[LoadResult[UpstreamProject | None]]]
-    known_after: Callable[[GatewayError, LoadKey], LoadResult[UpstreamProject | None] | None]
-    _refusal: GatewayError | None = field(default=None, init=False)
-    _stale: list[Staleness] = field(default_factory=list, init=False)
+@dataclass(slots=True)
+class _BulkLoad:
+    """The state of one bulk load; `keys` have the same cap of images."""
 
-    async def load(self) -> LoadedProjects:
-        """Never raises what the endpoint said: it stands in the place of the projects."""
-        await self._from_pages()
-        if self._refusal is None:
-            await self._one_by_one()
-        for number, load_key in self._missing().items():
-            known = self._refusal and self.known_after(self._refusal, load_key)
-            self.found[number] = self._noted(known).value if known else self._refusal
-        found = {number: self.found[number] for number in self.load_keys}
-        return LoadedProjects(found, oldest(self._stale))
+    loader: GalleryLoader
+    keys: Mapping[int, LoadKey]
+    found: dict[int, Found] = field(default_factory=dict)
+    stale: list[Staleness] = field(default_factory=list)
+    error: GatewayError | None = None
 
-    def _noted(self, result: LoadResult[Any]) -> LoadResult[Any]:
-        if result.staleness:
-            self._stale.append(result.staleness)
-        return result
+    async def run(self) -> None:
+        cached = zip(self.keys, self.loader.fresh(list(self.keys.values())), strict=True)
+        self.found = {project_id: self._project(result) for project_id, result in cached if result}
+        await self._load_pages()
+        if self.error is None:
+            await self._load_one_by_one()
+        for project_id, key in self._missing().items():
+            stale = self.error and self.loader.after_failure(self.error, key)
+            self.found[project_id] = self._project(stale) if stale else self.error
+
+    async def _load_pages(self) -> None:
+        """Load list pages while they pay: each is expected to bring as many projects as the one before."""
+        expected, page, has_next = len(self.keys), 1, True
+        while has_next and (missing := self._missing()):
+            key = _list_page(next(iter(missing.values())), page)
+            if not page_pays(min(expected, len(missing)), max_images=key.request.max_images_per_project):
+                return
+            try:
+                result = cast("LoadResult[Page]", await self.loader.load_key(key))
+            except (BadUserInputError, UpstreamContractError):
+                # Over the budget, or damaged as a whole: single projects may still load.
+                return
+            except GatewayError as exc:
+                self.error = exc
+                return
+            self._note_staleness(result)
+            requests = {project_id: key.request for project_id, key in self.keys.items()}
+            listed = slice_projects(result.value, of=key.request, to=requests)
+            self.found = {**listed, **self.found}
+            expected, page = len(listed), page + 1
+            has_next = result.value.pagination.has_next is True
+
+    async def _load_one_by_one(self) -> None:
+        """Load as many of the missing projects as the budget allows."""
+        missing = self._missing()
+        usage = self.loader.usage
+        images = sum(key.request.max_images for key in missing.values())
+        excess = usage.excess(calls=len(missing), images=images)
+        affordable = len(missing)
+        if excess is not None:
+            affordable = usage.affordable_calls(images_each=images // len(missing))
+        semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
+        await asyncio.gather(*(self._load_one(each, semaphore) for each in list(missing)[:affordable]))
+        self.error = self.error or excess
+
+    async def _load_one(self, project_id: int, semaphore: asyncio.Semaphore) -> None:
+        async with semaphore:
+            if self.error is not None:
+                return
+            try:
+                self.found[project_id] = self._project(await self.loader.load_key(self.keys[project_id]))
+            except (UnauthenticatedError, RateLimitedError) as exc:
+                # The other calls would get the same response.
+                self.found[project_id] = self.error = exc
+            except GatewayError as exc:
+                self.found[project_id] = exc
 
     def _missing(self) -> dict[int, LoadKey]:
-        return {number: load_key for number, load_key in self.load_keys.items() if number not in self.found}
+        return {project_id: key for project_id, key in self.keys.items() if project_id not in self.found}
 
-    async def _from_pages(self) -> None:
-        """A page is hoped to bring as many as the one before it did; the first, all of them."""
-        hoped, page_number, has_next = len(self.load_keys), 1, True
-        while has_next and (missing := self._missing()):
-            load_key = _list_page(next(iter(missing.values())), page_number)
-            if not page_pays(min(hoped, len(missing)), max_images=load_key.request.max_images_per_project):
-                return
-            try:
-                result = self._noted(self.known_page(load_key) or await self.load_page(load_key))
-            except (BadUserInputError, UpstreamContractError):
-                # Too large, or damaged as a whole: a project alone may still be had.
-                return
-            except GatewayError as exc:
-                self._refusal = exc
-                return
-            hoped = self._take(result.value, load_key)
-            has_next = result.value.pagination.has_next is True
-            page_number += 1
+    def _project(self, result: LoadResult[Any]) -> UpstreamProject | None:
+        self._note_staleness(result)
+        project: UpstreamProject | None = result.value
+        return project
 
-    def _take(self, page: Page, load_key: LoadKey) -> int:
-        """How many of the wanted projects stand on the page, were they missing or not."""
-        requests = {number: wanted.request for number, wanted in self.load_keys.items()}
-        listed = slice_projects(page, of=load_key.request, to=requests)
-        self.found = {**listed, **self.found}
-        return len(listed)
-
-    async def _one_by_one(self) -> None:
-        """As many as the operation can pay for, some at once."""
-        missing = self._missing()
-        images = sum(load_key.request.max_images for load_key in missing.values())
-        refusal = self.usage.refusal(calls=len(missing), images=images)
-        affordable = len(missing)
-        if refusal is not None:
-            affordable = self.usage.affordable_calls(images_each=images // len(missing))
-        gate = asyncio.Semaphore(_MOST_AT_ONCE)
-        await asyncio.gather(*(self._load_one(number, gate) for number in list(missing)[:affordable]))
-        self._refusal = self._refusal or refusal
-
-    async def _load_one(self, number: int, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            if self._refusal is not None:
-                return
-            try:
-                self.found[number] = self._noted(await self.load_project(self.load_keys[number])).value
-            except (UnauthenticatedError, RateLimitedError) as exc:
-                # The others would be told the same.
-                self.found[number] = self._refusal = exc
-            except GatewayError as exc:
-                self.found[number] = exc
+    def _note_staleness(self, result: LoadResult[Any]) -> None:
+        if result.staleness:
+            self.stale.append(result.staleness)
 
 
-def _list_page(load_key: LoadKey, page_number: int) -> LoadKey:
-    """A page of the whole list, with as many images of each project as are wanted of one."""
-    request = replace(load_key.request, project_id=None, page=page_number, per_page=_PER_PAGE)
-    return LoadKey(request, load_key.needs_links, is_project=False)
+def _list_page(key: LoadKey, page: int) -> LoadKey:
+    """Return the key of a page of all projects, with the same cap of images."""
+    request = replace(key.request, project_id=None, page=page, per_page=_PER_PAGE)
+    return LoadKey(request, key.needs_links, is_project=False)

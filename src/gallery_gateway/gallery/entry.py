@@ -3,7 +3,6 @@
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from enum import Enum
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
@@ -14,35 +13,38 @@ from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry
 
-# The contract's list of statuses is open: what is not known to be an end may still change.
+# The contract's list of statuses is open: any other status may still change.
 _SETTLED = (None, "completed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long a page is of use, in seconds from now on.
+    """How long a page may be used, in seconds from now.
 
     Args:
-        fresh: it answers by itself.
-        while_renewed: it answers while a call is under way that renews it.
-        if_error: it answers where such a call has failed.
+        fresh: until then the page is a hit.
+        revalidating: until then it is served while a background call revalidates it.
+        if_error: until then it is served when the REST API fails.
     """
 
     fresh: float
-    while_renewed: float
+    revalidating: float
     if_error: float
+
+
+_NOT_STORED = Lifetime(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshnessPolicy:
-    """The settings, all in seconds.
+    """Upper bounds from the settings, in seconds.
 
     Args:
-        ttl_seconds: for any page; 0 = none is fresh, and none is kept.
-        unfinished_ttl_seconds: for a page on which images are still being made.
-        link_margin_seconds: how long before its expiry a link is no longer given out.
-        stale_while_revalidate_seconds: how long past its freshness a page answers while it is renewed.
-        stale_if_error_seconds: how long past its freshness it answers if upstream fails.
+        ttl_seconds: how long a page is fresh; 0 disables the cache.
+        unfinished_ttl_seconds: how long a page with unfinished images is fresh.
+        link_margin_seconds: how long before its expiry a link is withheld.
+        stale_while_revalidate_seconds: see RFC 5861, section 3.
+        stale_if_error_seconds: see RFC 5861, section 4.
     """
 
     ttl_seconds: float
@@ -52,24 +54,24 @@ class FreshnessPolicy:
     stale_if_error_seconds: float = 0.0
 
     def lifetime(self, page: Page, rules: CachingRules, *, token_seconds: float) -> Lifetime:
-        """Nothing lasts past the `token_seconds` that the caller's token has left, nor past the settings."""
+        """Return the lifetime of a page; no part of it is longer than the caller's token is valid."""
         if not rules.is_storable or self.ttl_seconds <= 0 or token_seconds <= 0:
-            return Lifetime(0.0, 0.0, 0.0)
-        fresh = min(self.ttl_seconds, token_seconds, _unless_said(rules.lifetime_seconds))
+            return _NOT_STORED
+        fresh = min(self.ttl_seconds, token_seconds, _or_unbounded(rules.lifetime_seconds))
         is_unfinished = _is_unfinished(page)
         if is_unfinished:
             fresh = min(fresh, self.unfinished_ttl_seconds)
         if not rules.may_be_stale:
             return Lifetime(fresh, fresh, fresh)
-        # Progress is what is watched there, so it is waited for; and what was to be fresh for a moment only
-        # is not to be old for long.
-        renewing = 0.0 if is_unfinished else min(self.stale_while_revalidate_seconds, fresh)
-        renewing = min(renewing, _unless_said(rules.stale_while_revalidate_seconds))
-        failing = min(self.stale_if_error_seconds, _unless_said(rules.stale_if_error_seconds))
-        return Lifetime(fresh, min(fresh + renewing, token_seconds), min(fresh + failing, token_seconds))
+        # Clients poll unfinished pages for progress, so they wait for a new one. A page that is fresh for a
+        # moment only is not served stale for much longer.
+        revalidating = 0.0 if is_unfinished else min(self.stale_while_revalidate_seconds, fresh)
+        revalidating = min(revalidating, _or_unbounded(rules.stale_while_revalidate_seconds))
+        if_error = min(self.stale_if_error_seconds, _or_unbounded(rules.stale_if_error_seconds))
+        return Lifetime(fresh, min(fresh + revalidating, token_seconds), min(fresh + if_error, token_seconds))
 
 
-def _unless_said(seconds: float | None) -> float:
+def _or_unbounded(seconds: float | None) -> float:
     return math.inf if seconds is None else seconds
 
 
@@ -86,52 +88,45 @@ def _is_unfinished(page: Page) -> bool:
     return False
 
 
-class Use(Enum):
-    """What a page is wanted for; each use has its own end."""
-
-    FRESH = "fresh"
-    WHILE_RENEWED = "while renewed"
-    IF_ERROR = "if error"
-
-
 @dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
 class CacheEntry:
-    """The answer to one request.
+    """The page that answered one request, and when it may be used. Times are on the monotonic clock.
 
-    Most pages are never asked for again, and parsed a page takes more than twice the memory of its JSON, in
-    a thousand small pieces that are slow to free. So it is kept parsed only once it has been asked for again.
+    Most pages are never requested again, and a parsed page takes more than twice the memory of its JSON. So
+    an entry keeps the JSON, and the parsed page only once a second request has used it.
 
     Args:
-        request: which it is the answer to.
-        body: the JSON of the page; empty if the page stands for an answer without one.
-        project_ids: of the projects on the page, as far as they tell it.
-        received_bytes: how much of it this answer brought; 0 if it renewed a page that was known.
-        seconds: how long fetching it took.
-        rules: what the endpoint says of keeping it.
-        asked_at: when it was asked for, on the monotonic clock.
-        born_at: when the endpoint made it, on the monotonic clock.
-        fresh_until: on the monotonic clock; from then on it has to be asked for again.
-        renew_until: likewise; until then it may answer while it is being renewed.
-        stale_until: likewise; until then it may answer if upstream fails.
-        keep_until: likewise; the last of these, or later if it can be renewed by its ETag.
-        link_margin_seconds: how long before its expiry a link is no longer given out.
+        request: the request that the page answers.
+        body: the JSON of the page; empty for a page that stands for a 404.
+        project_ids: the ids of the projects on the page, position by position; `None` for a damaged one.
+        received_bytes: size of the body that was received; 0 if the REST API answered "not modified".
+        seconds: duration of the fetch.
+        rules: what the response's headers say about caching.
+        asked_at: when the fetch began.
+        born_at: when the REST API generated the page.
+        fresh_until: the end of freshness.
+        revalidate_until: until then the page is served while it is revalidated.
+        stale_until: until then the page is served when the REST API fails.
+        keep_until: when the cache removes the entry; later than the others if its ETag can revalidate it.
+        link_margin_seconds: how long before its expiry a link is withheld.
         parsed: the page, if it is kept parsed.
-        rendered: what it was written as, by whatever it was written with.
-        call: the link of the call that brought it, if it was traced.
-        failure: the code of the last error of a call that was to renew it, and when that was.
-        known_links_until: what `links_until` is, once it is known.
+        rendered: responses written from the page, by what identifies the writer and the request.
+        call: the trace link of the upstream call, if it was traced.
+        failure: error code and time of the last failed attempt to revalidate the page.
+        known_links_until: `links_until`, once it is known.
+        weight_bytes: the memory that the cache has accounted for; set by the cache.
     """
 
     request: GalleryRequest
     body: bytes
-    project_ids: tuple[int, ...]
+    project_ids: tuple[int | None, ...]
     received_bytes: int
     seconds: float
     rules: CachingRules
     asked_at: float
     born_at: float
     fresh_until: float
-    renew_until: float
+    revalidate_until: float
     stale_until: float
     keep_until: float
     link_margin_seconds: float
@@ -140,12 +135,13 @@ class CacheEntry:
     call: Link | None = None
     failure: tuple[str, float] | None = None
     known_links_until: float | None = None
+    weight_bytes: int = 0
 
     @property
     def links_until(self) -> float:
-        """On the wall clock; from then on its links are not given out any more.
+        """When the page's first link expires, less the margin, on the wall clock.
 
-        It is found out when it matters: few pages are asked for with their links.
+        It is computed when it is needed, since few operations select links.
         """
         if self.known_links_until is None:
             expiry = earliest_link_expiry(self.body, parse_page)
@@ -154,25 +150,15 @@ class CacheEntry:
 
     @property
     def page(self) -> Page:
-        """It, parsed anew each time unless it is kept parsed."""
+        """The page, parsed each time unless it is kept parsed."""
         return self.parsed or parse_page(self.body)
 
     def remaining_seconds(self, clock: Clock, *, needs_links: bool) -> float:
-        """How long it may still be used; 0 or less if it may not."""
+        """Return how long the page is fresh from now; 0 or less if it is not."""
         remaining = self.fresh_until - clock.monotonic()
         if needs_links and remaining > 0:
             return min(remaining, self.links_until - clock.wall())
         return remaining
-
-    def is_of(self, use: Use, clock: Clock, *, needs_links: bool) -> bool:
-        """Whether it is of this use now; what its links are past, it is of no use for."""
-        if needs_links and self.links_until <= clock.wall():
-            return False
-        if use is Use.FRESH:
-            until = self.fresh_until
-        else:
-            until = self.renew_until if use is Use.WHILE_RENEWED else self.stale_until
-        return until > clock.monotonic()
 
     def age_seconds(self, clock: Clock) -> float:
         return max(0.0, clock.monotonic() - self.born_at)
@@ -180,30 +166,30 @@ class CacheEntry:
 
 @dataclass(slots=True)
 class FetchResult:
-    """An entry that has just come, with its page: whoever waited for it need not parse it again.
+    """A fetched page and its entry, shared by all who waited for it.
 
     Args:
-        reader: by which the page was read.
-        is_shared: another process has fetched it.
+        decoder: what parsed the page; some decode only the fields that a plan reads.
+        is_shared: whether another process fetched the page.
     """
 
     entry: CacheEntry
     page: Page
-    reader: PageDecoder = parse_page
+    decoder: PageDecoder = parse_page
     is_shared: bool = False
 
     @property
     def is_complete(self) -> bool:
-        return self.reader is parse_page
+        return self.decoder is parse_page
 
-    def read(self, reader: PageDecoder) -> Page:
-        """The page with all that this reader reads of it; then it is kept for who asks next."""
-        if not self.is_complete and reader is not self.reader:
-            self.page, self.reader = reader(self.entry.body), reader
+    def read(self, decoder: PageDecoder) -> Page:
+        """Return the page with the fields that `decoder` reads."""
+        if not self.is_complete and decoder is not self.decoder:
+            self.page, self.decoder = decoder(self.entry.body), decoder
         return self.page
 
 
-def project_ids_of(page: Page) -> tuple[int, ...]:
-    """A damaged page may hold None, or a project with an id of any other type."""
-    listed = [project.project_id for project in page.projects if isinstance(project, ProjectionSource)]
-    return tuple([project_id for project_id in listed if type(project_id) is int])
+def project_ids_of(page: Page) -> tuple[int | None, ...]:
+    # A damaged page may hold None among its projects, or an id of another type.
+    ids = [project.project_id if isinstance(project, ProjectionSource) else None for project in page.projects]
+    return tuple([project_id if type(project_id) is int else None for project_id in ids])

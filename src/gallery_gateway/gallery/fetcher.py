@@ -1,16 +1,11 @@
-"""One upstream call for one caller, and what of it is kept."""
+"""One upstream call for one caller, and the cache entry that it makes."""
 
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import NamedTuple
 
 import msgspec
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.errors import (
-    ForbiddenError,
-    UnauthenticatedError,
-    UpstreamNotFoundError,
-)
+from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
@@ -22,36 +17,26 @@ from gallery_gateway.upstream.contract import Page, UpstreamPagination
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
 
-# How long past its freshness a page waits for being renewed by its ETag.
-_RENEWAL_SECONDS = 300.0
+# How long an entry with an ETag is kept past its freshness, to be revalidated.
+_REVALIDATION_SECONDS = 300.0
 
 
-class Fetcher(Protocol):
-    """Brings pages, and puts them into the cache."""
+class _Response(NamedTuple):
+    """A page with its JSON, or the known page that the REST API called unchanged."""
 
-    @property
-    def is_sharing(self) -> bool | None:
-        """Whether pages are shared with other processes; None if they are not meant to be."""
-
-    async def open(self) -> None:
-        """Connects, where that is of use before the first page is asked for."""
-
-    async def fetch(
-        self,
-        caller: Caller,
-        request: GalleryRequest,
-        *,
-        deadline: Deadline | None = None,
-        skips_cache: bool = False,
-        read: PageDecoder = parse_page,
-    ) -> FetchResult:
-        """Raises: GatewayError: upstream gave no page."""
-
-    async def aclose(self) -> None: ...
+    page: Page
+    body: bytes = b""
+    received_bytes: int = 0
+    rules: CachingRules = NOTHING_SAID
+    call: Link | None = None
+    decoder: PageDecoder = parse_page
 
 
 class PageFetcher:
-    """Asks the endpoint, renews what it calls unchanged, and puts what came into the cache."""
+    """Fetches pages from the REST API, revalidates them by ETag, and puts them into the cache."""
+
+    # Without a shared cache.
+    is_sharing = None
 
     def __init__(
         self, *, client: GalleryClient, cache: PageCache, freshness: FreshnessPolicy, clock: Clock
@@ -60,10 +45,9 @@ class PageFetcher:
         self._cache = cache
         self._freshness = freshness
         self._clock = clock
-        self.is_sharing = None
 
     async def open(self) -> None:
-        """The endpoint is connected to when it is asked: the gateway starts without it."""
+        """Do nothing: the gateway starts whether or not the REST API can be reached."""
 
     async def fetch(
         self,
@@ -71,69 +55,63 @@ class PageFetcher:
         request: GalleryRequest,
         *,
         deadline: Deadline | None = None,
-        skips_cache: bool = False,  # noqa: ARG002  # the endpoint is asked in any case
-        read: PageDecoder = parse_page,
+        bypass_cache: bool = False,  # noqa: ARG002  # this fetcher reads no cache
+        decoder: PageDecoder = parse_page,
     ) -> FetchResult:
-        """Raises: GatewayError: upstream gave no page."""
-        started = self._clock.monotonic()
+        """Raises: GatewayError: the call failed."""
+        asked_at = self._clock.monotonic()
         try:
-            answer = await self._ask(caller, request, deadline, read)
+            response = await self._respond(caller, request, deadline, decoder)
         except (UnauthenticatedError, ForbiddenError):
             self._cache.purge(caller.key)
             raise
-        entry = self._entry(caller, request, answer, asked_at=started)
+        entry = self._entry(caller, request, response, asked_at=asked_at)
         self._cache.put(caller, entry)
-        return FetchResult(entry, answer.page, answer.reader)
+        return FetchResult(entry, response.page, response.decoder)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _ask(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
-    ) -> "_Answer":
-        known = self._cache.renewable(caller, request)
+    async def _respond(
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
+    ) -> _Response:
+        known = self._cache.revalidatable(caller, request)
         try:
             if known is None or known.rules.etag is None:
-                return _Answer.of(await self._fetch(caller, request, deadline, read), read)
-            answer = await self._client.revalidate_page(
+                return _received(await self._fetch(caller, request, deadline, decoder), decoder)
+            response = await self._client.revalidate_page(
                 request.parameters(),
                 authorization=caller.authorization,
                 etag=known.rules.etag,
                 caller_key=caller.key,
                 deadline=deadline,
-                read=read,
+                read=decoder,
             )
         except UpstreamNotFoundError:
-            return _Answer(await self._page_of_nothing(caller, request, deadline))
-        if isinstance(answer, FetchedPage):
-            return _Answer.of(answer, read)
-        return _Answer(
-            known.page,
-            known.body,
-            rules=known.rules.renewed(answer.rules),
-            call=answer.call,
-        )
+            return _Response(await self._empty_page(caller, request, deadline))
+        if isinstance(response, FetchedPage):
+            return _received(response, decoder)
+        rules = known.rules.renewed(response.rules)
+        return _Response(known.page, known.body, rules=rules, call=response.call)
 
     async def _fetch(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
     ) -> FetchedPage:
         return await self._client.fetch_page(
             request.parameters(),
             authorization=caller.authorization,
             caller_key=caller.key,
             deadline=deadline,
-            read=read,
+            read=decoder,
         )
 
-    async def _page_of_nothing(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None
-    ) -> Page:
-        """What a 404 stands for (the contract's open questions 1 and 2): a page without projects.
+    async def _empty_page(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> Page:
+        """Return the page without projects that a 404 means (REST contract, open questions 1 and 2).
 
-        For a project it is an empty list; past the end, what the first page says of the whole.
+        An unknown project is an empty list. Past the end, the first page gives the totals.
 
         Raises:
-            UpstreamNotFoundError: neither was asked for, so the endpoint itself is missing.
+            UpstreamNotFoundError: the first page was requested, so the REST endpoint itself is missing.
         """
         if request.project_id is not None:
             pagination = UpstreamPagination(
@@ -145,58 +123,42 @@ class PageFetcher:
                 has_prev=request.page > 1,
             )
         elif request.page > 1:
-            first_page = replace(request, page=1, max_images_per_project=1)
+            first_page = msgspec.structs.replace(request, page=1, max_images_per_project=1)
             first = await self._fetch(caller, first_page, deadline, parse_page)
             pagination = msgspec.structs.replace(
                 first.page.pagination, page=request.page, has_next=False, has_prev=True
             )
         else:
-            raise UpstreamNotFoundError("The gallery endpoint was not found.")
+            raise UpstreamNotFoundError("The gallery API has no such endpoint.")
         return Page(pagination, [])
 
     def _entry(
-        self, caller: Caller, request: GalleryRequest, answer: "_Answer", *, asked_at: float
+        self, caller: Caller, request: GalleryRequest, response: _Response, *, asked_at: float
     ) -> CacheEntry:
         now = self._clock.monotonic()
-        page, rules = answer.page, answer.rules
+        page, rules = response.page, response.rules
         token_seconds = caller.expires_at - self._clock.wall()
         lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
-        is_renewable = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
-        renewable = min(lifetime.fresh + _RENEWAL_SECONDS, token_seconds) if is_renewable else 0.0
+        has_etag = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
+        revalidatable = min(lifetime.fresh + _REVALIDATION_SECONDS, token_seconds) if has_etag else 0.0
         return CacheEntry(
             request=request,
-            body=answer.body,
+            body=response.body,
             project_ids=project_ids_of(page),
-            received_bytes=answer.received_bytes,
+            received_bytes=response.received_bytes,
             seconds=now - asked_at,
             rules=rules,
             asked_at=asked_at,
             born_at=now - rules.age_seconds,
             fresh_until=now + lifetime.fresh,
-            renew_until=now + lifetime.while_renewed,
+            revalidate_until=now + lifetime.revalidating,
             stale_until=now + lifetime.if_error,
-            keep_until=now + max(lifetime.while_renewed, lifetime.if_error, renewable),
+            keep_until=now + max(lifetime.revalidating, lifetime.if_error, revalidatable),
             link_margin_seconds=self._freshness.link_margin_seconds,
-            call=answer.call,
-            parsed=None if answer.body else page,
+            call=response.call,
+            parsed=None if response.body else page,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A page, its JSON, how much of it came now, what is said of keeping it, and which call it was.
-
-    Args:
-        reader: by which the page was read.
-    """
-
-    page: Page
-    body: bytes = b""
-    received_bytes: int = 0
-    rules: CachingRules = NOTHING_SAID
-    call: Link | None = None
-    reader: PageDecoder = parse_page
-
-    @classmethod
-    def of(cls, fetched: FetchedPage, reader: PageDecoder) -> Self:
-        return cls(fetched.page, fetched.body, len(fetched.body), fetched.rules, fetched.call, reader)
+def _received(fetched: FetchedPage, decoder: PageDecoder) -> _Response:
+    return _Response(fetched.page, fetched.body, len(fetched.body), fetched.rules, fetched.call, decoder)

@@ -1,53 +1,48 @@
-"""Calls under way, each shared by all who ask for the same."""
+"""Upstream calls in flight, each shared by every waiter that its page can answer."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any
 
 from gallery_gateway.errors import UpstreamTimeoutError, UpstreamUnavailableError
+from gallery_gateway.gallery.caller import CallerKey
+from gallery_gateway.gallery.entry import FetchResult
+from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.resilience import Deadline
 
 
-class Question(Protocol):
-    """What a call asks; the answer to one question may hold the answer to another."""
-
-    def covers(self, other: Self, /) -> bool: ...
-
-
-Owner = TypeVar("Owner", bound=Hashable)
-Asked = TypeVar("Asked", bound=Question)
-Value = TypeVar("Value")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Flight(Generic[Asked, Value]):
-    """A call under way in a task of its own; `number` counts flights in the order of their start.
+class Flight:
+    """A call in a task of its own.
 
-    Its `deadline` is that of the waiter who waits longest.
+    Args:
+        number: flights are numbered in the order of their start.
+        deadline: that of the waiter who waits longest; `None` for a call in the background.
     """
 
     number: int
-    question: Asked
-    task: asyncio.Task[Value]
+    request: GalleryRequest
+    task: asyncio.Task[FetchResult]
     deadline: Deadline | None = None
 
-    def join(self, until: float | None) -> None:
-        """Goes on for as long as this waiter waits too."""
-        if self.deadline is not None and until is not None:
-            self.deadline.extend(until)
+    async def land(self, until: float | None = None) -> FetchResult:
+        """Wait for the result; a waiter that gives up leaves the flight to the others.
 
-    async def land(self, until: float | None = None) -> Value:
-        """The answer, which any number of waiters share; each gives up alone, at a time of the loop's.
+        Args:
+            until: when this waiter gives up, in the loop's seconds. The flight's deadline is extended to it.
 
         Raises:
-            UpstreamTimeoutError: there was no answer by then.
-            UpstreamUnavailableError: the flight was cancelled, because the process ends.
+            GatewayError: the call failed.
+            UpstreamTimeoutError: there was no result by `until`.
+            UpstreamUnavailableError: the flight was cancelled by the shutdown.
         """
-        # Shielded, so that one waiter giving up does not cancel the rest.
+        if self.deadline is not None and until is not None:
+            self.deadline.extend(until)
+        # Shielded, so that a waiter that is cancelled does not cancel the task.
         landing = asyncio.shield(self.task)
-        # A third of what asyncio's own timeout costs, and all that most waiters ever need of it.
+        # asyncio.timeout would cost three times as much; most waiters never need it.
         timer = None if until is None else landing.get_loop().call_at(until, landing.cancel)
         try:
             return await landing
@@ -57,56 +52,55 @@ class Flight(Generic[Asked, Value]):
             waiter = asyncio.current_task()
             if waiter is not None and waiter.cancelling():
                 raise
-            raise UpstreamTimeoutError("The gallery took too long to answer.") from None
+            raise UpstreamTimeoutError("The gallery API took too long to answer.") from None
         finally:
             if timer is not None:
                 timer.cancel()
 
 
-class Flights(Generic[Owner, Asked, Value]):
-    """The calls under way, by who asked. An error goes to those who wait now, and is not kept."""
+class Flights:
+    """The flights of each caller. An error reaches the present waiters and is not kept.
+
+    `started` is the number of flights so far, and so the number of the next one.
+    """
 
     def __init__(self) -> None:
-        self._under_way: dict[Owner, list[Flight[Asked, Value]]] = defaultdict(list)
-        self._started = 0
+        self.started = 0
+        self._by_caller: dict[CallerKey, list[Flight]] = defaultdict(list)
 
-    @property
-    def started(self) -> int:
-        """How many flights there have been: the number that the next one will bear."""
-        return self._started
-
-    def find(self, owner: Owner, question: Asked, *, since: int = 0) -> Flight[Asked, Value] | None:
-        """A flight whose answer will hold the answer to the question, and whose number is `since` or more."""
-        for flight in self._under_way.get(owner, ()):
-            if flight.number >= since and flight.question.covers(question):
+    def find(self, caller_key: CallerKey, request: GalleryRequest, *, since: int = 0) -> Flight | None:
+        """Return a flight that covers the request and whose number is at least `since`."""
+        for flight in self._by_caller.get(caller_key, ()):
+            if flight.number >= since and flight.request.covers(request):
                 return flight
         return None
 
     def start(
         self,
-        owner: Owner,
-        question: Asked,
-        call: Callable[[], Coroutine[Any, Any, Value]],
+        caller_key: CallerKey,
+        request: GalleryRequest,
+        call: Coroutine[Any, Any, FetchResult],
         *,
         deadline: Deadline | None = None,
-    ) -> Flight[Asked, Value]:
-        flight = Flight(self._started, question, asyncio.create_task(call()), deadline)
-        self._started += 1
-        self._under_way[owner].append(flight)
-        flight.task.add_done_callback(lambda _task: self._land(owner, flight))
+    ) -> Flight:
+        flight = Flight(self.started, request, asyncio.create_task(call), deadline)
+        self.started += 1
+        self._by_caller[caller_key].append(flight)
+        flight.task.add_done_callback(lambda _task: self._remove(caller_key, flight))
         return flight
 
     async def aclose(self) -> None:
-        """Cancels what nobody waits for any more."""
-        tasks = [flight.task for flights in self._under_way.values() for flight in flights]
+        """Cancel all flights."""
+        tasks = [flight.task for flights in self._by_caller.values() for flight in flights]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _land(self, owner: Owner, flight: Flight[Asked, Value]) -> None:
-        self._under_way[owner].remove(flight)
-        if not self._under_way[owner]:
-            del self._under_way[owner]
+    def _remove(self, caller_key: CallerKey, flight: Flight) -> None:
+        flights = self._by_caller[caller_key]
+        flights.remove(flight)
+        if not flights:
+            del self._by_caller[caller_key]
         if not flight.task.cancelled():
-            # Marks the error as seen: its waiters may all have gone.
+            # Marks the error as retrieved: all waiters may have gone.
             flight.task.exception()

@@ -1,63 +1,90 @@
-"""The gallery: a page for a caller, from the cache, from a flight, or from upstream."""
+"""The gallery: the cache, the flights and the fetcher of a process, for all callers."""
 
 import asyncio
 import weakref
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.errors import GatewayError
+from gallery_gateway.errors import (
+    GatewayError,
+    OverloadedError,
+    RateLimitedError,
+    UpstreamContractError,
+    UpstreamNotFoundError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult
-from gallery_gateway.gallery.fetcher import Fetcher
-from gallery_gateway.gallery.flights import Flights
-from gallery_gateway.gallery.lookup import LoadKey, StaleAnswer, Staleness, StalePages
+from gallery_gateway.gallery.fetcher import PageFetcher
+from gallery_gateway.gallery.flights import Flight, Flights
+from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.contract import Page, UpstreamProject
-from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+from gallery_gateway.upstream.decoding import parse_page
 from gallery_gateway.upstream.resilience import Deadline
+
+# Calls in the background for each caller; beyond them, a stale page is fetched like a miss.
+_MAX_REVALIDATIONS = 16
+
+# A page whose revalidation has failed is tried again after this time.
+_RETRY_SECONDS = 1.0
+
+# Without traffic, nothing else removes expired pages.
+_SWEEP_SECONDS = 10.0
+
+_STALE_ALLOWED = (
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+    UpstreamContractError,
+    RateLimitedError,
+    OverloadedError,
+)
 
 Value = TypeVar("Value", Page, UpstreamProject | None)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult(Generic[Value]):
-    """What answers a request, the entry it was got from, and how that was come by.
+    """The answer to a load, and where it came from.
 
     Args:
-        read: what answers it, with all that was to be read of it.
-        staleness: of an answer that was not fresh.
-        is_complete: whether that is all that there is.
+        read: the answer, with the fields that the load's decoder reads.
+        staleness: `None` if the answer was fresh.
+        is_complete: whether `read` has all fields.
     """
 
     request: GalleryRequest
     read: Value
     entry: CacheEntry
-    outcome: CacheStatus
+    status: CacheStatus
     needs_links: bool
     staleness: Staleness | None = None
     is_complete: bool = True
 
     @property
     def value(self) -> Value:
-        """What answers the request, whole."""
+        """The answer with all fields."""
         if self.is_complete:
             return self.read
         page: Any = self.entry.page
-        return page  # type: ignore[no-any-return]  # only pages are read in part
+        return page  # type: ignore[no-any-return]  # only pages are decoded in part
 
     def recall(self, writer: Hashable) -> bytes | None:
-        """What it was written as by this writer, if that is remembered."""
+        """Return the response that this writer wrote from the answer before, if it is kept."""
         return self.entry.rendered.get((writer, self.request))
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """What a delivery was written as, for as long as its page is kept and fresh."""
+    """A response that is kept with its page, for as long as the page is kept and fresh."""
 
     key: Hashable
     entry: "weakref.ref[CacheEntry]"
@@ -67,9 +94,9 @@ class CachedResponse:
     clock: Clock
 
     def get(self) -> tuple[bytes, float, float] | None:
-        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
+        """Return the response, its remaining freshness and its age, both in seconds; `None` once it ended."""
         entry = self.entry()
-        if entry is None or not self.cache.is_kept(self.caller_key, entry):
+        if entry is None or not self.cache.touch(self.caller_key, entry):
             return None
         rendered = entry.rendered.get(self.key)
         remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)
@@ -78,147 +105,87 @@ class CachedResponse:
         return rendered, remaining_seconds, entry.age_seconds(self.clock)
 
 
-# Without traffic, nothing else removes expired pages.
-_SWEEP_SECONDS = 10.0
-
-
 class Gallery:
-    """Pages of the endpoint, each fetched once while it is fresh; for the life of a process."""
+    """Pages of the REST API, each fetched once while it is fresh."""
 
     def __init__(
-        self, *, fetcher: Fetcher, cache: PageCache, clock: Clock, sweep_seconds: float = _SWEEP_SECONDS
+        self,
+        *,
+        fetcher: PageFetcher | SharedFetcher,
+        cache: PageCache,
+        clock: Clock,
+        sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
+        self.cache = cache
         self.clock = clock
+        self.flights = Flights()
+        self._fetcher = fetcher
         self._sweep_seconds = sweep_seconds
         self._sweeping: asyncio.Task[None] | None = None
-        self._fetcher = fetcher
-        self._cache = cache
-        self._flights: Flights[Caller, GalleryRequest, FetchResult] = Flights()
-        self._stale = StalePages(cache=cache, fetcher=fetcher, flights=self._flights, clock=clock)
+        self._revalidations: Counter[CallerKey] = Counter()
 
     @property
     def is_sharing(self) -> bool | None:
-        """Whether pages are shared with other processes; None if they are not meant to be."""
+        """Whether pages are shared with other processes at present; `None` without a shared cache."""
         return self._fetcher.is_sharing
 
-    @property
-    def next_flight(self) -> int:
-        """The number that the next flight will bear: `since` for those who want none that is under way."""
-        return self._flights.started
+    async def join(self, flight: Flight, key: LoadKey, *, until: float | None) -> LoadResult[Page] | None:
+        """Wait for a flight that covers the key; return `None` if its page cannot answer after all.
 
-    def get_page(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
-    ) -> LoadResult[Page] | None:
-        """The answer out of the cache, if a fresh page holds it."""
-        found = self._cache.find(caller, request, needs_links=needs_links)
-        return found and LoadResult(request, found[1], found[0], CacheStatus.HIT, needs_links)
-
-    def get_project(
-        self, caller: Caller, request: GalleryRequest, *, needs_links: bool
-    ) -> LoadResult[UpstreamProject | None] | None:
-        """The project that the request names, if a fresh page tells of it with images enough."""
-        found = self._cache.find_project(caller, request, needs_links=needs_links)
-        return found and LoadResult(request, found[1], found[0], CacheStatus.HIT, needs_links)
-
-    def get_projects(
-        self, caller: Caller, requests: Mapping[int, GalleryRequest], *, needs_links: bool
-    ) -> dict[int, LoadResult[UpstreamProject | None]]:
-        """Likewise for many by their numbers, which differ in nothing else."""
-        found = self._cache.find_projects(caller, requests, needs_links=needs_links)
-        return {
-            number: LoadResult(requests[number], project, entry, CacheStatus.HIT, needs_links)
-            for number, (entry, project) in found.items()
-        }
-
-    def get_stale(
-        self, caller: Caller, load_key: LoadKey, *, if_error_seconds: float
-    ) -> LoadResult[Any] | None:
-        """What a page past its freshness says, if that need not be waited for; see `StalePages.get`.
-
-        `if_error_seconds` is how long past its freshness a page will do, where upstream fails.
+        Raises:
+            GatewayError: the call failed, or `until` passed.
         """
-        return _stale(load_key, self._stale.get(caller, load_key, if_error_seconds=if_error_seconds))
+        fetched = await flight.land(until)
+        # Only a complete page can be sliced.
+        page = fetched.read(key.decoder if flight.request == key.request else parse_page)
+        sliced = slice_page(page, of=flight.request, to=key.request)
+        return None if sliced is None else _load_result(key, sliced, fetched, CacheStatus.COLLAPSED)
 
-    def get_after(
-        self, error: GatewayError, caller: Caller, load_key: LoadKey, *, if_error_seconds: float
-    ) -> LoadResult[Any] | None:
-        """The same, after a call has failed."""
-        return _stale(
-            load_key, self._stale.get_after(error, caller, load_key, if_error_seconds=if_error_seconds)
+    async def fetch(
+        self, caller: Caller, key: LoadKey, *, bypass_cache: bool = False, until: float | None = None
+    ) -> LoadResult[Page]:
+        """Fetch the page in a flight of its own.
+
+        Raises:
+            GatewayError: the call failed, or `until` passed, in the loop's seconds.
+        """
+        deadline = None if until is None else Deadline(until)
+        call = self._fetcher.fetch(
+            caller, key.request, deadline=deadline, bypass_cache=bypass_cache, decoder=key.decoder
         )
+        flight = self.flights.start(caller.key, key.request, call, deadline=deadline)
+        fetched = await flight.land(until)
+        status = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
+        return _load_result(key, fetched.read(key.decoder), fetched, status)
+
+    def revalidate(self, caller: Caller, key: LoadKey, answer: CachedAnswer) -> bool:
+        """Fetch the page of a stale answer in the background; return whether a call is under way.
+
+        There is none if the caller has too many, or if the last one has just failed.
+        """
+        if self.flights.find(caller.key, key.request) is not None:
+            return True
+        failure = answer.entry.failure
+        has_just_failed = failure is not None and self.clock.monotonic() - failure[1] < _RETRY_SECONDS
+        if has_just_failed or self._revalidations[caller.key] >= _MAX_REVALIDATIONS:
+            return False
+        flight = self.flights.start(caller.key, key.request, self._revalidate(caller, key))
+        self._revalidations[caller.key] += 1
+        flight.task.add_done_callback(lambda _task: self._end_revalidation(caller.key))
+        return True
 
     def remember(self, caller: Caller, result: LoadResult[Any], writer: Hashable, rendered: bytes) -> None:
-        """Keeps what a delivery was written as, once it was come by twice."""
-        if result.outcome is CacheStatus.HIT or result.outcome is CacheStatus.STALE:
-            self._cache.remember(caller, result.entry, (writer, result.request), rendered)
+        """Keep a response with the page that it was written from, if the page came from the cache."""
+        if result.status in {CacheStatus.HIT, CacheStatus.STALE}:
+            self.cache.remember(caller.key, result.entry, (writer, result.request), rendered)
 
-    def kept(self, caller: Caller, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
-        """What is remembered of a delivery, if the next request would find just the same entry."""
+    def replayable(self, caller: Caller, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
+        """Return the kept response, if the next request would be answered from the same entry."""
         key = writer, result.request
         if result.entry.request != result.request or key not in result.entry.rendered:
             return None
         entry = weakref.ref(result.entry)
-        return CachedResponse(key, entry, result.needs_links, caller.key, self._cache, self.clock)
-
-    def is_under_way(self, caller: Caller, request: GalleryRequest, *, since: int) -> bool:
-        return self._flights.find(caller, request, since=since) is not None
-
-    async def join_page(
-        self,
-        caller: Caller,
-        request: GalleryRequest,
-        *,
-        needs_links: bool,
-        read: PageDecoder = parse_page,
-        since: int = 0,
-        until: float | None = None,
-    ) -> LoadResult[Page] | None:
-        """The answer out of calls that are under way; None if none of them holds it.
-
-        They go on until `until` at least, in the loop's seconds, and are waited for as long.
-
-        Raises:
-            GatewayError: upstream gave no page, or not by then.
-        """
-        while (flight := self._flights.find(caller, request, since=since)) is not None:
-            flight.join(until)
-            fetched = await flight.land(until)
-            # A slice is taken of a whole page.
-            page = fetched.read(read if flight.question == request else parse_page)
-            sliced = slice_page(page, of=flight.question, to=request)
-            if sliced is not None:
-                return _delivered(request, sliced, fetched, CacheStatus.COLLAPSED, needs_links=needs_links)
-            # Others may have waited for nothing too, and have asked meanwhile.
-            since = flight.number + 1
-        return None
-
-    async def fetch_page(
-        self,
-        caller: Caller,
-        request: GalleryRequest,
-        *,
-        needs_links: bool,
-        read: PageDecoder = parse_page,
-        skips_cache: bool = False,
-        until: float | None = None,
-    ) -> LoadResult[Page]:
-        """The answer out of a call of its own, or of another process.
-
-        Raises:
-            GatewayError: upstream gave no page, or not by `until`, in the loop's seconds.
-        """
-        deadline = None if until is None else Deadline(until)
-        flight = self._flights.start(
-            caller,
-            request,
-            lambda: self._fetcher.fetch(
-                caller, request, deadline=deadline, skips_cache=skips_cache, read=read
-            ),
-            deadline=deadline,
-        )
-        fetched = await flight.land(until)
-        outcome = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
-        return _delivered(request, fetched.read(read), fetched, outcome, needs_links=needs_links)
+        return CachedResponse(key, entry, result.needs_links, caller.key, self.cache, self.clock)
 
     async def open(self) -> None:
         await self._fetcher.open()
@@ -227,29 +194,33 @@ class Gallery:
     async def aclose(self) -> None:
         if self._sweeping is not None:
             self._sweeping.cancel()
-        await self._flights.aclose()
+        await self.flights.aclose()
         await self._fetcher.aclose()
+
+    async def _revalidate(self, caller: Caller, key: LoadKey) -> FetchResult:
+        try:
+            return await self._fetcher.fetch(caller, key.request)
+        except GatewayError as exc:
+            if allows_stale(exc):
+                self.cache.note_failure(caller, key, exc.code)
+            raise
+
+    def _end_revalidation(self, caller_key: CallerKey) -> None:
+        self._revalidations[caller_key] -= 1
+        if not self._revalidations[caller_key]:
+            del self._revalidations[caller_key]
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._sweep_seconds)
-            self._cache.remove_expired()
+            self.cache.remove_expired()
 
 
-def _delivered(
-    request: GalleryRequest, page: Page, fetched: FetchResult, outcome: CacheStatus, *, needs_links: bool
-) -> LoadResult[Page]:
-    return LoadResult(request, page, fetched.entry, outcome, needs_links, is_complete=fetched.is_complete)
+def allows_stale(error: GatewayError) -> bool:
+    return isinstance(error, _STALE_ALLOWED) and not isinstance(error, UpstreamNotFoundError)
 
 
-def _stale(load_key: LoadKey, found: StaleAnswer | None) -> LoadResult[Any] | None:
-    if found is None:
-        return None
+def _load_result(key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus) -> LoadResult[Page]:
     return LoadResult(
-        load_key.request,
-        found.value,
-        found.entry,
-        CacheStatus.STALE,
-        load_key.needs_links,
-        staleness=found.staleness,
+        key.request, page, fetched.entry, status, key.needs_links, is_complete=fetched.is_complete
     )

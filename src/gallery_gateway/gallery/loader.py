@@ -1,179 +1,44 @@
-"""Loads pages and projects for one operation: batched, merged, and within its budget."""
+"""The loader of one operation: narrows, batches and merges its loads, within its budget."""
 
 import asyncio
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, cast
 
 from aiodataloader import DataLoader
+from msgspec.structs import replace
 
 from gallery_gateway.errors import GatewayError
-from gallery_gateway.gallery.bulk import BulkLoad, LoadedProjects
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.gallery import CachedResponse, Gallery, LoadResult
-from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey
+from gallery_gateway.gallery.gallery import CachedResponse, Gallery, LoadResult, allows_stale
+from gallery_gateway.gallery.lookup import (
+    Accepts,
+    CachedAnswer,
+    FieldNeeds,
+    Fresh,
+    LoadKey,
+    Miss,
+    StaleWhileRevalidate,
+)
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.gallery.usage import CacheStatus, OperationUsage
 from gallery_gateway.upstream.contract import Page, UpstreamProject
 
 _Calls = dict[LoadKey, "asyncio.Task[LoadResult[Page]]"]
-Loaded = LoadResult[Page] | LoadResult[UpstreamProject | None]
+_Result = LoadResult[Page] | LoadResult[UpstreamProject | None]
 
 
-class Batches(DataLoader[LoadKey, Loaded]):
-    """aiodataloader's loader, with the batch as its method: one that it is given would tie it into a cycle.
-
-    Args:
-        skips_cache: whether nothing that is known or under way by now will do.
-        until: when the operation gives up, in the loop's seconds; None = never.
-    """
-
-    def __init__(
-        self,
-        gallery: Gallery,
-        caller: Caller,
-        usage: OperationUsage,
-        *,
-        skips_cache: bool,
-        until: float | None = None,
-    ) -> None:
-        super().__init__()
-        self._gallery = gallery
-        self._caller = caller
-        self._usage = usage
-        self._skips_cache = skips_cache
-        # The number of the first flight that will do.
-        self._since = gallery.next_flight if skips_cache else 0
-        self._until = until
-        self._charged: set[GalleryRequest] = set()
-
-    async def loaded(self, load_key: LoadKey) -> Loaded:
-        """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
-        if load_key.is_alone:
-            # Nothing else can come into its batch.
-            return (await self.batch_load_fn([load_key]))[0]
-        future = self.load(load_key)
-        # Its waiter may be cancelled before it fails, and then nobody would ever look at the error.
-        future.add_done_callback(_mark_seen)
-        # Shielded, because a cancelled future would stay in the loader for the next field.
-        return await asyncio.shield(future)
-
-    async def batch_load_fn(self, load_keys: list[LoadKey]) -> list[Loaded]:
-        """A batch: pages before projects, and the largest first, so that the others find them under way."""
-        ordered = sorted(load_keys, key=lambda load_key: load_key.size, reverse=True)
-        self._usage.loaded += len(load_keys)
-        pages = [load_key for load_key in ordered if not load_key.is_project]
-        projects = [load_key for load_key in ordered if load_key.is_project]
-        self._charge(pages, projects)
-        if len(load_keys) == 1:
-            # Most batches: what follows, without a task of its own.
-            load_key = load_keys[0]
-            return [await self._project(load_key, {}) if load_key.is_project else await self._fetch(load_key)]
-        calls: _Calls = {load_key: asyncio.create_task(self._fetch(load_key)) for load_key in pages}
-        outcomes: Sequence[Loaded | BaseException] = await asyncio.gather(
-            *(calls[load_key] for load_key in pages),
-            *(self._project(load_key, calls) for load_key in projects),
-            return_exceptions=True,
-        )
-        loaded = dict(zip(pages + projects, outcomes, strict=True))
-        for load_key, outcome in loaded.items():
-            if isinstance(outcome, BaseException):
-                # aiodataloader remembers errors; a later field may ask again.
-                self.clear(load_key)
-        # It hands an exception in the list to the waiters of that key alone.
-        return cast("list[Loaded]", [loaded[load_key] for load_key in load_keys])
-
-    async def _project(self, load_key: LoadKey, calls: _Calls) -> LoadResult[UpstreamProject | None]:
-        holders = [call for page, call in calls.items() if load_key.may_be_held_by(page)]
-        for call in holders:
-            with suppress(GatewayError):
-                page = await call
-                listed = listed_project(page.value, load_key.request.project_id)
-                project = listed and slice_project(listed, of=page.request, to=load_key.request)
-                if project is not None or (listed is None and page.request.covers(load_key.request)):
-                    result = LoadResult(
-                        load_key.request, project, page.entry, CacheStatus.COLLAPSED, load_key.needs_links
-                    )
-                    self.record(result)
-                    return result
-        page = await self._fetch(load_key)
-        project = listed_project(page.value, load_key.request.project_id)
-        return LoadResult(load_key.request, project, page.entry, page.outcome, load_key.needs_links)
-
-    async def _fetch(self, load_key: LoadKey) -> LoadResult[Page]:
-        result = await self._gallery.join_page(
-            self._caller,
-            load_key.request,
-            needs_links=load_key.needs_links,
-            read=load_key.read,
-            since=self._since,
-            until=self._until,
-        )
-        if result is None and not self._skips_cache:
-            # A call may have landed between the look into the cache and this one for calls under way.
-            result = self._gallery.get_page(self._caller, load_key.request, needs_links=load_key.needs_links)
-        if result is None:
-            result = await self._fetch_anew(load_key)
-        self.record(result)
-        return result
-
-    async def _fetch_anew(self, load_key: LoadKey) -> LoadResult[Page]:
-        if load_key.request not in self._charged:
-            # What should have held it did not.
-            self._usage.charge(calls=1, images=load_key.request.max_images)
-        self._usage.calls += 1
-        result = await self._gallery.fetch_page(
-            self._caller,
-            load_key.request,
-            needs_links=load_key.needs_links,
-            read=load_key.read,
-            skips_cache=self._skips_cache,
-            until=self._until,
-        )
-        if result.outcome is CacheStatus.SHARED:
-            # Another process has made the call.
-            self._usage.calls -= 1
-        return result
-
-    def _charge(self, pages: list[LoadKey], projects: list[LoadKey]) -> None:
-        """Charges the calls that will be needed, before the first of them is made."""
-        alone = [w for w in projects if not any(w.may_be_held_by(page) for page in pages)]
-        calls: list[GalleryRequest] = []
-        for load_key in pages + alone:
-            request = load_key.request
-            is_covered = any(call.covers(request) for call in calls)
-            if not is_covered and not self._gallery.is_under_way(self._caller, request, since=self._since):
-                calls.append(request)
-        self._usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))
-        self._charged.update(calls)
-
-    def record(self, result: LoadResult[Any]) -> None:
-        clock, entry = self._gallery.clock, result.entry
-        self._usage.record(
-            result.outcome,
-            entry,
-            remaining_seconds=entry.remaining_seconds(clock, needs_links=result.needs_links),
-            age_seconds=entry.age_seconds(clock),
-        )
-
-
-def _mark_seen(future: "asyncio.Future[Loaded]") -> None:
-    if not future.cancelled():
-        future.exception()
-
-
-class GalleryLoaders:
-    """Made anew for each operation, inside the running loop (aiodataloader binds to it).
+class GalleryLoader(DataLoader[LoadKey, _Result]):
+    """Made for each operation, inside the running loop (aiodataloader binds to it).
 
     Args:
-        narrows: whether upstream is asked for no more images than the operation selects, and pages that
-            were asked for with more images will do.
-        skips_cache: whether nothing that is known or under way by now will do.
-        if_error_seconds: how long past its freshness a page will do where upstream fails, at the most.
-        until: when the operation gives up, in the loop's seconds; None = never.
+        narrows: whether requests are cut down to the images that the operation selects, and pages
+            requested with a higher cap may answer.
+        accepts: what the operation accepts from the cache. Without `fresh`, flights that began before
+            the operation are not joined either.
+        until: when the operation gives up, in the loop's seconds; `None` = never.
     """
 
     def __init__(
@@ -183,141 +48,223 @@ class GalleryLoaders:
         usage: OperationUsage,
         *,
         narrows: bool,
-        skips_cache: bool,
-        if_error_seconds: float = math.inf,
+        accepts: Accepts,
         until: float | None = None,
     ) -> None:
+        super().__init__()
+        self.usage = usage
         self._gallery = gallery
         self._caller = caller
-        self._usage = usage
         self._narrows = narrows
-        self._skips_cache = skips_cache
-        self._if_error_seconds = if_error_seconds
-        self._batches = Batches(gallery, caller, usage, skips_cache=skips_cache, until=until)
+        self._accepts = accepts
+        self._until = until
+        self._first_flight = 0 if accepts.fresh else gallery.flights.started
+        self._charged: set[GalleryRequest] = set()
 
     async def page(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult[Page]:
-        """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
-        load_key = self._load_key(request, needs, is_project=False)
-        known = self._known_page(load_key)
-        if known is not None:
-            self._batches.record(known)
-            return known
-        return await self._load_page(load_key)
+        """Raises: GatewayError: the upstream call failed, or the budget is used up."""
+        return cast("LoadResult[Page]", await self.load_key(self.key(request, needs, is_project=False)))
 
     async def project(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult[UpstreamProject | None]:
-        """The project that the request names; None if it is unknown or not the caller's.
+        """Load the project that the request names; `None` if the caller has no such project.
 
         Raises:
-            GatewayError: upstream gave no page, or the operation asks for too much.
+            GatewayError: the upstream call failed, or the budget is used up.
         """
-        load_key = self._load_key(request, needs, is_project=True)
-        return self._known_project(load_key) or await self._load_project(load_key)
+        key = self.key(request, needs, is_project=True)
+        return cast("LoadResult[UpstreamProject | None]", await self.load_key(key))
 
-    async def projects(self, numbers: Iterable[int], needs: FieldNeeds) -> LoadedProjects:
-        """Each of the projects of these numbers, or why it could not be loaded."""
-        load_keys = {
-            number: self._load_key(GalleryRequest(project_id=number), needs, is_project=True)
-            for number in dict.fromkeys(numbers)
-        }
-        references = BulkLoad(
-            load_keys=load_keys,
-            found=dict(self._known_projects(load_keys, needs_links=needs.needs_links)),
-            usage=self._usage,
-            known_page=self._known_page,
-            load_page=self._load_page,
-            load_project=self._load_project,
-            known_after=self._known_after,
-        )
-        return await references.load()
-
-    def anew(self) -> "GalleryLoaders":
-        """Loaders of the same operation, for which nothing will do that is known or under way by now."""
-        return GalleryLoaders(
+    def bypassing_cache(self) -> "GalleryLoader":
+        """Return a loader of the same operation that accepts only pages fetched from now on."""
+        return GalleryLoader(
             self._gallery,
             self._caller,
-            self._usage,
+            self.usage,
             narrows=self._narrows,
-            skips_cache=True,
-            if_error_seconds=self._if_error_seconds,
+            accepts=Accepts(fresh=False, if_error_seconds=self._accepts.if_error_seconds),
         )
 
     def remember(self, result: LoadResult[Any], writer: Hashable, rendered: bytes) -> None:
-        """Keeps what a delivery was written as with the page that it was got from, if that is worth it."""
         self._gallery.remember(self._caller, result, writer, rendered)
 
-    def kept(self, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
-        """What is remembered of a delivery, to be given again without an operation."""
-        return self._gallery.kept(self._caller, result, writer)
+    def replayable(self, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
+        return self._gallery.replayable(self._caller, result, writer)
 
-    def _load_key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
+    def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
+        """Narrow a request to a field's needs, and count it as asked for."""
         cut = request.narrowed(needs.max_images)
         narrowed = cut if self._narrows else replace(request, keeps_cap=True)
-        self._usage.asked += 1
-        self._usage.wanted_images += request.max_images
-        self._usage.narrowed_images += narrowed.max_images
-        return LoadKey(narrowed, needs.needs_links, is_project, needs.read, needs.is_alone)
+        self.usage.asked += 1
+        self.usage.wanted_images += request.max_images
+        self.usage.narrowed_images += narrowed.max_images
+        return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone)
 
-    def _known_page(self, load_key: LoadKey) -> LoadResult[Page] | None:
-        if self._skips_cache:
-            return None
-        return self._gallery.get_page(self._caller, load_key.request, needs_links=load_key.needs_links)
+    async def load_key(self, key: LoadKey) -> _Result:
+        """Answer from the cache, or else by a call; if the call fails, by a stale page.
 
-    async def _load_page(self, load_key: LoadKey) -> LoadResult[Page]:
-        return cast("LoadResult[Page]", await self._loaded(load_key))
-
-    def _known_project(self, load_key: LoadKey) -> LoadResult[UpstreamProject | None] | None:
-        if self._skips_cache:
-            return None
-        known = self._gallery.get_project(self._caller, load_key.request, needs_links=load_key.needs_links)
-        if known is not None:
-            self._batches.record(known)
-        return known
-
-    def _known_projects(
-        self, load_keys: Mapping[int, LoadKey], *, needs_links: bool
-    ) -> Iterator[tuple[int, UpstreamProject | None]]:
-        if self._skips_cache:
-            return
-        requests = {number: load_key.request for number, load_key in load_keys.items()}
-        known = self._gallery.get_projects(self._caller, requests, needs_links=needs_links)
-        for number, result in known.items():
-            self._batches.record(result)
-            yield number, result.value
-
-    async def _load_project(self, load_key: LoadKey) -> LoadResult[UpstreamProject | None]:
-        return cast("LoadResult[UpstreamProject | None]", await self._loaded(load_key))
-
-    async def _loaded(self, load_key: LoadKey) -> Loaded:
-        """What no fresh page says: a stale one may, at once or when upstream has failed."""
-        known = self._known_stale(load_key)
-        if known is not None:
-            return known
+        Raises:
+            GatewayError: the upstream call failed, or the budget is used up.
+        """
+        cached = self._cached(key) if self._accepts.fresh else None
+        if cached is not None:
+            return cached
         try:
-            return await self._batches.loaded(load_key)
+            return await self._load(key)
         except GatewayError as exc:
-            known = self._known_after(exc, load_key)
-            if known is None:
+            found = self.after_failure(exc, key)
+            if found is None:
                 raise
-            return known
+            return found
 
-    def _known_stale(self, load_key: LoadKey) -> LoadResult[Any] | None:
-        if self._skips_cache:
-            return None
-        known = self._gallery.get_stale(self._caller, load_key, if_error_seconds=self._if_error_seconds)
-        if known is not None:
-            self._usage.spared += 1
-            self._batches.record(known)
-        return known
+    def fresh(self, keys: Sequence[LoadKey]) -> list[_Result | None]:
+        """Return the answers of fresh pages, `None` for a key without one."""
+        if not self._accepts.fresh:
+            return [None] * len(keys)
+        return [
+            self._answered(key, found.answer, CacheStatus.HIT) if isinstance(found, Fresh) else None
+            for key, found in zip(
+                keys, self._gallery.cache.lookup_all(self._caller, keys, self._accepts), strict=True
+            )
+        ]
 
-    def _known_after(self, error: GatewayError, load_key: LoadKey) -> LoadResult[Any] | None:
-        known: LoadResult[Any] | None = None
-        if not self._skips_cache:
-            # Another call may have brought it meanwhile.
-            get = self._gallery.get_project if load_key.is_project else self._gallery.get_page
-            known = get(self._caller, load_key.request, needs_links=load_key.needs_links)
-        if known is None:
-            bound = self._if_error_seconds
-            known = self._gallery.get_after(error, self._caller, load_key, if_error_seconds=bound)
-        if known is not None:
-            self._batches.record(known)
-        return known
+    def after_failure(self, error: GatewayError, key: LoadKey) -> _Result | None:
+        """Return what the cache has for a load whose call failed, or `None`."""
+        accepts = self._accepts
+        if allows_stale(error):
+            self._gallery.cache.note_failure(self._caller, key, error.code)
+        else:
+            accepts = Accepts(fresh=accepts.fresh, if_error_seconds=-math.inf)
+        match self._gallery.cache.lookup(self._caller, key, accepts, failed=error.code):
+            case Fresh(answer):
+                # Another call has brought it meanwhile.
+                return self._answered(key, answer, CacheStatus.HIT)
+            case Miss(fallback) if fallback is not None:
+                return self._answered(key, fallback, CacheStatus.STALE)
+        return None
+
+    def _cached(self, key: LoadKey) -> _Result | None:
+        """Return an answer that needs no waiting, or `None`."""
+        match self._gallery.cache.lookup(self._caller, key, self._accepts):
+            case Fresh(answer):
+                return self._answered(key, answer, CacheStatus.HIT)
+            case StaleWhileRevalidate(answer) if self._gallery.revalidate(self._caller, key, answer):
+                pass
+            case Miss(fallback) if fallback is not None:
+                answer = fallback
+                self._gallery.revalidate(self._caller, key, answer)
+            case _:
+                return None
+        self.usage.stale_at_once += 1
+        return self._answered(key, answer, CacheStatus.STALE)
+
+    async def batch_load_fn(self, keys: list[LoadKey]) -> list[_Result]:
+        """Load pages before projects and large pages first, so that the others find them in flight."""
+        self.usage.loaded += len(keys)
+        if len(keys) == 1:
+            return [await self._load_one(keys[0])]
+        ordered = sorted(keys, key=lambda key: key.size, reverse=True)
+        pages = [key for key in ordered if not key.is_project]
+        projects = [key for key in ordered if key.is_project]
+        self._charge(pages, projects)
+        calls: _Calls = {key: asyncio.create_task(self._fetch(key)) for key in pages}
+        results: Sequence[_Result | BaseException] = await asyncio.gather(
+            *(calls[key] for key in pages),
+            *(self._project_from(calls, key) for key in projects),
+            return_exceptions=True,
+        )
+        loaded = dict(zip(pages + projects, results, strict=True))
+        for key, result in loaded.items():
+            if isinstance(result, BaseException):
+                # aiodataloader remembers errors, but a later field may load again.
+                self.clear(key)
+        # aiodataloader raises an exception in the list for the waiters of its key alone.
+        return cast("list[_Result]", [loaded[key] for key in keys])
+
+    async def _load(self, key: LoadKey) -> _Result:
+        if key.is_alone:
+            # No other load can join its batch.
+            return (await self.batch_load_fn([key]))[0]
+        future = self.load(key)
+        # If its waiter is cancelled, nobody retrieves its error.
+        future.add_done_callback(_retrieve_error)
+        # Shielded: a cancelled future would stay in the loader for the next field.
+        return await asyncio.shield(future)
+
+    async def _load_one(self, key: LoadKey) -> _Result:
+        return await self._project_from({}, key) if key.is_project else await self._fetch(key)
+
+    async def _project_from(self, calls: _Calls, key: LoadKey) -> LoadResult[UpstreamProject | None]:
+        """Load a project from the pages of its batch, or else by a call of its own."""
+        for page_call in [call for page_key, call in calls.items() if key.may_be_on(page_key)]:
+            with suppress(GatewayError):
+                page = await page_call
+                listed = listed_project(page.value, key.request.project_id)
+                project = listed and slice_project(listed, of=page.request, to=key.request)
+                if project is not None or (listed is None and page.request.covers(key.request)):
+                    result = LoadResult(
+                        key.request, project, page.entry, CacheStatus.COLLAPSED, key.needs_links
+                    )
+                    self._record(result)
+                    return result
+        page = await self._fetch(key)
+        project = listed_project(page.value, key.request.project_id)
+        return LoadResult(key.request, project, page.entry, page.status, key.needs_links)
+
+    async def _fetch(self, key: LoadKey) -> LoadResult[Page]:
+        """Join a flight that covers the request, or else fetch its page."""
+        first_flight = self._first_flight
+        flights = self._gallery.flights
+        while (flight := flights.find(self._caller.key, key.request, since=first_flight)) is not None:
+            joined = await self._gallery.join(flight, key, until=self._until)
+            if joined is not None:
+                self._record(joined)
+                return joined
+            first_flight = flight.number + 1
+        if not key.is_alone:
+            # A flight may have landed since the load was batched.
+            [landed] = self.fresh([LoadKey(key.request, key.needs_links, is_project=False)])
+            if landed is not None:
+                return cast("LoadResult[Page]", landed)
+        if key.request not in self._charged:
+            self.usage.charge(calls=1, images=key.request.max_images)
+        self.usage.calls += 1
+        result = await self._gallery.fetch(
+            self._caller, key, bypass_cache=not self._accepts.fresh, until=self._until
+        )
+        if result.status is CacheStatus.SHARED:
+            # Another process made the call.
+            self.usage.calls -= 1
+        self._record(result)
+        return result
+
+    def _charge(self, pages: list[LoadKey], projects: list[LoadKey]) -> None:
+        """Charge all calls of a batch before the first one is made."""
+        alone = [key for key in projects if not any(key.may_be_on(page) for page in pages)]
+        calls: list[GalleryRequest] = []
+        for request in [key.request for key in pages + alone]:
+            in_flight = self._gallery.flights.find(self._caller.key, request, since=self._first_flight)
+            if in_flight is None and not any(call.covers(request) for call in calls):
+                calls.append(request)
+        self.usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))
+        self._charged.update(calls)
+
+    def _answered(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> _Result:
+        result: LoadResult[Any] = LoadResult(
+            key.request, answer.value, answer.entry, status, key.needs_links, staleness=answer.staleness
+        )
+        self._record(result)
+        return result
+
+    def _record(self, result: LoadResult[Any]) -> None:
+        clock, entry = self._gallery.clock, result.entry
+        self.usage.record(
+            result.status,
+            entry,
+            remaining_seconds=entry.remaining_seconds(clock, needs_links=result.needs_links),
+            age_seconds=entry.age_seconds(clock),
+        )
+
+
+def _retrieve_error(future: "asyncio.Future[_Result]") -> None:
+    if not future.cancelled():
+        future.exception()

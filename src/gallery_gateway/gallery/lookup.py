@@ -1,208 +1,189 @@
-"""What a load needs, and stale answers: while a page is revalidated, and when upstream fails (RFC 5861)."""
+"""The decision which cached page answers a load (RFC 9111, section 4; RFC 5861)."""
 
-import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
-from gallery_gateway.clock import Clock
-from gallery_gateway.errors import (
-    GatewayError,
-    OverloadedError,
-    RateLimitedError,
-    UpstreamContractError,
-    UpstreamNotFoundError,
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-)
-from gallery_gateway.gallery.cache import PageCache
-from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, Use
-from gallery_gateway.gallery.fetcher import Fetcher
-from gallery_gateway.gallery.flights import Flights
+from gallery_gateway.gallery.entry import CacheEntry
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, UpstreamProject
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+
+REVALIDATING = "RENEWING"
+"""The reason of a stale answer if nothing has failed; any other reason is an error code. Clients see it."""
+
+# For so long after a failure, stale pages are served at once instead of waiting for another failure.
+_FAILING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class FieldNeeds:
-    """What a field needs of the page that it asks for.
+    """What a field needs of its page.
 
     Args:
-        max_images: at most so many images of each project; 0 = none, None = all that the request allows.
-        needs_links: whether any link to a picture is selected.
-        read: how it is read when it comes.
-        is_alone: whether no other field of the operation asks for anything.
+        max_images: images of each project that the field selects; 0 = none, `None` = all of the request.
+        needs_links: whether the field selects a link to a picture.
+        decoder: what parses the page when it is fetched.
+        is_alone: whether the operation has no other root field.
     """
 
     max_images: int | None
     needs_links: bool
-    read: PageDecoder = parse_page
+    decoder: PageDecoder = parse_page
     is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LoadKey:
-    """What one field asks for: a page, or the project that the request names.
+    """What a field loads: a page, or with `is_project` the project that the request names.
 
-    Two are equal if they ask for the same, however it will be read.
+    Keys with the same meaning are equal; `decoder` and `is_alone` only say how to load.
     """
 
     request: GalleryRequest
     needs_links: bool
     is_project: bool
-    read: PageDecoder = field(default=parse_page, compare=False)
+    decoder: PageDecoder = field(default=parse_page, compare=False)
     is_alone: bool = field(default=False, compare=False)
 
     @property
     def size(self) -> tuple[int, int]:
         return self.request.per_page, self.request.max_images_per_project
 
-    def may_be_held_by(self, page: "LoadKey") -> bool:
-        """Whether the project that is wanted would be enough if it stood on the page."""
+    def may_be_on(self, page: "LoadKey") -> bool:
+        """Return whether the project of this key, if it is on that page, has enough images there."""
         return (
             page.request.images == self.request.images
             and page.request.max_images_per_project >= self.request.max_images_per_project
         )
 
-
-RENEWING = "RENEWING"
-"""The reason where nothing is wrong; every other reason is the code of an error."""
-
-# Background calls for each caller. Beyond that, a stale page is fetched like a miss.
-_MAX_RENEWALS = 16
-
-# What has failed is not waited for again meanwhile, only tried in the background; longer than a call lasts.
-_FAILURE_SECONDS = 60.0
-_RETRY_SECONDS = 1.0
-
-_Found = tuple[CacheEntry, Page] | tuple[CacheEntry, UpstreamProject | None]
-
-_TROUBLES = (
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-    UpstreamContractError,
-    RateLimitedError,
-    OverloadedError,
-)
+    def answer_from(self, entry: CacheEntry) -> "CachedAnswer | None":
+        """Return what the entry's page says, or `None` if the page cannot answer. The page stays parsed."""
+        page = entry.parsed = entry.page
+        if not self.is_project:
+            sliced = slice_page(page, of=entry.request, to=self.request)
+            return None if sliced is None else CachedAnswer(entry, sliced)
+        project = listed_project(page, self.request.project_id)
+        if entry.request == self.request:
+            # The REST API listed the project, or no such project.
+            return CachedAnswer(entry, project)
+        project = project and slice_project(project, of=entry.request, to=self.request)
+        return None if project is None else CachedAnswer(entry, project)
 
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """How old an answer was when it was given, and why nothing younger was."""
+    """The age of a stale answer and the reason why it was served."""
 
     age_seconds: float
     reason: str
 
 
-def oldest(known: Iterable[Staleness | None]) -> Staleness | None:
-    stale = [staleness for staleness in known if staleness is not None]
+def oldest(answers: Iterable[Staleness | None]) -> Staleness | None:
+    stale = [staleness for staleness in answers if staleness is not None]
     return max(stale, key=lambda staleness: staleness.age_seconds, default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class StaleAnswer:
-    """What a page past its freshness says."""
+class CachedAnswer:
+    """A page, or a project or its absence, from a cache entry; `staleness` is `None` if it is fresh."""
 
     entry: CacheEntry
     value: Page | UpstreamProject | None
-    staleness: Staleness
+    staleness: Staleness | None = None
 
 
-class StalePages:
-    """Finds answers in pages past their freshness, and has those pages renewed.
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A hit."""
+
+    answer: CachedAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class StaleWhileRevalidate:
+    """An answer to serve now, while a background call revalidates its page."""
+
+    answer: CachedAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No answer; `fallback` is a stale one to serve because the REST API has failed."""
+
+    fallback: CachedAnswer | None = None
+
+
+MISS = Miss()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """What an operation accepts from the cache.
 
     Args:
-        flights: where renewals are under way, for everybody to join.
+        fresh: whether pages fetched before the operation began are accepted (`no-cache` refuses them).
+        if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
     """
 
-    def __init__(
-        self,
-        *,
-        cache: PageCache,
-        fetcher: Fetcher,
-        flights: Flights[Caller, GalleryRequest, FetchResult],
-        clock: Clock,
-    ) -> None:
-        self._cache = cache
-        self._fetcher = fetcher
-        self._flights = flights
-        self._clock = clock
-        self._renewals: Counter[CallerKey] = Counter()
-        self._troubled_until = -math.inf
+    fresh: bool = True
+    if_error_seconds: float = inf
 
-    def get(self, caller: Caller, load_key: LoadKey, *, if_error_seconds: float) -> StaleAnswer | None:
-        """An answer that is being renewed from now on, or the renewal of which has just failed.
 
-        None if there is none, or too much is being renewed: then the answer has to be waited for.
-        """
-        now = self._clock.monotonic()
-        if now < self._troubled_until:
-            failed = self._just_failed(caller, load_key, now, if_error_seconds=if_error_seconds)
-            if failed is not None:
-                return failed
-        found = self._find(caller, load_key, Use.WHILE_RENEWED)
-        if found is None or not self._renew(caller, load_key):
-            return None
-        return self._answer(found, RENEWING)
+ACCEPTS_ALL = Accepts()
 
-    def get_after(
-        self, error: GatewayError, caller: Caller, load_key: LoadKey, *, if_error_seconds: float = math.inf
-    ) -> StaleAnswer | None:
-        """An answer for when upstream has failed; None if there is none, or it is no failure of upstream."""
-        if not isinstance(error, _TROUBLES) or isinstance(error, UpstreamNotFoundError):
-            return None
-        found = self._find(caller, load_key, Use.IF_ERROR)
-        if found is None:
-            return None
-        now = self._clock.monotonic()
-        found[0].failure = error.code, now
-        self._troubled_until = now + _FAILURE_SECONDS
-        is_accepted = now - found[0].fresh_until < if_error_seconds
-        return self._answer(found, error.code) if is_accepted else None
 
-    def _just_failed(
-        self, caller: Caller, load_key: LoadKey, now: float, *, if_error_seconds: float
-    ) -> StaleAnswer | None:
-        found = self._find(caller, load_key, Use.IF_ERROR)
-        if found is None or found[0].failure is None or now - found[0].fresh_until >= if_error_seconds:
-            return None
-        code, failed_at = found[0].failure
-        if now - failed_at >= _FAILURE_SECONDS:
-            return None
-        if now - failed_at >= _RETRY_SECONDS:
-            self._renew(caller, load_key)
-        return self._answer(found, code)
+def decide(
+    key: LoadKey,
+    entries: Iterable[CacheEntry],
+    accepts: Accepts,
+    *,
+    now: float,
+    wall_now: float,
+    failed: str | None = None,
+) -> Fresh | StaleWhileRevalidate | Miss:
+    """Decide how to answer a load; pure but for the entries' parsed pages.
 
-    def _answer(self, found: _Found, reason: str) -> StaleAnswer:
-        entry, value = found
-        return StaleAnswer(entry, value, Staleness(entry.age_seconds(self._clock), reason))
+    Args:
+        key: what is loaded.
+        entries: the entries that may answer.
+        accepts: what the operation accepts.
+        now: on the monotonic clock.
+        wall_now: on the wall clock.
+        failed: the error code, if the upstream call for this load has just failed.
+    """
+    stale: list[CacheEntry] = []
+    # The entry of exactly this request needs no slicing; of the others, the youngest knows best.
+    for entry in sorted(entries, key=lambda each: (each.request == key.request, each.asked_at), reverse=True):
+        if accepts.fresh and entry.fresh_until > now:
+            answer = _answer(key, entry, wall_now)
+            if answer is not None:
+                return Fresh(answer)
+        elif entry.revalidate_until > now or entry.stale_until > now:
+            stale.append(entry)
+    for entry in sorted(stale, key=lambda entry: entry.asked_at, reverse=True):
+        reason = failed or _recent_failure(entry, now)
+        if reason is None:
+            is_accepted = accepts.fresh and entry.revalidate_until > now
+        else:
+            is_accepted = entry.stale_until > now and now - entry.fresh_until < accepts.if_error_seconds
+        answer = _answer(key, entry, wall_now) if is_accepted else None
+        if answer is not None:
+            staleness = Staleness(max(0.0, now - entry.born_at), reason or REVALIDATING)
+            stale_answer = CachedAnswer(entry, answer.value, staleness)
+            return StaleWhileRevalidate(stale_answer) if reason is None else Miss(stale_answer)
+    return MISS
 
-    def _find(self, caller: Caller, load_key: LoadKey, use: Use) -> _Found | None:
-        find = self._cache.find_project if load_key.is_project else self._cache.find
-        return find(caller, load_key.request, needs_links=load_key.needs_links, use=use)
 
-    def _renew(self, caller: Caller, load_key: LoadKey) -> bool:
-        """Whether a call is under way now that will bring the page anew; False if there is no room for it."""
-        if self._flights.find(caller, load_key.request) is not None:
-            return True
-        if self._renewals[caller.key] >= _MAX_RENEWALS:
-            return False
-        flight = self._flights.start(caller, load_key.request, lambda: self._fetch(caller, load_key))
-        self._renewals[caller.key] += 1
-        flight.task.add_done_callback(lambda _task: self._end_renewal(caller.key))
-        return True
+def _answer(key: LoadKey, entry: CacheEntry, wall_now: float) -> CachedAnswer | None:
+    if key.needs_links and entry.links_until <= wall_now:
+        return None
+    return key.answer_from(entry)
 
-    def _end_renewal(self, caller_key: CallerKey) -> None:
-        self._renewals[caller_key] -= 1
-        if not self._renewals[caller_key]:
-            del self._renewals[caller_key]
 
-    async def _fetch(self, caller: Caller, load_key: LoadKey) -> FetchResult:
-        try:
-            return await self._fetcher.fetch(caller, load_key.request)
-        except GatewayError as exc:
-            # Nobody may wait for it, but who comes next is to know.
-            self.get_after(exc, caller, load_key)
-            raise
+def _recent_failure(entry: CacheEntry, now: float) -> str | None:
+    if entry.failure is None:
+        return None
+    code, failed_at = entry.failure
+    return code if now - failed_at < _FAILING_SECONDS else None

@@ -1,11 +1,14 @@
 """Cursor pagination over pages that the API numbers."""
 
 import asyncio
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from gallery_gateway.gallery.gallery import LoadResult
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.contract import Page, UpstreamProject
@@ -89,18 +92,18 @@ class ListReader:
         strictly: whether stretches that do not count the list alike are refused.
     """
 
-    loaders: GalleryLoaders
+    loaders: GalleryLoader
     request: GalleryRequest
     needs: FieldNeeds
     strictly: bool = True
 
     def thin(self) -> "ListReader":
         """The same, for the projects' ids alone."""
-        return replace(self, needs=THIN)
+        return dataclasses.replace(self, needs=THIN)
 
     def anew(self) -> "ListReader":
         """The same list, by calls that are made from now on, and however they count it."""
-        return replace(self, loaders=self.loaders.anew(), strictly=False)
+        return dataclasses.replace(self, loaders=self.loaders.bypassing_cache(), strictly=False)
 
     async def read(self, places: range, *, beside: ProjectRange | None = None) -> ProjectRange:
         """The pages that hold the places, with what else stands on them.

@@ -1,28 +1,33 @@
-"""The canonical request: what is asked of the endpoint, spelled in one way only."""
+"""The request for one page: a hashable key with one spelling for each meaning."""
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import fields, force_setattr, replace
 
 Order = Literal["asc", "desc"]
 SortBy = Literal["original_filename", "quality_score"]
 OwnershipFilter = Literal["mine", "shared"]
 
-_IS_SENT = "is_sent"
 
+class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
+    """One page of projects.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryRequest:
-    """One page of projects, as a hashable key.
+    Each attribute is a REST parameter with its REST default; `None` means that the parameter is not sent.
+    Requests with the same meaning are equal: `feedback` is sorted without repeats, an empty text is `None`.
 
-    Attribute = REST parameter, default = REST default, None = not sent. Requests that mean the same are
-    equal: the order and repeats of `feedback` do not matter, and an empty text is none. `keeps_cap` is no
-    parameter: with it, nothing that was asked for with another cap will do (the contract's open question 3).
+    Three attributes are no parameters:
 
-    `images` decides which images a project has and in which order, whatever page it stands on; `listing`
-    which projects there are and in which order: all but the page and the cap.
+    - `keeps_cap`: only a page requested with the same `max_images_per_project` can answer (REST contract,
+      open question 3).
+    - `listing`: the projects and images that all pages of one list share, in their order. It holds every
+      attribute but the window and the cap, so a new parameter belongs to it without being named.
+    - `images`: the images of a project and their order, whichever page lists the project.
 
-    Source: `GET /gallery/by-project`, request.
+    Source: REST contract, `GET /gallery/by-project`, request.
     """
 
     page: int = 1
@@ -35,57 +40,49 @@ class GalleryRequest:
     ownership: OwnershipFilter | None = None
     max_images_per_project: int = 50
     search: str | None = None
-    keeps_cap: bool = field(default=False, metadata={_IS_SENT: False})
-    # Made once: each operation looks them up a dozen times.
-    images: tuple[object, ...] = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
-    listing: tuple[object, ...] = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
-    _hash: int = field(init=False, repr=False, compare=False, metadata={_IS_SENT: False})
+    keeps_cap: bool = False
+    # Derived once: every lookup reads them.
+    listing: tuple[object, ...] = ()
+    images: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
-        # A frozen dataclass is set through object.__setattr__ while it is made.
-        object.__setattr__(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
-        object.__setattr__(self, "status", self.status or None)
-        object.__setattr__(self, "search", self.search or None)
+        force_setattr(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
+        force_setattr(self, "status", self.status or None)
+        force_setattr(self, "search", self.search or None)
         cap = self.max_images_per_project if self.keeps_cap else None
-        images = self.order, self.sort_by, self.status, self.feedback, cap
-        object.__setattr__(self, "images", images)
-        object.__setattr__(self, "listing", (*images, self.project_id, self.ownership, self.search))
-        asked = self.listing, self.page, self.per_page, self.max_images_per_project, self.keeps_cap
-        object.__setattr__(self, "_hash", hash(asked))
-
-    def __hash__(self) -> int:
-        return self._hash
+        force_setattr(self, "listing", (*_LISTING(self), cap))
+        force_setattr(self, "images", (*_IMAGES(self), cap))
 
     def parameters(self) -> tuple[tuple[str, str], ...]:
-        """The query parameters; `feedback` is repeated, what is None is left out."""
+        """Return the query parameters; `feedback` is repeated."""
         return _parameters(self)
 
     @property
     def window(self) -> range:
-        """The places in the listing that this page holds, from 0."""
+        """The positions in the list that this page holds, from 0."""
         return range((self.page - 1) * self.per_page, self.page * self.per_page)
 
     @property
     def max_images(self) -> int:
-        """How many images the answer can hold."""
+        """The number of images that the page can hold."""
         projects = self.per_page if self.project_id is None else 1
         return projects * self.max_images_per_project
 
     def narrowed(self, max_images: int | None) -> "GalleryRequest":
-        """The request for at most so many images of each project; None = as many as it says.
+        """Return the request for at most `max_images` of each project; `None` keeps the cap.
 
-        The endpoint cannot be asked for none (REST contract, `max_images_per_project`).
+        The cap is at least 1: the REST API refuses 0 (REST contract, `max_images_per_project`).
         """
         cap = self.max_images_per_project if max_images is None else max(1, max_images)
         return self if cap >= self.max_images_per_project else _capped(self, cap)
 
     def spans(self, other: "GalleryRequest") -> bool:
-        """Whether this page holds all the places of the other; both of one listing."""
+        """Return whether this page holds all positions of `other`, a page of the same list."""
         mine, others = self.window, other.window
         return mine.start <= others.start and others.stop <= mine.stop
 
     def covers(self, other: "GalleryRequest") -> bool:
-        """Whether the answer to this request holds the answer to the other."""
+        """Return whether the response to this request holds the response to `other`."""
         return (
             self.max_images_per_project >= other.max_images_per_project
             and self.spans(other)
@@ -93,7 +90,25 @@ class GalleryRequest:
         )
 
 
-# The same few requests are narrowed again and again.
+_DERIVED = {"keeps_cap", "listing", "images"}
+_PARAMETERS = [field.name for field in fields(GalleryRequest) if field.name not in _DERIVED]
+_WINDOW = {"page", "per_page", "max_images_per_project"}
+_PROJECTS_ONLY = {"project_id", "ownership", "search"}
+_IMAGES_ONLY = {"sort_by"}
+
+
+def _all_but(*left_out: set[str]) -> Callable[[GalleryRequest], tuple[object, ...]]:
+    return attrgetter(*[name for name in _PARAMETERS if not any(name in names for names in left_out)])
+
+
+_LISTING = _all_but(_WINDOW)
+_IMAGES = _all_but(_WINDOW, _PROJECTS_ONLY)
+
+project_order = _all_but(_WINDOW, _IMAGES_ONLY)
+"""Return the values that decide which projects a list has, and in which order."""
+
+
+# A few requests are narrowed again and again.
 @lru_cache(maxsize=256)
 def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
     return replace(request, max_images_per_project=cap)
@@ -102,12 +117,10 @@ def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
 @lru_cache(maxsize=256)
 def _parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
-    for parameter in fields(request):
-        value = getattr(request, parameter.name)
-        if value is None or not parameter.metadata.get(_IS_SENT, True):
-            continue
+    for name in _PARAMETERS:
+        value = getattr(request, name)
         if isinstance(value, tuple):
-            pairs += [(parameter.name, member) for member in value]
-        else:
-            pairs.append((parameter.name, str(value)))
+            pairs += [(name, member) for member in value]
+        elif value is not None:
+            pairs.append((name, str(value)))
     return tuple(pairs)

@@ -14,7 +14,7 @@ from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, Upstrea
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, project_ids_of
-from gallery_gateway.gallery.fetcher import Fetcher
+from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.shared.pages import Spot, Store, StoredPage, StoreError, Taken
 from gallery_gateway.upstream.caching import CachingRules
@@ -34,7 +34,7 @@ class SharedFetcher:
     """
 
     def __init__(
-        self, alone: Fetcher, store: Store, cache: PageCache, clock: Clock, *, longest_wait_seconds: float
+        self, alone: PageFetcher, store: Store, cache: PageCache, clock: Clock, *, longest_wait_seconds: float
     ) -> None:
         self._alone = alone
         self._store = store
@@ -57,20 +57,20 @@ class SharedFetcher:
         request: GalleryRequest,
         *,
         deadline: Deadline | None = None,
-        skips_cache: bool = False,
-        read: PageDecoder = parse_page,
+        bypass_cache: bool = False,
+        decoder: PageDecoder = parse_page,
     ) -> FetchResult:
         """Raises: GatewayError: upstream gave no page."""
         # One for each try: a process may fetch the same page again before it has given the last.
         owner = os.urandom(8)
         spot = Spot.of(caller.key, repr(request))
         try:
-            taken = await self._take(spot, owner, deadline, skips_page=skips_cache)
+            taken = await self._take(spot, owner, deadline, skips_page=bypass_cache)
             if taken.page is not None:
                 return self._arrived(caller, request, taken.page)
         except StoreError:
-            return await self._fetch_alone(caller, request, deadline, read)
-        call = self._fetch_alone(caller, request, deadline, read)
+            return await self._fetch_alone(caller, request, deadline, decoder)
+        call = self._fetch_alone(caller, request, deadline, decoder)
         return await self._fetch_for_all(call, spot, owner, taken.generation)
 
     async def aclose(self) -> None:
@@ -102,10 +102,10 @@ class SharedFetcher:
             self._later(self._give(spot, fetched.entry if fetched else None, owner, generation))
 
     async def _fetch_alone(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, read: PageDecoder
+        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
     ) -> FetchResult:
         try:
-            return await self._alone.fetch(caller, request, deadline=deadline, read=read)
+            return await self._alone.fetch(caller, request, deadline=deadline, decoder=decoder)
         except (UnauthenticatedError, ForbiddenError):
             with suppress(StoreError):
                 await self._store.purge(caller.key)
@@ -141,7 +141,7 @@ class SharedFetcher:
             asked_at=entry.asked_at + to_wall,
             born_at=entry.born_at + to_wall,
             fresh_until=entry.fresh_until + to_wall,
-            renew_until=entry.renew_until + to_wall,
+            renew_until=entry.revalidate_until + to_wall,
             stale_until=entry.stale_until + to_wall,
             keep_until=entry.keep_until + to_wall,
             links_until=entry.links_until,
@@ -166,7 +166,7 @@ class SharedFetcher:
             asked_at=stored.asked_at + to_monotonic,
             born_at=stored.born_at + to_monotonic,
             fresh_until=stored.fresh_until + to_monotonic,
-            renew_until=stored.renew_until + to_monotonic,
+            revalidate_until=stored.renew_until + to_monotonic,
             stale_until=stored.stale_until + to_monotonic,
             keep_until=stored.keep_until + to_monotonic,
             link_margin_seconds=0.0,

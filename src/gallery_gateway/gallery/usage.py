@@ -1,4 +1,4 @@
-"""What an operation has cost, and what it may cost."""
+"""What an operation costs upstream, and the budget that bounds it."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from gallery_gateway.telemetry.records import Link
 
 
 class CacheStatus(Enum):
-    """How an answer was come by, in RFC 9211's words."""
+    """Where an answer came from, in the terms of RFC 9211."""
 
     HIT = "hit"
     MISS = "miss"
     COLLAPSED = "collapsed"
     STALE = "stale"
-    # By another process, and out of the store that they share.
+    # Fetched by another process, and read from the shared cache.
     SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one operation may cost upstream: so many calls, and so many images in their answers."""
+    """Upper bounds for one operation: upstream calls, and the images that they may return."""
 
     max_calls: int
     max_images: int
@@ -30,9 +30,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageCounts:
-    """How the fields of one operation were answered; README tells what each figure means.
+    """Answers of one operation by their source; `docs/operating.md` explains each count.
 
-    `saved_bytes` is what the pages weigh that answered fields without being fetched for them.
+    `saved_bytes` is the size of the pages that answered without being fetched for this operation.
     """
 
     calls: int
@@ -46,18 +46,18 @@ class UsageCounts:
 
 @dataclass(slots=True)
 class OperationUsage:
-    """Kept by the loaders of one operation.
+    """Counts kept by the loader of one operation.
 
     Args:
-        asked: how often the operation's fields asked for a page or a project.
-        wanted_images: how many images their requests could have returned as they stood.
-        narrowed_images: how many after narrowing.
-        loaded: how many different pages and projects were not in the cache.
-        spared: how often a page past its freshness answered, and nothing was waited for.
-        stale: how often one answered at all.
-        calls: how many upstream calls were made for them, answered or not.
-        remaining_seconds: how long the shortest-lived answer may still be used; infinite if there is none.
-        age_seconds: of the oldest answer.
+        asked: loads that the fields asked for.
+        wanted_images: images that these loads could have returned as they were written.
+        narrowed_images: images that they could have returned after narrowing.
+        loaded: distinct loads that the cache did not answer.
+        stale_at_once: loads answered by a stale page without waiting for a call.
+        stale: loads answered by a stale page.
+        calls: upstream calls, successful or not.
+        remaining_seconds: remaining freshness of the answer that expires first; infinite without an answer.
+        age_seconds: age of the oldest answer.
     """
 
     budget: Budget
@@ -65,66 +65,67 @@ class OperationUsage:
     wanted_images: int = 0
     narrowed_images: int = 0
     loaded: int = 0
-    spared: int = 0
+    stale_at_once: int = 0
     stale: int = 0
     calls: int = 0
     remaining_seconds: float = math.inf
     age_seconds: float = 0.0
     _charged_calls: int = 0
     _charged_images: int = 0
-    _outcomes: list[tuple[CacheStatus, CacheEntry]] = field(default_factory=list)
+    _answers: list[tuple[CacheStatus, CacheEntry]] = field(default_factory=list)
 
     def charge(self, *, calls: int, images: int) -> None:
-        """Takes calls from the budget before they are made.
+        """Take calls from the budget before they are made.
 
         Raises:
-            BadUserInputError: they are more than what is left; nothing is taken.
+            BadUserInputError: the budget has fewer left; nothing is taken.
         """
-        refusal = self.refusal(calls=calls, images=images)
-        if refusal is not None:
-            raise refusal
+        excess = self.excess(calls=calls, images=images)
+        if excess is not None:
+            raise excess
         self._charged_calls += calls
         self._charged_images += images
 
-    def refusal(self, *, calls: int, images: int) -> BadUserInputError | None:
-        """Why so much more cannot be charged; None if it can."""
+    def excess(self, *, calls: int, images: int) -> BadUserInputError | None:
+        """Return the error that charging these calls would raise, or `None`."""
         calls += self._charged_calls
         if calls > self.budget.max_calls:
             return BadUserInputError(
-                f"This operation needs {calls} calls of the gallery;"
-                f" {self.budget.max_calls} are allowed. Ask for less at once."
+                f"This operation needs {calls} upstream calls; the limit is {self.budget.max_calls}."
+                " Split it into several operations."
             )
         images += self._charged_images
         if images > self.budget.max_images:
             return BadUserInputError(
-                f"This operation asks for up to {images} images;"
-                f" {self.budget.max_images} are allowed. Lower `perPage`, `maxImagesPerProject` or `first`."
+                f"This operation requests up to {images} images; the limit is {self.budget.max_images}."
+                " Lower `perPage`, `maxImagesPerProject` or `first`."
             )
         return None
 
     def affordable_calls(self, *, images_each: int) -> int:
-        """How many more calls of so many images can be charged."""
+        """Return how many more calls, each for up to `images_each` images, can be charged."""
         images = self.budget.max_images - self._charged_images
         return min(self.budget.max_calls - self._charged_calls, images // images_each)
 
     def record(
-        self, outcome: CacheStatus, entry: CacheEntry, *, remaining_seconds: float, age_seconds: float
+        self, status: CacheStatus, entry: CacheEntry, *, remaining_seconds: float, age_seconds: float
     ) -> None:
-        self._outcomes.append((outcome, entry))
-        self.stale += outcome is CacheStatus.STALE
+        self._answers.append((status, entry))
+        self.stale += status is CacheStatus.STALE
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
 
     @property
     def spared_images(self) -> int:
-        """How many images narrowing has not asked for."""
+        """The images that narrowing left out of the requests."""
         return max(0, self.wanted_images - self.narrowed_images)
 
     @property
     def shared_calls(self) -> list[Link]:
-        """The calls of other operations that this one has waited for, as far as they were traced."""
+        """Trace links of the calls of other operations that this one waited for."""
         own = self._entries(CacheStatus.MISS)
-        return [e.call for e in self._entries(CacheStatus.COLLAPSED) if e.call is not None and e not in own]
+        joined = self._entries(CacheStatus.COLLAPSED)
+        return [entry.call for entry in joined if entry.call is not None and entry not in own]
 
     def figures(self) -> UsageCounts:
         shared = self._entries(CacheStatus.SHARED)
@@ -132,8 +133,8 @@ class OperationUsage:
         joined = self._entries(CacheStatus.COLLAPSED)
         joined_own = sum(entry in own for entry in joined)
         hits, stale = self._entries(CacheStatus.HIT), self._entries(CacheStatus.STALE)
-        # Pages that brought none of the projects they were asked for were loaded unasked.
-        repeated = max(0, self.asked - len(hits) - self.spared - self.loaded)
+        # List pages that a bulk load fetches were asked for by no field.
+        repeated = max(0, self.asked - len(hits) - self.stale_at_once - self.loaded)
         return UsageCounts(
             calls=self.calls,
             hits=len(hits),
@@ -145,21 +146,20 @@ class OperationUsage:
         )
 
     def report(self) -> dict[str, object]:
-        """The bill as `extensions.upstream` shows it."""
+        """Return the value of `extensions.upstream`."""
         own = self._entries(CacheStatus.MISS) + self._entries(CacheStatus.SHARED)
-        figures = self.figures()
+        counts = self.figures()
+        narrowed = {"from": self.wanted_images, "to": self.narrowed_images}
         return {
-            "calls": figures.calls,
-            "hits": figures.hits + figures.shared,
-            "stale": figures.stale,
-            "collapsed": figures.collapsed,
-            "merged": figures.merged,
-            "narrowed": {"from": self.wanted_images, "to": self.narrowed_images}
-            if self.spared_images
-            else None,
+            "calls": counts.calls,
+            "hits": counts.hits + counts.shared,
+            "stale": counts.stale,
+            "collapsed": counts.collapsed,
+            "merged": counts.merged,
+            "narrowed": narrowed if self.spared_images else None,
             "bytes": sum(entry.received_bytes for entry in own),
             "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
         }
 
-    def _entries(self, outcome: CacheStatus) -> list[CacheEntry]:
-        return [entry for how, entry in self._outcomes if how is outcome]
+    def _entries(self, status: CacheStatus) -> list[CacheEntry]:
+        return [entry for each, entry in self._answers if each is status]

@@ -13,10 +13,10 @@ from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Staleness, oldest
 from gallery_gateway.gallery.pagination import CursorPosition, ListReader, Step, Walked, walk
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.request import GalleryRequest, project_order
 from gallery_gateway.schema.needs import connection_needs
 from gallery_gateway.schema.requests import check_range, gallery_request, given
 from gallery_gateway.structs import ProjectionSource
@@ -36,15 +36,7 @@ _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 def list_hash(request: GalleryRequest) -> bytes:
     """What tells lists apart: all that decides which projects there are, and in which order."""
-    parts = (
-        request.order,
-        request.project_id,
-        request.status,
-        request.feedback,
-        request.ownership,
-        request.search,
-    )
-    return hashlib.blake2b(repr(parts).encode(), digest_size=_LIST_BYTES).digest()
+    return hashlib.blake2b(repr(project_order(request)).encode(), digest_size=_LIST_BYTES).digest()
 
 
 def encode_cursor(place: CursorPosition, listed: bytes) -> str:
@@ -225,7 +217,7 @@ class Connected:
     value: ConnectionSource
     source: LoadResult[Page] | None
     wanted: range
-    loaders: GalleryLoaders
+    loaders: GalleryLoader
     staleness: Staleness | None
 
     def recall(self, plan: Plan) -> bytes | None:
@@ -236,11 +228,11 @@ class Connected:
             self.loaders.remember(self.source, (plan, self.wanted), rendered)
 
     def kept(self, plan: Plan) -> CachedResponse | None:
-        return None if self.source is None else self.loaders.kept(self.source, (plan, self.wanted))
+        return None if self.source is None else self.loaders.replayable(self.source, (plan, self.wanted))
 
 
 async def load_connection(
-    loaders: GalleryLoaders, request: ConnectionRequest, selection: Selection
+    loaders: GalleryLoader, request: ConnectionRequest, selection: Selection
 ) -> Connected:
     """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
     walked = await _walked(loaders, request, selection)
@@ -254,7 +246,7 @@ async def load_connection(
     )
 
 
-async def _walked(loaders: GalleryLoaders, request: ConnectionRequest, selection: Selection) -> Walked:
+async def _walked(loaders: GalleryLoader, request: ConnectionRequest, selection: Selection) -> Walked:
     reader = ListReader(loaders=loaders, request=request.listed, needs=connection_needs(selection))
     if selection.has_any("edges", "nodes", "pageInfo"):
         return await walk(reader, request.step)

@@ -12,7 +12,7 @@ from strawberry import federation
 from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import UnauthenticatedError
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Staleness
 from gallery_gateway.gallery.usage import OperationUsage
 
@@ -45,10 +45,10 @@ class OperationContext:
     """Made for each operation; without a caller there are no loaders, and so no upstream call."""
 
     usage: OperationUsage
-    loaders: GalleryLoaders | None
+    loaders: GalleryLoader | None
     _outcomes: dict[str, Any] = field(default_factory=dict)
 
-    async def load(self, key: str, call: Callable[[GalleryLoaders], Awaitable[Value]]) -> Value:
+    async def load(self, key: str, call: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
         """What a root field loads, asked for once in an operation, whichever way the field is run.
 
         `key` is the response key of the root field.
@@ -85,7 +85,7 @@ class OperationContext:
             if stale is not None:
                 yield key, stale
 
-    def known_loaders(self) -> GalleryLoaders:
+    def known_loaders(self) -> GalleryLoader:
         """Raises: UnauthenticatedError: there is no caller."""
         if self.loaders is None:
             raise UnauthenticatedError(

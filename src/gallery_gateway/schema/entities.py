@@ -9,6 +9,7 @@ from strawberry.federation.schema import FederationAny
 
 from gallery_gateway.errors import BadUserInputError, GatewayError, RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
+from gallery_gateway.gallery.bulk import load_projects
 from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.query import Query
@@ -107,7 +108,7 @@ class SubgraphQuery(Query):
         referred = [_project_or_error(representation) for representation in representations]
         needs = project_needs(selection_of(info.resolve_info, "Project"))
         numbers = [r for r in referred if isinstance(r, int)]
-        loaded = await info.context.load(info.key, lambda loaders: loaders.projects(numbers, needs))
+        loaded = await info.context.load(info.key, lambda loader: load_projects(loader, numbers, needs))
         return [_translated(loaded.found[r] if isinstance(r, int) else r) for r in referred]
 
     @strawberry.field(

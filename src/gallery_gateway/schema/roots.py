@@ -10,7 +10,7 @@ from strawberry.utils.str_converters import to_camel_case
 from gallery_gateway.execution.compiler import CompiledRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
-from gallery_gateway.gallery.loader import GalleryLoaders
+from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.schema.connection import Connected, connection_request, load_connection
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.needs import gallery_needs, project_needs
@@ -25,7 +25,7 @@ class _Loaded:
     """A delivery, and who keeps what it is written as."""
 
     result: LoadResult[Any]
-    loaders: GalleryLoaders
+    loaders: GalleryLoader
 
     @property
     def value(self) -> object:
@@ -38,14 +38,14 @@ class _Loaded:
         self.loaders.remember(self.result, plan, rendered)
 
     def kept(self, plan: Plan) -> CachedResponse | None:
-        return self.loaders.kept(self.result, plan)
+        return self.loaders.replayable(self.result, plan)
 
 
 def _gallery(root: RootSelection) -> PrepareLoad:
     needs = gallery_needs(root.selection)
     if root.is_alone:
         # What else is selected in an operation would not be in the excerpt that one field reads.
-        needs = replace(needs, read=reader_for(root.plan), is_alone=True)
+        needs = replace(needs, decoder=reader_for(root.plan), is_alone=True)
 
     def prepare(arguments: Mapping[str, Any]) -> Load:
         request = _request(gallery_request, arguments)
@@ -76,7 +76,7 @@ def _projects(root: RootSelection) -> PrepareLoad:
     return prepare
 
 
-def _load(call: Callable[[GalleryLoaders], Awaitable[LoadResult[Any]]]) -> Load:
+def _load(call: Callable[[GalleryLoader], Awaitable[LoadResult[Any]]]) -> Load:
     async def load(context: OperationContext, key: str) -> _Loaded:
         return _Loaded(await context.load(key, call), context.known_loaders())
 
