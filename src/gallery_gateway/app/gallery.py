@@ -135,7 +135,7 @@ def build_gallery(
             sharing.pages(cache),
             cache,
             clock,
-            longest_wait_seconds=settings.upstream_total_timeout_seconds,
+            max_wait_seconds=settings.upstream_total_timeout_seconds,
         )
     gallery = Gallery(fetcher=fetcher, cache=cache, clock=clock)
     instruments.read(lambda: read_sharing(gallery))

@@ -1,4 +1,4 @@
-"""Who asks: the only thing that pages, flights and loaders are kept under."""
+"""The caller of an operation; whatever outlives an operation is keyed by it."""
 
 import base64
 import binascii
@@ -10,18 +10,17 @@ from typing import NewType
 import msgspec
 
 CallerKey = NewType("CallerKey", bytes)
-"""What a caller is known by where the token itself must not be kept; made by `Caller` only."""
+"""Identifies a caller without its token; only `Caller` makes one."""
 
 
 class Caller:
-    """A caller, known by a key that the token cannot be read from.
+    """A bearer token and the key that is derived from it, from which the token cannot be recovered.
 
-    Two callers are equal if their tokens are. What outlives an operation is kept under the key alone. `repr`
-    and `fingerprint` show the beginning of the key; the token is told to nobody but the client that sends it.
+    Callers with the same token are equal. `repr` and `fingerprint` show the beginning of the key.
 
     Args:
         token: the bearer token, without its scheme.
-        secret: key of the HMAC, for one process or for all that share a cache.
+        secret: key of the HMAC; the same in all processes that share a cache.
     """
 
     __slots__ = ("_token", "key")
@@ -32,7 +31,7 @@ class Caller:
 
     @property
     def authorization(self) -> str:
-        """The value of the outgoing Authorization header; for nothing else."""
+        """The value of the Authorization header of upstream calls, its only use."""
         return f"Bearer {self._token}"
 
     @property
@@ -41,9 +40,9 @@ class Caller:
 
     @property
     def expires_at(self) -> float:
-        """When the token ends, in seconds since 1970; infinite unless it is a JWT that says so.
+        """When the token expires, in seconds since 1970; infinite unless it is a JWT with `exp`.
 
-        The claim is not verified, so it may shorten what is kept, and do nothing else (RFC 7519, 4.1.4).
+        The claim is not verified, so it only ever shortens lifetimes (RFC 7519, section 4.1.4).
         """
         parts = self._token.split(".")
         if len(parts) != 3:
@@ -64,8 +63,8 @@ class Caller:
         return f"Caller({self.fingerprint})"
 
     def __reduce__(self) -> str:
-        # Pickling or copying would carry the token elsewhere.
-        raise TypeError("a caller stays in its process")
+        # A pickle or a copy would carry the token elsewhere.
+        raise TypeError("A caller cannot be pickled or copied.")
 
 
 class _Claims(msgspec.Struct):

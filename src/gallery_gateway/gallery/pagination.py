@@ -1,4 +1,4 @@
-"""Cursor pagination over pages that the API numbers."""
+"""Cursor pagination over the numbered pages of the REST API."""
 
 import asyncio
 import dataclasses
@@ -19,42 +19,42 @@ MAX_PER_PAGE = 100
 
 @lru_cache(maxsize=4096)
 def smallest_pages(places: range) -> tuple[tuple[int, int], ...]:
-    """Page number and page size of each; one page or two, however the places lie.
+    """Return number and size of the smallest pages that hold the positions: one page, or else two.
 
     Args:
-        places: in the list, from 0; at least 1 and at most 100.
+        places: positions in the list, from 0; 1 to 100 of them.
     """
     for pages in (1, 2):
         for per_page in range(-(-len(places) // pages), MAX_PER_PAGE + 1):
             first, last = places.start // per_page, (places.stop - 1) // per_page
             if last - first < pages:
                 return tuple((number + 1, per_page) for number in range(first, last + 1))
-    raise ValueError(f"{len(places)} places are more than two pages hold")
+    raise ValueError(f"two pages do not hold {len(places)} positions")
 
 
 def without(places: range, known: range) -> list[range]:
-    """What of the places lies before the known ones, and what behind them."""
+    """Return the positions before and after the known ones."""
     before = range(places.start, min(places.stop, known.start))
     behind = range(max(places.start, known.stop), places.stop)
     return [rest for rest in ((before, behind) if known else (places,)) if rest]
 
 
-# As little of a project as the endpoint can be asked for.
+# The least that can be requested of a project.
 THIN = FieldNeeds(max_images=0, needs_links=False)
 
 
 class ListChangedError(Exception):
-    """Two pages of one list do not count it alike: something came or went between them."""
+    """Two pages of one list give different totals: it changed between the calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectRange:
-    """Projects by their places in the list, from 0.
+    """A range of a list.
 
     Args:
-        projects: in the order of their places; a damaged one may be None.
-        total: how many the whole list has; None where the endpoint does not tell.
-        results: the pages that they were got from.
+        projects: by position in the list, from 0, in order; a damaged one may be `None`.
+        total: the length of the list; `None` if the REST API does not give it.
+        results: the pages that hold the projects.
     """
 
     projects: dict[int, UpstreamProject]
@@ -63,11 +63,11 @@ class ProjectRange:
 
     @property
     def places(self) -> range:
-        """From the first to the last."""
+        """The positions from the first project to the last."""
         return range(min(self.projects), max(self.projects) + 1) if self.projects else range(0)
 
     def find(self, project_id: int | None) -> int | None:
-        """The place of a project."""
+        """Return the position of a project, or `None`."""
         for place, project in self.projects.items():
             # A damaged page may hold None, or a project without its id.
             if (
@@ -85,11 +85,11 @@ class ProjectRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListReader:
-    """Reads stretches of one list.
+    """Loads ranges of one list.
 
     Args:
-        request: which list, whatever its page.
-        strictly: whether stretches that do not count the list alike are refused.
+        request: identifies the list; its window is ignored.
+        strictly: whether pages with different totals raise `ListChangedError`.
     """
 
     loaders: GalleryLoader
@@ -98,23 +98,23 @@ class ListReader:
     strictly: bool = True
 
     def thin(self) -> "ListReader":
-        """The same, for the projects' ids alone."""
+        """Return a reader of the same list that loads only the ids of its projects."""
         return dataclasses.replace(self, needs=THIN)
 
-    def anew(self) -> "ListReader":
-        """The same list, by calls that are made from now on, and however they count it."""
+    def bypassing_cache(self) -> "ListReader":
+        """Return a reader of the same list that makes new calls and accepts different totals."""
         return dataclasses.replace(self, loaders=self.loaders.bypassing_cache(), strictly=False)
 
     async def read(self, places: range, *, beside: ProjectRange | None = None) -> ProjectRange:
-        """The pages that hold the places, with what else stands on them.
+        """Load the pages that hold the positions.
 
         Args:
-            places: from 0; at least 1 and at most 100.
-            beside: what they are to be of one list with.
+            places: positions from 0; 1 to 100 of them.
+            beside: a range whose total must be the same.
 
         Raises:
-            GatewayError: upstream gave no page, or the operation asks for too much.
-            ListChangedError: the list changed from one page to another.
+            GatewayError: an upstream call failed, or the budget is used up.
+            ListChangedError: the pages give different totals.
         """
         pages = [self._page(*page) for page in smallest_pages(places)]
         project_range, *others = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
@@ -137,12 +137,12 @@ class ListReader:
 
 @dataclass(frozen=True, slots=True)
 class CursorPosition:
-    """Where a project stood in a list.
+    """The position that a cursor names.
 
     Args:
         position: from 0.
-        project_id: None where the endpoint did not tell it.
-        total: how long the list was; None likewise.
+        project_id: the project that was there; `None` if the REST API did not give its id.
+        total: the length of the list then; `None` if the REST API did not give it.
     """
 
     position: int
@@ -152,14 +152,14 @@ class CursorPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What is wanted: so many projects behind a place, or before it; without one, from an end of the list."""
+    """The projects to load: `count` after a place or before it; without a place, from an end of the list."""
 
     count: int
     is_forward: bool
     place: CursorPosition | None = None
 
     def wanted(self, position: int) -> range:
-        """The places beside this one."""
+        """Return the positions of the step that starts beside this one."""
         if self.is_forward:
             return range(position + 1, position + 1 + self.count)
         return range(max(0, position - self.count), position)
@@ -167,22 +167,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """The places that were wanted, in the list as it is now."""
+    """The positions of a step in the list as it is now, and the range that was loaded for them."""
 
     wanted: range
     project_range: ProjectRange
 
 
 async def walk(reader: ListReader, step: Step) -> Walked:
-    """The projects that a step leads to, each in its present place.
+    """Load the projects of a step.
 
     Raises:
-        GatewayError: upstream gave no page, or the operation asks for too much.
+        GatewayError: an upstream call failed, or the budget is used up.
     """
     try:
         return await _walk(reader, step)
     except ListChangedError:
-        return await _walk(reader.anew(), step)
+        return await _walk(reader.bypassing_cache(), step)
 
 
 async def _walk(reader: ListReader, step: Step) -> Walked:
@@ -203,7 +203,7 @@ async def _from_end(reader: ListReader, step: Step) -> Walked:
 
 async def _from_place(reader: ListReader, step: Step, place: CursorPosition) -> Walked:
     wanted = step.wanted(place.position)
-    # Before the first place there was nothing, but there may be by now.
+    # Nothing was before the first position, but by now something may be.
     project_range = await reader.read(wanted or range(place.position, place.position + 1))
     position = await _position(reader, step, place, project_range)
     if position == place.position:
@@ -215,7 +215,7 @@ async def _from_place(reader: ListReader, step: Step, place: CursorPosition) -> 
 async def _position(
     reader: ListReader, step: Step, place: CursorPosition, project_range: ProjectRange
 ) -> int:
-    """Where the place is now, as far as its project and the length of the list tell."""
+    """Return where the cursor's project is now; if it cannot be found, estimate it from the totals."""
     found = project_range.find(place.project_id)
     if found is not None:
         return found
@@ -233,9 +233,9 @@ async def _position(
 
 
 def _searched(position: int, grown: int, known: range, *, descends: bool) -> list[range]:
-    """Where a project may be that is not where it was, nor among the known; the likeliest first.
+    """Return where to search a project that moved, the likeliest range first.
 
-    What comes, comes first in a descending list, and last in an ascending one; what goes may go anywhere.
+    New projects come first in a descending list and last in an ascending one; any project may be deleted.
     """
     shifted = max(0, position + grown)
     low, high = min(position, shifted), max(position, shifted)
@@ -248,14 +248,14 @@ def _searched(position: int, grown: int, known: range, *, descends: bool) -> lis
 
 
 def _moved(grown: int, *, is_forward: bool, descends: bool) -> int:
-    """How far a place has moved whose project has gone: rather one project twice than one left out."""
+    """Return how far the place of a deleted project moved; in doubt a project is repeated, not left out."""
     if is_forward:
         return grown if descends else min(grown, -1)
     return max(grown + 1, 0) if descends else 0
 
 
 async def _extended(reader: ListReader, project_range: ProjectRange, wanted: range) -> ProjectRange:
-    """The stretch with what it lacks of the wanted places."""
+    """Load the wanted positions that the range lacks."""
     last = wanted.stop if project_range.total is None else min(wanted.stop, project_range.total)
     for places in without(range(wanted.start, last), project_range.places):
         project_range = project_range.joined(await reader.read(places, beside=project_range))

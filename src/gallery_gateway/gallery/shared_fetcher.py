@@ -1,4 +1,4 @@
-"""Fetches pages that several processes share."""
+"""Fetches pages that several processes share through a store, once for all of them."""
 
 import asyncio
 import os
@@ -21,27 +21,28 @@ from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
 
-# How often a page that another process fetches is asked for: soon at first, then less.
+# Pauses between two looks for a page that another process is fetching.
 _FIRST_PAUSE_SECONDS = 0.01
-_LONGEST_PAUSE_SECONDS = 0.1
+_MAX_PAUSE_SECONDS = 0.1
 
 
 class SharedFetcher:
-    """A fetcher that asks the store first, and gives it what came.
+    """Looks into the store before it fetches, and stores what it fetched.
 
     Args:
-        longest_wait_seconds: for a page that another process fetches; what a call may take.
+        alone: fetches without the store, also while the store is unavailable.
+        max_wait_seconds: how long to wait for a page that another process is fetching.
     """
 
     def __init__(
-        self, alone: PageFetcher, store: Store, cache: PageCache, clock: Clock, *, longest_wait_seconds: float
+        self, alone: PageFetcher, store: Store, cache: PageCache, clock: Clock, *, max_wait_seconds: float
     ) -> None:
         self._alone = alone
         self._store = store
         self._cache = cache
         self._clock = clock
-        self._longest_wait_seconds = longest_wait_seconds
-        self._unfinished: set[asyncio.Task[None]] = set()
+        self._max_wait_seconds = max_wait_seconds
+        self._background: set[asyncio.Task[None]] = set()
 
     @property
     def is_sharing(self) -> bool:
@@ -60,32 +61,32 @@ class SharedFetcher:
         bypass_cache: bool = False,
         decoder: PageDecoder = parse_page,
     ) -> FetchResult:
-        """Raises: GatewayError: upstream gave no page."""
-        # One for each try: a process may fetch the same page again before it has given the last.
+        """Raises: GatewayError: the upstream call failed."""
+        # A new owner for each fetch: the process may fetch the page again before it has stored it.
         owner = os.urandom(8)
         spot = Spot.of(caller.key, repr(request))
         try:
             taken = await self._take(spot, owner, deadline, skips_page=bypass_cache)
             if taken.page is not None:
-                return self._arrived(caller, request, taken.page)
+                return self._loaded(caller, request, taken.page)
         except StoreError:
             return await self._fetch_alone(caller, request, deadline, decoder)
         call = self._fetch_alone(caller, request, deadline, decoder)
         return await self._fetch_for_all(call, spot, owner, taken.generation)
 
     async def aclose(self) -> None:
-        await asyncio.gather(*self._unfinished, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._store.aclose()
         await self._alone.aclose()
 
     async def _take(self, spot: Spot, owner: bytes, deadline: Deadline | None, *, skips_page: bool) -> Taken:
-        """What the store says, once it says that there is a page, or that it is ours to fetch."""
-        deadline = deadline or Deadline(asyncio.get_running_loop().time() + self._longest_wait_seconds)
+        """Wait until the store has the page, or this process has the lock to fetch it."""
+        deadline = deadline or Deadline(asyncio.get_running_loop().time() + self._max_wait_seconds)
         pause_seconds = _FIRST_PAUSE_SECONDS
         taken = await self._store.take(spot, owner=owner, skips_page=skips_page)
         while taken.page is None and not taken.is_ours and deadline.remaining_seconds > 0:
             await asyncio.sleep(pause_seconds)
-            pause_seconds = min(1.5 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+            pause_seconds = min(1.5 * pause_seconds, _MAX_PAUSE_SECONDS)
             taken = await self._store.take(spot, owner=owner)
         return taken
 
@@ -99,7 +100,7 @@ class SharedFetcher:
             return fetched
         finally:
             holding.cancel()
-            self._later(self._give(spot, fetched.entry if fetched else None, owner, generation))
+            self._in_background(self._give(spot, fetched.entry if fetched else None, owner, generation))
 
     async def _fetch_alone(
         self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
@@ -119,21 +120,21 @@ class SharedFetcher:
 
     async def _give(self, spot: Spot, entry: CacheEntry | None, owner: bytes, generation: bytes) -> None:
         page, seconds = None, 0.0
-        # A page without a body stands for a 404: each process finds that out for itself.
+        # A page without a body stands for a 404, which is not shared.
         if entry is not None and entry.body:
             page = self._stored(entry)
             seconds = min(page.fresh_until, page.links_until) - self._clock.wall()
         with suppress(StoreError):
             await self._store.give(spot, page, owner=owner, generation=generation, seconds=seconds)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Off the way of whoever waits for the page."""
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run in the background, so that nobody waits for the store."""
         task = asyncio.create_task(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _stored(self, entry: CacheEntry) -> StoredPage:
-        # Every process has a monotonic clock of its own.
+        # Each process has its own monotonic clock.
         to_wall = self._clock.wall() - self._clock.monotonic()
         return StoredPage(
             body=entry.body,
@@ -147,14 +148,14 @@ class SharedFetcher:
             links_until=entry.links_until,
         )
 
-    def _arrived(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> FetchResult:
-        """Raises: StoreError: a process of another version has written what this one cannot read."""
+    def _loaded(self, caller: Caller, request: GalleryRequest, stored: StoredPage) -> FetchResult:
+        """Raises: StoreError: another version of the gateway wrote the page, and this one cannot read it."""
         try:
             page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
         except (UpstreamContractError, msgspec.ValidationError) as exc:
             raise StoreError("unreadable") from exc
         now = self._clock.monotonic()
-        # It was given before it was taken: clocks that differ do not make it last longer than it did there.
+        # The page was fetched in the past: clocks that differ do not make it last longer here than there.
         to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
         entry = CacheEntry(
             request=request,

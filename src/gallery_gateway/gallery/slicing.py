@@ -1,7 +1,8 @@
-"""Answers to smaller requests out of larger pages.
+"""Slices of pages that were fetched for larger requests.
 
-A slice is what the endpoint would have said to the smaller request, or None where the larger page cannot
-tell. The endpoint truncates each project's images at the cap, and cuts pages out of one list of projects.
+A slice is exactly what the REST API would have answered to the smaller request, or `None` if the larger page
+does not determine it. The REST API truncates each project's images at the cap, and cuts pages out of one
+list of projects.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from gallery_gateway.upstream.contract import Page, UpstreamPagination, Upstream
 
 
 def slice_page(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Page | None:
-    """The answer to `to`, out of `page`, which is the answer to `of`; both of one listing."""
+    """Return the page for the request `to` from the page of the request `of`; both have one `listing`."""
     if of == to:
         return page
     projects = _within(page, of=of, to=to)
@@ -21,16 +22,16 @@ def slice_page(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Page | 
     if projects is None or pagination is None:
         return None
     sliced = [slice_project(project, of=of, to=to) for project in projects]
-    known = [project for project in sliced if project is not None]
-    return Page(pagination, known) if len(known) == len(sliced) else None
+    complete = [project for project in sliced if project is not None]
+    return Page(pagination, complete) if len(complete) == len(sliced) else None
 
 
 def slice_project(
     project: UpstreamProject, *, of: GalleryRequest, to: GalleryRequest
 ) -> UpstreamProject | None:
-    """The project with the images that `to` asks for; both with the same filters of images."""
+    """Return the project with the images that `to` requests; both requests have the same `images`."""
     if not isinstance(project, UpstreamProject) or not isinstance(project.images, list):
-        # A damaged page tells its damage to those who asked for it, and to nobody else.
+        # Damage is reported to the operations that requested the damaged page, and to no others.
         return None
     cap = to.max_images_per_project
     if cap > of.max_images_per_project and len(project.images) >= of.max_images_per_project:
@@ -41,10 +42,10 @@ def slice_project(
 def slice_projects(
     page: Page, *, of: GalleryRequest, to: Mapping[int, GalleryRequest]
 ) -> dict[int, UpstreamProject]:
-    """Those of the page's projects that are wanted, by their numbers, as far as it can tell them."""
+    """Return the page's projects by id: those of the requests in `to` that the page determines."""
     sliced: dict[int, UpstreamProject] = {}
     for project in page.projects:
-        # A damaged page may hold None, or a project with an id of any other type.
+        # A damaged page may hold None, or an id of another type.
         if not isinstance(project, UpstreamProject) or type(project.project_id) is not int:
             continue
         request = to.get(project.project_id)
@@ -72,7 +73,7 @@ def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[Upstr
 
 
 def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> UpstreamPagination | None:
-    """What `to` would be told, if the endpoint counts and lists as it promises; None if it does not."""
+    """Return the pagination for `to`; `None` unless the numbers of the page are consistent."""
     given = page.pagination
     if of.window == to.window:
         return given
