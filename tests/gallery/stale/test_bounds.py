@@ -5,7 +5,7 @@ import pytest
 from tests.fakes import Client, FakeUpstream, image_body, page_body, project_body
 from tests.gallery.endpoints import NOON, ManualClock
 from tests.gallery.stale.pages import NAMES, RENEWING, TTL, name_of, named, stale_gateway, staleness
-from tests.gallery.test_freshness import LINKS, jwt, signed_image
+from tests.gallery.test_entry import LINKS, jwt, signed_image
 
 
 @pytest.mark.parametrize(("expires_in", "is_answered"), [(150.5, True), (150, False), (100, False)])
