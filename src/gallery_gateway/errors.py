@@ -1,4 +1,4 @@
-"""Every error that the gateway raises on purpose, and the code that clients see it under.
+"""The errors that the gateway raises on purpose, and the table of what follows from each.
 
 GatewayError
  ├── RequestError                 BAD_REQUEST, with an HTTP status of its own
@@ -7,7 +7,7 @@ GatewayError
  │    ├── UnknownDocumentError             PERSISTED_QUERY_NOT_IN_LIST
  │    └── DocumentNotTrustedError          QUERY_NOT_IN_SAFELIST
  ├── BadUserInputError            BAD_USER_INPUT
- │    └── RejectedParameterError  (the endpoint's own 400 or 422)
+ │    └── RejectedParameterError  (400 or 422 of the REST API)
  ├── UnauthenticatedError         UNAUTHENTICATED
  ├── ForbiddenError               FORBIDDEN
  ├── RateLimitedError             RATE_LIMITED
@@ -15,12 +15,163 @@ GatewayError
  ├── UpstreamTimeoutError         UPSTREAM_TIMEOUT
  ├── UpstreamUnavailableError     UPSTREAM_UNAVAILABLE
  └── UpstreamContractError        UPSTREAM_CONTRACT
-      └── UpstreamNotFoundError   (the endpoint's 404, before anyone knows what it means)
+      └── UpstreamNotFoundError   (404 of the REST API)
 
-Messages are read by clients: they never hold a URL, host, header, body or token.
+Every error is of one *kind*, and `ERRORS` has one row for each kind. Retries, breakers, the concurrency
+limit, stale answers, the purge of a caller's pages and logs read that row. `docs/errors.md` prints it.
+
+Clients read the messages, so a message never holds a URL, host, header, body or token.
 """
 
-from typing import ClassVar
+import logging
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import ClassVar, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """A row of the error table.
+
+    Args:
+        cause: when the error occurs.
+        reason: `reason` of the call's log line and metric; `None` if no call was made, or if the response is
+            about the caller or the request.
+        code: `extensions.code` of the GraphQL error.
+        http_status: status of the response if this error left nothing to answer. A `RequestError` may have
+            another one.
+        is_retried: whether the same call is made again, within the retry budget.
+        counts_for_breaker: whether the call counts as failed for the breakers.
+        is_unreachable: whether there was no connection. The caller's own breaker ignores such a call, because
+            no caller can be to blame.
+        is_congestion: whether the call is a reason to lower the limit on concurrent calls.
+        allows_stale: whether a stale page may be served instead of the error.
+        purges_caller: whether the caller's cached pages are deleted.
+        log_level: level of the call's log line, as in `logging`.
+    """
+
+    cause: str
+    reason: str | None = None
+    _: KW_ONLY
+    code: str
+    http_status: int = 200
+    is_retried: bool = False
+    counts_for_breaker: bool = False
+    is_unreachable: bool = False
+    is_congestion: bool = False
+    allows_stale: bool = False
+    purges_caller: bool = False
+    log_level: int = logging.INFO
+
+
+_refused = partial(Consequences, http_status=400)
+_failed = partial(Consequences, allows_stale=True, log_level=logging.WARNING)
+_contract = partial(_failed, code="UPSTREAM_CONTRACT")
+_unavailable = partial(_failed, code="UPSTREAM_UNAVAILABLE", counts_for_breaker=True)
+_cut_off = partial(_unavailable, is_retried=True)
+_no_connection = partial(_unavailable, is_retried=True, is_unreachable=True)
+_timeout = partial(_failed, code="UPSTREAM_TIMEOUT", counts_for_breaker=True, is_congestion=True)
+
+ERRORS: Final[Mapping[str, Consequences]] = {
+    # The request does not become an operation.
+    "bad_request": _refused("the request is not a GraphQL request", code="BAD_REQUEST"),
+    "parse_failed": _refused("the document has a syntax error", code="GRAPHQL_PARSE_FAILED"),
+    "validation_failed": _refused(
+        "the document violates the schema or a limit", code="GRAPHQL_VALIDATION_FAILED"
+    ),
+    "persisted_query_not_found": _refused(
+        "no document is stored under this hash", code="PERSISTED_QUERY_NOT_FOUND", http_status=200
+    ),
+    "persisted_query_not_supported": _refused(
+        "automatic persisted queries are off", code="PERSISTED_QUERY_NOT_SUPPORTED", http_status=200
+    ),
+    "document_unknown": _refused(
+        "no trusted document has this id", code="PERSISTED_QUERY_NOT_IN_LIST", http_status=404
+    ),
+    "document_not_trusted": _refused(
+        "only trusted documents run", code="QUERY_NOT_IN_SAFELIST", http_status=403
+    ),
+    "bad_user_input": Consequences("an argument or variable is invalid", code="BAD_USER_INPUT"),
+    # No call is made, or no operation waits for it.
+    "overloaded": _failed(
+        "the queue for upstream calls is full, or the call waited too long in it",
+        code="OVERLOADED",
+        http_status=503,
+    ),
+    "breaker_open": _failed("a circuit breaker is open", code="UPSTREAM_UNAVAILABLE"),
+    "shutting_down": _failed(
+        "the gateway process is shutting down", code="UPSTREAM_UNAVAILABLE", http_status=503
+    ),
+    "given_up": _failed(
+        "no operation waits for the response any more, or the deadline passed",
+        "given_up",
+        code="UPSTREAM_TIMEOUT",
+        log_level=logging.INFO,
+    ),
+    # The REST API answers with a status other than 200.
+    "rejected_parameter": Consequences("status 400 or 422", code="BAD_USER_INPUT"),
+    "unauthenticated": Consequences(
+        "status 401, or the request has no token", code="UNAUTHENTICATED", purges_caller=True
+    ),
+    "forbidden": Consequences("status 402 or 403", code="FORBIDDEN", purges_caller=True),
+    "rate_limited": _failed(
+        "status 429, or an earlier `Retry-After` has not passed", code="RATE_LIMITED", is_retried=True
+    ),
+    "status_404": _contract(
+        "status 404, except for an unknown project or a page past the end", "status", allows_stale=False
+    ),
+    "status_502": _unavailable("status 502", "status", is_retried=True),
+    "status_503": _unavailable("status 503 or 504", "status", is_retried=True, is_congestion=True),
+    "status_5xx": _unavailable("any other status of 500 or above", "status"),
+    "status_other": _contract("any other status", "status"),
+    # There is no connection.
+    "dns": _no_connection("the host name has no address, or is invalid", "dns"),
+    "connect_refused": _no_connection("nothing listens at the address", "connect_refused"),
+    "connect_unreachable": _no_connection("there is no route to the address", "connect_unreachable"),
+    "connect_timeout": _timeout(
+        "no connection within `UPSTREAM_CONNECT_TIMEOUT_SECONDS`",
+        "connect_timeout",
+        is_retried=True,
+        is_unreachable=True,
+    ),
+    "connect_failed": _no_connection("no connection, for any other cause", "connect_failed"),
+    "no_file_descriptors": _no_connection(
+        "the gateway process, or its machine, has no file descriptor left", "no_file_descriptors"
+    ),
+    "tls_untrusted": _no_connection("no trusted authority signed the certificate", "tls_untrusted"),
+    "tls_hostname": _no_connection("the certificate is for another name", "tls_hostname"),
+    "tls_expired": _no_connection("the certificate is not valid yet, or has expired", "tls_expired"),
+    "tls_failed": _no_connection("no TLS connection, for any other cause", "tls_failed"),
+    # There is no complete HTTP response.
+    "reset": _cut_off("the connection was reset", "reset"),
+    "closed": _cut_off("the connection was closed before the response began", "closed"),
+    "cut_off": _cut_off("the connection was closed before the response ended", "cut_off"),
+    "not_http": _unavailable("the bytes are not HTTP/1.1", "not_http"),
+    "head_too_large": _unavailable("more than 64 KiB or 1,000 headers before the body", "head_too_large"),
+    "overhead_too_large": _unavailable("chunk framing or trailers outweigh the body", "overhead_too_large"),
+    "first_byte_timeout": _timeout(
+        "no response began within `UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS`", "first_byte_timeout"
+    ),
+    "read_timeout": _timeout("the response paused for `UPSTREAM_READ_TIMEOUT_SECONDS`", "read_timeout"),
+    "total_timeout": _timeout("the call took `UPSTREAM_TOTAL_TIMEOUT_SECONDS`", "total_timeout"),
+    # The response does not follow the REST contract.
+    "body_too_large": _contract("the body is larger than `UPSTREAM_MAX_BYTES`", "body_too_large"),
+    "encoding": _contract("a content coding that was not requested, or a broken one", "encoding"),
+    "not_json": _contract("the body is not JSON in UTF-8", "not_json"),
+    "not_a_page": _contract("the body is JSON of another shape", "not_a_page"),
+    "misfit": _contract("a value does not fit its field"),
+    # The gateway has a bug, or meets a failure without a row of its own.
+    "unsendable": _unavailable("the gateway made a request that cannot be sent; a bug", "bad_request"),
+    "other": _cut_off("the connection failed in any other way", "other"),
+    "bug": Consequences(
+        "an unexpected exception; the log has its traceback",
+        "other",
+        code="INTERNAL_SERVER_ERROR",
+        log_level=logging.ERROR,
+    ),
+}
+"""What follows from each kind of error."""
 
 
 class GatewayError(Exception):
@@ -28,81 +179,91 @@ class GatewayError(Exception):
 
     Args:
         message: one sentence for the client.
-        extensions: further members of `extensions`, beside `code`.
+        kind: row of `ERRORS`, if it is not the usual one of the class.
 
-    `may_pass` says whether the same call may be answered when it is made again soon, and
-    `retry_after_seconds` how long to wait before that, where somebody said it. `reason` says in one word why
-    an upstream call failed, for log lines and metrics (`upstream.reasons`); clients never see it.
+    `retry_after_seconds` is how long to wait before the next attempt, if the REST API or the gateway says so.
     """
 
+    kind: str
     code: ClassVar[str]
-    may_pass: bool = False
     retry_after_seconds: int | None = None
-    reason: str | None = None
 
-    def __init__(self, message: str, **extensions: object) -> None:
+    def __init_subclass__(cls) -> None:
+        cls.code = ERRORS[cls.kind].code
+
+    def __init__(self, message: str, *, kind: str | None = None) -> None:
         super().__init__(message)
+        if kind is not None:
+            self.kind = kind
         # graphql-core copies this attribute of an original error into the GraphQL error.
-        self.extensions: dict[str, object] = {"code": self.code, **extensions}
+        self.extensions: dict[str, object] = {"code": self.code}
+
+    @property
+    def consequences(self) -> Consequences:
+        return ERRORS[self.kind]
 
 
 class RequestError(GatewayError):
-    """An HTTP request that never becomes an operation; `status` is its HTTP answer."""
+    """An HTTP request that does not become an operation; `status` is that of the HTTP response."""
 
-    code = "BAD_REQUEST"
+    kind = "bad_request"
 
-    def __init__(self, message: str, *, status: int = 400) -> None:
+    def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = status or self.consequences.http_status
 
 
 class PersistedQueryNotFoundError(RequestError):
-    """No document is kept under this hash; clients know it by its message, and send the document."""
+    """No document is stored under this hash; clients recognise the message and send the document."""
 
-    code = "PERSISTED_QUERY_NOT_FOUND"
+    kind = "persisted_query_not_found"
 
     def __init__(self) -> None:
-        super().__init__("PersistedQueryNotFound", status=200)
+        super().__init__("PersistedQueryNotFound")
 
 
 class PersistedQueryNotSupportedError(RequestError):
-    """Nothing is kept here; clients know it by its message, and send documents from then on."""
+    """Automatic persisted queries are off; clients recognise the message and send documents from then on."""
 
-    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    kind = "persisted_query_not_supported"
 
     def __init__(self) -> None:
-        super().__init__("PersistedQueryNotSupported", status=200)
+        super().__init__("PersistedQueryNotSupported")
 
 
 class UnknownDocumentError(RequestError):
     """No trusted document has this id."""
 
-    code = "PERSISTED_QUERY_NOT_IN_LIST"
+    kind = "document_unknown"
 
     def __init__(self) -> None:
-        super().__init__("There is no trusted document of this id.", status=404)
+        super().__init__("There is no trusted document of this id.")
 
 
 class DocumentNotTrustedError(RequestError):
-    """A document that is not among the trusted ones."""
+    """The document is not a trusted one."""
 
-    code = "QUERY_NOT_IN_SAFELIST"
+    kind = "document_not_trusted"
 
     def __init__(self) -> None:
-        super().__init__("This document is not among the trusted ones.", status=403)
+        super().__init__("This document is not among the trusted ones.")
 
 
 class BadUserInputError(GatewayError):
-    """An argument is out of range; `argument` is its name in the graph."""
+    """An argument is invalid; `argument` is its name in the graph."""
 
-    code = "BAD_USER_INPUT"
+    kind = "bad_user_input"
 
     def __init__(self, message: str, *, argument: str | None = None) -> None:
-        super().__init__(message, **({"argument": argument} if argument else {}))
+        super().__init__(message)
+        if argument:
+            self.extensions["argument"] = argument
 
 
 class RejectedParameterError(BadUserInputError):
-    """The endpoint refused the request; `parameter` is what it named, in REST's words."""
+    """The REST API rejected the request; `parameter` is the REST name of the parameter, if it gave one."""
+
+    kind = "rejected_parameter"
 
     def __init__(self, message: str, *, parameter: str | None) -> None:
         super().__init__(message)
@@ -110,80 +271,65 @@ class RejectedParameterError(BadUserInputError):
 
 
 class UnauthenticatedError(GatewayError):
-    """No token, or one that the endpoint does not know."""
+    """The request has no token, or the REST API does not accept it."""
 
-    code = "UNAUTHENTICATED"
+    kind = "unauthenticated"
 
 
 class ForbiddenError(GatewayError):
-    """The token is known, and does not open this."""
+    """The REST API accepts the token but denies access."""
 
-    code = "FORBIDDEN"
+    kind = "forbidden"
 
 
 class RateLimitedError(GatewayError):
-    """Too many requests; `retry_after_seconds` where the endpoint said it."""
+    """The caller made too many calls; `retry_after_seconds` is what the REST API said, if anything."""
 
-    code = "RATE_LIMITED"
-    may_pass = True
+    kind = "rate_limited"
 
     def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
-        known = retry_after_seconds is not None
-        super().__init__(message, **({"retryAfter": retry_after_seconds} if known else {}))
+        super().__init__(message)
+        if retry_after_seconds is not None:
+            self.extensions["retryAfter"] = retry_after_seconds
         self.retry_after_seconds = retry_after_seconds
 
 
 class OverloadedError(GatewayError):
-    """The gateway itself has more calls to make than the endpoint takes."""
+    """More upstream calls wait than the REST API can take."""
 
-    code = "OVERLOADED"
+    kind = "overloaded"
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
-        super().__init__(message, retryAfter=retry_after_seconds)
+        super().__init__(message)
+        self.extensions["retryAfter"] = retry_after_seconds
         self.retry_after_seconds = retry_after_seconds
 
 
 class UpstreamTimeoutError(GatewayError):
-    """No answer in time; one that was not even reached in time `may_pass`."""
+    """The REST API did not answer in time."""
 
-    code = "UPSTREAM_TIMEOUT"
-
-    def __init__(self, message: str, *, may_pass: bool = False, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.may_pass = may_pass
-        self.reason = reason
+    kind = "given_up"
 
 
 class UpstreamUnavailableError(GatewayError):
-    """Refused, reset, cut off, or 5xx; `is_congestion` if the endpoint has too much to do."""
+    """There was no connection or no complete response, the status was 5xx, or no call was made."""
 
-    code = "UPSTREAM_UNAVAILABLE"
+    kind = "shutting_down"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        may_pass: bool = False,
-        is_congestion: bool = False,
-        retry_after_seconds: int | None = None,
-        reason: str | None = None,
+        self, message: str, *, kind: str | None = None, retry_after_seconds: int | None = None
     ) -> None:
-        super().__init__(message)
-        self.may_pass = may_pass
-        self.reason = reason
-        self.is_congestion = is_congestion
+        super().__init__(message, kind=kind)
         self.retry_after_seconds = retry_after_seconds
 
 
 class UpstreamContractError(GatewayError):
-    """An answer that is not what the contract says."""
+    """The response does not follow the REST contract."""
 
-    code = "UPSTREAM_CONTRACT"
-
-    def __init__(self, message: str, *, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
+    kind = "misfit"
 
 
 class UpstreamNotFoundError(UpstreamContractError):
-    """404: an unknown project or a page past the end, if that is what was asked for."""
+    """404, which the gallery may understand as an unknown project or a page past the end."""
+
+    kind = "status_404"

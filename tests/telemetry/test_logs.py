@@ -219,26 +219,14 @@ def test_an_operation_is_one_line_of_text(written: Written) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("outcome", "level"),
-    [
-        ("ok", "info"),
-        ("unchanged", "info"),
-        ("cancelled", "info"),
-        ("FORBIDDEN", "info"),
-        ("RATE_LIMITED", "warning"),
-        ("UPSTREAM_TIMEOUT", "warning"),
-        ("UPSTREAM_UNAVAILABLE", "warning"),
-        ("UPSTREAM_CONTRACT", "warning"),
-    ],
-)
-def test_a_call_that_the_endpoint_failed_is_a_warning(as_json: Written, outcome: str, level: str) -> None:
+@pytest.mark.parametrize("level", ["info", "warning", "error"])
+def test_a_call_is_logged_at_its_level(as_json: Written, level: str) -> None:
     events = logs.configure("info", "json", stream=as_json)
 
-    events.call_ended(call(outcome=outcome, status=None, request_id="r1"))
+    events.call_ended(call(request_id="r1"), log_level=getattr(logging, level.upper()))
 
     (line,) = as_json.lines()
-    assert (line["event"], line["level"], line["outcome"]) == ("upstream.called", level, outcome)
+    assert (line["event"], line["level"], line["outcome"]) == ("upstream.called", level, "ok")
 
 
 def test_from_level_warning_up_there_is_nothing_of_what_went_well() -> None:
@@ -247,7 +235,7 @@ def test_from_level_warning_up_there_is_nothing_of_what_went_well() -> None:
 
     events.operation_ended(operation())
     events.call_ended(call())
-    events.call_ended(call(outcome="UPSTREAM_TIMEOUT"))
+    events.call_ended(call(outcome="UPSTREAM_TIMEOUT"), log_level=logging.WARNING)
 
     assert [line["level"] for line in stream.lines()] == ["warning"]
     assert not events.tells_operations

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from gallery_gateway.telemetry.metrics import METRICS, PREFIX, Metric
-from gallery_gateway.upstream.reasons import REASONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -23,9 +22,3 @@ def test_each_metric_is_told_with_its_kind_labels_and_meaning_and_no_other() -> 
 
 def test_the_prefix_is_told() -> None:
     assert f"`{PREFIX}`" in PAGE
-
-
-def test_the_page_says_what_each_reason_of_a_failed_call_means() -> None:
-    table = "".join(f"| `{reason}` | {meaning} |\n" for reason, meaning in REASONS.items())
-
-    assert f"| reason | means |\n|---|---|\n{table}\n" in PAGE

@@ -14,8 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.upstream.reasons import ClosedError, TotalTimeoutError
-from gallery_gateway.upstream.transport import Pool, RawResponse, TimeoutExtension
+from gallery_gateway.upstream.transport import (
+    ClosedError,
+    Pool,
+    RawResponse,
+    TimeoutExtension,
+    TotalTimeoutError,
+)
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 

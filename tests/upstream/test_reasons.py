@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gallery_gateway.errors import ERRORS
 from gallery_gateway.telemetry import logs
-from gallery_gateway.upstream.reasons import REASONS, transport_reason
+from gallery_gateway.upstream.refusals import transport_error_kind
 from gallery_gateway.upstream.transport import Pool, TimeoutExtension, _Transport, make_transport
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
@@ -28,6 +29,7 @@ from tests.upstream.sockets import Respond, always, http_response, serving
 
 GALLERY = "{ gallery { pagination { total } } }"
 MAX_BYTES = 2_000
+REASONS = {row.reason for row in ERRORS.values() if row.reason is not None}
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -346,7 +348,7 @@ async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
     with pytest.raises(httpx.PoolTimeout) as caught:
         await pool.ask(b"", TimeoutExtension(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
 
-    assert transport_reason(caught.value) == "total_timeout"
+    assert transport_error_kind(caught.value) == "total_timeout"
 
 
 async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,4 +376,4 @@ async def test_a_bug_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch, ups
 def test_every_reason_is_had_here() -> None:
     tables = {reason for reason, *_ in [*ANSWERS, *CONNECTIONS]}
 
-    assert tables | {"no_file_descriptors", "bad_request", "other"} == REASONS.keys()
+    assert tables | {"no_file_descriptors", "bad_request", "other"} == REASONS

@@ -16,7 +16,7 @@ from gallery_gateway.errors import (
     UpstreamNotFoundError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.upstream.refusals import refusal
+from gallery_gateway.upstream.refusals import status_error
 
 SECRET = "https://internal.example/secret"
 
@@ -57,7 +57,7 @@ ANSWERS: list[tuple[int, type[GatewayError], str]] = [
 
 def refused(status: int, *, body: bytes = b"", **headers: str) -> GatewayError:
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return refusal(httpx.Response(status, headers=named), body)
+    return status_error(httpx.Response(status, headers=named), body)
 
 
 @pytest.mark.parametrize("kind", BODIES)

@@ -57,7 +57,10 @@ async def run(
         return exc
 
 
-@pytest.mark.parametrize("error", [UpstreamUnavailableError("told"), UpstreamTimeoutError("told")])
+@pytest.mark.parametrize(
+    "error",
+    [UpstreamUnavailableError("told", kind="status_5xx"), UpstreamTimeoutError("told", kind="read_timeout")],
+)
 async def test_an_endpoint_that_fails_is_left_alone_and_then_tried_by_one_call(
     clock: Seconds, error: GatewayError
 ) -> None:
@@ -170,10 +173,10 @@ async def test_what_waited_for_its_turn_while_the_breaker_opened_is_not_called(c
 
     async def failing_when_released() -> str:
         await release.wait()
-        raise UpstreamUnavailableError("told")
+        raise UpstreamUnavailableError("told", kind="status_5xx")
 
     for _ in range(3):
-        await run(resilience, failing(UpstreamUnavailableError("told")))
+        await run(resilience, failing(UpstreamUnavailableError("told", kind="status_5xx")))
     first = asyncio.create_task(run(resilience, failing_when_released))
     await asyncio.sleep(0)
     second = asyncio.create_task(run(resilience, fine))
@@ -248,7 +251,7 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
     async def failing_call() -> str:
         nonlocal attempts
         attempts += 1
-        raise UpstreamUnavailableError("told", may_pass=True, retry_after_seconds=1)
+        raise UpstreamUnavailableError("told", kind="status_503", retry_after_seconds=1)
 
     with pytest.raises(UpstreamUnavailableError):
         await resilience.run(
@@ -263,7 +266,7 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
 async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
     resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
     for _ in range(4):
-        await run(resilience, failing(UpstreamUnavailableError("told")))
+        await run(resilience, failing(UpstreamUnavailableError("told", kind="status_5xx")))
     while resilience.retries.budgets.spend(ADA):
         pass
 

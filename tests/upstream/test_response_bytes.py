@@ -18,7 +18,8 @@ import h11
 import httpx
 import pytest
 
-from gallery_gateway.upstream.reasons import REASONS, transport_reason
+from gallery_gateway.errors import ERRORS
+from gallery_gateway.upstream.refusals import transport_error_kind
 from gallery_gateway.upstream.transport import Connection, Pool, RawResponse, TimeoutExtension
 from tests.upstream.responses import Stream, pieces, stream
 from tests.upstream.sockets import serving
@@ -207,8 +208,8 @@ def check_accepted(sent: Stream, answer: RawResponse, *, is_open: bool) -> str:
 
 
 def check_refused(error: httpx.TransportError) -> str:
-    reason = transport_reason(error)
-    assert reason in REASONS
+    reason = transport_error_kind(error)
+    assert reason in ERRORS
     assert reason != "other"
     return reason
 
@@ -321,7 +322,7 @@ async def test_what_never_ends_is_cut_off_before_it_costs_much(
 
     error = waiter.exception() or waiter.result().error
     assert isinstance(error, httpx.TransportError)
-    assert transport_reason(error) == reason
+    assert transport_error_kind(error) == reason
     assert taken_bytes < 700_000
     assert wire.protocol.callbacks < 100_000
     assert peak_bytes < 2_000_000

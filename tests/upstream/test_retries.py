@@ -17,7 +17,7 @@ from gallery_gateway.upstream.retries import Retries, RetryBudget, RetryBudgets
 from tests.upstream.clocks import Seconds
 
 ADA, BEN = b"key-of-ada", b"key-of-ben"
-PASSING = UpstreamUnavailableError("told", may_pass=True)
+PASSING = UpstreamUnavailableError("told", kind="reset")
 
 
 def made(
@@ -56,7 +56,7 @@ async def test_a_call_that_failed_is_made_again() -> None:
 
 
 async def test_it_is_made_no_more_than_so_many_times() -> None:
-    calls = Calls(*[UpstreamUnavailableError(str(number), may_pass=True) for number in (2, 3, 4)])
+    calls = Calls(*[UpstreamUnavailableError(str(number), kind="reset") for number in (2, 3, 4)])
 
     with pytest.raises(UpstreamUnavailableError, match="3"):
         await made(jitter=0).retry(PASSING, calls, caller_key=ADA, remaining_seconds=lambda: 60)
@@ -76,9 +76,9 @@ async def test_an_error_that_will_not_pass_ends_it() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        UpstreamUnavailableError("told"),
-        UpstreamTimeoutError("told"),
-        UpstreamContractError("told"),
+        UpstreamUnavailableError("told", kind="status_5xx"),
+        UpstreamTimeoutError("told", kind="read_timeout"),
+        UpstreamContractError("told", kind="not_json"),
         OverloadedError("told", retry_after_seconds=1),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_told_time_is_waited_for_and_never_less(jitter: float) -> None:
 
 
 def test_who_is_told_to_wait_for_long_is_not_kept_waiting() -> None:
-    error = UpstreamUnavailableError("told", may_pass=True, retry_after_seconds=3)
+    error = UpstreamUnavailableError("told", kind="status_503", retry_after_seconds=3)
 
     assert made().wait_seconds(error, number=1, remaining_seconds=60) is None
 

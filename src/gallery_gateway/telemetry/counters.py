@@ -3,6 +3,7 @@
 prometheus-client's own counters cost ten times as much; it comes in at a scrape (`metrics`).
 """
 
+import logging
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -153,7 +154,7 @@ class MetricCounters:
         for code in record.codes:
             self._errors[self._bounded(record.operation), code] += 1
 
-    def call_ended(self, record: CallRecord) -> None:
+    def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:  # noqa: ARG002  # for logs
         key = record.outcome, record.status
         known = self._calls.get(key)
         if known is None:

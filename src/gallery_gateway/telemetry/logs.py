@@ -173,12 +173,10 @@ class EventLog:
         if self.tells_operations:
             self._tell("info", "operation.served", record)
 
-    def call_ended(self, record: CallRecord) -> None:
-        if record.outcome.startswith("UPSTREAM_") or record.outcome == "RATE_LIMITED":
-            if self._level <= logging.WARNING:
-                self._tell("warning", "upstream.called", record)
-        elif self._level <= logging.INFO:
-            self._tell("info", "upstream.called", record)
+    def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:
+        """Log a call at `log_level`, which the error table of `gallery_gateway.errors` decides."""
+        if self._level <= log_level:
+            self._tell(logging.getLevelName(log_level).lower(), "upstream.called", record)
 
     def _tell(self, level: str, event: str, record: msgspec.Struct) -> None:
         now = time.time()

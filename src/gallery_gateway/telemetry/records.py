@@ -79,7 +79,7 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
         trace_id: as in `OperationRecord`, and `caller` too.
         outcome: `ok`, `unchanged` (304), or the code of what went wrong; `cancelled` as long
             as it is none of these.
-        reason: why it failed, in one word (`upstream.reasons`); None if it did not, or if its status is
+        reason: why it failed, in one word (`gallery_gateway.errors`); None if it did not, or if its status is
             about the caller or the request (400, 401, 402, 403, 422, 429).
         status: of the answer; None if there was none.
         seconds: until its body was read and parsed.

@@ -1,5 +1,6 @@
 """What the rooms tell of operations and calls, handed on to whoever listens: logs, metrics and traces."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -20,7 +21,7 @@ class Observer(Protocol):
 
     def operation_ended(self, record: OperationRecord) -> None: ...
 
-    def call_ended(self, record: CallRecord) -> None: ...
+    def call_ended(self, record: CallRecord, *, log_level: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -41,15 +42,17 @@ class Call:
     Args:
         headers: to be sent with it, so that the endpoint's spans come below its own.
         link: by which other operations refer to it; None if it is not traced.
+        log_level: of its log line.
     """
 
-    __slots__ = ("headers", "link", "record", "span", "started")
+    __slots__ = ("headers", "link", "log_level", "record", "span", "started")
 
     def __init__(self, record: CallRecord, span: "Span | None", headers: Mapping[str, str]) -> None:
         self.record = record
         self.span = span
         self.headers = headers
         self.link: Link | None = span.get_span_context() if span else None
+        self.log_level = logging.INFO
         self.started = time.perf_counter()
 
 
@@ -96,6 +99,6 @@ class Telemetry:
     def call_ended(self, call: Call) -> None:
         call.record.seconds = round(time.perf_counter() - call.started, 6)
         for observer in self._observers:
-            observer.call_ended(call.record)
+            observer.call_ended(call.record, log_level=call.log_level)
         if self._traces is not None and call.span is not None:
             self._traces.end_call(call.span, call.record)

@@ -31,7 +31,7 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
         chunks = _capped(_inflated(chunks, max_bytes=max_bytes), max_bytes=max_bytes)
     elif encoding not in {"identity", ""}:
         raise UpstreamContractError(
-            "The gallery answered in a compression that was not asked for.", reason="encoding"
+            "The gallery answered in a compression that was not asked for.", kind="encoding"
         )
     parts = [chunk async for chunk in chunks]
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -60,7 +60,7 @@ async def _inflated(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIte
                 inflated_bytes += len(part)
                 if inflated_bytes > _FREE_BYTES + _MAX_RATIO * read_bytes:
                     raise UpstreamContractError(
-                        "The gallery's compressed answer inflates too much.", reason="encoding"
+                        "The gallery's compressed answer inflates too much.", kind="encoding"
                     )
                 yield part
                 if rest:
@@ -69,13 +69,13 @@ async def _inflated(chunks: AsyncIterator[bytes], *, max_bytes: int) -> AsyncIte
                     return
         yield inflater.flush()
     except zlib.error as exc:
-        raise UpstreamContractError("The gallery's compressed answer is broken.", reason="encoding") from exc
+        raise UpstreamContractError("The gallery's compressed answer is broken.", kind="encoding") from exc
     if not inflater.eof:
-        raise UpstreamContractError("The gallery's compressed answer was cut short.", reason="encoding")
+        raise UpstreamContractError("The gallery's compressed answer was cut short.", kind="encoding")
 
 
 def _too_large(max_bytes: int) -> UpstreamContractError:
     return UpstreamContractError(
         f"The gallery's answer is larger than {max_bytes} bytes; ask for fewer projects or images.",
-        reason="body_too_large",
+        kind="body_too_large",
     )

@@ -8,20 +8,20 @@ import httpx
 from cachetools import LRUCache
 
 from gallery_gateway.errors import (
+    ERRORS,
     BadUserInputError,
+    Consequences,
     GatewayError,
     UpstreamContractError,
     UpstreamTimeoutError,
-    UpstreamUnavailableError,
 )
 from gallery_gateway.telemetry.records import CallRecord, Link
-from gallery_gateway.telemetry.telemetry import Telemetry
+from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.body import read_body
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
-from gallery_gateway.upstream.reasons import transport_reason
-from gallery_gateway.upstream.refusals import refusal
+from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import Deadline, Resilience
 
 # An error's body is read to learn the refused parameter, and to keep the connection.
@@ -110,10 +110,10 @@ class Calls:
         try:
             answer = await self._make(request, read, call.record)
         except GatewayError as exc:
-            call.record.outcome, call.record.reason = exc.code, exc.reason
+            _record_failure(call, exc.consequences)
             raise
         except Exception:
-            call.record.outcome, call.record.reason = "INTERNAL_SERVER_ERROR", "other"
+            _record_failure(call, ERRORS["bug"])
             raise
         finally:
             self.telemetry.call_ended(call)
@@ -124,18 +124,8 @@ class Calls:
     ) -> FetchedPage | NotModified:
         try:
             return await self._send(request, read, record)
-        except httpx.TimeoutException as exc:
-            raise UpstreamTimeoutError(
-                "The gallery took too long to answer.",
-                may_pass=isinstance(exc, httpx.ConnectTimeout),
-                reason=transport_reason(exc),
-            ) from exc
         except httpx.TransportError as exc:
-            # What is no HTTP will not become so; whatever broke off may hold the next time.
-            is_broken_off = not isinstance(exc, httpx.ProtocolError)
-            raise UpstreamUnavailableError(
-                "The gallery could not be reached.", may_pass=is_broken_off, reason=transport_reason(exc)
-            ) from exc
+            raise transport_error(exc) from exc
 
     async def _send(
         self, request: httpx.Request, read: PageDecoder, record: CallRecord
@@ -152,9 +142,14 @@ class Calls:
             if response.status_code == 304 and "if-none-match" in request.headers:
                 record.outcome, record.reason = "unchanged", None
                 return NotModified(parse_caching_rules(response.headers))
-            raise refusal(response, await _read_error_body(response))
+            raise status_error(response, await _read_error_body(response))
         finally:
             await response.aclose()
+
+
+def _record_failure(call: Call, consequences: Consequences) -> None:
+    call.record.outcome, call.record.reason = consequences.code, consequences.reason
+    call.log_level = consequences.log_level
 
 
 async def _read_error_body(response: httpx.Response) -> bytes:
@@ -232,7 +227,7 @@ class GalleryClient:
         answer = await self._ask(parameters, headers, caller_key, deadline, read)
         if isinstance(answer, NotModified):
             raise UpstreamContractError(
-                "The gallery answered 304 to an unconditional request.", reason="status"
+                "The gallery answered 304 to an unconditional request.", kind="status_other"
             )
         return answer
 
@@ -275,7 +270,7 @@ class GalleryClient:
             async with deadline:
                 return await self._run(request, caller_key, deadline, read)
         except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.", reason="given_up") from exc
+            raise UpstreamTimeoutError("The gallery took too long to answer.", kind="given_up") from exc
 
     async def _run(
         self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: PageDecoder

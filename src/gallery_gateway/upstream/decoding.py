@@ -44,7 +44,7 @@ def parse_page(body: bytes, decoder: msgspec.json.Decoder[Page] = _page_decoder)
         return _parse_strictly_or_salvage(body, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
         raise UpstreamContractError(
-            "The gallery's answer could not be read as JSON.", reason="not_json"
+            "The gallery's answer could not be read as JSON.", kind="not_json"
         ) from exc
 
 
@@ -69,7 +69,7 @@ def _parse_strictly_or_salvage(body: bytes, decoder: msgspec.json.Decoder[Page])
         ):
             return page
         raise UpstreamContractError(
-            "The gallery's answer is not a page of projects.", reason="not_a_page"
+            "The gallery's answer is not a page of projects.", kind="not_a_page"
         ) from exc
 
 
@@ -87,7 +87,7 @@ class _SalvageBudget:
     def spend(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise UpstreamContractError("Too much of the gallery's answer is damaged.", reason="not_a_page")
+            raise UpstreamContractError("Too much of the gallery's answer is damaged.", kind="not_a_page")
 
 
 def _salvage(raw: bytes | msgspec.Raw, kind: Any, budget: _SalvageBudget) -> Any:

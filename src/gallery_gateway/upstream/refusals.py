@@ -1,12 +1,17 @@
-"""What an answer other than 200 means: from status, headers and body to an error of the gateway."""
+"""Failures of an upstream call as errors of the gateway: an HTTP status, or an error of the transport."""
 
-from collections.abc import Callable
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 import httpx
 
 from gallery_gateway.errors import (
+    ERRORS,
     ForbiddenError,
     GatewayError,
     RateLimitedError,
@@ -14,76 +19,132 @@ from gallery_gateway.errors import (
     UnauthenticatedError,
     UpstreamContractError,
     UpstreamNotFoundError,
+    UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
 from gallery_gateway.upstream.decoding import parse_rejected_parameter
+from gallery_gateway.upstream.transport import (
+    ClosedError,
+    FirstByteTimeoutError,
+    HeadTooLargeError,
+    OverheadTooLargeError,
+    TotalTimeoutError,
+)
+
+_KINDS_OF_5XX: Final = {502: "status_502", 503: "status_503", 504: "status_503"}
 
 
-def _rejected(_response: httpx.Response, body: bytes) -> GatewayError:
-    return RejectedParameterError(
-        "The gallery did not accept the request.", parameter=parse_rejected_parameter(body)
-    )
+def status_error(response: httpx.Response, body: bytes) -> GatewayError:
+    """Return the error for a status other than 200; the body may be JSON, text, HTML or empty."""
+    status = response.status_code
+    error: GatewayError
+    if status in {400, 422}:
+        parameter = parse_rejected_parameter(body)
+        error = RejectedParameterError("The gallery did not accept the request.", parameter=parameter)
+    elif status == 401:
+        error = UnauthenticatedError("The gallery did not accept the access token.")
+    elif status in {402, 403}:
+        error = ForbiddenError("The access token does not permit this.")
+    elif status == 404:
+        error = UpstreamNotFoundError("The gallery endpoint was not found.")
+    elif status == 429:
+        error = RateLimitedError(
+            "The gallery was asked too often.", retry_after_seconds=_retry_after_seconds(response)
+        )
+    elif status >= 500:
+        error = UpstreamUnavailableError(
+            "The gallery is not available at the moment.",
+            kind=_KINDS_OF_5XX.get(status, "status_5xx"),
+            retry_after_seconds=_retry_after_seconds(response),
+        )
+    else:
+        error = UpstreamContractError(f"The gallery answered with status {status}.", kind="status_other")
+    return error
 
 
-def _unauthenticated(_response: httpx.Response, _body: bytes) -> GatewayError:
-    return UnauthenticatedError("The gallery did not accept the access token.")
+def transport_error(error: httpx.TransportError) -> GatewayError:
+    """Return the error for a call without a complete HTTP response."""
+    kind = transport_error_kind(error)
+    if ERRORS[kind].code == UpstreamTimeoutError.code:
+        return UpstreamTimeoutError("The gallery took too long to answer.", kind=kind)
+    return UpstreamUnavailableError("The gallery could not be reached.", kind=kind)
 
 
-def _forbidden(_response: httpx.Response, _body: bytes) -> GatewayError:
-    return ForbiddenError("The access token does not permit this.")
+_KINDS_BY_CLASS: Final = (
+    (FirstByteTimeoutError, "first_byte_timeout"),
+    (TotalTimeoutError, "total_timeout"),
+    (httpx.PoolTimeout, "total_timeout"),
+    (httpx.ConnectTimeout, "connect_timeout"),
+    (httpx.TimeoutException, "read_timeout"),
+    (HeadTooLargeError, "head_too_large"),
+    (OverheadTooLargeError, "overhead_too_large"),
+    (httpx.LocalProtocolError, "unsendable"),
+    (httpx.ProtocolError, "not_http"),
+)
 
+# For network errors whose cause does not say more.
+_KINDS_OF_NETWORK_ERRORS: Final = (
+    (ClosedError, "closed"),
+    (httpx.ConnectError, "connect_failed"),
+    (httpx.NetworkError, "cut_off"),
+)
 
-def _not_found(_response: httpx.Response, _body: bytes) -> GatewayError:
-    return UpstreamNotFoundError("The gallery endpoint was not found.", reason="status")
-
-
-def _rate_limited(response: httpx.Response, _body: bytes) -> GatewayError:
-    return RateLimitedError(
-        "The gallery was asked too often.",
-        retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
-    )
-
-
-def _unavailable(response: httpx.Response, _body: bytes) -> GatewayError:
-    return UpstreamUnavailableError(
-        "The gallery is not available at the moment.",
-        may_pass=True,
-        is_congestion=response.status_code != 502,
-        retry_after_seconds=_retry_after_seconds(response.headers.get("retry-after", "")),
-        reason="status",
-    )
-
-
-_BY_STATUS: dict[int, Callable[[httpx.Response, bytes], GatewayError]] = {
-    400: _rejected,
-    401: _unauthenticated,
-    402: _forbidden,
-    403: _forbidden,
-    404: _not_found,
-    422: _rejected,
-    429: _rate_limited,
-    502: _unavailable,
-    503: _unavailable,
-    504: _unavailable,
+_KINDS_BY_ERRNO: Final = {
+    errno.ECONNREFUSED: "connect_refused",
+    errno.ENETUNREACH: "connect_unreachable",
+    errno.EHOSTUNREACH: "connect_unreachable",
+    errno.EMFILE: "no_file_descriptors",
+    errno.ENFILE: "no_file_descriptors",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
 }
 
+# OpenSSL's X509_V_ERR_* (openssl/x509_vfy.h).
+_KINDS_BY_VERIFY_CODE: Final = {9: "tls_expired", 10: "tls_expired", 62: "tls_hostname", 64: "tls_hostname"}
 
-def refusal(response: httpx.Response, body: bytes) -> GatewayError:
-    """The error for an answer whose status is not 200; its body may be JSON, text, HTML or empty."""
-    if response.status_code in _BY_STATUS:
-        return _BY_STATUS[response.status_code](response, body)
-    if response.status_code >= 500:
-        return UpstreamUnavailableError("The gallery is not available at the moment.", reason="status")
-    return UpstreamContractError(f"The gallery answered with status {response.status_code}.", reason="status")
+_CONNECTION_ENDED: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
-def _retry_after_seconds(value: str) -> int | None:
-    """`Retry-After` in seconds or as a date (RFC 9110, section 10.2.3); None if it is neither."""
+def transport_error_kind(error: httpx.TransportError) -> str:
+    """Return the kind of a transport error, from its class and its causes."""
+    for cls, kind in _KINDS_BY_CLASS:
+        if isinstance(error, cls):
+            return kind
+    for cause in _causes(error):
+        # Before the connection is made, only the TLS handshake can end it.
+        if isinstance(error, httpx.ConnectError) and isinstance(cause, _CONNECTION_ENDED):
+            return "tls_failed"
+        found = _os_error_kind(cause)
+        if found is not None:
+            return found
+    return next((kind for cls, kind in _KINDS_OF_NETWORK_ERRORS if isinstance(error, cls)), "other")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _os_error_kind(error: BaseException) -> str | None:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "dns"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _KINDS_BY_VERIFY_CODE.get(error.verify_code, "tls_untrusted")
+    if isinstance(error, ssl.SSLError):
+        return "tls_failed"
+    return _KINDS_BY_ERRNO.get(error.errno) if isinstance(error, OSError) and error.errno else None
+
+
+def _retry_after_seconds(response: httpx.Response) -> int | None:
+    """Return `Retry-After` in seconds, from a number or a date (RFC 9110, section 10.2.3), or `None`."""
+    value = response.headers.get("retry-after", "")
     if value.isdecimal() and len(value) < 10:
         return int(value)
     try:
         moment = parsedate_to_datetime(value)
-    # A number beyond C's own is no part of a date, but not a ValueError either.
+    # A number too large for C raises OverflowError.
     except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:

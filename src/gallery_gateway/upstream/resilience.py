@@ -9,15 +9,9 @@ from typing import TypeVar
 
 from cachetools import LRUCache
 
-from gallery_gateway.errors import (
-    GatewayError,
-    RateLimitedError,
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-)
+from gallery_gateway.errors import Consequences, GatewayError, RateLimitedError, UpstreamUnavailableError
 from gallery_gateway.upstream.breaker import BAD, CallResult, CircuitBreakers, Ticket
 from gallery_gateway.upstream.limiter import ConcurrencyLimiter
-from gallery_gateway.upstream.reasons import UNREACHABLE
 from gallery_gateway.upstream.retries import Retries
 
 
@@ -130,7 +124,7 @@ class Resilience:
         try:
             return await self._attempt(call, caller_key, question, is_first=True)
         except GatewayError as exc:
-            if not exc.may_pass:
+            if not exc.consequences.is_retried:
                 raise
             failed = exc
         return await self.retries.retry(
@@ -165,7 +159,7 @@ class Resilience:
             value = await call()
             result = CallResult.FINE
         except GatewayError as exc:
-            result, is_congested = _judge(exc)
+            result, is_congested = _call_result(exc.consequences), exc.consequences.is_congestion
             self._remember_pause(exc, caller_key)
             raise
         finally:
@@ -195,14 +189,11 @@ class Resilience:
             self.pauses.pause(caller_key, error.retry_after_seconds)
 
 
-def _judge(error: GatewayError) -> tuple[CallResult, bool]:
-    """Return what an error shows about the API, and whether it is a sign of congestion."""
-    if not isinstance(error, UpstreamTimeoutError | UpstreamUnavailableError):
-        # The API answered: 401, 403, 404, 422 and 429 are about the caller or the request.
-        return CallResult.REFUSED, False
-    result = CallResult.UNREACHABLE if error.reason in UNREACHABLE else CallResult.FAILED
-    return result, isinstance(error, UpstreamTimeoutError) or error.is_congestion
+def _call_result(consequences: Consequences) -> CallResult:
+    if not consequences.counts_for_breaker:
+        return CallResult.REFUSED
+    return CallResult.UNREACHABLE if consequences.is_unreachable else CallResult.FAILED
 
 
 def _shut_out() -> UpstreamUnavailableError:
-    return UpstreamUnavailableError("The gallery is not available at the moment.")
+    return UpstreamUnavailableError("The gallery is not available at the moment.", kind="breaker_open")

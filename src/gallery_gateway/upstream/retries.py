@@ -140,7 +140,7 @@ class Retries:
 
     def wait_seconds(self, error: GatewayError, *, number: int, remaining_seconds: float) -> float | None:
         """Return how long to wait after the failure of this attempt, counted from 1; `None`: no retry."""
-        if not error.may_pass or number >= self._max_attempts:
+        if not error.consequences.is_retried or number >= self._max_attempts:
             return None
         longest = min(self._max_wait_seconds, self._first_wait_seconds * 2 ** (number - 1))
         told = error.retry_after_seconds or 0.0

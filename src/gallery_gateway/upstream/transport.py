@@ -28,13 +28,26 @@ import aiohappyeyeballs
 import httptools
 import httpx
 
-from gallery_gateway.upstream.reasons import (
-    ClosedError,
-    FirstByteTimeoutError,
-    HeadTooLargeError,
-    OverheadTooLargeError,
-    TotalTimeoutError,
-)
+
+class FirstByteTimeoutError(httpx.ReadTimeout):
+    """No response began in time."""
+
+
+class TotalTimeoutError(httpx.ReadTimeout):
+    """The call took too long as a whole."""
+
+
+class ClosedError(httpx.ReadError):
+    """The connection ended before the first byte of a response."""
+
+
+class HeadTooLargeError(httpx.RemoteProtocolError):
+    """The head of a response has too many bytes or headers."""
+
+
+class OverheadTooLargeError(httpx.RemoteProtocolError):
+    """Bytes that are not part of the body outweigh it."""
+
 
 RawHeader = tuple[bytes, bytes]
 
