@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamNotFoundError
+from gallery_gateway.errors import GatewayError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
@@ -62,8 +62,9 @@ class PageFetcher:
         asked_at = self._clock.monotonic()
         try:
             response = await self._respond(caller, request, deadline, decoder)
-        except (UnauthenticatedError, ForbiddenError):
-            self._cache.purge(caller.key)
+        except GatewayError as exc:
+            if exc.consequences.purges_caller:
+                self._cache.purge(caller.key)
             raise
         entry = self._entry(caller, request, response, asked_at=asked_at)
         self._cache.put(caller, entry)

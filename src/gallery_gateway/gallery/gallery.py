@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.errors import (
-    GatewayError,
-    OverloadedError,
-    RateLimitedError,
-    UpstreamContractError,
-    UpstreamNotFoundError,
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-)
+from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult
@@ -39,14 +31,6 @@ _RETRY_SECONDS = 1.0
 
 # Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0
-
-_STALE_ALLOWED = (
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-    UpstreamContractError,
-    RateLimitedError,
-    OverloadedError,
-)
 
 Value = TypeVar("Value", Page, UpstreamProject | None)
 
@@ -201,7 +185,7 @@ class Gallery:
         try:
             return await self._fetcher.fetch(caller, key.request)
         except GatewayError as exc:
-            if allows_stale(exc):
+            if exc.consequences.allows_stale:
                 self.cache.note_failure(caller, key, exc.code)
             raise
 
@@ -214,10 +198,6 @@ class Gallery:
         while True:
             await asyncio.sleep(self._sweep_seconds)
             self.cache.remove_expired()
-
-
-def allows_stale(error: GatewayError) -> bool:
-    return isinstance(error, _STALE_ALLOWED) and not isinstance(error, UpstreamNotFoundError)
 
 
 def _load_result(key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus) -> LoadResult[Page]:

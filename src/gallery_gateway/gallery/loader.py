@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.gallery import CachedResponse, Gallery, LoadResult, allows_stale
+from gallery_gateway.gallery.gallery import CachedResponse, Gallery, LoadResult
 from gallery_gateway.gallery.lookup import (
     Accepts,
     CachedAnswer,
@@ -130,7 +130,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
     def after_failure(self, error: GatewayError, key: LoadKey) -> _Result | None:
         """Return what the cache has for a load whose call failed, or `None`."""
         accepts = self._accepts
-        if allows_stale(error):
+        if error.consequences.allows_stale:
             self._gallery.cache.note_failure(self._caller, key, error.code)
         else:
             accepts = Accepts(fresh=accepts.fresh, if_error_seconds=-math.inf)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.errors import ForbiddenError, UnauthenticatedError, UpstreamContractError
+from gallery_gateway.errors import GatewayError, UpstreamContractError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, project_ids_of
@@ -107,9 +107,10 @@ class SharedFetcher:
     ) -> FetchResult:
         try:
             return await self._alone.fetch(caller, request, deadline=deadline, decoder=decoder)
-        except (UnauthenticatedError, ForbiddenError):
-            with suppress(StoreError):
-                await self._store.purge(caller.key)
+        except GatewayError as exc:
+            if exc.consequences.purges_caller:
+                with suppress(StoreError):
+                    await self._store.purge(caller.key)
             raise
 
     async def _hold(self, spot: Spot, owner: bytes) -> None:
