@@ -174,7 +174,6 @@ WRONG = [
     ("OPERATION_MAX_CALLS", "7391", "(from 1 to 1000)"),
     ("OPERATION_MAX_IMAGES", "-7391", "(from 1 to 1000000)"),
     ("ENTITIES_MAX_REPRESENTATIONS", "-7391", "(from 1 to 100000)"),
-    ("OPERATION_MAX_COST", "-7391", "(from 1 to 1000000)"),
     ("SHARED_CACHE_URL", "http://7391.example", "redis://"),
     ("SHARED_CACHE_URL", "redis://:7391@cache.example", "needs CALLER_KEY_SECRET"),
     ("SHARED_CACHE_TIMEOUT_SECONDS", "7391", "(more than 0 to 5)"),

@@ -336,13 +336,13 @@ class OperationSettings(BaseModel):
         20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"
     )
     operation_max_images: int = Field(
-        20_000, ge=1, le=1_000_000, description="images that the upstream calls of one operation may return"
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="images that the upstream calls of one operation may return, and its response may hold",
     )
     entities_max_representations: int = Field(
         1_000, ge=1, le=100_000, description="representations that one `_entities` field may be asked for"
-    )
-    operation_max_cost: int = Field(
-        20_000, ge=1, le=1_000_000, description="images that the answer of one operation may hold"
     )
     report_always: bool = Field(default=False, description="`extensions.upstream` in every answer, unasked")
 

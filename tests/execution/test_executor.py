@@ -24,6 +24,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
+from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
@@ -208,7 +209,7 @@ def test_every_error_of_the_gateway_is_in_the_table_above() -> None:
         kinds.extend(kind.__subclasses__())
 
     # These are about a request, and never those of a field.
-    of_requests = set(RequestError.__subclasses__())
+    of_requests = {*RequestError.__subclasses__(), TooManyImagesError}
     assert {type(error) for error, _ in EXPECTED} == set(kinds) - {GatewayError} - of_requests
 
 
@@ -312,6 +313,22 @@ async def test_a_failed_field_leaves_the_rest() -> None:
     answer = await run(running, "{ value text }")
 
     assert response_of(answer)["data"] == {"value": None, "text": "kept"}
+
+
+@pytest.mark.parametrize("numbers", [(21, 40), (40, 21)])
+async def test_too_many_images_refuse_the_whole_operation_with_the_largest_count(
+    numbers: tuple[int, int],
+) -> None:
+    first, last = (TooManyImagesError(number, max_images=20) for number in numbers)
+    running = executor(value=raising(first), number=raising(last), text=giving("kept"))
+
+    answer = await run(running, "{ value text number }")
+
+    assert answer.is_request_error
+    (error,) = response_of(answer)["errors"]
+    assert response_of(answer) == {"errors": [error]}
+    assert error["message"].startswith("The response would hold 40 images; the limit is 20.")
+    assert error["extensions"] == {"code": "BAD_USER_INPUT"}
 
 
 async def test_each_error_has_the_path_of_its_own_alias() -> None:

@@ -16,8 +16,6 @@ from gallery_gateway.edge.headers import shield_headers
 from gallery_gateway.edge.policy import Guard, Origins, Policy
 from gallery_gateway.edge.uvicorn_protocol import WireLimits
 from gallery_gateway.execution.compiler import Compiler
-from gallery_gateway.execution.cost import CostLimit
-from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.limits import DocumentLimits
@@ -40,7 +38,6 @@ from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
-from gallery_gateway.schema.sizes import COUNTED, LIST_SIZES
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, listed
 
 if TYPE_CHECKING:
@@ -56,9 +53,7 @@ def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
         service_sdl=settings.service_sdl,
         suggestions=settings.suggestions,
     )
-    limit = CostLimit(settings.operation_max_cost, "images", f"{ENVIRONMENT_PREFIX}OPERATION_MAX_COST")
-    costing = Costing(schema, limit, sizes=LIST_SIZES, counted=COUNTED)
-    return Documents(validator, max_bytes=settings.prepared_documents_max_bytes, costing=costing)
+    return Documents(validator, max_bytes=settings.prepared_documents_max_bytes)
 
 
 def build_sources(settings: Settings, documents: Documents, sharing: "Sharing | None") -> Sources:

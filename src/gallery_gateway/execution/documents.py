@@ -2,16 +2,12 @@
 
 import gc
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_operation_ast
 
-from gallery_gateway.execution.cost import Cost
-from gallery_gateway.execution.costing import Costing
 from gallery_gateway.execution.limits import DocumentError, tokens_of
-from gallery_gateway.execution.sizes import Variables
 from gallery_gateway.execution.validation import Validator
 
 # Of what is kept, the part for documents that were refused: a client that sends one again pays for it again.
@@ -31,13 +27,11 @@ class PreparedDocument:
     """A valid document, and the text that it was made from.
 
     Args:
-        costs: of the operations that can cost too much, by their id.
         plan_bytes: what its plans take.
     """
 
     text: str
     document: DocumentNode
-    costs: Mapping[int, Cost] = field(default_factory=dict)
     plan_bytes: int = 0
 
     @property
@@ -45,12 +39,6 @@ class PreparedDocument:
         """What it takes of the memory; strings and comments are in its tokens once more."""
         tokens = len(tokens_of(self.text))
         return _DOCUMENT_BYTES + _TOKEN_BYTES * tokens + 2 * sys.getsizeof(self.text) + self.plan_bytes
-
-    def check_cost(self, operation: OperationDefinitionNode, variables: Variables | None) -> None:
-        """Raises: DocumentError: with these variables, its answer could weigh too much."""
-        cost = self.costs.get(id(operation))
-        if cost and cost.value(variables) > cost.limit.most:
-            raise DocumentError(cost.error(), document=self.document)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """Raises: DocumentError: no such operation, or several and no name."""
@@ -71,18 +59,10 @@ class Documents:
 
     Args:
         max_bytes: budget for the memory of all kept documents with their plans.
-        costing: None if it does not matter what the answer weighs.
     """
 
-    def __init__(
-        self,
-        validator: Validator,
-        *,
-        max_bytes: int,
-        costing: Costing | None = None,
-    ) -> None:
+    def __init__(self, validator: Validator, *, max_bytes: int) -> None:
         self._validator = validator
-        self._costing = costing
         self._max_bytes = max_bytes
         self._evicted_bytes = 0
         self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
@@ -126,8 +106,7 @@ class Documents:
         if refused is not None:
             raise refused.again()
         try:
-            document = self._validator.document(text)
-            return PreparedDocument(text, document, self._costs(document))
+            return PreparedDocument(text, self._validator.document(text))
         except DocumentError as exc:
             # Tracebacks hold frames, and those of the first who sent it hold a token.
             errors = [error.with_traceback(None) for error in exc.errors]
@@ -135,20 +114,6 @@ class Documents:
             if refused.weight_bytes <= self._refused.maxsize:
                 self._refused[text] = refused
             raise
-
-    def _costs(self, document: DocumentNode) -> dict[int, Cost]:
-        """Of the operations whose variables decide whether they cost too much.
-
-        Raises:
-            DocumentError: an operation costs too much whatever they are.
-        """
-        costs = {}
-        for operation, cost in self._costing.costs(document) if self._costing else ():
-            if cost.least > cost.limit.most:
-                raise DocumentError(cost.error(), document=document)
-            if cost.most > cost.limit.most:
-                costs[id(operation)] = cost
-        return costs
 
 
 @dataclass(frozen=True, slots=True)

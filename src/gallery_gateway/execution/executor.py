@@ -20,7 +20,7 @@ from graphql import (
 from gallery_gateway.errors import GatewayError, OverloadedError, RequestError, UpstreamContractError
 from gallery_gateway.execution.compiler import Compiler, ReplayableResponse
 from gallery_gateway.execution.documents import Documents, PreparedDocument
-from gallery_gateway.execution.limits import DocumentError, with_code
+from gallery_gateway.execution.limits import DocumentError, TooManyImagesError, with_code
 from gallery_gateway.execution.persisted import GraphQLRequest, PersistedQueries, Sources
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.records import COMPILED, PLAIN
@@ -160,8 +160,6 @@ class Executor:
             operation = prepared.operation(request.operation_name)
             if request.variables:
                 check_variables(request.variables, max_values=self._max_variable_values)
-            if prepared.costs:
-                prepared.check_cost(operation, request.variables)
         except DocumentError as exc:
             return _answer(ExecutionResult(errors=exc.errors), request_id=request_id)
         except RequestError as exc:
@@ -173,7 +171,7 @@ class Executor:
         written = await self._compiler.run(prepared, operation, request.variables, context)
         if written is not None:
             return GraphQLResponse(body=written.body, operation=name, executor=COMPILED, kept=written.kept)
-        result = await self._execute_plainly(prepared, request, context)
+        result = _refused_or(await self._execute_plainly(prepared, request, context))
         return _answer(result, request_id=request_id, operation=name)
 
     async def _execute_plainly(
@@ -188,6 +186,17 @@ class Executor:
             hide_suggestions=not self._suggests,
         )
         return await result if isawaitable(result) else result
+
+
+def _refused_or(result: ExecutionResult) -> ExecutionResult:
+    """Return the result, or the refusal of the operation as a whole if a root field had too many images."""
+    causes = [error.original_error for error in result.errors or ()]
+    refusals = [cause for cause in causes if isinstance(cause, TooManyImagesError)]
+    if not refusals:
+        return result
+    # The field that was counted last has counted the others too.
+    refusal = max(refusals, key=lambda error: error.number)
+    return ExecutionResult(errors=[GraphQLError(str(refusal), extensions=refusal.extensions)])
 
 
 def _answer(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> GraphQLResponse:

@@ -16,6 +16,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from gallery_gateway.errors import BadUserInputError
+
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 
@@ -32,6 +34,21 @@ class DocumentError(Exception):
         super().__init__(errors[0].message)
         self.errors = list(errors)
         self.document = document
+
+
+class TooManyImagesError(BadUserInputError):
+    """The response to an operation would hold too many images, so that the operation is refused as a whole.
+
+    Args:
+        number: the images of all root fields that are loaded by now.
+    """
+
+    def __init__(self, number: int, *, max_images: int) -> None:
+        super().__init__(
+            f"The response would hold {number} images; the limit is {max_images}."
+            " Ask for fewer projects or images, or select fewer lists of images."
+        )
+        self.number = number
 
 
 def with_code(error: GraphQLError, code: str) -> GraphQLError:

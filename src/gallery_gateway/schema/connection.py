@@ -14,10 +14,10 @@ from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.gallery.lookup import Staleness, oldest
+from gallery_gateway.gallery.lookup import FieldNeeds, Staleness, oldest
 from gallery_gateway.gallery.pagination import CursorPosition, ListReader, Step, Walked, walk
 from gallery_gateway.gallery.request import GalleryRequest, project_order
-from gallery_gateway.schema.needs import connection_needs
+from gallery_gateway.schema.needs import connection_needs, count_images
 from gallery_gateway.schema.requests import check_range, gallery_request, given
 from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.contract import Page, UpstreamProject
@@ -211,12 +211,14 @@ class Connected:
     Args:
         source: the one page that it stands on whole; None if it was put together from several calls.
         wanted: its places.
+        images: how many of them the response would hold.
         staleness: of the oldest page past its freshness; None if all were fresh.
     """
 
     value: ConnectionSource
     source: LoadResult[Page] | None
     wanted: range
+    images: int
     loaders: GalleryLoader
     staleness: Staleness | None
 
@@ -235,19 +237,24 @@ async def load_connection(
     loaders: GalleryLoader, request: ConnectionRequest, selection: Selection
 ) -> Connected:
     """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
-    walked = await _walked(loaders, request, selection)
+    needs, limits = connection_needs(selection)
+    walked = await _walked(loaders, request, selection, needs)
     results = walked.project_range.results
+    connection = ConnectionSource.of(request.listed, walked)
     return Connected(
-        ConnectionSource.of(request.listed, walked),
+        connection,
         results[0] if len(results) == 1 else None,
         walked.wanted,
+        count_images(connection.nodes, limits),
         loaders,
         oldest(result.staleness for result in results),
     )
 
 
-async def _walked(loaders: GalleryLoader, request: ConnectionRequest, selection: Selection) -> Walked:
-    reader = ListReader(loaders=loaders, request=request.listed, needs=connection_needs(selection))
+async def _walked(
+    loaders: GalleryLoader, request: ConnectionRequest, selection: Selection, needs: FieldNeeds
+) -> Walked:
+    reader = ListReader(loaders=loaders, request=request.listed, needs=needs)
     if selection.has_any("edges", "nodes", "pageInfo"):
         return await walk(reader, request.step)
     # The total stands on every page, so the smallest will do.

@@ -12,6 +12,7 @@ from strawberry import federation
 from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import UnauthenticatedError
+from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Staleness
 from gallery_gateway.gallery.usage import OperationUsage
@@ -47,6 +48,7 @@ class OperationContext:
     usage: OperationUsage
     loaders: GalleryLoader | None
     _outcomes: dict[str, Any] = field(default_factory=dict)
+    _images: dict[str, int] = field(default_factory=dict)
 
     async def load(self, key: str, call: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
         """What a root field loads, asked for once in an operation, whichever way the field is run.
@@ -65,6 +67,17 @@ class OperationContext:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def count_images(self, key: str, number: int) -> None:
+        """Count the images that the response would hold below a root field, before it is written.
+
+        Raises:
+            TooManyImagesError: with those of the other root fields, they are more than an operation may have.
+        """
+        self._images[key] = number
+        total = sum(self._images.values())
+        if total > self.usage.budget.max_images:
+            raise TooManyImagesError(total, max_images=self.usage.budget.max_images)
 
     def extensions(self, *, reports: bool) -> dict[str, object]:
         """What the answer says of itself: what of it is stale, and the bill if it `reports`."""

@@ -12,7 +12,7 @@ from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.schema import connection
 from gallery_gateway.schema.connection import connection_request, load_connection
 from gallery_gateway.schema.context import Info
-from gallery_gateway.schema.needs import gallery_needs, project_needs
+from gallery_gateway.schema.needs import count_images, gallery_needs, project_needs
 from gallery_gateway.schema.requests import gallery_request, node_request, project_request, rejected_argument
 from gallery_gateway.schema.types import (
     CONNECTION_SIZE,
@@ -128,10 +128,11 @@ class Query:
             max_images_per_project=max_images_per_project,
             search=search,
         )
-        needs = gallery_needs(selection_of(info.resolve_info, "Gallery"))
+        needs, limits = gallery_needs(selection_of(info.resolve_info, "Gallery"))
         with _refusals_translated(_GALLERY_ARGUMENTS):
             found = await info.context.load(info.key, lambda loaders: loaders.page(request, needs))
-            return found.value
+        info.context.count_images(info.key, count_images(found.value.projects, limits))
+        return found.value
 
     @strawberry.field(
         graphql_type=ProjectConnection | None,
@@ -177,7 +178,8 @@ class Query:
             found = await info.context.load(
                 info.key, lambda loaders: load_connection(loaders, request, selection)
             )
-            return found.value
+        info.context.count_images(info.key, found.images)
+        return found.value
 
     @strawberry.field(
         graphql_type=Project | None,
@@ -204,10 +206,11 @@ class Query:
             sort_by=sort_by,
             max_images=max_images,
         )
-        needs = project_needs(selection_of(info.resolve_info, "Project"))
+        needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
         with _refusals_translated(_PROJECT_ARGUMENTS):
             found = await info.context.load(info.key, lambda loaders: loaders.project(request, needs))
-            return found.value
+        info.context.count_images(info.key, count_images([found.value], limits))
+        return found.value
 
     @strawberry.field(
         graphql_type=Node | None,
@@ -220,10 +223,11 @@ class Query:
         id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of a Project.")],
     ) -> contract.UpstreamProject | None:
         request = node_request(id)
-        needs = project_needs(selection_of(info.resolve_info, "Project"))
+        needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
         with _refusals_translated({"project_id": "id"}):
             found = await info.context.load(info.key, lambda loaders: loaders.project(request, needs))
-            return found.value
+        info.context.count_images(info.key, count_images([found.value], limits))
+        return found.value
 
 
 @contextmanager
