@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 
 from gallery_gateway.app import create_app
-from gallery_gateway.app.endpoint import document_limits as limits_of
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.execution.limits import DocumentLimits
 from gallery_gateway.gallery.cache import PageCache
@@ -99,7 +98,7 @@ async def _look_at(response: httpx.Response) -> None:
 
 def document_limits(**limits: int) -> DocumentLimits:
     """The default ones, but for those that are given."""
-    return replace(limits_of(Settings.read(_env_file=None)), **limits)
+    return replace(DocumentLimits.for_tokens(2_000), **limits)
 
 
 def build_gallery(

@@ -273,49 +273,16 @@ class GuardSettings(BaseModel):
 class OperationSettings(BaseModel):
     """Documents, and the operations that are run of them."""
 
-    max_document_bytes: int = Field(
-        32_768, ge=1024, le=MEBIBYTE, description="longest GraphQL document, in bytes"
-    )
     max_document_tokens: int = Field(
-        2_000, ge=100, le=100_000, description="longest GraphQL document, in lexical tokens"
-    )
-    max_document_depth: int = Field(
-        12, ge=5, le=200, description="fields within fields; introspection has a bound of its own"
-    )
-    max_document_fields: int = Field(
-        1_000, ge=250, le=100_000, description="fields of an operation, fragments counted wherever spread"
-    )
-    max_document_aliases: int = Field(100, ge=0, le=10_000, description="aliases of an operation, likewise")
-    max_document_root_fields: int = Field(
-        30, ge=1, le=1_000, description="fields of the operation itself, the like of `gallery` and `project`"
-    )
-    max_document_directives: int = Field(
-        100, ge=0, le=10_000, description="directives of an operation, likewise"
-    )
-    max_document_fragments: int = Field(
-        100, ge=10, le=400, description="fragments of a document, and of an operation as often as spread"
-    )
-    max_document_comparisons: int = Field(
-        15_000,
-        ge=1_000,
-        le=500_000,
-        description="comparisons of fields that share a response key, in validation",
-    )
-    max_variable_values: int = Field(
-        10_000,
-        ge=10,
+        2_000,
+        ge=100,
         le=100_000,
-        description="values in the variables of a request, items and members counted",
+        description="longest GraphQL document, in lexical tokens; its other limits follow from it",
     )
-    introspection: bool = Field(default=True, description="`__schema` and `__type` for everyone")
+    introspection: bool = Field(
+        default=True, description="`__schema` and `__type`, and suggestions of names in errors"
+    )
     service_sdl: bool = Field(default=True, description="`_service`, the SDL for federation routers")
-    suggestions: bool = Field(default=True, description='"Did you mean" in the errors of a document')
-    prepared_documents_max_bytes: int = Field(
-        32 * MEBIBYTE,
-        ge=0,
-        le=1024 * MEBIBYTE,
-        description="memory of the documents that are kept parsed, validated and planned",
-    )
     persisted_queries_max_bytes: int = Field(
         MEBIBYTE,
         ge=0,
@@ -340,9 +307,6 @@ class OperationSettings(BaseModel):
         ge=1,
         le=1_000_000,
         description="images that the upstream calls of one operation may return, and its response may hold",
-    )
-    entities_max_representations: int = Field(
-        1_000, ge=1, le=100_000, description="representations that one `_entities` field may be asked for"
     )
     report_always: bool = Field(default=False, description="`extensions.upstream` in every answer, unasked")
 

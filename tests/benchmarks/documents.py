@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from graphql import OperationDefinitionNode
 from graphql.execution.values import VariableValues
 
-from gallery_gateway.app.endpoint import build_documents
 from gallery_gateway.execution.compiler import Compiler
-from gallery_gateway.execution.limits import DocumentError
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.limits import DocumentError, DocumentLimits
+from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.roots import COMPILED_ROOTS
-from gallery_gateway.settings import Settings
 from tests.benchmarks.memory import MEBIBYTE, rss_bytes
 
 _IMAGES = "images(first: 12) { jobId status qualityScore output { thumbnail } }"
@@ -33,9 +33,9 @@ SHAPES: Mapping[str, Callable[[int], str]] = {
 
 def weigh(texts: Callable[[int], str], *, count: int, budget_bytes: int) -> float:
     """What the process has grown by, in parts of the budget."""
-    settings = Settings.read(_env_file=None, prepared_documents_max_bytes=budget_bytes)
     schema = executable(build_schema())
-    documents = build_documents(settings, schema)
+    limits = DocumentLimits.for_tokens(2_000)
+    documents = Documents(Validator(schema, limits), max_bytes=budget_bytes)
     compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh)
 
     def prepare(number: int) -> None:

@@ -140,7 +140,7 @@ WRONG: list[tuple[object, list[str]]] = [
     ),
     (
         {"good": NAMES, "parsing": "{ ", "unknown": "{ nothing }", "large": "{" + " __typename" * 40 + "}"},
-        ["3 of 4", "'parsing': Syntax Error", "'unknown': Cannot query field", "'large': ", "ROOT_FIELDS"],
+        ["3 of 4", "'parsing': Syntax Error", "'unknown': Cannot query field", "'large': ", "30 root fields"],
     ),
 ]
 

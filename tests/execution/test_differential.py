@@ -70,8 +70,8 @@ def ways() -> Ways:
     compiler = CountingCompiler(SCHEMA, COMPILED_ROOTS)
     return Ways(
         compiler,
-        Executor(SCHEMA, documents, compiler, max_variable_values=100),
-        Executor(SCHEMA, documents, Compiler(SCHEMA, {}), max_variable_values=100),
+        Executor(SCHEMA, documents, compiler),
+        Executor(SCHEMA, documents, Compiler(SCHEMA, {})),
     )
 
 

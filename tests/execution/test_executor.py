@@ -55,7 +55,7 @@ def executor(**resolvers: Callable[..., Any]) -> Executor:
     for name, resolver in resolvers.items():
         schema.query_type.fields[name].resolve = resolver
     documents = Documents(Validator(schema, document_limits()), max_bytes=10_000)
-    return Executor(schema, documents, Compiler(schema, {}), max_variable_values=100)
+    return Executor(schema, documents, Compiler(schema, {}))
 
 
 def giving(value: object) -> Callable[..., object]:
@@ -291,7 +291,7 @@ async def test_a_value_that_does_not_fit_its_field_is_upstreams_fault(
 
     (error,) = await errors_of(executor(**resolvers), query)
 
-    assert error["message"] == "The gallery sent a value that does not fit this field."
+    assert error["message"] == "The gallery API sent a value that does not fit this field."
     assert error["extensions"] == {"code": "UPSTREAM_CONTRACT"}
 
 
@@ -329,6 +329,38 @@ async def test_too_many_images_refuse_the_whole_operation_with_the_largest_count
     assert response_of(answer) == {"errors": [error]}
     assert error["message"].startswith("The response would hold 40 images; the limit is 20.")
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
+
+
+FILTER = "query($of: Filter, $n: Int) { any(of: $of, n: $n) }"
+VALUES: list[tuple[dict[str, Any], int]] = [
+    ({"of": {"a": ["x"] * 8}}, 10),
+    ({"of": {"a": ["x"] * 7}, "n": 1}, 10),
+    ({"of": {"b": [["x"] * 2, ["x"] * 3]}}, 9),
+    ({"of": {"c": {"c": {"a": ["x"] * 6}}}}, 10),
+]
+
+
+@pytest.mark.parametrize(("variables", "number"), VALUES)
+async def test_variables_may_hold_as_many_values_as_the_limit_and_no_more(
+    variables: dict[str, Any], number: int
+) -> None:
+    schema = build_schema(
+        "input Filter { a: [String] b: [[String]] c: Filter } type Query { any(of: Filter, n: Int): Int }"
+    )
+    documents = Documents(Validator(schema, document_limits()))
+    request = GraphQLRequest(query=FILTER, variables=variables)
+
+    at_limit, above = [
+        await Executor(schema, documents, Compiler(schema, {}), max_variable_values=limit).execute(
+            request, None, request_id="r1"
+        )
+        for limit in (number, number - 1)
+    ]
+
+    assert not at_limit.has_errors
+    assert above.is_request_error
+    assert above.codes == ("BAD_USER_INPUT",)
+    assert f"more than {number - 1} values" in response_of(above)["errors"][0]["message"]
 
 
 async def test_each_error_has_the_path_of_its_own_alias() -> None:

@@ -23,7 +23,7 @@ from tests.gallery.endpoints import listing
 
 SCHEMA = executable(build_schema())
 DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=100_000)
-EXECUTOR = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS), max_variable_values=100)
+EXECUTOR = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS))
 CALLER = Caller(TOKEN, secret=b"s" * 32)
 
 # Behind it, a hundred projects lie on two pages.

@@ -139,7 +139,7 @@ async def test_a_control_character_in_a_representation_is_refused_without_a_call
 async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, written: str) -> None:
     upstream = FakeUpstream()
     documents = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
-    executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots), max_variable_values=100)
+    executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots))
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
     loaders = GalleryLoader(
         build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), usage, narrows=True, accepts=Accepts()

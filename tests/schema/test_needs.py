@@ -27,8 +27,8 @@ from tests.fakes import TOKEN, build_gallery, document_limits, image_body, page_
 
 SCHEMA = executable(build_schema())
 DOCUMENTS = Documents(Validator(SCHEMA, document_limits(fields=100_000)), max_bytes=10_000_000)
-COMPILED = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS), max_variable_values=100)
-PLAIN = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, {}), max_variable_values=100)
+COMPILED = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS))
+PLAIN = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, {}))
 CALLER = Caller(TOKEN, secret=b"s" * 32)
 NO_LIMIT = 1_000_000
 VARIABLES = {"few": 2, "yes": True, "no": False}

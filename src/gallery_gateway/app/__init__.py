@@ -100,7 +100,6 @@ def create_app(
             explorer=explorer,
             policy=policy,
             instruments=instruments,
-            sharing=sharing,
         ),
         shield=policy.shield,
         readiness=readiness,

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from graphql import GraphQLSchema
 
@@ -20,14 +19,12 @@ from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.limits import DocumentLimits
 from gallery_gateway.execution.persisted import (
+    DocumentSource,
     ManifestError,
-    MemoryStore,
     PersistedQueries,
-    Sources,
     TrustedDocuments,
-    TwoLevels,
     check_documents,
-    read_manifest,
+    parse_manifest,
 )
 from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
@@ -40,58 +37,32 @@ from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, listed
 
-if TYPE_CHECKING:
-    # Needs libraries of an extra.
-    from gallery_gateway.app.sharing import Sharing
-
 
 def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
     validator = Validator(
         schema,
-        document_limits(settings),
+        DocumentLimits.for_tokens(settings.max_document_tokens),
         introspection=settings.introspection,
         service_sdl=settings.service_sdl,
-        suggestions=settings.suggestions,
     )
-    return Documents(validator, max_bytes=settings.prepared_documents_max_bytes)
+    return Documents(validator)
 
 
-def build_sources(settings: Settings, documents: Documents, sharing: "Sharing | None") -> Sources:
-    """Where documents come from that requests do not bring.
-
-    Raises:
-        SettingsError: the manifest of trusted documents cannot be used.
-    """
+def build_source(settings: Settings, documents: Documents) -> DocumentSource:
+    """Raises: SettingsError: the manifest of trusted documents cannot be used."""
     if settings.trusted_documents is not None:
         return TrustedDocuments(_trusted(settings.trusted_documents, documents))
-    if not settings.persisted_queries_max_bytes:
-        return PersistedQueries(None)
-    memory = MemoryStore(max_bytes=settings.persisted_queries_max_bytes)
-    return PersistedQueries(TwoLevels(memory, sharing.texts()) if sharing else memory)
+    return PersistedQueries(max_bytes=settings.persisted_queries_max_bytes)
 
 
 def _trusted(path: Path, documents: Documents) -> dict[str, str]:
     try:
-        trusted = read_manifest(path.read_bytes())
+        trusted = parse_manifest(path.read_bytes())
         check_documents(trusted, documents.prepare)
     except (OSError, ManifestError) as exc:
         told = exc.strerror if isinstance(exc, OSError) else exc
         raise SettingsError(f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS: {path}: {told}") from exc
     return trusted
-
-
-def document_limits(settings: Settings) -> DocumentLimits:
-    return DocumentLimits(
-        bytes=settings.max_document_bytes,
-        tokens=settings.max_document_tokens,
-        depth=settings.max_document_depth,
-        fields=settings.max_document_fields,
-        aliases=settings.max_document_aliases,
-        root_fields=settings.max_document_root_fields,
-        directives=settings.max_document_directives,
-        fragments=settings.max_document_fragments,
-        comparisons=settings.max_document_comparisons,
-    )
 
 
 class Operations:
@@ -160,18 +131,16 @@ def build_endpoint(
     explorer: Explorer | None,
     policy: Policy,
     instruments: Instruments,
-    sharing: "Sharing | None",
 ) -> GraphQLEndpoint:
-    schema = executable(build_schema(max_representations=settings.entities_max_representations))
+    schema = executable(build_schema())
     documents = build_documents(settings, schema)
     instruments.read(lambda: read_documents(documents))
     executor = Executor(
         schema,
         documents,
         Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh),
-        max_variable_values=settings.max_variable_values,
-        suggestions=settings.suggestions,
-        sources=build_sources(settings, documents, sharing),
+        source=build_source(settings, documents),
+        suggests=settings.introspection,
     )
     return GraphQLEndpoint(
         executor,

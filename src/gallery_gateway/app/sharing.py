@@ -8,11 +8,10 @@ from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.settings import Settings
 from gallery_gateway.shared.sealing import Encryption, Signature
 from gallery_gateway.shared.store import Commands, PageStore
-from gallery_gateway.shared.texts import SharedTexts
 
 
 class Sharing:
-    """One server, and what is kept there: pages, and persisted documents."""
+    """One server, and the pages that are kept there."""
 
     def __init__(self, settings: Settings, *, url: str, secret: str) -> None:
         self._settings = settings
@@ -29,6 +28,3 @@ class Sharing:
             on_purge=lambda caller_key: cache.purge(CallerKey(caller_key)),
             on_gap=cache.purge_all,
         )
-
-    def texts(self) -> SharedTexts:
-        return SharedTexts(self._commands, self._seal)

@@ -222,7 +222,7 @@ class GraphQLEndpoint:
     async def _parse(self, exchange: Exchange) -> GraphQLRequest:
         if exchange.method == "POST":
             return parse_body(exchange.body)
-        operation = await self._executor.resolve(parse_query(exchange.query_string))
+        operation = parse_query(exchange.query_string)
         if not self._executor.is_query(operation):
             raise RequestError("Only queries are run by GET.", status=405)
         return operation

@@ -8,14 +8,13 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import NewType
+from typing import NewType, Protocol
 
 from cachetools import LRUCache
 
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.caching import etag_of, freshness_headers
 from gallery_gateway.edge.headers import RawHeader, head_lines, request_id
-from gallery_gateway.execution.compiler import ReplayableResponse
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
@@ -68,6 +67,13 @@ _MAX_BODY_BYTES = 4096
 
 RepeatKey = NewType("RepeatKey", bytes)
 """What a request is known by where neither its token nor its text is kept; made by `Replays` only."""
+
+
+class ReplayableResponse(Protocol):
+    """A response that can be repeated while the page that it was made of is fresh."""
+
+    def get(self) -> tuple[bytes, float, float] | None:
+        """Return the body, its remaining lifetime and its age in seconds; `None` if it is not fresh."""
 
 
 class Replay:

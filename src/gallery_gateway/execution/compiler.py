@@ -1,6 +1,7 @@
-"""Runs an operation by its plans: what the root fields load is projected and encoded in C.
+"""Runs operations by compiled plans: msgspec projects and encodes what the root fields load.
 
-Whatever a plan cannot do, and every irregularity, is left to plain execution on what is loaded already.
+An operation that cannot be planned, or that meets any irregularity, is left to plain execution on the pages
+that are loaded already.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from graphql.execution.values import VariableValues
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.execution.documents import PreparedDocument
-from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection, response_of
+from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection
 from gallery_gateway.execution.selection import (
     Scope,
     SelectedField,
@@ -36,43 +37,38 @@ from gallery_gateway.execution.selection import (
 from gallery_gateway.telemetry.logs import log_event
 
 
-class Loaded(Protocol):
-    """What a root field has loaded: the source of a projection, and what it was rendered to before."""
+class LoadedRoot(Protocol):
+    """The value of a root field, and the bytes that a plan rendered of it.
+
+    A protocol, because the implementation in `schema` imports this module.
+    """
 
     @property
     def value(self) -> object: ...
 
     def recall(self, plan: Plan) -> bytes | None:
-        """What the value was written as by this plan, if that is remembered."""
+        """Return the bytes that `plan` rendered before, or `None`."""
 
     def remember(self, plan: Plan, rendered: bytes) -> None:
-        """Keeps what the value was written as, if it is worth it."""
+        """Keep rendered bytes with the page, if the page is likely to be used again."""
 
-    def kept(self, plan: Plan) -> "ReplayableResponse | None":
-        """What is remembered, to be given again without running anything."""
-
-
-class ReplayableResponse(Protocol):
-    """A response that may be given again while what it was made of is fresh."""
-
-    def get(self) -> tuple[bytes, float, float] | None:
-        """It, with the seconds for which it may still be used, and its age in seconds; None from then on."""
+    def kept(self, plan: Plan) -> Any:
+        """Return a handle that repeats the rendered bytes while the page is fresh, or `None`."""
 
 
-Load = Callable[[Any, str], Awaitable[Loaded]]
-"""Loads a root field for a context and a response key."""
+Load = Callable[[Any, str], Awaitable[LoadedRoot]]
+"""Loads a root field for an operation's context and a response key."""
 
 PrepareLoad = Callable[[Mapping[str, Any]], Load]
-"""Makes it out of coerced arguments; raises GatewayError if one is refused."""
+"""Makes a load of coerced arguments; raises `GatewayError` if it refuses one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RootSelection:
-    """What an operation selects at one root field.
+    """A root field of an operation, to be compiled.
 
     Args:
-        plan: what will read it.
-        is_alone: whether it is the operation's only root field.
+        is_alone: whether the operation has no other root field.
     """
 
     selection: Selection
@@ -80,16 +76,15 @@ class RootSelection:
     is_alone: bool
 
 
-CompiledRoot = Callable[[RootSelection], PrepareLoad]
-"""How a root field is loaded that can be compiled."""
+CompileRoot = Callable[[RootSelection], PrepareLoad]
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledResponse:
-    """A whole response, and the same as it is kept, if it is."""
+    """A response, and the handle that repeats it; see `LoadedRoot.kept`."""
 
     body: bytes
-    kept: ReplayableResponse | None = None
+    kept: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +92,10 @@ class _Root:
     """A root field with its plan.
 
     Args:
-        key: its response key; `opening` is the same as the JSON before its value.
-        fields: how many there are below it.
-        response: makes the whole response out of its projected value.
-        load: None if the arguments depend on variables, so that it is prepared for each run.
+        opening: JSON before the value: the response key and a colon.
+        fields: number of fields below it.
+        response: makes the complete response of the projected value.
+        load: `None` if arguments depend on variables; then each run prepares its own.
     """
 
     key: str
@@ -112,23 +107,30 @@ class _Root:
     prepare: PrepareLoad
     load: Load | None
 
-    def load_for(self, variables: VariableValues) -> Load:
-        return self.load or self.prepare(self.field.arguments(variables))
+
+class _Response(msgspec.Struct):
+    data: msgspec.Struct
 
 
-# Measured on CPython 3.11, of what msgspec makes of a plan: for each root field, and for each field below.
+def _response_of(response_key: str) -> Callable[[object], msgspec.Struct]:
+    """Return a function that wraps the value of the only root field in a response."""
+    data = msgspec.defstruct("Data", [("value", Any)], rename={"value": response_key})
+    return lambda value: _Response(data(value))
+
+
+# Memory of msgspec for a plan, measured on CPython 3.11: for each root field, and for each field below.
 _ROOT_BYTES = 7_000
 _FIELD_BYTES = 1_000
 
-# Each variable of a directive doubles what a document may be shaped into.
+# Each variable of a directive doubles the number of shapes of a document.
 _PLANS_PER_DOCUMENT = 32
 
 
 @dataclass(slots=True)
-class _Document:
-    """The plans of one document by operation and by the variables that shape it.
+class _DocumentPlans:
+    """The plans of a document, by operation and by the values of the variables that shape the selection.
 
-    None in a plan's place leaves the operation to plain execution.
+    `None` instead of a plan leaves the operation to plain execution.
     """
 
     shaping: tuple[str, ...]
@@ -139,32 +141,32 @@ class _Document:
 
 _NO_VARIABLES = VariableValues({}, {})
 
-# Not bugs: failed loads, bad arguments, values of the wrong type. Plain execution reports them with paths.
+# Failed loads, refused arguments and misfitting values are not bugs. Plain execution reports them with paths.
 _IRREGULARITIES = (GatewayError, GraphQLError, UnplannableError, msgspec.ValidationError)
 
-# Bugs logged in the life of a process, so that one raised at ever new places does not flood the log.
+# A bug that is raised at ever new places must not flood the log.
 _MAX_REPORTED = 100
 
 
 class Compiler:
-    """Makes plans of prepared documents and runs them.
+    """Plans prepared documents, and runs the plans.
 
     Args:
-        roots: how the root fields that can be compiled are loaded, by name.
-        weigh: is told of a document that has been given more plans.
+        roots: prepare the loads of root fields, by field name; others are left to plain execution.
+        weigh: called when a document has more plans than before.
     """
 
     def __init__(
         self,
         schema: GraphQLSchema,
-        roots: Mapping[str, CompiledRoot],
+        roots: Mapping[str, CompileRoot],
         *,
         weigh: Callable[[PreparedDocument], None] | None = None,
     ) -> None:
         self._weigh = weigh
         self._schema = schema
         self._roots = roots
-        self._documents: WeakKeyDictionary[PreparedDocument, _Document] = WeakKeyDictionary()
+        self._documents: WeakKeyDictionary[PreparedDocument, _DocumentPlans] = WeakKeyDictionary()
         self._encode = msgspec.json.Encoder().encode
         self._reported: set[object] = set()
 
@@ -175,25 +177,25 @@ class Compiler:
         raw_variables: dict[str, Any] | None,
         context: object,
     ) -> CompiledResponse | None:
-        """The response, which has no errors; None if it is left to plain execution."""
+        """Return a response without errors, or `None` to leave the operation to plain execution."""
         try:
-            variables = self._coerced(operation, raw_variables)
+            variables = self._coerce(operation, raw_variables)
             roots = variables and self._plans(prepared, operation, variables)
             if variables is None or roots is None:
                 return None
-            # An argument of any field may be refused here, and then no load has begun.
-            ready = [root.load_for(variables) for root in roots]
+            # All arguments are checked before the first load begins.
+            ready = [root.load or root.prepare(root.field.arguments(variables)) for root in roots]
             loads = [load(context, root.key) for load, root in zip(ready, roots, strict=True)]
-            loaded = [await loads[0]] if len(loads) == 1 else await _all(loads)
-            return self._written(roots, loaded)
+            loaded = [await loads[0]] if len(loads) == 1 else await _gather(loads)
+            return self._respond(roots, loaded)
         except _IRREGULARITIES:
             return None
-        except Exception as exc:  # noqa: BLE001  # a fence: plain execution answers in spite of a bug here
+        except Exception as exc:  # noqa: BLE001  # boundary: plain execution answers in spite of a bug here
             self._report(exc, operation)
             return None
 
     def _report(self, bug: Exception, operation: OperationDefinitionNode) -> None:
-        """Log a bug with its traceback, once for each place where it is raised."""
+        """Log a bug with its traceback, once for each place that raises it."""
         kind = type(bug), _raised_at(bug)
         if kind in self._reported or len(self._reported) >= _MAX_REPORTED:
             return
@@ -201,33 +203,33 @@ class Compiler:
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
-    def _written(self, roots: Sequence[_Root], loaded: Sequence[Loaded]) -> CompiledResponse:
+    def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
         if len(roots) == 1:
-            # One root field is written and remembered as the whole response, so that it is never copied.
+            # The complete response is rendered and kept, so that it is never copied.
             root, source = roots[0], loaded[0]
-            return CompiledResponse(self._rendered(root, source, whole=True), source.kept(root.plan))
+            return CompiledResponse(self._render(root, source, is_complete=True), source.kept(root.plan))
         members = (
-            root.opening + self._rendered(root, source, whole=False)
+            root.opening + self._render(root, source, is_complete=False)
             for root, source in zip(roots, loaded, strict=True)
         )
         return CompiledResponse(b'{"data":{%b}}' % b",".join(members))
 
-    def _rendered(self, root: _Root, loaded: Loaded, *, whole: bool) -> bytes:
-        """The value or the whole response: always the same for a plan, as it stands in one place only."""
+    def _render(self, root: _Root, loaded: LoadedRoot, *, is_complete: bool) -> bytes:
+        """Return the value as JSON, or the complete response; a plan is only ever rendered in one way."""
         rendered = loaded.recall(root.plan)
         if rendered is None:
             value = loaded.value
             projected = None if value is None else msgspec.convert(value, root.plan, from_attributes=True)
-            rendered = self._encode(root.response(projected) if whole else projected)
+            rendered = self._encode(root.response(projected) if is_complete else projected)
             loaded.remember(root.plan, rendered)
         return rendered
 
-    def _coerced(
+    def _coerce(
         self, operation: OperationDefinitionNode, raw_variables: dict[str, Any] | None
     ) -> VariableValues | None:
         if not operation.variable_definitions:
             return _NO_VARIABLES
-        # The first error is enough here: plain execution tells them.
+        # One error is enough here: plain execution reports all of them.
         values = get_variable_values(
             self._schema, operation.variable_definitions, raw_variables or {}, max_errors=1
         )
@@ -236,25 +238,25 @@ class Compiler:
     def _plans(
         self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
     ) -> Sequence[_Root] | None:
-        known = self._documents.get(prepared)
-        if known is None:
+        document = self._documents.get(prepared)
+        if document is None:
             query_type = self._schema.query_type
             names = shaping_variables(prepared.document, query_type.name if query_type else "")
-            known = self._documents[prepared] = _Document(names)
-        shape = (id(operation), *(variables.coerced.get(name) for name in known.shaping))
-        if shape not in known.plans:
-            known.plans[shape] = planned = self._compiled(prepared, operation, variables)
-            self._add_weight(prepared, planned or (), len(known.plans))
-        return known.plans[shape]
+            document = self._documents[prepared] = _DocumentPlans(names)
+        shape = (id(operation), *(variables.coerced.get(name) for name in document.shaping))
+        if shape not in document.plans:
+            document.plans[shape] = roots = self._compile(prepared, operation, variables)
+            self._add_weight(prepared, roots or (), len(document.plans))
+        return document.plans[shape]
 
     def _add_weight(self, prepared: PreparedDocument, roots: Sequence[_Root], plans: int) -> None:
-        """The plans of one document are much alike: each counts as the largest."""
+        """Count each plan of the document as its largest; they differ little."""
         weight = sum(_ROOT_BYTES + _FIELD_BYTES * root.fields for root in roots)
         prepared.plan_bytes = max(prepared.plan_bytes, weight * plans)
         if self._weigh is not None:
             self._weigh(prepared)
 
-    def _compiled(
+    def _compile(
         self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
     ) -> Sequence[_Root] | None:
         fragments = {
@@ -262,46 +264,45 @@ class Compiler:
             for node in prepared.document.definitions
             if isinstance(node, FragmentDefinitionNode)
         }
-        scope = Scope(self._schema, operation, fragments, variables)
         try:
-            roots = root_fields(scope)
+            roots = root_fields(Scope(self._schema, operation, fragments, variables))
             is_alone = len(roots) == 1
             return [self._root(key, field, is_alone=is_alone) for key, field in roots.items()] or None
         except (UnplannableError, GatewayError, GraphQLError):
             return None
 
     def _root(self, key: str, selected: SelectedField, *, is_alone: bool) -> _Root:
-        """Raises: UnplannableError: it, or something in it, cannot be compiled."""
-        compiled = self._roots.get(selected.name)
-        if compiled is None:
+        """Raises: UnplannableError: the field, or a field below it, cannot be compiled."""
+        compile_root = self._roots.get(selected.name)
+        if compile_root is None:
             raise UnplannableError(selected.name)
         selection = selected.selection()
         plan = plan_selection(selection)
-        prepare = compiled(RootSelection(selection, plan, is_alone))
+        prepare = compile_root(RootSelection(selection, plan, is_alone))
         return _Root(
             key=key,
             opening=b'"%b":' % key.encode(),
             field=selected,
             plan=plan,
             fields=selection.count(),
-            response=response_of(key),
+            response=_response_of(key),
             prepare=prepare,
             load=None if selected.has_variables else prepare(selected.arguments()),
         )
 
 
 def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
-    """Return the function and line that raised the error; formatting the whole stack would take too long."""
+    """Return the function and line that raised the error; formatting the stack would take too long."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace and (trace.tb_frame.f_code, trace.tb_lineno)
 
 
-async def _all(loads: Sequence[Awaitable[Loaded]]) -> list[Loaded]:
-    """What all of them load; an error only when all have ended, so that plain execution finds them so."""
-    outcomes = await asyncio.gather(*loads, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return cast("list[Loaded]", outcomes)
+async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
+    """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
+    results = await asyncio.gather(*loads, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[LoadedRoot]", results)

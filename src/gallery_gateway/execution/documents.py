@@ -1,4 +1,4 @@
-"""Documents prepared once, and found again by their text."""
+"""Prepared documents, found again by their text."""
 
 import gc
 import sys
@@ -10,24 +10,31 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_ope
 from gallery_gateway.execution.limits import DocumentError, tokens_of
 from gallery_gateway.execution.validation import Validator
 
-# Of what is kept, the part for documents that were refused: a client that sends one again pays for it again.
-_REFUSED_PART = 16
+# Several hundred documents of the largest size, or 10,000 small ones.
+_MAX_BYTES = 32 * 1024 * 1024
 
-# Of the budget, the part that may be garbage.
-_GARBAGE_PART = 8
+# Share of the budget for refused documents: a client that repeats one must not pay for validation again.
+_REFUSED_SHARE = 16
 
+# Share of the budget that may be garbage.
+_GARBAGE_SHARE = 8
 
-# Measured on CPython 3.11, of what graphql-core makes of a text: for each document, and for each token.
+# Memory of graphql-core, measured on CPython 3.11: for each document, and for each token.
 _DOCUMENT_BYTES = 4_500
 _TOKEN_BYTES = 400
 
 
+def _weight_bytes(text: str) -> int:
+    """Return the memory of a parsed document; its tokens repeat strings and comments of the text."""
+    return _DOCUMENT_BYTES + _TOKEN_BYTES * len(tokens_of(text)) + 2 * sys.getsizeof(text)
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class PreparedDocument:
-    """A valid document, and the text that it was made from.
+    """A valid document, and its text.
 
     Args:
-        plan_bytes: what its plans take.
+        plan_bytes: memory of its plans.
     """
 
     text: str
@@ -36,12 +43,10 @@ class PreparedDocument:
 
     @property
     def weight_bytes(self) -> int:
-        """What it takes of the memory; strings and comments are in its tokens once more."""
-        tokens = len(tokens_of(self.text))
-        return _DOCUMENT_BYTES + _TOKEN_BYTES * tokens + 2 * sys.getsizeof(self.text) + self.plan_bytes
+        return _weight_bytes(self.text) + self.plan_bytes
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
-        """Raises: DocumentError: no such operation, or several and no name."""
+        """Raises: DocumentError: there is no such operation, or there are several and no name is given."""
         operation = get_operation_ast(self.document, name)
         if operation is None:
             message = (
@@ -54,71 +59,9 @@ class PreparedDocument:
         return operation
 
 
-class Documents:
-    """Prepared documents, the least recently used going first; and in a small part of it, refused ones.
-
-    Args:
-        max_bytes: budget for the memory of all kept documents with their plans.
-    """
-
-    def __init__(self, validator: Validator, *, max_bytes: int) -> None:
-        self._validator = validator
-        self._max_bytes = max_bytes
-        self._evicted_bytes = 0
-        self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
-            max_bytes, getsizeof=lambda prepared: prepared.weight_bytes
-        )
-        self._refused: LRUCache[str, _Refused] = LRUCache(
-            max_bytes // _REFUSED_PART, getsizeof=lambda refused: refused.weight_bytes
-        )
-
-    def __len__(self) -> int:
-        return len(self._prepared)
-
-    def prepare(self, text: str) -> PreparedDocument:
-        """Raises: DocumentError: it cannot be parsed, is too much, or is not valid in the schema."""
-        prepared = self._prepared.get(text)
-        if prepared is None:
-            prepared = self._prepare(text)
-            if prepared.weight_bytes <= self._max_bytes:
-                self._keep(prepared)
-        return prepared
-
-    def weigh(self, prepared: PreparedDocument) -> None:
-        """To be called when it has been given more plans."""
-        if self._prepared.get(prepared.text) is not prepared:
-            return
-        del self._prepared[prepared.text]
-        if prepared.weight_bytes <= self._max_bytes:
-            self._keep(prepared)
-
-    def _keep(self, prepared: PreparedDocument) -> None:
-        expected = int(self._prepared.currsize) + prepared.weight_bytes
-        self._prepared[prepared.text] = prepared
-        self._evicted_bytes += expected - int(self._prepared.currsize)
-        if self._evicted_bytes > self._max_bytes // _GARBAGE_PART:
-            # Tokens and plans hold themselves in circles, and the collector would come too late for them.
-            self._evicted_bytes = 0
-            gc.collect()
-
-    def _prepare(self, text: str) -> PreparedDocument:
-        refused = self._refused.get(text)
-        if refused is not None:
-            raise refused.again()
-        try:
-            return PreparedDocument(text, self._validator.document(text))
-        except DocumentError as exc:
-            # Tracebacks hold frames, and those of the first who sent it hold a token.
-            errors = [error.with_traceback(None) for error in exc.errors]
-            refused = _Refused(text, errors, exc.document)
-            if refused.weight_bytes <= self._refused.maxsize:
-                self._refused[text] = refused
-            raise
-
-
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """What was said of a text."""
+    """The errors of a refused document."""
 
     text: str
     errors: list[GraphQLError]
@@ -126,10 +69,67 @@ class _Refused:
 
     @property
     def weight_bytes(self) -> int:
-        """As of a prepared one; where there is no document there are no tokens."""
         if self.document is None:
             return _DOCUMENT_BYTES + 2 * sys.getsizeof(self.text)
-        return PreparedDocument(self.text, self.document).weight_bytes + _DOCUMENT_BYTES
+        return _weight_bytes(self.text) + _DOCUMENT_BYTES
 
-    def again(self) -> DocumentError:
-        return DocumentError(*self.errors, document=self.document)
+
+class Documents:
+    """Two LRU caches of one budget: prepared documents, and in a small share of it refused ones.
+
+    Args:
+        max_bytes: budget for the memory of all cached documents with their plans.
+    """
+
+    def __init__(self, validator: Validator, *, max_bytes: int = _MAX_BYTES) -> None:
+        self._validator = validator
+        self._max_bytes = max_bytes
+        self._evicted_bytes = 0
+        self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
+            max_bytes, getsizeof=lambda prepared: prepared.weight_bytes
+        )
+        self._refused: LRUCache[str, _Refused] = LRUCache(
+            max_bytes // _REFUSED_SHARE, getsizeof=lambda refused: refused.weight_bytes
+        )
+
+    def __len__(self) -> int:
+        return len(self._prepared)
+
+    def prepare(self, text: str) -> PreparedDocument:
+        """Raises: DocumentError: `text` cannot be parsed, exceeds a limit, or is not valid in the schema."""
+        prepared = self._prepared.get(text)
+        if prepared is None:
+            prepared = self._prepare(text)
+            self._store(prepared)
+        return prepared
+
+    def weigh(self, prepared: PreparedDocument) -> None:
+        """Weigh a document again after its plans have grown; it may be evicted."""
+        if self._prepared.get(prepared.text) is prepared:
+            del self._prepared[prepared.text]
+            self._store(prepared)
+
+    def _store(self, prepared: PreparedDocument) -> None:
+        if prepared.weight_bytes > self._max_bytes:
+            return
+        expected = int(self._prepared.currsize) + prepared.weight_bytes
+        self._prepared[prepared.text] = prepared
+        self._evicted_bytes += expected - int(self._prepared.currsize)
+        if self._evicted_bytes > self._max_bytes // _GARBAGE_SHARE:
+            # Tokens and plans are reference cycles, which the collector would free too late.
+            self._evicted_bytes = 0
+            gc.collect()
+
+    def _prepare(self, text: str) -> PreparedDocument:
+        refused = self._refused.get(text)
+        if refused is not None:
+            raise DocumentError(*refused.errors, document=refused.document)
+        try:
+            return PreparedDocument(text, self._validator.document(text))
+        except DocumentError as exc:
+            # Tracebacks hold frames, and the frames of the first client's request hold its token.
+            errors = [error.with_traceback(None) for error in exc.errors]
+            refused = _Refused(text, errors, exc.document)
+            if refused.weight_bytes <= self._refused.maxsize:
+                self._refused[text] = refused
+            raise

@@ -1,4 +1,4 @@
-"""Runs one operation and reports its errors."""
+"""Runs one operation, and reports its errors."""
 
 import logging
 from collections.abc import Mapping
@@ -17,62 +17,27 @@ from graphql import (
     get_operation_ast,
 )
 
-from gallery_gateway.errors import GatewayError, OverloadedError, RequestError, UpstreamContractError
-from gallery_gateway.execution.compiler import Compiler, ReplayableResponse
+from gallery_gateway.errors import (
+    BadUserInputError,
+    GatewayError,
+    OverloadedError,
+    RequestError,
+    UpstreamContractError,
+)
+from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents, PreparedDocument
-from gallery_gateway.execution.limits import DocumentError, TooManyImagesError, with_code
-from gallery_gateway.execution.persisted import GraphQLRequest, PersistedQueries, Sources
+from gallery_gateway.execution.limits import (
+    MAX_VARIABLE_VALUES,
+    DocumentError,
+    TooManyImagesError,
+    with_code,
+)
+from gallery_gateway.execution.persisted import DocumentSource, GraphQLRequest, PersistedQueries
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.records import COMPILED, PLAIN
 
-_MISFIT = "The gallery sent a value that does not fit this field."
-
-# The one sign that graphql-core 3.3 gives of a null where none may be: a TypeError of these words.
+# graphql-core 3.3 raises a TypeError with this message for a null in a non-null field: the only sign of it.
 _NULL_VIOLATION = "Cannot return null for non-nullable field"
-
-
-def report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
-    """The error as the client sees it."""
-    cause = error.original_error
-    formatted = error.formatted
-    if isinstance(cause, GatewayError):
-        return formatted
-    if not error.path:
-        # What is wrong with the request, told by graphql-core or by us; variables get no code there.
-        code = str((error.extensions or {}).get("code", "BAD_USER_INPUT"))
-        formatted["extensions"] = {**(error.extensions or {}), "code": code}
-    elif _is_misfit(cause):
-        formatted["message"] = _MISFIT
-        formatted["extensions"] = {"code": UpstreamContractError.code}
-    else:
-        formatted["message"] = "Something went wrong in the gateway."
-        formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
-        log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
-    return formatted
-
-
-def _is_misfit(cause: Exception | None) -> bool:
-    """Whether graphql-core could not fit an upstream value into the type of its field."""
-    return isinstance(cause, GraphQLError) or (
-        isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
-    )
-
-
-_SETTING = "GALLERY_GATEWAY_MAX_VARIABLE_VALUES"
-
-
-def check_variables(variables: Mapping[str, Any], *, max_values: int) -> None:
-    """Raises: DocumentError: there are more values in them, items and members counted, than may be."""
-    number = len(variables)
-    stack = [value for value in variables.values() if isinstance(value, dict | list)]
-    while stack and number <= max_values:
-        holder = stack.pop()
-        number += len(holder)
-        inner = holder.values() if isinstance(holder, dict) else holder
-        stack.extend(value for value in inner if isinstance(value, dict | list))
-    if number > max_values:
-        message = f"The variables have more than {max_values} values in them ({_SETTING})."
-        raise DocumentError(with_code(GraphQLError(message), "BAD_USER_INPUT"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +45,14 @@ class GraphQLResponse:
     """A GraphQL response as JSON.
 
     Args:
-        is_request_error: there is no `data` in it, because nothing was run.
-        has_errors: there are `errors` in it.
-        retry_after_seconds: nothing was answered, because there was too much to do; None otherwise.
-        status: the HTTP status, where it is not the usual one.
-        codes: of the errors, each once.
-        operation: the name of the operation that was run; None if it has none, or if nothing was run.
-        executor: which of the two made it, `compiled` or `plain`.
-        kept: the same, to be given again without running anything; None if it is not kept.
+        is_request_error: the operation was not run, and the response has no `data`.
+        has_errors: the response has `errors`.
+        retry_after_seconds: every field was refused because the gateway is overloaded; else `None`.
+        status: an HTTP status other than the usual one.
+        codes: distinct codes of the errors.
+        operation: name of the operation that was run, if it has one.
+        executor: `compiled` or `plain`.
+        kept: handle that repeats the response without running anything; see `LoadedRoot.kept`.
     """
 
     body: bytes
@@ -98,20 +63,19 @@ class GraphQLResponse:
     codes: tuple[str, ...] = ()
     operation: str | None = None
     executor: str = field(default=PLAIN, compare=False)
-    kept: ReplayableResponse | None = field(default=None, compare=False)
+    kept: Any = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
-        """The response with `extensions` as its last member."""
+        """Return the body with `extensions` as its last member."""
         return b'%b,"extensions":%b}' % (self.body[:-1], msgspec.json.encode(extensions))
 
 
 class Executor:
-    """Runs operations: by their plans where they have any, else by graphql-core.
+    """Runs operations: by compiled plans if possible, else by graphql-core.
 
     Args:
-        max_variable_values: in the variables of a request.
-        suggestions: whether an error says what may have been meant.
-        sources: where the documents come from that requests do not bring.
+        source: finds documents that requests refer to by an id.
+        suggests: whether errors suggest names of the schema.
     """
 
     def __init__(
@@ -120,31 +84,25 @@ class Executor:
         documents: Documents,
         compiler: Compiler,
         *,
-        max_variable_values: int,
-        suggestions: bool = True,
-        sources: Sources | None = None,
+        source: DocumentSource | None = None,
+        suggests: bool = True,
+        max_variable_values: int = MAX_VARIABLE_VALUES,
     ) -> None:
         self._schema = schema
         self._documents = documents
         self._compiler = compiler
+        self._source = source or PersistedQueries()
+        self._suggests = suggests
         self._max_variable_values = max_variable_values
-        self._suggests = suggestions
-        self._sources = sources or PersistedQueries(None)
-
-    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
-        """The request with its document, wherever that comes from.
-
-        Raises:
-            RequestError: there is none, or it is not to be run.
-        """
-        if request.document_id is not None or self._sources.is_closed:
-            return await self._sources.resolve(request)
-        return request
 
     def is_query(self, request: GraphQLRequest) -> bool:
-        """Whether a request with a document names a query; anything that is no operation counts as one."""
+        """Return whether a request names a query; an invalid request counts as a query.
+
+        Raises:
+            RequestError: there is no document, or it must not be run.
+        """
         try:
-            document = self._documents.prepare(request.query or "").document
+            document = self._documents.prepare(self._source.resolve(request).query or "").document
         except DocumentError as exc:
             if exc.document is None:
                 return True
@@ -153,31 +111,32 @@ class Executor:
         return operation is None or operation.operation is OperationType.QUERY
 
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
-        """Never raises for what a client or the endpoint did wrong: that is in the answer."""
+        """Run an operation; failures of the client or of the REST API become errors of the response."""
         try:
-            request = await self.resolve(request)
+            if request.document_id is not None or not self._source.accepts_documents:
+                request = self._source.resolve(request)
             prepared = self._documents.prepare(request.query or "")
             operation = prepared.operation(request.operation_name)
             if request.variables:
-                check_variables(request.variables, max_values=self._max_variable_values)
+                _check_variables(request.variables, max_values=self._max_variable_values)
         except DocumentError as exc:
-            return _answer(ExecutionResult(errors=exc.errors), request_id=request_id)
+            return _respond(ExecutionResult(errors=exc.errors), request_id=request_id)
         except RequestError as exc:
-            error = GraphQLError(str(exc), extensions=exc.extensions)
-            return replace(_answer(ExecutionResult(errors=[error]), request_id=request_id), status=exc.status)
+            refused = ExecutionResult(errors=[GraphQLError(str(exc), extensions=exc.extensions)])
+            return replace(_respond(refused, request_id=request_id), status=exc.status)
         if request.registers:
-            await self._sources.register(request)
+            self._source.register(request)
         name = operation.name.value if operation.name else None
-        written = await self._compiler.run(prepared, operation, request.variables, context)
-        if written is not None:
-            return GraphQLResponse(body=written.body, operation=name, executor=COMPILED, kept=written.kept)
-        result = _refused_or(await self._execute_plainly(prepared, request, context))
-        return _answer(result, request_id=request_id, operation=name)
+        compiled = await self._compiler.run(prepared, operation, request.variables, context)
+        if compiled is not None:
+            return GraphQLResponse(body=compiled.body, operation=name, executor=COMPILED, kept=compiled.kept)
+        result = await self._execute_plainly(prepared, request, context)
+        return _respond(result, request_id=request_id, operation=name)
 
     async def _execute_plainly(
         self, prepared: PreparedDocument, request: GraphQLRequest, context: object
     ) -> ExecutionResult:
-        result = execute(
+        running = execute(
             self._schema,
             prepared.document,
             context_value=context,
@@ -185,53 +144,84 @@ class Executor:
             operation_name=request.operation_name,
             hide_suggestions=not self._suggests,
         )
-        return await result if isawaitable(result) else result
+        result = await running if isawaitable(running) else running
+        causes = [error.original_error for error in result.errors or ()]
+        refusals = [cause for cause in causes if isinstance(cause, TooManyImagesError)]
+        if not refusals:
+            return result
+        # The root field that was counted last has the total.
+        refusal = max(refusals, key=lambda error: error.number)
+        return ExecutionResult(errors=[GraphQLError(str(refusal), extensions=refusal.extensions)])
 
 
-def _refused_or(result: ExecutionResult) -> ExecutionResult:
-    """Return the result, or the refusal of the operation as a whole if a root field had too many images."""
-    causes = [error.original_error for error in result.errors or ()]
-    refusals = [cause for cause in causes if isinstance(cause, TooManyImagesError)]
-    if not refusals:
-        return result
-    # The field that was counted last has counted the others too.
-    refusal = max(refusals, key=lambda error: error.number)
-    return ExecutionResult(errors=[GraphQLError(str(refusal), extensions=refusal.extensions)])
+def _check_variables(variables: Mapping[str, Any], *, max_values: int) -> None:
+    """Raises: DocumentError: there are more than `max_values` values, including items and members."""
+    number = len(variables)
+    stack = [value for value in variables.values() if isinstance(value, dict | list)]
+    while stack and number <= max_values:
+        container = stack.pop()
+        number += len(container)
+        inner = container.values() if isinstance(container, dict) else container
+        stack.extend(value for value in inner if isinstance(value, dict | list))
+    if number > max_values:
+        message = f"The variables hold more than {max_values} values. Send fewer at once."
+        raise DocumentError(with_code(GraphQLError(message), BadUserInputError.code))
 
 
-def _answer(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> GraphQLResponse:
-    # In the document's order: graphql-core's is that in which root fields happened to fail.
-    errors = sorted(result.errors or [], key=_position)
+def _respond(result: ExecutionResult, *, request_id: str, operation: str | None = None) -> GraphQLResponse:
+    # graphql-core lists errors in the order in which fields happened to fail; the document's order is stable.
+    errors = sorted(result.errors or [], key=lambda error: tuple(error.positions or ()))
     response: dict[str, Any] = {}
-    # An error without a path was raised before any field ran (GraphQL specification, 7.1.2).
+    # An error without a path was raised before any field ran (GraphQL specification, section 7.1.2).
     is_request_error = result.data is None and not all(error.path for error in errors)
-    retry_after_seconds = _refused_for(result)
-    # Without `data`: an answer with it would have to be a success (GraphQL over HTTP, 6.4.2).
+    retry_after_seconds = _retry_after_seconds(result)
+    # A response with `data` would have to be a success (GraphQL over HTTP, section 6.4.2).
     if not is_request_error and retry_after_seconds is None:
         response["data"] = result.data
-    if errors:
-        response["errors"] = [report(error, request_id=request_id) for error in errors]
+    formatted = [_report(error, request_id=request_id) for error in errors]
+    if formatted:
+        response["errors"] = formatted
+    codes = (str(error.get("extensions", {}).get("code", "")) for error in formatted)
     return GraphQLResponse(
         body=msgspec.json.encode(response),
         is_request_error=is_request_error,
-        has_errors=bool(errors),
+        has_errors=bool(formatted),
         retry_after_seconds=retry_after_seconds,
-        codes=_codes(response.get("errors", [])),
+        codes=tuple(dict.fromkeys(codes)),
         operation=operation,
     )
 
 
-def _refused_for(result: ExecutionResult) -> int | None:
-    """Seconds to wait, if there was too much to do for each of the fields; else None."""
+def _retry_after_seconds(result: ExecutionResult) -> int | None:
+    """Return how long to wait if every field was refused because of overload; else `None`."""
     causes = [error.original_error for error in result.errors or []]
-    told = [cause.retry_after_seconds for cause in causes if isinstance(cause, OverloadedError)]
-    is_answered = any(value is not None for value in (result.data or {}).values())
-    return None if is_answered or not told or len(told) < len(causes) else max(filter(None, told))
+    seconds = [cause.retry_after_seconds for cause in causes if isinstance(cause, OverloadedError)]
+    has_value = any(value is not None for value in (result.data or {}).values())
+    return None if has_value or not seconds or len(seconds) < len(causes) else max(filter(None, seconds))
 
 
-def _codes(errors: list[GraphQLFormattedError]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(error.get("extensions", {}).get("code", "")) for error in errors))
+def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
+    """Return the error for the client; a bug is masked and logged."""
+    cause = error.original_error
+    formatted = error.formatted
+    if isinstance(cause, GatewayError):
+        return formatted
+    if not error.path:
+        # graphql-core gives errors of variables no code.
+        code = str((error.extensions or {}).get("code", BadUserInputError.code))
+        formatted["extensions"] = {**(error.extensions or {}), "code": code}
+    elif _is_misfit(cause):
+        formatted["message"] = "The gallery API sent a value that does not fit this field."
+        formatted["extensions"] = {"code": UpstreamContractError.code}
+    else:
+        formatted["message"] = "Something went wrong in the gateway."
+        formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
+        log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
+    return formatted
 
 
-def _position(error: GraphQLError) -> tuple[int, ...]:
-    return tuple(error.positions or ())
+def _is_misfit(cause: Exception | None) -> bool:
+    """Return whether graphql-core could not fit an upstream value into the type of its field."""
+    return isinstance(cause, GraphQLError) or (
+        isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
+    )

@@ -1,9 +1,9 @@
-"""Bounds on what a document may be, checked before it is validated."""
+"""Limits of a GraphQL document, checked before it is validated, and the errors of refused operations."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from graphql import (
     DocumentNode,
@@ -21,13 +21,17 @@ from gallery_gateway.errors import BadUserInputError
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 
+# Items of lists and members of objects included. The largest request body holds over 100,000 values, and
+# graphql-core needs several microseconds to coerce each.
+MAX_VARIABLE_VALUES = 10_000
+
 
 class DocumentError(Exception):
-    """A document that does not become an operation.
+    """A document that cannot be run.
 
     Args:
-        errors: what the client is told.
-        document: what it was parsed into, if it was.
+        errors: the errors of the response.
+        document: the parsed document; `None` if it could not be parsed.
     """
 
     def __init__(self, *errors: GraphQLError, document: DocumentNode | None = None) -> None:
@@ -37,10 +41,10 @@ class DocumentError(Exception):
 
 
 class TooManyImagesError(BadUserInputError):
-    """The response to an operation would hold too many images, so that the operation is refused as a whole.
+    """The response to an operation would hold too many images; the operation is refused as a whole.
 
     Args:
-        number: the images of all root fields that are loaded by now.
+        number: images of all root fields that are loaded so far.
     """
 
     def __init__(self, number: int, *, max_images: int) -> None:
@@ -52,13 +56,13 @@ class TooManyImagesError(BadUserInputError):
 
 
 def with_code(error: GraphQLError, code: str) -> GraphQLError:
-    """The same error, its code in `extensions`."""
+    """Set the code in the extensions of `error`, and return it."""
     error.extensions = {**(error.extensions or {}), "code": code}
     return error
 
 
-# GraphQL specification, 2.1. Each alternative takes all that it begins with, so that no character is
-# looked at twice: what is not closed runs to where it must end. Whatever cannot begin a token is one.
+# GraphQL specification, section 2.1. The quantifiers are possessive, so each character is looked at once. An
+# unclosed string runs to the end of its line or text; a character that begins no token counts as one.
 _TOKEN = re.compile(
     r"""
       \#[^\n\r]*+
@@ -74,37 +78,42 @@ _TOKEN = re.compile(
 
 
 def tokens_of(text: str) -> list[str]:
-    """The lexical tokens, comments among them."""
+    """Return the lexical tokens, including comments."""
     return _TOKEN.findall(text)
 
 
 def significant(text: str) -> tuple[str, ...]:
-    """The tokens that have a meaning; documents that have the same are the same but for their layout."""
+    """Return the tokens without comments; documents that differ only in layout have the same."""
     return tuple(token for token in tokens_of(text) if not token.startswith("#"))
 
 
 _INTROSPECTION_ROOTS = frozenset({"__schema", "__type"})
-# The lists of introspection that hold types, or fields with types.
+# Lists of types, or of objects that refer to types.
 _TYPE_LISTS = frozenset({"types", "fields", "interfaces", "possibleTypes", "inputFields"})
 
 
-class StatsPosition(NamedTuple):
-    """Where a selection set stands, below its definition or below the introspection that it is part of."""
+class Position(NamedTuple):
+    """The position of a selection set, relative to its definition or to the introspection around it.
+
+    Args:
+        depth: fields above it.
+        lists: fields above it that are lists of introspection.
+    """
 
     depth: int = 0
     lists: int = 0
     is_introspection: bool = False
 
-    def below(self, name: str) -> "StatsPosition":
-        """The place below a field."""
+    def below(self, name: str) -> "Position":
+        """Return the position below the field `name`."""
         if not self.is_introspection and name in _INTROSPECTION_ROOTS:
-            return StatsPosition(1, 0, is_introspection=True)
-        return StatsPosition(self.depth + 1, self.lists + (name in _TYPE_LISTS), self.is_introspection)
+            return Position(1, 0, is_introspection=True)
+        return Position(self.depth + 1, self.lists + (name in _TYPE_LISTS), self.is_introspection)
 
 
 @dataclass(slots=True)
-class Introspection:
-    """The part of it that is below `__schema` or `__type`, those included in the depth."""
+class IntrospectionStats:
+    """Counts below `__schema` and `__type`; the depth includes these two."""
 
     depth: int = 0
     lists: int = 0
@@ -113,7 +122,7 @@ class Introspection:
 
 @dataclass(slots=True)
 class DocumentStats:
-    """Counts; `depth` and `lists` are those of the fields outside of introspection."""
+    """Counts of an operation or a fragment; `depth` and `lists` leave introspection out."""
 
     fields: int = 0
     aliases: int = 0
@@ -123,88 +132,103 @@ class DocumentStats:
     depth: int = 0
     lists: int = 0
     schemas: int = 0
-    introspection: Introspection = field(default_factory=Introspection)
-    spreads: list[tuple[StatsPosition, str]] = field(default_factory=list)
+    introspection: IntrospectionStats = field(default_factory=IntrospectionStats)
+    spreads: list[tuple[Position, str]] = field(default_factory=list)
 
-    def add(self, place: StatsPosition, fragment: "DocumentStats") -> None:
-        """Adds what a fragment comes to that is spread at a place."""
+    def add_fragment(self, position: Position, fragment: "DocumentStats") -> None:
+        """Add the counts of a fragment that is spread at `position`."""
         self.fields += fragment.fields
         self.aliases += fragment.aliases
         self.directives += fragment.directives
         self.fragments += fragment.fragments
         self.schemas += fragment.schemas
-        if place == StatsPosition():
+        if position == Position():
             self.root_fields += fragment.root_fields
-        self.reach(place.depth + fragment.depth, place.lists + fragment.lists, place)
+        self._reach(Position(position.depth + fragment.depth, position.lists + fragment.lists, position[2]))
         inner = fragment.introspection
-        self.reach(inner.depth, inner.lists, _INSIDE)
-        self.introspection.aliases += fragment.aliases if place.is_introspection else inner.aliases
+        self._reach(Position(inner.depth, inner.lists, is_introspection=True))
+        self.introspection.aliases += fragment.aliases if position.is_introspection else inner.aliases
 
-    def reach(self, depth: int, lists: int, place: StatsPosition) -> None:
-        """Notes how deep the fields at a place are."""
-        reached = self.introspection if place.is_introspection else self
-        reached.depth = max(reached.depth, depth)
-        reached.lists = max(reached.lists, lists)
-
-    def add_field(self, node: FieldNode, place: StatsPosition) -> StatsPosition:
-        """Gives the place below it."""
-        below = place.below(node.name.value)
+    def add_field(self, node: FieldNode, position: Position) -> Position:
+        """Count a field, and return the position below it."""
+        below = position.below(node.name.value)
         self.fields += 1
-        self.root_fields += place == StatsPosition()
+        self.root_fields += position == Position()
         self.schemas += node.name.value == "__schema"
-        self.reach(below.depth, below.lists, below)
+        self._reach(below)
         if node.alias:
             self.aliases += 1
-            self.introspection.aliases += place.is_introspection
+            self.introspection.aliases += position.is_introspection
         return below
 
+    def _reach(self, position: Position) -> None:
+        stats = self.introspection if position.is_introspection else self
+        stats.depth = max(stats.depth, position.depth)
+        stats.lists = max(stats.lists, position.lists)
 
-_INSIDE = StatsPosition(is_introspection=True)
 
-
-def stats_definition(definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
-    """What a definition comes to by itself; what it spreads is told and not followed."""
+def _count(definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
+    """Return the counts of a definition without the fragments that it spreads."""
     stats = DocumentStats(directives=len(definition.directives or ()))
-    stack = [(StatsPosition(), definition.selection_set)]
+    stack = [(Position(), definition.selection_set)]
     while stack:
-        place, selection_set = stack.pop()
+        position, selection_set = stack.pop()
         for node in selection_set.selections:
             stats.directives += len(node.directives or ())
-            stack.extend(_counted(stats, place, node))
+            stack.extend(_count_selection(stats, position, node))
     return stats
 
 
-def _counted(
-    stats: DocumentStats, place: StatsPosition, node: SelectionNode
-) -> Iterator[tuple[StatsPosition, SelectionSetNode]]:
-    """Counts a selection, and gives what is selected below it."""
+def _count_selection(
+    stats: DocumentStats, position: Position, node: SelectionNode
+) -> Iterator[tuple[Position, SelectionSetNode]]:
+    """Count a selection, and yield the selection set below it."""
     if isinstance(node, FieldNode):
-        place = stats.add_field(node, place)
+        position = stats.add_field(node, position)
     else:
         stats.fragments += 1
     if isinstance(node, FragmentSpreadNode):
-        stats.spreads.append((place, node.name.value))
+        stats.spreads.append((position, node.name.value))
         return
     nested: SelectionSetNode | None = getattr(node, "selection_set", None)
     if nested:
-        yield place, nested
+        yield position, nested
 
 
-_SETTING = "GALLERY_GATEWAY_MAX_DOCUMENT_"
+class Expansion:
+    """Counts operations with their fragments; each fragment is counted once, and added at each spread."""
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self._fragments = fragments
+        self._totals: dict[str, DocumentStats] = {}
+
+    def total(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
+        stats = _count(definition)
+        for position, name in stats.spreads:
+            if name in self._fragments:
+                stats.add_fragment(position, self._total_of(name))
+        return stats
+
+    def _total_of(self, name: str) -> DocumentStats:
+        if name not in self._totals:
+            # A fragment that spreads itself adds nothing; validation refuses the cycle.
+            self._totals[name] = DocumentStats()
+            self._totals[name] = self.total(self._fragments[name])
+        return self._totals[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentLimits:
-    """The most of each, in an operation with its fragments; the names are those of the settings.
+    """Maxima for a document and its operations.
 
     Args:
-        bytes: of the whole document, in UTF-8.
-        tokens: of the whole document, as the lexer counts them.
+        bytes: of the document, in UTF-8.
+        tokens: of the document, including comments.
         depth: fields within fields.
-        fields: counted as often as they are spread, like all below.
-        root_fields: fields of the operation itself.
-        fragments: spreads and inline fragments; also the definitions in the whole document.
-        comparisons: of fields that share a response key, while it is told whether they can be merged.
+        fields: of an operation. This and the counts below count a fragment at each spread.
+        root_fields: of an operation.
+        fragments: spreads and inline fragments of an operation; also fragment definitions of the document.
+        comparisons: of fields that share a response key, while validation decides whether they can be merged.
     """
 
     bytes: int
@@ -217,94 +241,92 @@ class DocumentLimits:
     fragments: int
     comparisons: int
 
+    @classmethod
+    def for_tokens(cls, max_tokens: int) -> Self:
+        """Return the limits for documents of up to `max_tokens` tokens, the only number that is a setting."""
+        return cls(
+            tokens=max_tokens,
+            # A larger document has more of everything. A pretty-printed token takes 6 to 10 bytes with its
+            # indentation; at most every second token is a field; aliases and directives are rare.
+            bytes=max_tokens * 32_768 // 2_000,
+            fields=max_tokens // 2,
+            aliases=max_tokens // 20,
+            directives=max_tokens // 20,
+            # 15,000 comparisons take 25 ms (CPython 3.11).
+            comparisons=max_tokens * 15 // 2,
+            # The graph has 5 levels without introspection, and an operation may make 20 upstream calls.
+            depth=12,
+            root_fields=30,
+            # Fragments that spread each other are followed recursively.
+            fragments=100,
+        )
 
-_TOLD = {
+
+_UNITS = {
     "depth": "levels of fields",
-    "fields": "fields, counted through its fragments",
-    "aliases": "aliases, counted through its fragments",
+    "fields": "fields, including those of its fragments",
+    "aliases": "aliases, including those of its fragments",
     "root_fields": "root fields",
-    "directives": "directives, counted through its fragments",
-    "fragments": "fragments, counted as often as they are spread",
+    "directives": "directives, including those of its fragments",
+    "fragments": "fragments, counted at each spread",
 }
 
-# What tools send: `__schema` once, fields of types but not the fields of their types, and no aliases.
-# graphql-js's own query has 15 levels, nine of them for wrapped types.
+# The introspection queries of common tools select `__schema` once, select fields of types but not the fields
+# of their types, and have no aliases. graphql-js's query has 15 levels, nine of them for wrapped types.
 _INTROSPECTION_DEPTH = 15
 _INTROSPECTION_LISTS = 2
-_INTROSPECTION = "Introspection is answered in its usual form only: "
 
 
 def check_text(text: str, limits: DocumentLimits) -> None:
-    """Raises: DocumentError: too long to be parsed."""
-    # A character is a byte or more.
+    """Raises: DocumentError: the document is too long to be parsed."""
+    # A character takes at least one byte.
     if len(text) > limits.bytes or len(text.encode(errors="surrogatepass")) > limits.bytes:
-        raise DocumentError(_exceeded("The document", "bytes", limits.bytes, "bytes", PARSE_FAILED))
+        raise DocumentError(_exceeded("document", limits.bytes, "bytes", PARSE_FAILED))
     if len(tokens_of(text)) > limits.tokens:
-        raise DocumentError(_exceeded("The document", "tokens", limits.tokens, "tokens", PARSE_FAILED))
+        raise DocumentError(_exceeded("document", limits.tokens, "tokens", PARSE_FAILED))
 
 
 def check_document(document: DocumentNode, limits: DocumentLimits) -> None:
-    """Raises: DocumentError: an operation of it is more than it may be."""
+    """Raises: DocumentError: the document, or an operation in it, exceeds a limit."""
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
     if len(fragments) > limits.fragments:
-        error = _exceeded("The document", "fragments", limits.fragments, "fragments", VALIDATION_FAILED)
+        error = _exceeded("document", limits.fragments, "fragments", VALIDATION_FAILED)
         raise DocumentError(error, document=document)
     expansion = Expansion(fragments)
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
-            for found in _errors(expansion.total(definition), limits):
-                raise DocumentError(found, document=document)
-
-
-class Expansion:
-    """What operations come to with their fragments, each of which is added up once."""
-
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
-        self._fragments = fragments
-        self._totals: dict[str, DocumentStats] = {}
-
-    def total(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
-        stats = stats_definition(definition)
-        for place, name in stats.spreads:
-            if name in self._fragments:
-                stats.add(place, self._total_of(name))
-        return stats
-
-    def _total_of(self, name: str) -> DocumentStats:
-        if name not in self._totals:
-            # What is found while it is added up is a cycle, and adds nothing.
-            self._totals[name] = DocumentStats()
-            self._totals[name] = self.total(self._fragments[name])
-        return self._totals[name]
+            for error in _errors(expansion.total(definition), limits):
+                raise DocumentError(error, document=document)
 
 
 def _errors(stats: DocumentStats, limits: DocumentLimits) -> Iterator[GraphQLError]:
-    for name, told in _TOLD.items():
+    for name, unit in _UNITS.items():
         limit = getattr(limits, name)
         if getattr(stats, name) > limit:
-            yield _exceeded("The operation", name, limit, told, VALIDATION_FAILED)
+            yield _exceeded("operation", limit, unit, VALIDATION_FAILED)
     if stats.schemas > 1:
-        yield _introspection("`__schema` once.")
+        yield _introspection("select `__schema` once")
     if stats.introspection.aliases:
-        yield _introspection("without aliases in it.")
+        yield _introspection("use no aliases in it")
     if stats.introspection.depth > _INTROSPECTION_DEPTH:
-        yield _introspection(f"no deeper than {_INTROSPECTION_DEPTH} fields.")
+        yield _introspection(f"nest at most {_INTROSPECTION_DEPTH} fields")
     if stats.introspection.lists > _INTROSPECTION_LISTS:
-        yield _introspection(f"no more than {_INTROSPECTION_LISTS} lists of types or fields in each other.")
+        yield _introspection(f"nest at most {_INTROSPECTION_LISTS} lists of types or fields")
 
 
-def exceeded(subject: str, name: str, limit: int, told: str) -> str:
-    """What is said of a limit: its value, and the setting that it comes from."""
-    return f"{subject} has more than {limit} {told} ({_SETTING}{name.upper()})."
+def exceeded(subject: str, limit: int, unit: str) -> str:
+    """Return the message of a document or an operation that exceeds a limit."""
+    return f"The {subject} has more than {limit} {unit}. Split it into smaller ones."
 
 
-def _exceeded(subject: str, name: str, limit: int, told: str, code: str) -> GraphQLError:
-    return with_code(GraphQLError(exceeded(subject, name, limit, told)), code)
+def _exceeded(subject: str, limit: int, unit: str, code: str) -> GraphQLError:
+    return with_code(GraphQLError(exceeded(subject, limit, unit)), code)
 
 
-def _introspection(told: str) -> GraphQLError:
-    return with_code(GraphQLError(_INTROSPECTION + told), VALIDATION_FAILED)
+def _introspection(advice: str) -> GraphQLError:
+    message = f"This introspection is not supported: {advice}."
+    return with_code(GraphQLError(message), VALIDATION_FAILED)

@@ -1,9 +1,9 @@
-"""Where documents come from: the request itself, persisted queries, or trusted documents alone."""
+"""Documents that requests refer to by an id: automatic persisted queries, or the trusted documents alone."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import msgspec
 from cachetools import LRUCache
@@ -20,11 +20,11 @@ from gallery_gateway.execution.limits import DocumentError, significant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLRequest:
-    """A document, or the id of one, and which of its operations with which variables.
+    """The parameters of a GraphQL request.
 
     Args:
-        document_id: of a persisted document; with `query` it says what that is persisted under.
-        registers: the SHA-256 under which the document is to be kept.
+        document_id: id of a persisted or trusted document.
+        registers: SHA-256 under which a valid document is to be persisted.
     """
 
     query: str | None = None
@@ -34,11 +34,111 @@ class GraphQLRequest:
     registers: str | None = None
 
 
+SHA256_PREFIX = "sha256:"
+
+
+def sha256_of(text: str) -> str:
+    # A lone surrogate must not fail here; the parser refuses it.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+class PersistedQueries:
+    """Automatic persisted queries: documents that clients register, in an LRU cache of this process.
+
+    All callers share the documents; a document is only ever found under its own hash.
+
+    Args:
+        max_bytes: text of all documents; 0 disables persisted queries.
+    """
+
+    accepts_documents: ClassVar = True
+
+    def __init__(self, *, max_bytes: int = 0) -> None:
+        self._texts: LRUCache[str, str] = LRUCache(max_bytes, getsizeof=lambda text: len(text.encode()))
+
+    def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
+        """Return the request with its document.
+
+        Raises:
+            RequestError: the id is unknown, or is not the hash of the document beside it.
+        """
+        if request.document_id is None:
+            return request
+        sha256 = request.document_id.removeprefix(SHA256_PREFIX)
+        if not self._texts.maxsize or ":" in sha256:
+            raise PersistedQueryNotSupportedError
+        if request.query is not None:
+            if sha256_of(request.query) != sha256:
+                raise RequestError("provided sha does not match query")
+            return replace(request, document_id=None, registers=sha256)
+        text = self._texts.get(sha256)
+        if text is None:
+            raise PersistedQueryNotFoundError
+        return replace(request, query=text, document_id=None)
+
+    def register(self, request: GraphQLRequest) -> None:
+        """Keep the document of a request that registers it, after it has been found valid."""
+        text = request.query or ""
+        if request.registers and len(text.encode()) <= self._texts.maxsize:
+            self._texts[request.registers] = text
+
+
+# A longer document than the longest trusted one by this factor is refused without a look at its tokens.
+_MAX_LAYOUT = 4
+
+
+class TrustedDocuments:
+    """The documents of a manifest, and no others.
+
+    Args:
+        documents: texts by id; each document is also found by its SHA-256.
+    """
+
+    accepts_documents: ClassVar = False
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        by_hash = {sha256_of(text): text for text in documents.values()}
+        self._by_id = {**by_hash, **documents}
+        self._texts = frozenset(documents.values())
+        self._by_tokens = {significant(text): text for text in documents.values()}
+        self._max_length = _MAX_LAYOUT * max(map(len, documents.values()), default=0)
+
+    def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
+        """Return the request with its document.
+
+        Raises:
+            RequestError: the id is unknown, or the document is not trusted or not the one of its id.
+        """
+        if request.document_id is None:
+            return replace(request, query=self._trusted(request.query or ""))
+        name = request.document_id
+        text = self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256_PREFIX))
+        if text is None:
+            raise UnknownDocumentError
+        if request.query is not None and self._trusted(request.query) != text:
+            raise RequestError("The document is not the one of its id.")
+        return replace(request, query=text, document_id=None)
+
+    def register(self, request: GraphQLRequest) -> None:
+        """Do nothing: requests add no trusted documents."""
+
+    def _trusted(self, text: str) -> str:
+        """Return the trusted document that differs from `text` in nothing but layout."""
+        if text in self._texts:
+            return text
+        trusted = self._by_tokens.get(significant(text)) if len(text) <= self._max_length else None
+        if trusted is None:
+            raise DocumentNotTrustedError
+        return trusted
+
+
+DocumentSource = PersistedQueries | TrustedDocuments
+
 _APOLLO = "apollo-persisted-query-manifest"
 
 
 class ManifestError(ValueError):
-    """A manifest that cannot be used; the message says what all is wrong with it."""
+    """A manifest that cannot be used; the message lists all that is wrong with it."""
 
 
 class _Operation(msgspec.Struct):
@@ -52,27 +152,27 @@ class _ApolloManifest(msgspec.Struct):
     operations: list[_Operation]
 
 
-def read_manifest(content: bytes) -> dict[str, str]:
-    """The documents by their ids.
+def parse_manifest(content: bytes) -> dict[str, str]:
+    """Return the documents by id.
 
     Raises:
-        ManifestError: it has neither form, or an id of several documents, or no document at all.
+        ManifestError: the manifest has neither format, no document, or several documents of one id.
     """
     try:
         members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         if "format" in members and "operations" in members:
-            documents = _of_apollo(msgspec.json.decode(content, type=_ApolloManifest))
+            documents = _apollo_documents(msgspec.json.decode(content, type=_ApolloManifest))
         else:
             documents = msgspec.json.decode(content, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise ManifestError(f"neither Apollo's nor Relay's form: {exc}") from exc
+        raise ManifestError(f"neither Apollo's nor Relay's format: {exc}") from exc
     if not documents:
-        raise ManifestError("there is no document in it")
+        raise ManifestError("the manifest has no document")
     return documents
 
 
-def check_documents(documents: dict[str, str], prepare: Callable[[str], object]) -> None:
-    """Raises: ManifestError: some documents are not valid, each of which is told."""
+def check_documents(documents: Mapping[str, str], prepare: Callable[[str], object]) -> None:
+    """Raises: ManifestError: some documents are not valid; the message names each."""
     wrong = []
     for name, text in documents.items():
         try:
@@ -85,168 +185,11 @@ def check_documents(documents: dict[str, str], prepare: Callable[[str], object])
         )
 
 
-def _of_apollo(manifest: _ApolloManifest) -> dict[str, str]:
+def _apollo_documents(manifest: _ApolloManifest) -> dict[str, str]:
     if (manifest.format, manifest.version) != (_APOLLO, 1):
-        raise ManifestError(f"of Apollo's formats only {_APOLLO}, version 1, is known")
+        raise ManifestError(f"of Apollo's formats only {_APOLLO}, version 1, is supported")
     documents: dict[str, str] = {}
     for operation in manifest.operations:
         if documents.setdefault(operation.id, operation.body) != operation.body:
             raise ManifestError(f"several documents have the id {operation.id!r}")
     return documents
-
-
-SHA256_PREFIX = "sha256:"
-
-
-class PersistedStore(Protocol):
-    """Keeps texts under their SHA-256.
-
-    It need not be trusted, since texts are checked against their hash. One that fails gives None.
-    """
-
-    async def get(self, sha256: str) -> str | None: ...
-
-    async def put(self, sha256: str, text: str) -> None: ...
-
-
-class MemoryStore:
-    """In this process; the least recently used go first.
-
-    Args:
-        max_bytes: of all texts.
-    """
-
-    def __init__(self, *, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._texts: LRUCache[str, str] = LRUCache(max_bytes, getsizeof=lambda text: len(text.encode()))
-
-    async def get(self, sha256: str) -> str | None:
-        return self._texts.get(sha256)
-
-    async def put(self, sha256: str, text: str) -> None:
-        if len(text.encode()) <= self._max_bytes:
-            self._texts[sha256] = text
-
-
-class TwoLevels:
-    """In this process first, then where other processes look too."""
-
-    def __init__(self, near: PersistedStore, far: PersistedStore) -> None:
-        self._near = near
-        self._far = far
-
-    async def get(self, sha256: str) -> str | None:
-        text = await self._near.get(sha256)
-        if text is None:
-            text = await self._far.get(sha256)
-            # What is no text of this hash is not to push out one that is.
-            if text is not None and sha256_of(text) == sha256:
-                await self._near.put(sha256, text)
-        return text
-
-    async def put(self, sha256: str, text: str) -> None:
-        await self._near.put(sha256, text)
-        await self._far.put(sha256, text)
-
-
-class Sources(Protocol):
-    """Where the documents of requests come from."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether even a request that brings its document has to be looked at."""
-
-    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
-        """The request with its document.
-
-        Raises:
-            RequestError: there is none, or it is not to be run.
-        """
-
-    async def register(self, request: GraphQLRequest) -> None:
-        """Keeps the document of a request that asked for it, now that it has turned out valid."""
-
-
-class PersistedQueries:
-    """Documents that callers have persisted; whoever knows a hash has the document already.
-
-    Args:
-        store: None if nothing is kept.
-    """
-
-    is_closed = False
-
-    def __init__(self, store: PersistedStore | None) -> None:
-        self._store = store
-
-    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
-        if request.document_id is None:
-            return request
-        sha256 = request.document_id.removeprefix(SHA256_PREFIX)
-        if self._store is None or ":" in sha256:
-            raise PersistedQueryNotSupportedError
-        if request.query is not None:
-            if sha256_of(request.query) != sha256:
-                raise RequestError("provided sha does not match query")
-            return replace(request, document_id=None, registers=sha256)
-        text = await self._store.get(sha256)
-        if text is None or sha256_of(text) != sha256:
-            raise PersistedQueryNotFoundError
-        return replace(request, query=text, document_id=None)
-
-    async def register(self, request: GraphQLRequest) -> None:
-        if self._store and request.registers and request.query is not None:
-            await self._store.put(request.registers, request.query)
-
-
-def sha256_of(text: str) -> str:
-    # A lone surrogate, which no document may have, has a hash like any other character.
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-# What a layout may add to the longest document before it is not worth looking at.
-_LAYOUT = 4
-
-
-class TrustedDocuments:
-    """The documents of a manifest.
-
-    Args:
-        documents: their texts by their ids; each is known by its SHA-256 too.
-    """
-
-    is_closed = True
-
-    def __init__(self, documents: Mapping[str, str]) -> None:
-        by_hash = {sha256_of(text): text for text in documents.values()}
-        self._by_id = {**by_hash, **documents}
-        self._texts = frozenset(documents.values())
-        self._by_layout_free = {_layout_free(text): text for text in documents.values()}
-        self._longest = _LAYOUT * max(map(len, documents.values()), default=0)
-
-    async def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
-        if request.document_id is None:
-            return replace(request, query=self._trusted(request.query or ""))
-        name = request.document_id
-        text = self._by_id.get(name) or self._by_id.get(name.removeprefix(SHA256_PREFIX))
-        if text is None:
-            raise UnknownDocumentError
-        if request.query is not None and self._trusted(request.query) != text:
-            raise RequestError("The document is not the one of its id.")
-        return replace(request, query=text, document_id=None)
-
-    async def register(self, request: GraphQLRequest) -> None:
-        """The manifest is all there is."""
-
-    def _trusted(self, text: str) -> str:
-        """The same document as it stands in the manifest."""
-        if text in self._texts:
-            return text
-        trusted = self._by_layout_free.get(_layout_free(text)) if len(text) <= self._longest else None
-        if trusted is None:
-            raise DocumentNotTrustedError
-        return trusted
-
-
-def _layout_free(text: str) -> str:
-    return " ".join(significant(text))

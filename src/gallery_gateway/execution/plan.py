@@ -7,7 +7,7 @@ planned if its metadata says what the resolver comes down to.
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, cast
 
@@ -59,16 +59,6 @@ def plan_selection(selection: Selection) -> Plan:
         response_keys[attribute] = response_key
     name = f"{selection.object_type.name}Plan"
     return msgspec.defstruct(name, fields, kw_only=True, frozen=True, gc=False, rename=response_keys)
-
-
-class _Response(msgspec.Struct):
-    data: msgspec.Struct
-
-
-def response_of(response_key: str) -> Callable[[object], msgspec.Struct]:
-    """Makes a response out of the projected value of its only root field."""
-    data = msgspec.defstruct("Data", [("value", Any)], rename={"value": response_key})
-    return lambda value: _Response(data(value))
 
 
 def _attribute(field: SelectedField) -> str:

@@ -1,4 +1,4 @@
-"""From a text to a document that is valid in the schema and within its limits."""
+"""Parses and validates a document within its limits."""
 
 from typing import Any
 
@@ -33,19 +33,16 @@ from gallery_gateway.execution.limits import (
     with_code,
 )
 
-_SETTING_PREFIX = "GALLERY_GATEWAY_"
-
-# Each costs time, and nobody reads more.
+# Finding each error takes time.
 _MAX_ERRORS = 20
 
 
 class Validator:
-    """Parses and validates.
+    """Parses and validates documents.
 
     Args:
-        introspection: whether `__schema` and `__type` may be asked for.
-        service_sdl: whether a federation router may ask for the SDL.
-        suggestions: whether an error says what may have been meant.
+        introspection: whether `__schema` and `__type` may be selected, and errors may suggest names.
+        service_sdl: whether a federation router may select `_service`.
     """
 
     def __init__(
@@ -55,22 +52,21 @@ class Validator:
         *,
         introspection: bool = True,
         service_sdl: bool = True,
-        suggestions: bool = True,
     ) -> None:
         self._schema = schema
         self._limits = limits
-        self._suggests = suggestions
+        self._introspection = introspection
         bounded = _bounded_merging(limits)
         self._rules: list[type[ASTValidationRule]] = [
             bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
         ]
         if not introspection:
-            self._rules.append(_without(frozenset({"__schema", "__type"}), "INTROSPECTION"))
+            self._rules.append(_without(frozenset({"__schema", "__type"})))
         if not service_sdl:
-            self._rules.append(_without(frozenset({"_service"}), "SERVICE_SDL"))
+            self._rules.append(_without(frozenset({"_service"})))
 
     def document(self, text: str) -> DocumentNode:
-        """Raises: DocumentError: it cannot be parsed, is too much, or is not valid in the schema."""
+        """Raises: DocumentError: `text` cannot be parsed, exceeds a limit, or is not valid in the schema."""
         check_text(text, self._limits)
         try:
             document = parse(text, max_tokens=self._limits.tokens)
@@ -82,7 +78,7 @@ class Validator:
             document,
             self._rules,
             max_errors=_MAX_ERRORS,
-            hide_suggestions=not self._suggests,
+            hide_suggestions=not self._introspection,
         )
         if invalid:
             errors = (with_code(error, VALIDATION_FAILED) for error in invalid)
@@ -91,7 +87,10 @@ class Validator:
 
 
 def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMergedRule]:
-    """graphql-core's rule compares fields in pairs; its own bound on that lets it run for seconds."""
+    """Return graphql-core's rule, which compares fields in pairs, with a bound of our own.
+
+    graphql-core's bound lets the rule run for seconds.
+    """
 
     class BoundedMergingRule(OverlappingFieldsCanBeMergedRule):
         def __init__(self, context: ValidationContext) -> None:
@@ -103,16 +102,15 @@ def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMerge
                 super().enter_selection_set(*arguments)
             except ValidationAbortedError:
                 if self.rule_context.remaining_complexity_budget < 0:
-                    told = "comparisons of fields that share a response key"
-                    message = exceeded("The document", "comparisons", limits.comparisons, told)
-                    raise ValidationAbortedError(message) from None
+                    unit = "comparisons of fields that share a response key"
+                    raise ValidationAbortedError(exceeded("document", limits.comparisons, unit)) from None
                 raise
 
     return BoundedMergingRule
 
 
-def _without(names: frozenset[str], switch: str) -> type[ValidationRule]:
-    """Refuses root fields that are switched off, each once and with nothing said of what is below it."""
+def _without(names: frozenset[str]) -> type[ValidationRule]:
+    """Return a rule that refuses these root fields, and skips the selections below them."""
 
     class WithoutRule(ValidationRule):
         def enter_field(self, node: FieldNode, *_arguments: Any) -> VisitorAction:
@@ -121,8 +119,7 @@ def _without(names: frozenset[str], switch: str) -> type[ValidationRule]:
                 or self.context.get_parent_type() is not self.context.schema.query_type
             ):
                 return None
-            message = f"`{node.name.value}` is switched off here ({_SETTING_PREFIX}{switch})."
-            self.report_error(GraphQLError(message, node))
+            self.report_error(GraphQLError(f"`{node.name.value}` is disabled on this server.", node))
             return SKIP
 
     return WithoutRule

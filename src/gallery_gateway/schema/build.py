@@ -7,9 +7,9 @@ from gallery_gateway.schema.context import Info, Subgraph
 from gallery_gateway.schema.entities import SubgraphQuery
 
 
-def build_schema(*, max_representations: int = 1_000) -> Subgraph:
+def build_schema() -> Subgraph:
     config = StrawberryConfig(info_class=Info)
-    return Subgraph(SubgraphQuery, config, max_representations=max_representations)
+    return Subgraph(SubgraphQuery, config)
 
 
 def executable(schema: Subgraph) -> GraphQLSchema:

@@ -22,15 +22,10 @@ _FEDERATION_VERSION: Final = "2.9"
 
 
 class Subgraph(federation.Schema):
-    """Strawberry's schema for federation, pinned to one version of it.
+    """Strawberry's schema for federation, pinned to one version of it."""
 
-    Args:
-        max_representations: how many of them one `_entities` field may be asked for.
-    """
-
-    def __init__(self, query: type, config: StrawberryConfig, *, max_representations: int) -> None:
+    def __init__(self, query: type, config: StrawberryConfig) -> None:
         super().__init__(query=query, config=config, federation_version=_FEDERATION_VERSION)
-        self.max_representations = max_representations
 
     @cached_property
     def sdl(self) -> str:

@@ -20,6 +20,9 @@ from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
 ARGUMENT = "representations"
 
+# Ten list pages; a router sends one representation for each object of the other subgraph.
+MAX_REPRESENTATIONS = 1_000
+
 _MAX_SHOWN = 50
 
 
@@ -104,7 +107,7 @@ class SubgraphQuery(Query):
         ],
     ) -> list[contract.UpstreamProject | GatewayError | None]:
         """An error in the place of an entity is graphql-core's way to tell it at its own path."""
-        _check_number(representations, most=info.subgraph.max_representations)
+        _check_number(representations)
         referred = [_project_or_error(representation) for representation in representations]
         needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
         numbers = [r for r in referred if isinstance(r, int)]
@@ -120,11 +123,12 @@ class SubgraphQuery(Query):
         return Service(sdl=info.subgraph.sdl)
 
 
-def _check_number(representations: Sequence[object], *, most: int) -> None:
-    """Raises: BadUserInputError: they are more than the setting allows."""
-    if len(representations) > most:
+def _check_number(representations: Sequence[object]) -> None:
+    """Raises: BadUserInputError: there are more than `MAX_REPRESENTATIONS`."""
+    number = len(representations)
+    if number > MAX_REPRESENTATIONS:
         message = (
-            f"`{ARGUMENT}` are {len(representations)}; ENTITIES_MAX_REPRESENTATIONS allows {most}."
+            f"`{ARGUMENT}` holds {number} representations; the limit is {MAX_REPRESENTATIONS}."
             " Ask for fewer at once."
         )
         raise BadUserInputError(message, argument=ARGUMENT)

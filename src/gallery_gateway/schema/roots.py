@@ -7,7 +7,7 @@ from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
-from gallery_gateway.execution.compiler import CompiledRoot, Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.compiler import CompileRoot, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
@@ -101,7 +101,7 @@ _PROJECT_NAMES = _names(project_request)
 _CONNECTION_NAMES = _names(connection_request)
 
 
-COMPILED_ROOTS: Mapping[str, CompiledRoot] = {
+COMPILED_ROOTS: Mapping[str, CompileRoot] = {
     "gallery": _gallery,
     "project": _project,
     "projects": _projects,
