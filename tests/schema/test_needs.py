@@ -16,6 +16,7 @@ from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
@@ -50,7 +51,7 @@ async def run(executor: Executor, document: str, body: bytes, *, max_images: int
 
 def context_of(gallery: Gallery, max_images: int) -> OperationContext:
     usage = OperationUsage(Budget(max_calls=100, max_images=max_images))
-    return OperationContext(usage, GalleryLoader(gallery, CALLER, usage, narrows=False, skips_cache=False))
+    return OperationContext(usage, GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts()))
 
 
 class Writer:
