@@ -1,12 +1,18 @@
-"""Settings, read once from the environment and `.env`: each with its unit, range and default."""
+"""Settings, read once from the environment and `.env`: each with its unit, range and default.
+
+An unknown name or a wrong value stops the start, with one line for each mistake. The line names the setting
+and its range, and never shows the value, which may be a secret.
+"""
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     FilePath,
     HttpUrl,
@@ -15,51 +21,159 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
 
+ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
 
-def _without_query(url: HttpUrl) -> HttpUrl:
+# Settings that NAME_FILE may give as the path of a file, as with the official Docker images: Docker and
+# Kubernetes mount secrets as files, which unlike variables do not show up in `docker inspect`.
+_SECRETS = ("caller_key_secret", "shared_cache_url")
+
+# The prefix is ours, but these names configure other programs of this repository.
+_RESERVED = frozenset({"verify_token", "verify_other_token", "metrics_gatherer"})
+
+# What became of the settings of earlier versions; docs/changelog.md holds the same table.
+REMOVED = {
+    **dict.fromkeys(
+        (
+            *("upstream_retry_first_wait_seconds", "upstream_retry_max_wait_seconds"),
+            *("upstream_retry_percent", "upstream_retry_least_per_second", "upstream_slow_seconds"),
+            *("upstream_breaker_failure_percent", "upstream_breaker_slow_percent"),
+            *("upstream_breaker_least_calls", "upstream_breaker_window_seconds"),
+            *("upstream_breaker_open_seconds", "upstream_queue_max_calls", "upstream_queue_timeout_seconds"),
+            *("cors_max_age_seconds", "max_head_bytes", "max_body_bytes", "max_variable_values"),
+            *("prepared_documents_max_bytes", "entities_max_representations", "link_margin_seconds"),
+            *("shared_cache_lock_seconds", "shared_cache_page_max_bytes", "metrics_max_operations"),
+        ),
+        "it is a constant now",
+    ),
+    **dict.fromkeys(
+        (
+            *("max_document_bytes", "max_document_depth", "max_document_fields", "max_document_aliases"),
+            *("max_document_root_fields", "max_document_directives", "max_document_fragments"),
+            "max_document_comparisons",
+        ),
+        "it follows from MAX_DOCUMENT_TOKENS now",
+    ),
+    "upstream_read_timeout_seconds": "UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS and"
+    " UPSTREAM_TOTAL_TIMEOUT_SECONDS bound a call",
+    "graphql_get": "GET is always accepted",
+    "batch_max_operations": "array batching is gone; send one operation in each request",
+    "suggestions": "INTROSPECTION=false turns suggestions off",
+    "operation_max_cost": "OPERATION_MAX_IMAGES bounds the response too",
+    "cache_caller_max_bytes": "one caller gets a quarter of CACHE_MAX_BYTES",
+    "shared_cache_timeout_seconds": "it is 0.05 s, or the socket_timeout in the query of SHARED_CACHE_URL",
+    "shared_cache_encrypted": "pages in the shared cache are always encrypted",
+}
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong; the message has a line for each, without its value."""
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """Return the members of a comma-separated setting."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _base_url(url: HttpUrl) -> HttpUrl:
     if url.query is not None or url.fragment is not None or url.username or url.password:
-        raise ValueError("a URL without user, query and fragment")
+        raise ValueError("must be a URL without user, query and fragment; callers send their own tokens")
+    if (url.path or "").rstrip("/").endswith("/gallery/by-project"):
+        raise ValueError("must end before /gallery/by-project")
     return url
 
 
-class UpstreamSettings(BaseModel):
-    """Calls of the REST endpoint."""
+def _redis_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must be a URL with redis://, rediss:// or unix://")
+    return url
 
-    upstream_url: Annotated[HttpUrl, AfterValidator(_without_query)] = Field(
+
+# RFC 3986, section 2.3: characters that need no escape in a path.
+_PLAIN_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+")
+_TAKEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+def _plain_path(path: str) -> str:
+    if not _PLAIN_PATH.fullmatch(path):
+        raise ValueError(
+            "must be an absolute path without trailing slash, of letters, digits, - . _ ~ and /,"
+            " such as /graphiql"
+        )
+    if path in _TAKEN_PATHS:
+        raise ValueError("must not be a path at which the gateway serves something else")
+    return path
+
+
+# RFC 6454, section 6.2, as browsers write it: lower case, and no default port.
+_ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
+_DEFAULT_PORT = re.compile(r"http:.*:80|https:.*:443")
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+
+
+def _origins(text: str | None) -> str | None:
+    for origin in listed(text):
+        if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin):
+            raise ValueError(
+                "must be origins as browsers send them, such as https://shop.example, separated by commas:"
+                " no path, no default port, no *"
+            )
+    return text
+
+
+def _hosts(text: str | None) -> str | None:
+    if not all(_HOST.fullmatch(host) for host in listed(text)):
+        raise ValueError("must be host names in lower case without a port, separated by commas")
+    return text
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "text"]
+
+
+class Settings(BaseSettings):
+    """The choices of an operator; the tables of `docs/settings.md` are compared with this class."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_file=".env", extra="ignore", frozen=True
+    )
+
+    # Calls of the REST API.
+
+    upstream_url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
         HttpUrl("https://v2.api.piktid.com"), description="base URL of the REST API"
     )
     upstream_connect_timeout_seconds: float = Field(3.0, gt=0, le=60, description="time to open a connection")
     upstream_first_byte_timeout_seconds: float = Field(
-        15.0, gt=0, le=300, description="longest silence before an answer; no more than the next one"
+        15.0, gt=0, le=300, description="maximum silence before a response begins"
     )
     upstream_read_timeout_seconds: float = Field(
         20.0, gt=0, le=300, description="longest silence within an answer"
     )
     upstream_total_timeout_seconds: float = Field(
-        30.0, gt=0, le=600, description="time for one upstream call from start to end"
+        30.0, gt=0, le=600, description="time for one upstream call, from start to end"
     )
     upstream_max_connections: int = Field(
         100,
         ge=1,
         le=10_000,
-        description="open connections to the REST API, and most calls at a time;"
+        description="open connections to the REST API, which is also the maximum number of concurrent calls;"
         " one caller alone gets two thirds",
     )
     upstream_max_bytes: int = Field(
         64 * MEBIBYTE,
         ge=1024,
         le=1024 * MEBIBYTE,
-        description="largest answer that is read, compressed or inflated",
+        description="largest response body that is read, compressed or decompressed",
     )
     upstream_accept_encoding: Literal["identity", "gzip"] = Field(
-        "identity", description="compression asked for; `gzip` pays on slow links only"
+        "identity", description="content coding to request; `gzip` pays off on slow links only"
     )
     upstream_max_attempts: int = Field(
-        3, ge=1, le=10, description="calls that are made for one page, retries and all; 1 = no retries"
+        3, ge=1, le=10, description="upstream calls for one page, retries included; 1 = no retries"
     )
     upstream_retry_first_wait_seconds: float = Field(
         0.1, ge=0, le=60, description="longest wait before the first retry, doubled before each other"
@@ -104,150 +218,80 @@ class UpstreamSettings(BaseModel):
         2.0, gt=0, le=600, description="how long a call may wait for its turn"
     )
 
-
-def _redis_url(url: SecretStr | None) -> SecretStr | None:
-    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("a URL with redis://, rediss:// or unix://")
-    return url
-
-
-class CacheSettings(BaseModel):
-    """Pages that are kept."""
+    # Cached pages.
 
     cache_ttl_seconds: float = Field(
         30.0, ge=0, le=86_400, description="how long a page is fresh; 0 = no cache"
     )
     cache_max_bytes: int = Field(
-        256 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE, description="all cached pages of a process"
-    )
-    cache_caller_max_bytes: int = Field(
-        64 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE, description="cached pages of one caller"
+        256 * MEBIBYTE,
+        ge=0,
+        le=1024 * 1024 * MEBIBYTE,
+        description="memory for the cached pages of one process; one caller gets at most a quarter",
     )
     cache_unfinished_ttl_seconds: float = Field(
-        3.0, ge=0, le=3_600, description="how long a page is fresh on which images are still being made"
+        3.0, ge=0, le=3_600, description="how long a page with pending images is fresh"
     )
     stale_while_revalidate_seconds: float = Field(
         30.0,
         ge=0,
         le=86_400,
-        description="how long past its freshness a page answers while it is renewed in the background",
+        description="how long a stale page is served while it is revalidated in the background",
     )
     stale_if_error_seconds: float = Field(
-        3_600.0,
-        ge=0,
-        le=604_800,
-        description="how long past its freshness a page answers when the REST API fails",
-    )
-    link_margin_seconds: float = Field(
-        30.0, ge=0, le=3_600, description="how long before its expiry a link is no longer given out"
+        3_600.0, ge=0, le=604_800, description="how long a stale page is served when the REST API fails"
     )
     caller_key_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="key of the HMAC that tells callers apart; by default random for each process",
+        description="key of the HMAC that identifies callers; by default random for each process",
     )
     shared_cache_url: Annotated[SecretStr | None, AfterValidator(_redis_url)] = Field(
         None,
-        description="Redis or Valkey that all processes share pages through, such as `redis://cache:6379/0`;"
-        " needs `CALLER_KEY_SECRET`, the same in all of them",
-    )
-    shared_cache_timeout_seconds: float = Field(
-        0.05, gt=0, le=5, description="longest wait for the shared cache; then a process does without it"
-    )
-    shared_cache_lock_seconds: float = Field(
-        3.0, ge=1, le=60, description="how long the others wait for a page whose process has died"
-    )
-    shared_cache_page_max_bytes: int = Field(
-        16 * MEBIBYTE, ge=0, le=256 * MEBIBYTE, description="largest page that is shared, as JSON"
-    )
-    shared_cache_encrypted: bool = Field(
-        default=True, description="pages are encrypted in the shared cache; else they are signed"
+        description="Redis or Valkey in which processes share pages, such as `redis://cache:6379/0`;"
+        " needs `CALLER_KEY_SECRET`, the same in all processes",
     )
 
     @field_validator("shared_cache_url")
     @classmethod
-    def _under_one_secret(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
-        # What was wrong itself is not among the others, and is told by itself.
+    def _needs_secret(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        # An invalid secret is not among the others, and has a message of its own.
         if url is not None and others.data.get("caller_key_secret", url) is None:
             raise ValueError("needs CALLER_KEY_SECRET, the same in all processes")
         return url
 
-
-# RFC 3986, section 2.3: what stands for itself in a path.
-_PLAIN_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+")
-_TAKEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
-
-
-def _plain_path(path: str) -> str:
-    if not _PLAIN_PATH.fullmatch(path):
-        raise ValueError(
-            "an absolute path without trailing slash, of letters, digits, - . _ ~ and /, such as /graphiql"
-        )
-    if path in _TAKEN_PATHS:
-        raise ValueError("a path that the gateway serves something else at")
-    return path
-
-
-class EdgeSettings(BaseModel):
-    """Requests of clients, and pages for browsers."""
+    # Requests of clients, and pages for browsers.
 
     graphql_get: bool = Field(default=True, description="queries by GET as well as by POST")
     graphiql: bool = Field(default=True, description="GraphiQL for browsers")
     graphiql_path: Annotated[str, AfterValidator(_plain_path)] = Field(
-        "/graphql", description="where browsers find GraphiQL"
+        "/graphql", description="path of GraphiQL"
     )
     max_body_bytes: int = Field(
         256 * 1024, ge=1024, le=16 * MEBIBYTE, description="largest GraphQL request body"
     )
 
-
-# RFC 6454, section 6.2, as browsers write it: lower case, and no default port.
-_ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
-_DEFAULT_PORT = re.compile(r"http:.*:80|https:.*:443")
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
-
-
-def listed(text: str | None) -> tuple[str, ...]:
-    """The members of a setting that holds a list."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _origins(text: str | None) -> str | None:
-    for origin in listed(text):
-        if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin):
-            raise ValueError(
-                "origins as browsers send them, such as https://shop.example, separated by commas:"
-                " no path, no default port, no *"
-            )
-    return text
-
-
-def _hosts(text: str | None) -> str | None:
-    if not all(_HOST.fullmatch(host) for host in listed(text)):
-        raise ValueError("host names in lower case without a port, separated by commas")
-    return text
-
-
-class GuardSettings(BaseModel):
-    """Requests that are refused before anything of them is used."""
+    # Requests that are rejected before they are read.
 
     csrf_prevention: bool = Field(
-        default=True, description="a GET that any web page could send is refused, as Apollo Server does it"
+        default=True, description="reject a GET that any web page could send, as Apollo Server does"
     )
     cors_origins: Annotated[str | None, AfterValidator(_origins)] = Field(
-        None, description="origins whose pages may ask and read, separated by commas; by default none"
+        None,
+        description="origins whose pages may send requests and read responses, separated by commas;"
+        " by default none",
     )
     cors_max_age_seconds: int = Field(
         7_200, ge=0, le=86_400, description="how long browsers keep the answer to a preflight request"
     )
     allowed_hosts: Annotated[str | None, AfterValidator(_hosts)] = Field(
-        None, description="names that the endpoint answers to, without port; by default any"
+        None, description="accepted `Host` names without port, separated by commas; by default any"
     )
     hsts_max_age_seconds: int = Field(
         0,
         ge=0,
         le=63_072_000,
-        description="`Strict-Transport-Security`, where all is HTTPS; 0 = not sent",
+        description="`Strict-Transport-Security`, for hosts that serve nothing but HTTPS; 0 = not sent",
     )
     max_head_bytes: int = Field(
         16_384, ge=1_024, le=262_144, description="largest request line with all headers"
@@ -256,28 +300,26 @@ class GuardSettings(BaseModel):
         15.0,
         gt=0,
         le=600,
-        description="time for a whole request to come, for the first to begin,"
-        " and for a client to read some of its answer",
+        description="time for a complete request to arrive, for the first one of a connection to begin,"
+        " and for a client to read part of its response",
     )
     keep_alive_seconds: int = Field(
         65,
         ge=1,
         le=600,
-        description="how long an idle connection is kept; longer than a proxy keeps it",
+        description="how long an idle connection stays open; longer than the proxy in front keeps it",
     )
     batch_max_operations: int = Field(
         0, ge=0, le=100, description="operations in one request, as a JSON array; 0 = no batches"
     )
 
-
-class OperationSettings(BaseModel):
-    """Documents, and the operations that are run of them."""
+    # Documents, and the operations in them.
 
     max_document_tokens: int = Field(
         2_000,
         ge=100,
         le=100_000,
-        description="longest GraphQL document, in lexical tokens; its other limits follow from it",
+        description="largest GraphQL document, in lexical tokens; its other limits follow from it",
     )
     introspection: bool = Field(
         default=True, description="`__schema` and `__type`, and suggestions of names in errors"
@@ -287,17 +329,17 @@ class OperationSettings(BaseModel):
         MEBIBYTE,
         ge=0,
         le=64 * MEBIBYTE,
-        description="text of the automatic persisted queries that are kept; 0 = none",
+        description="memory for the text of automatic persisted queries; 0 = none",
     )
     trusted_documents: FilePath | None = Field(
-        None, description="manifest of the only documents that are run; by default any document is"
+        None, description="manifest of the only documents that may run; by default any document may"
     )
     narrowing: bool = Field(
         default=True,
-        description="fewer images are asked for than the arguments say, if the operation selects fewer",
+        description="request fewer images than the arguments allow, if the operation selects fewer",
     )
     operation_timeout_seconds: float = Field(
-        30.0, gt=0, le=600, description="time for one operation, all attempts and waiting included"
+        30.0, gt=0, le=600, description="time for one operation, retries and waiting included"
     )
     operation_max_calls: int = Field(
         20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"
@@ -308,11 +350,11 @@ class OperationSettings(BaseModel):
         le=1_000_000,
         description="images that the upstream calls of one operation may return, and its response may hold",
     )
-    report_always: bool = Field(default=False, description="`extensions.upstream` in every answer, unasked")
+    report_always: bool = Field(
+        default=False, description="`extensions.upstream` in every response, not only on request"
+    )
 
-
-class ServingSettings(BaseModel):
-    """The process and its workers."""
+    # The process and its workers.
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -321,86 +363,168 @@ class ServingSettings(BaseModel):
         0.0,
         ge=0,
         le=120,
-        description="time between SIGTERM, when it stops being ready, and refusing connections",
+        description="time after SIGTERM in which the gateway is not ready, but still accepts connections",
     )
     shutdown_grace_seconds: int = Field(
-        30, ge=0, le=600, description="time that operations under way get after SIGTERM"
+        30, ge=0, le=600, description="time after SIGTERM for running operations to finish"
     )
 
+    # Logs, metrics and traces.
 
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["auto", "json", "text"]
-
-
-class TelemetrySettings(BaseModel):
-    """Logs, metrics and traces."""
-
-    log_level: LogLevel = Field("info", description="least level that is logged")
+    log_level: LogLevel = Field("info", description="lowest level that is logged")
     log_format: LogFormat = Field(
-        "auto", description="`auto` is text on a terminal, and JSON anywhere else, one object a line"
+        "auto", description="`auto` is text on a terminal, and JSON elsewhere, one object on each line"
     )
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="port of `/metrics`, on the same address; 0 = no metrics"
-    )
-    metrics_max_operations: int = Field(
-        100, ge=0, le=10_000, description="operations that are counted under names of their own"
+        0,
+        ge=0,
+        le=65535,
+        description="port of `/metrics`, on the same address; each further worker takes the next port;"
+        " 0 = no metrics",
     )
     traces: bool = Field(
-        default=False, description="traces by OTLP, as the variables `OTEL_*` say; needs the extra `traces`"
-    )
-
-
-ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
-
-
-class SettingsError(ValueError):
-    """One or more settings are wrong; the message names each with its range, never its value."""
-
-
-# Fields come in the order of the bases, last first; pydantic-settings' own base has none.
-class Settings(
-    CacheSettings,
-    OperationSettings,
-    GuardSettings,
-    EdgeSettings,
-    TelemetrySettings,
-    ServingSettings,
-    UpstreamSettings,
-    BaseSettings,
-):
-    """What an operator may choose; the tables of `docs/settings.md` are compared with it."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_file=".env", extra="ignore", frozen=True
+        default=False,
+        description="OTLP traces, configured by the variables `OTEL_*`; needs the extra `traces`",
     )
 
     @classmethod
-    def read(cls, **overrides: object) -> Self:
-        """Reads the environment.
+    def read(cls, **overrides: Any) -> Self:
+        """Read the environment and `.env`; an override, by its Python name, wins over both.
 
         Raises:
-            SettingsError: a value is out of its range.
+            SettingsError: a name is unknown, or a value is wrong.
         """
         try:
-            return cls(**overrides)  # type: ignore[arg-type]  # pydantic checks each of them
-        except ValidationError as exc:
-            raise SettingsError(_explained(exc)) from None
+            given = _environment(overrides.get("_env_file", cls.model_config.get("env_file")))
         except UnicodeDecodeError:
-            raise SettingsError(".env: not a text in UTF-8") from None
+            raise SettingsError(".env: not text in UTF-8") from None
+        overridden = {name for name in overrides if not name.startswith("_")}
+        problems = _unknown(overridden | _set_by_people(given))
+        values = {**_secrets_from_files(given), **overrides}
+        try:
+            settings = cls(**values)
+        except ValidationError as exc:
+            raise SettingsError("\n".join(problems + _explained(exc))) from None
+        if problems:
+            raise SettingsError("\n".join(problems))
+        return settings
 
 
-def _explained(exc: ValidationError) -> str:
+def _environment(env_file: Any) -> dict[str, str]:
+    """Return the variables with our prefix, by their names without it and in lower case."""
+    given = {
+        **DotEnvSettingsSource(Settings, env_file=env_file).env_vars,
+        **EnvSettingsSource(Settings).env_vars,
+    }
+    prefix = ENVIRONMENT_PREFIX.lower()
+    return {
+        name.removeprefix(prefix): value or "" for name, value in given.items() if name.startswith(prefix)
+    }
+
+
+# Kubernetes describes each Service of a namespace in the environment of its pods. A Service named
+# gallery-gateway sets GALLERY_GATEWAY_SERVICE_HOST, GALLERY_GATEWAY_PORT=tcp://10.0.0.1:80, and more.
+_SERVICE_NAME = re.compile(
+    r"(.+_)?(service_host|service_port(_.+)?|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
+
+def _set_by_people(given: Mapping[str, str]) -> set[str]:
+    """Return the names that Kubernetes did not set."""
+    return {
+        name
+        for name, value in given.items()
+        if not _SERVICE_NAME.fullmatch(name) and not (_SERVICE_ADDRESS.match(value) and name.endswith("port"))
+    }
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    known = {*Settings.model_fields, *_RESERVED, *(f"{name}_file" for name in _SECRETS)}
+    return [f"{_variable(name)}: {_instead_of(name)}" for name in sorted(set(names) - known)]
+
+
+def _instead_of(name: str) -> str:
+    if name in REMOVED:
+        return f"removed; {REMOVED[name]}"
+    similar = get_close_matches(name, Settings.model_fields, n=1)
+    return f"unknown; did you mean {_variable(similar[0])}?" if similar else "unknown; see docs/settings.md"
+
+
+def _secrets_from_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the contents of the files that `NAME_FILE` variables name, by NAME.
+
+    Raises:
+        SettingsError: a file is unreadable or empty, or its setting is given as well.
+    """
+    contents, problems = {}, []
+    for name in _SECRETS:
+        path = given.get(f"{name}_file")
+        if path is None:
+            continue
+        try:
+            contents[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "not text in UTF-8"
+            problems.append(f"{_variable(name)}_FILE: the file cannot be read ({reason})")
+            continue
+        if not contents[name]:
+            problems.append(f"{_variable(name)}_FILE: the file is empty")
+        if name in given:
+            problems.append(f"{_variable(name)}_FILE: {_variable(name)} is set too; remove one of them")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return contents
+
+
+def _explained(exc: ValidationError) -> list[str]:
     lines = []
-    for error in exc.errors(include_url=False, include_input=False, include_context=False):
+    for error in exc.errors(include_url=False, include_context=False):
         name = str(error["loc"][0])
-        lines.append(f"{ENVIRONMENT_PREFIX}{name.upper()}: {error['msg']}{_range(name)}")
-    return "\n".join(lines)
+        message = _common_mistake(name, error["input"]) or error["msg"].removeprefix("Value error, ")
+        lines.append(f"{_variable(name)}: {message}{_range(name)}")
+    return lines
+
+
+_WITH_UNIT = re.compile(r"[\d._]+\s*[A-Za-z]+")
+
+
+def _common_mistake(name: str, value: object) -> str | None:
+    """Return what to do about one of the mistakes that people make most, or None."""
+    if not isinstance(value, str):
+        return None
+    kind = Settings.model_fields[name].annotation
+    mistakes = (
+        (not value, "empty; remove it to use the default"),
+        (
+            _SERVICE_ADDRESS.match(value),
+            "set by Kubernetes for a Service; give the pod enableServiceLinks: false or rename the Service",
+        ),
+        # `docker run --env-file` passes on quotes that a shell would remove.
+        (value.startswith(('"', "'")), "the quotes are part of the value; remove them"),
+        (kind is bool, "must be true or false"),
+        (
+            kind in {int, float} and _WITH_UNIT.fullmatch(value),
+            f"must be a number{_unit(name)} without its unit",
+        ),
+        (kind is HttpUrl and "://" not in value, "needs a scheme, as in https://api.example"),
+    )
+    return next((message for is_made, message in mistakes if is_made), None)
+
+
+def _unit(name: str) -> str:
+    unit = name.rpartition("_")[2]
+    return f" of {unit}" if unit in {"seconds", "bytes"} else ""
 
 
 def _range(name: str) -> str:
-    """The whole of it: pydantic tells the bound that was crossed, or none where it is not a number."""
+    """Return both bounds: pydantic names only the one that was crossed, or none."""
     bounds = Settings.model_fields[name].metadata
-    told = [f"more than {bound.gt}" for bound in bounds if isinstance(bound, Gt)]
-    told += [f"from {bound.ge}" for bound in bounds if isinstance(bound, Ge)]
-    told += [f"to {bound.le}" for bound in bounds if isinstance(bound, Le)]
-    return f" ({' '.join(told)})" if told else ""
+    parts = [f"more than {bound.gt}" for bound in bounds if isinstance(bound, Gt)]
+    parts += [f"from {bound.ge}" for bound in bounds if isinstance(bound, Ge)]
+    parts += [f"to {bound.le}" for bound in bounds if isinstance(bound, Le)]
+    return f" ({' '.join(parts)})" if parts else ""
+
+
+def _variable(name: str) -> str:
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"

@@ -33,7 +33,6 @@ async def client(upstream: FakeUpstream, clock: ManualClock) -> AsyncIterator[Cl
         clock=clock.clock,
         cache_ttl_seconds=100,
         cache_unfinished_ttl_seconds=3,
-        link_margin_seconds=10,
     ) as client:
         yield client
 
@@ -294,8 +293,8 @@ async def test_a_page_whose_links_have_expired_is_not_renewed(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
     """Its links would be as dead as before."""
-    tagged.page = page_body(project_body(1, signed_image(60)))
-    async with strict_gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
+    tagged.page = page_body(project_body(1, signed_image(80)))
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(LINKS)
 
         await asked_after(client, clock, 50, document=LINKS)
@@ -306,8 +305,8 @@ async def test_a_page_whose_links_have_expired_is_not_renewed(
 async def test_a_renewed_pages_links_expire_when_they_did_before(
     tagged: TaggedUpstream, clock: ManualClock
 ) -> None:
-    tagged.page = page_body(project_body(1, signed_image(60)))
-    async with strict_gateway(tagged, clock=clock.clock, link_margin_seconds=10) as client:
+    tagged.page = page_body(project_body(1, signed_image(80)))
+    async with strict_gateway(tagged, clock=clock.clock) as client:
         await client.ask(LINKS)
         await asked_after(client, clock, 30, document=LINKS)
 
@@ -453,7 +452,7 @@ def signed_image(seconds: int, **fields: Any) -> dict[str, Any]:
 async def test_a_link_is_never_given_out_when_it_expires_within_the_margin(
     client: Client, upstream: FakeUpstream, clock: ManualClock, document: str, seconds: float
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(60))))
+    upstream.answer(json=page_body(project_body(1, signed_image(80))))
     await client.ask(document)
 
     await asked_after(client, clock, seconds, document=document)
@@ -464,7 +463,7 @@ async def test_a_link_is_never_given_out_when_it_expires_within_the_margin(
 async def test_a_link_is_given_out_until_its_expiry_less_the_margin(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(60))))
+    upstream.answer(json=page_body(project_body(1, signed_image(80))))
     await client.ask(LINKS)
 
     await asked_after(client, clock, 49.9, document=LINKS)
@@ -485,7 +484,7 @@ async def test_a_link_is_given_out_until_its_expiry_less_the_margin(
 async def test_links_that_expire_do_not_matter_to_those_who_select_none(
     client: Client, upstream: FakeUpstream, clock: ManualClock, document: str
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(60))))
+    upstream.answer(json=page_body(project_body(1, signed_image(80))))
     await client.ask(LINKS)
 
     await asked_after(client, clock, 99, document=document)
@@ -496,7 +495,7 @@ async def test_links_that_expire_do_not_matter_to_those_who_select_none(
 async def test_the_first_link_to_expire_ends_the_page_for_those_who_select_links(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
-    images = [signed_image(900), signed_image(40, image_index=1), image_body(2)]
+    images = [signed_image(920), signed_image(60, image_index=1), image_body(2)]
     upstream.answer(json=page_body(project_body(1, *images)))
     await client.ask(LINKS)
 
@@ -508,7 +507,7 @@ async def test_the_first_link_to_expire_ends_the_page_for_those_who_select_links
 async def test_a_slice_gives_out_no_link_that_its_page_would_not(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(60), image_body(1))))
+    upstream.answer(json=page_body(project_body(1, signed_image(80), image_body(1))))
     await client.ask(LINKS)
 
     await asked_after(
@@ -521,7 +520,7 @@ async def test_a_slice_gives_out_no_link_that_its_page_would_not(
 async def test_clients_are_told_the_life_of_the_links_they_select(
     client: Client, upstream: FakeUpstream
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(60))))
+    upstream.answer(json=page_body(project_body(1, signed_image(80))))
 
     links, names = [await client.post(document) for document in (LINKS, NAMES)]
 

@@ -12,6 +12,7 @@ from tests.scaling.fleet import Fleet, free_ports
 from tests.scaling.load import Answers, Load, Tally, answers_of_one_process
 from tests.scaling.proxy import Proxy, nginx
 from tests.shared.servers import RedisServer, redis_server
+from tests.shared.stores import patient
 
 SECRET = "a-made-up-secret-of-32-characters"
 
@@ -19,13 +20,11 @@ SECRET = "a-made-up-secret-of-32-characters"
 _FRESH = {
     "cache_ttl_seconds": 600,
     "cache_unfinished_ttl_seconds": 600,
-    "shared_cache_timeout_seconds": 2,
 }
 # So short that there are calls of the endpoint all the while.
 _SHORT_LIVED = {
     "cache_ttl_seconds": 0.2,
     "cache_unfinished_ttl_seconds": 0.2,
-    "shared_cache_lock_seconds": 1,
 }
 
 
@@ -109,7 +108,7 @@ class Stage:
     ) -> AsyncIterator[tuple[Fleet, Proxy, list[int]]]:
         port, *ports = free_ports(processes + 1)
         if is_shared:
-            settings |= {"shared_cache_url": self._redis.url, "caller_key_secret": SECRET}
+            settings |= {"shared_cache_url": patient(self._redis.url, 2), "caller_key_secret": SECRET}
         with tempfile.TemporaryDirectory() as folder:
             async with (
                 Fleet(ports, upstream_url=self._endpoint.url, **settings) as gateways,

@@ -13,8 +13,13 @@ SECRET = b"a-made-up-secret-of-32-characters"
 ADA, BEN = b"a" * 32, b"b" * 32
 SPOT = Spot.of(ADA, "page=1")
 PAGE = stored_page()
-# The setting's default.
+# The default.
 TIMEOUT_SECONDS = 0.05
+
+
+def patient(url: str, timeout_seconds: float) -> str:
+    """The URL of a server whose answers are waited for this long."""
+    return f"{url}?socket_timeout={timeout_seconds}"
 
 
 @asynccontextmanager
@@ -26,7 +31,7 @@ async def store_on(
     on_purge: Callable[[bytes], None] = lambda _caller: None,
 ) -> AsyncIterator[PageStore]:
     store = PageStore(
-        Commands(redis.url, timeout_seconds=timeout_seconds),
+        Commands(patient(redis.url, timeout_seconds)),
         seal=Encryption(SECRET),
         lock_seconds=lock_seconds,
         max_bytes=1_000_000,

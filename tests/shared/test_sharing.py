@@ -15,6 +15,7 @@ from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, Handler, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock
 from tests.shared.servers import RedisServer, needs_redis
+from tests.shared.stores import patient
 
 pytestmark = needs_redis
 
@@ -31,8 +32,7 @@ async def gateways(
 ) -> AsyncIterator[list[Client]]:
     chosen = {
         "caller_key_secret": SECRET,
-        "shared_cache_url": redis.url,
-        "shared_cache_timeout_seconds": 5,
+        "shared_cache_url": patient(redis.url, 5),
         **settings,
     }
     async with AsyncExitStack() as stack:
@@ -267,7 +267,7 @@ async def test_a_page_that_another_version_stored_is_fetched_where_it_cannot_be_
 async def test_without_redis_each_gateway_is_as_good_as_alone_and_says_so(
     redis: RedisServer, upstream: FakeUpstream
 ) -> None:
-    async with gateways(redis, upstream, shared_cache_timeout_seconds=0.05) as (one, other):
+    async with gateways(redis, upstream, shared_cache_url=redis.url) as (one, other):
         before = await one.http.get("/readyz")
         await redis.kill()
 

@@ -97,7 +97,7 @@ async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: Redi
 
 
 async def test_a_store_that_is_opened_has_a_connection_and_its_scripts(redis: RedisServer) -> None:
-    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+    commands = Commands(redis.url)
     await commands.open(ALL)
 
     async with redis.client() as client:
@@ -112,7 +112,7 @@ async def test_a_store_that_is_opened_has_a_connection_and_its_scripts(redis: Re
 
 async def test_a_store_that_is_opened_without_a_server_says_so(redis: RedisServer) -> None:
     await redis.kill()
-    commands = Commands(redis.url, timeout_seconds=TIMEOUT_SECONDS)
+    commands = Commands(redis.url)
 
     await commands.open(ALL)
 

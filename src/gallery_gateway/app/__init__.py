@@ -145,7 +145,6 @@ def _sharing(settings: Settings) -> "Sharing | None":
             f"{ENVIRONMENT_PREFIX}SHARED_CACHE_URL: install gallery-gateway[shared] ({exc.name} is missing)"
         ) from exc
     return Sharing(
-        settings,
         url=settings.shared_cache_url.get_secret_value(),
         secret=settings.caller_key_secret.get_secret_value(),
     )

@@ -67,6 +67,12 @@ def read_sharing(gallery: Gallery) -> Snapshot:
     return Snapshot() if is_sharing is None else Snapshot(gauges={("shared_cache_up", ()): float(is_sharing)})
 
 
+# One caller cannot evict the pages of more than three others.
+_CALLER_SHARE = 1 / 4
+
+# A link is given out only while it stays valid for this long: a browser needs time to load the picture.
+_LINK_MARGIN_SECONDS = 30.0
+
 # Where the adaptive limit begins, and what it leaves an API that copes with nothing.
 _FIRST_CALLS = 20
 _MIN_CALLS = 4
@@ -123,7 +129,9 @@ def build_gallery(
     sharing: "Sharing | None",
 ) -> Gallery:
     cache = PageCache(
-        max_bytes=settings.cache_max_bytes, caller_max_bytes=settings.cache_caller_max_bytes, clock=clock
+        max_bytes=settings.cache_max_bytes,
+        caller_max_bytes=int(settings.cache_max_bytes * _CALLER_SHARE),
+        clock=clock,
     )
     instruments.read(lambda: read_cache(cache))
     client = _client(settings, transport, clock, instruments)
@@ -176,7 +184,7 @@ def _freshness(settings: Settings) -> FreshnessPolicy:
     return FreshnessPolicy(
         ttl_seconds=settings.cache_ttl_seconds,
         unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
-        link_margin_seconds=settings.link_margin_seconds,
+        link_margin_seconds=_LINK_MARGIN_SECONDS,
         stale_while_revalidate_seconds=settings.stale_while_revalidate_seconds,
         stale_if_error_seconds=settings.stale_if_error_seconds,
     )

@@ -5,26 +5,31 @@ This module needs the extra `shared`; it is imported only where a shared cache i
 
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import CallerKey
-from gallery_gateway.settings import Settings
-from gallery_gateway.shared.sealing import Encryption, Signature
+from gallery_gateway.settings import MEBIBYTE
+from gallery_gateway.shared.sealing import Encryption
 from gallery_gateway.shared.store import Commands, PageStore
+
+# How long the other processes wait for a page whose process has died. A live one renews its lock each second.
+_LOCK_SECONDS = 3.0
+
+# Some 16,000 images. A larger page is rare, and takes Redis longer than it saves.
+_MAX_PAGE_BYTES = 16 * MEBIBYTE
 
 
 class Sharing:
     """One server, and the pages that are kept there."""
 
-    def __init__(self, settings: Settings, *, url: str, secret: str) -> None:
-        self._settings = settings
-        self._commands = Commands(url, timeout_seconds=settings.shared_cache_timeout_seconds)
-        self._seal = (Encryption if settings.shared_cache_encrypted else Signature)(secret.encode())
+    def __init__(self, *, url: str, secret: str) -> None:
+        self._commands = Commands(url)
+        self._seal = Encryption(secret.encode())
 
     def pages(self, cache: PageCache) -> PageStore:
         """Closed with the gallery; the connection goes with it."""
         return PageStore(
             self._commands,
             seal=self._seal,
-            lock_seconds=self._settings.shared_cache_lock_seconds,
-            max_bytes=self._settings.shared_cache_page_max_bytes,
+            lock_seconds=_LOCK_SECONDS,
+            max_bytes=_MAX_PAGE_BYTES,
             on_purge=lambda caller_key: cache.purge(CallerKey(caller_key)),
             on_gap=cache.purge_all,
         )

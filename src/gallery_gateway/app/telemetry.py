@@ -29,9 +29,7 @@ class Instruments:
         """Raises: SettingsError: traces are wanted, and their extra is not installed."""
         self._settings = settings
         self._events = logs.configure(settings.log_level, settings.log_format)
-        self._counters = (
-            MetricCounters(max_operations=settings.metrics_max_operations) if settings.metrics_port else None
-        )
+        self._counters = MetricCounters() if settings.metrics_port else None
         self._traces = _traces(settings) if settings.traces else None
         metrics: list[Observer] = [self._counters] if self._counters else []
         self.calls = Telemetry([*metrics, self._events], self._traces)

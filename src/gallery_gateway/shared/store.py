@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from cachetools import LRUCache
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -15,6 +16,9 @@ from redis.exceptions import RedisError, ResponseError
 from gallery_gateway.shared.pages import PURGES, Spot, StoredPage, StoreError, Taken, generation_key
 from gallery_gateway.shared.sealing import Seal, WrongPageError, open_page, seal_page
 from gallery_gateway.telemetry.logs import log_event
+
+# A local Redis answers in a millisecond. The URL of a distant one says `?socket_timeout=0.2`.
+_TIMEOUT_SECONDS = 0.05
 
 # One event loop has no use for more, and a burst that opens them all takes its time.
 _MAX_CONNECTIONS = 16
@@ -35,13 +39,14 @@ class Commands:
 
     Args:
         url: of Redis or Valkey, as redis-py reads it.
-        timeout_seconds: the longest that anybody waits for one answer.
+            Its `socket_timeout` is the longest that anybody waits for one answer, in seconds.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._timeout_seconds = timeout_seconds
-        self._redis = connect(url, timeout_seconds=timeout_seconds)
+        options: dict[str, Any] = {**parse_url(url)}
+        self._timeout_seconds: float = options.get("socket_timeout", _TIMEOUT_SECONDS)
+        self._redis = connect(url, timeout_seconds=self._timeout_seconds)
         self._scripts: dict[str, AsyncScript] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self._rests_until = 0.0
@@ -121,15 +126,17 @@ def connect(url: str, *, timeout_seconds: float | None) -> Redis:
     """A client without retries of its own; None = commands may wait for ever."""
     # Of a connection, not of whoever waits: a late answer is read, and keeps the connection of use.
     socket_seconds = None if timeout_seconds is None else max(2 * timeout_seconds, _LEAST_SOCKET_SECONDS)
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=_MAX_CONNECTIONS,
-        timeout=socket_seconds,
-        socket_timeout=socket_seconds,
-        socket_connect_timeout=socket_seconds or _CONNECT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        client_name="gallery-gateway",
-    )
+    # Not `from_url`, for which the `socket_timeout` of the URL would win over ours.
+    options: dict[str, Any] = {
+        **parse_url(url),
+        "max_connections": _MAX_CONNECTIONS,
+        "timeout": socket_seconds,
+        "socket_timeout": socket_seconds,
+        "socket_connect_timeout": socket_seconds or _CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": "gallery-gateway",
+    }
+    pool = BlockingConnectionPool(**options)
     return Redis.from_pool(pool)
 
 

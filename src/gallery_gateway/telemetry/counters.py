@@ -113,6 +113,9 @@ _NONE = "none"
 _OTHER = "other"
 _LONGEST_NAME = 64
 
+# Each name is a time series of 18 buckets for each outcome and executor, in Prometheus and in every scrape.
+_MAX_OPERATIONS = 100
+
 Readings = Callable[[], Snapshot]
 """Reads what other parts count and stand at."""
 
@@ -124,7 +127,7 @@ class MetricCounters:
         max_operations: names that are counted apart; clients choose them, and label values must be few.
     """
 
-    def __init__(self, *, max_operations: int) -> None:
+    def __init__(self, *, max_operations: int = _MAX_OPERATIONS) -> None:
         self._max_operations = max_operations
         self._gauges: list[Readings] = []
         self._names: set[str] = {_OTHER}

@@ -20,7 +20,6 @@ def stale_gateway(upstream: FakeUpstream, clock: ManualClock, **settings: Any) -
         "cache_unfinished_ttl_seconds": 3,
         "stale_while_revalidate_seconds": RENEWING,
         "stale_if_error_seconds": FAILING,
-        "link_margin_seconds": 10,
         **settings,
     }
     return gateway(upstream, clock=clock.clock, **given)

@@ -28,7 +28,7 @@ async def test_nothing_stale_outlives_the_token(
 async def test_no_stale_page_gives_out_a_link_past_its_end(
     client: Client, upstream: FakeUpstream, clock: ManualClock, seconds: int
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(seconds + 10))))
+    upstream.answer(json=page_body(project_body(1, signed_image(seconds + 30))))
     await client.ask(LINKS)
     upstream.answer(503)
     clock.step(seconds)
@@ -43,7 +43,7 @@ async def test_no_stale_page_gives_out_a_link_past_its_end(
 async def test_a_stale_page_gives_out_links_until_their_end(
     client: Client, upstream: FakeUpstream, clock: ManualClock, seconds: int
 ) -> None:
-    upstream.answer(json=page_body(project_body(1, signed_image(seconds + 11))))
+    upstream.answer(json=page_body(project_body(1, signed_image(seconds + 31))))
     await client.ask(LINKS)
     upstream.answer(503)
     clock.step(seconds)
