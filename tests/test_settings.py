@@ -314,7 +314,7 @@ WRONG = [
     ("SHUTDOWN_GRACE_SECONDS", "7391", "(from 0 to 600)"),
     ("LOG_LEVEL", "loud-7391", "'debug', 'info', 'warning' or 'error'"),
     ("LOG_FORMAT", "prose-7391", "'auto', 'json' or 'text'"),
-    ("METRICS_PORT", "73910", "(from 0 to 65535)"),
+    ("METRICS_PORT", "73910", "(from 0 to 65472)"),
     ("TRACES", "maybe-7391", "true or false"),
     ("GRAPHQL_GET", "7391", "true or false"),
     ("GRAPHIQL", "maybe-7391", "true or false"),

@@ -20,7 +20,7 @@ from pydantic import HttpUrl
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
 from gallery_gateway.app.endpoint import build_wire_limits
-from gallery_gateway.app.telemetry import gathering
+from gallery_gateway.app.telemetry import check_metrics_ports
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
@@ -109,15 +109,16 @@ def _serve(arguments: argparse.Namespace) -> int:
     if settings.trusted_documents:
         # Said here, since a worker that cannot start would be started again for ever.
         create_app(settings)
-    with _reported("The metrics cannot be served"), gathering(settings):
-        uvicorn.run(
-            "gallery_gateway.app:create_app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            **_server_options(settings),
-        )
+    with _reported("The metrics cannot be served"):
+        check_metrics_ports(settings)
+    uvicorn.run(
+        "gallery_gateway.app:create_app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        **_server_options(settings),
+    )
     return 0
 
 

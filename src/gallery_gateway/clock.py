@@ -1,4 +1,4 @@
-"""The two clocks of the gateway, which tests replace."""
+"""The clocks of the gateway, which tests replace."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Both in seconds; `wall` since 1970. A test passes its own."""
+    """A monotonic clock and a wall clock, both in seconds; `wall` counts from 1970."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time

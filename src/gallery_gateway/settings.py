@@ -32,7 +32,7 @@ ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
 _SECRETS = ("caller_key_secret", "shared_cache_url")
 
 # The prefix is ours, but these names configure other programs of this repository.
-_RESERVED = frozenset({"verify_token", "verify_other_token", "metrics_gatherer"})
+_RESERVED = frozenset({"verify_token", "verify_other_token"})
 
 # What became of the settings of earlier versions; docs/changelog.md holds the same table.
 REMOVED = {
@@ -378,7 +378,8 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0,
         ge=0,
-        le=65535,
+        # The last port that leaves room for 64 workers.
+        le=65_472,
         description="port of `/metrics`, on the same address; each further worker takes the next port;"
         " 0 = no metrics",
     )

@@ -1,13 +1,16 @@
 """Logs: one line for an event, whatever its fields hold."""
 
+import io
 import logging
+import os
+import threading
 from typing import Any
 
 import pytest
 
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.telemetry import logs
-from gallery_gateway.telemetry.logs import EventFormatter, log_event
+from gallery_gateway.telemetry.logs import EventFormatter, LineWriter, log_event
 from tests.logging_to import Written
 from tests.telemetry.recording import call, operation
 
@@ -17,13 +20,6 @@ def written() -> Written:
     """What the gateway logs from level info up, as people read it."""
     stream = Written()
     logs.configure("info", "text", stream=stream)
-    return stream
-
-
-@pytest.fixture
-def as_json() -> Written:
-    stream = Written()
-    logs.configure("info", "json", stream=stream)
     return stream
 
 
@@ -238,7 +234,7 @@ def test_from_level_warning_up_there_is_nothing_of_what_went_well() -> None:
     events.call_ended(call(outcome="UPSTREAM_TIMEOUT"), log_level=logging.WARNING)
 
     assert [line["level"] for line in stream.lines()] == ["warning"]
-    assert not events.tells_operations
+    assert not events.logs_operations
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -269,3 +265,63 @@ def test_neither_is_more_told_of_an_object_in_a_record(form: logs.LogFormat) -> 
     assert "operation" in (line := stream.getvalue())
     assert "<ValueError>" in line
     assert "canary" not in line
+
+
+def test_lines_come_out_in_their_order_whichever_thread_they_came_from() -> None:
+    stream = io.StringIO()
+    lines = LineWriter(stream)
+
+    def write(name: str) -> None:
+        for number in range(500):
+            lines.write(f"{name} {number}\n".encode())
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines.flush()
+
+    told = stream.getvalue().splitlines()
+    for name in "ab":
+        assert [line for line in told if line[0] == name] == [f"{name} {number}" for number in range(500)]
+
+
+def test_lines_are_written_without_being_asked_for() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        lines = LineWriter(stream)
+
+        for text in (b"first\n", b"second\n"):
+            lines.write(text)
+            assert reader.readline().encode() == text
+        lines.close()
+
+
+def test_a_reader_that_stalls_holds_up_nobody_and_costs_lines() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
+        lines = LineWriter(stream, max_waiting=1000)
+
+        # Far more than a pipe holds: whoever wrote them himself would wait here for ever.
+        for _ in range(3000):
+            lines.write(b"x" * 999 + b"\n")
+        dropped = lines.dropped
+        closing = threading.Thread(target=lines.close)
+        closing.start()
+        told = [reader.readline() for _ in range(3000 - dropped)]
+        closing.join()
+
+    assert 0 < dropped < 3000
+    assert set(told) == {"x" * 999 + "\n"}
+
+
+def test_a_stream_that_was_closed_costs_lines_and_nothing_else() -> None:
+    stream = io.StringIO()
+    lines = LineWriter(stream)
+    stream.close()
+
+    lines.write(b"x\n")
+    lines.flush()
+
+    assert lines.dropped == 1

@@ -1,21 +1,19 @@
 """The exposition: what Prometheus reads, in both of its formats."""
 
-import socket
-import urllib.request
-from http.client import HTTPResponse
+from pathlib import Path
 
+import pytest
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from gallery_gateway.telemetry.counters import MetricCounters
-from gallery_gateway.telemetry.exposition import exposed
 from gallery_gateway.telemetry.metrics import METRICS, PREFIX, registry_of
 from tests.telemetry.recording import call, operation, samples, value
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
-def told(counters: MetricCounters) -> str:
+def exposition(counters: MetricCounters) -> str:
     return str(generate_openmetrics(registry_of(counters.snapshot, version="1.2.3")).decode())
 
 
@@ -32,7 +30,7 @@ def test_a_bucket_counts_all_below_it_too() -> None:
     for seconds in (0.0002, 0.002, 40.0):
         counters.operation_ended(operation("A", seconds=seconds))
 
-    text = told(counters)
+    text = exposition(counters)
 
     shown = {
         sample.labels["le"]: sample.value
@@ -44,42 +42,31 @@ def test_a_bucket_counts_all_below_it_too() -> None:
     assert value(text, "operation_duration_seconds_count", operation="A", outcome="ok") == 3
 
 
-def test_a_traced_value_is_told_as_an_exemplar() -> None:
+def test_a_traced_value_is_an_exemplar() -> None:
     counters = MetricCounters(max_operations=1)
     counters.call_ended(call(seconds=0.2, trace_id=TRACE_ID))
 
-    exemplars = [sample.exemplar for sample in samples(told(counters)) if sample.exemplar]
+    exemplars = [sample.exemplar for sample in samples(exposition(counters)) if sample.exemplar]
 
     assert [(exemplar.labels, exemplar.value) for exemplar in exemplars] == [({"trace_id": TRACE_ID}, 0.2)]
 
 
-def test_the_build_is_told_once() -> None:
-    assert value(told(MetricCounters(max_operations=1)), "build_info", version="1.2.3") == 1
+def test_the_build_is_shown_once() -> None:
+    assert value(exposition(MetricCounters(max_operations=1)), "build_info", version="1.2.3") == 1
 
 
 def test_a_label_value_cannot_end_its_line() -> None:
     counters = MetricCounters(max_operations=1)
     counters.operation_ended(operation('A"} 1\nforged 1 #'))
 
-    names = {sample.name for sample in samples(told(counters))}
+    names = {sample.name for sample in samples(exposition(counters))}
 
     assert "forged" not in names
 
 
-def test_metrics_are_served_until_the_end_and_then_the_port_is_free() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    counters = MetricCounters(max_operations=1)
-    counters.operation_ended(operation("A"))
-
-    with exposed(counters.snapshot, host="127.0.0.1", port=port, version="1.2.3"):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/metrics", headers={"accept": "application/openmetrics-text"}
-        )
-        answer: HTTPResponse
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            text = answer.read().decode()
-
-    assert value(text, "operation_duration_seconds_count", operation="A") == 1
-    socket.create_server(("127.0.0.1", port)).close()
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="not Linux")
+@pytest.mark.parametrize(
+    "name", ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"]
+)
+def test_the_process_is_measured(name: str) -> None:
+    assert value(exposition(MetricCounters()), name) > 0

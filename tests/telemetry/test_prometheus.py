@@ -5,15 +5,17 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import ProcessCollector
 
 from gallery_gateway.telemetry.metrics import METRICS, PREFIX
 from tests.fakes import TOKEN
@@ -28,6 +30,13 @@ DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "gallery-gateway.json").re
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 
 ALERTS = re.findall(r"- alert: (\w+)", RULES.read_text(encoding="utf-8"))
+
+# prometheus-client's own.
+PROCESS_SERIES = {
+    sample.name
+    for family in ProcessCollector(namespace="gallery_gateway", registry=None).collect()
+    for sample in family.samples
+}
 
 # What Prometheus adds to each series.
 _OF_PROMETHEUS = {"job", "instance", "le"}
@@ -103,7 +112,8 @@ def test_queries_name_only_metrics_and_labels_that_there_are(queries: list[str])
         name for inner in re.findall(r"\{([^{}]*)\}", text) for name in re.findall(r"(\w+)[!=]~?\"", inner)
     ]
 
-    assert set(re.findall(rf"{PREFIX}\w+", text)) <= {name for m in METRICS for name in series_of(m.name)}
+    names = {name for m in METRICS for name in series_of(m.name)} | PROCESS_SERIES
+    assert set(re.findall(rf"{PREFIX}\w+", text)) <= names
     assert set(grouped) | set(matched) <= labels | {"severity"}
 
 
@@ -114,9 +124,10 @@ def test_the_dashboard_shows_every_metric() -> None:
 
 
 @asynccontextmanager
-async def prometheus(target: str, folder: Path) -> AsyncIterator[str]:
-    """The real one, scraping `target` by our own configuration; its URL."""
-    config = CONFIG.read_text(encoding="utf-8").replace("gateway:9464", target).replace("15s", "500ms")
+async def prometheus(targets: list[str], folder: Path) -> AsyncIterator[str]:
+    """The real one, scraping `targets` by our own configuration; its URL."""
+    config = CONFIG.read_text(encoding="utf-8").replace('"gateway:9464"', ", ".join(targets))
+    config = config.replace("15s", "500ms")
     (folder / "prometheus.yaml").write_text(config)
     shutil.copy(RULES, folder)
     address = f"127.0.0.1:{free_port()}"
@@ -134,6 +145,14 @@ async def prometheus(target: str, folder: Path) -> AsyncIterator[str]:
     finally:
         process.kill()
         await process.wait()
+
+
+def first_of_two_free_ports() -> int:
+    while True:
+        port = free_port()
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 1))
+            return port
 
 
 async def asked(url: str, path: str, **parameters: str) -> list[Any]:
@@ -158,20 +177,20 @@ async def told(url: str, path: str, **parameters: str) -> list[Any]:
     return found
 
 
-async def test_a_real_prometheus_scrapes_two_workers_as_one_with_their_exemplars(
+async def test_a_real_prometheus_scrapes_two_workers_with_their_exemplars(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program("prometheus")
-    port = free_port()
+    port = first_of_two_free_ports()
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         async with (
             slow_upstream() as (upstream, upstream_url),
             serve(upstream_url, workers=2, metrics_port=port, traces="true") as server,
-            prometheus(f"127.0.0.1:{port}", tmp_path) as url,
+            prometheus([f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"], tmp_path) as url,
         ):
             upstream.release()
-            await told(url, "/api/v1/query", query=f"{PREFIX}workers == 2")
+            await told(url, "/api/v1/query", query=f"sum({PREFIX}workers) == 2")
             for number in range(8):
                 connection = await server.connect()
                 await connection.send(named_operation(number))

@@ -1,1 +1,1 @@
-"""What the gateway tells about itself: logs, metrics and traces."""
+"""Logs, metrics and traces."""

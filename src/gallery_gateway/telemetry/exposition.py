@@ -1,48 +1,71 @@
-"""`/metrics` on a port and a thread of its own, with gauges of the process and of the event loop."""
+"""`/metrics` on a port and in a thread of its own, and the lag of the event loop."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
-from gallery_gateway.telemetry.counters import Snapshot, Values
-from gallery_gateway.telemetry.metrics import registry_of
+from gallery_gateway.telemetry.logs import log_event
 
-_COUNTERS = frozenset({"process_cpu_seconds_total"})
-_GAUGES = frozenset({"process_resident_memory_bytes", "process_open_fds"})
-
-
-def read_process() -> Snapshot:
-    samples = [sample for family in ProcessCollector(registry=None).collect() for sample in family.samples]
-    counters: Values = {(sample.name, ()): sample.value for sample in samples if sample.name in _COUNTERS}
-    gauges: Values = {(sample.name, ()): sample.value for sample in samples if sample.name in _GAUGES}
-    return Snapshot(counters=counters, gauges=gauges)
+_LAG_INTERVAL_SECONDS = 0.25
+_RETRY_SECONDS = 1.0
 
 
-_INTERVAL_SECONDS = 0.25
-
-
-async def watch_lag(tell: Callable[[float], None], *, interval_seconds: float = _INTERVAL_SECONDS) -> None:
-    """Tells the lag in seconds, again and again until it is cancelled."""
+async def watch_lag(
+    record: Callable[[float], None], *, interval_seconds: float = _LAG_INTERVAL_SECONDS
+) -> None:
+    """Record the lag of the event loop in seconds, again and again until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + interval_seconds
         await asyncio.sleep(interval_seconds)
-        tell(max(0.0, loop.time() - due))
+        record(max(0.0, loop.time() - due))
 
 
-@contextmanager
-def exposed(read: Callable[[], Snapshot], *, host: str, port: int, version: str) -> Iterator[None]:
-    """Serves what is read until the block ends.
+@asynccontextmanager
+async def exposed(
+    registry: CollectorRegistry,
+    *,
+    host: str,
+    ports: Sequence[int],
+    retry_seconds: float = _RETRY_SECONDS,
+) -> AsyncIterator[None]:
+    """Serve `/metrics` on the first free port until the block ends.
 
-    Raises:
-        OSError: the port is taken, or the address is not of this machine.
+    The workers of a gateway share a range of ports, because uvicorn does not number them. A worker that
+    replaces another one may start before its port is free, and serves requests without metrics until then.
     """
-    server, thread = start_http_server(port, addr=host, registry=registry_of(read, version=version))
+    starting = asyncio.create_task(_start(registry, host, ports, retry_seconds))
+    # Lets the first attempt run, so that the metrics are there once the app has started.
+    await asyncio.sleep(0)
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        starting.cancel()
+        if starting.done():
+            server, thread = starting.result()
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
+            thread.join()
+
+
+async def _start(
+    registry: CollectorRegistry, host: str, ports: Sequence[int], retry_seconds: float
+) -> tuple[WSGIServer, Thread]:
+    """Return the server and its thread, once a port is free."""
+    is_logged = False
+    while True:
+        reason = None
+        for port in ports:
+            try:
+                return start_http_server(port, addr=host, registry=registry)
+            except OSError as exc:
+                reason = exc.strerror
+        if not is_logged:
+            log_event("metrics.unavailable", level=logging.WARNING, port=ports[0], reason=reason)
+            is_logged = True
+        await asyncio.sleep(retry_seconds)

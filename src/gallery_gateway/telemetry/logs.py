@@ -1,7 +1,10 @@
 """Logs: an event name and its fields on one line, as JSON or, for people, as text.
 
-As text a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here formats a token: callers appear
+As text, a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here formats a token: callers appear
 as the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
+
+Events and the lines of uvicorn go through `logging`. The lines of operations and calls do not: `QueueHandler`
+takes 11.5 µs for a line, and `EventLog` 1.8 µs, because it makes no `LogRecord`.
 """
 
 import logging
@@ -18,20 +21,21 @@ import msgspec
 from gallery_gateway.telemetry.counters import Snapshot
 from gallery_gateway.telemetry.records import CallRecord, OperationRecord
 
-# Lines wait for each other so long: a call of the system costs more than the line.
-_GATHERING_SECONDS = 0.05
+# Lines are collected this long before they are written: a system call costs more than a line.
+_BATCH_SECONDS = 0.05
 
-# What waits for a reader that has stalled; a line has some 300 bytes.
+# Lines kept for a reader that has stalled. A line has some 300 bytes.
 _MAX_WAITING = 20_000
 
-# How long an end waits for such a reader.
-_LAST_PATIENCE_SECONDS = 2.0
+# How long the end of the process waits for a stalled reader.
+_FLUSH_TIMEOUT_SECONDS = 2.0
 
 
 class LineWriter:
-    """Takes lines at the cost of an append, from any thread, and writes them in their order.
+    """Writes lines in their order, in a thread of its own; taking a line costs an append.
 
-    `dropped` counts the lines that were thrown away because nobody read those before them.
+    Attributes:
+        dropped: the number of lines lost because the reader was too slow, or the stream was closed.
     """
 
     def __init__(self, stream: TextIO, *, max_waiting: int = _MAX_WAITING) -> None:
@@ -45,7 +49,7 @@ class LineWriter:
         threading.Thread(target=self._run, name="log-lines", daemon=True).start()
 
     def write(self, line: bytes) -> None:
-        """Takes one line, its newline included."""
+        """Take one line, including its newline, from any thread."""
         if len(self._waiting) >= self._max_waiting:
             self.dropped += 1
             return
@@ -55,8 +59,8 @@ class LineWriter:
             self._wake.set()
 
     def flush(self) -> None:
-        """Waits until all that was taken is written, but not for ever for a reader that has stalled."""
-        if self._writing.acquire(timeout=_LAST_PATIENCE_SECONDS):
+        """Write the waiting lines, unless the reader has stalled for two seconds."""
+        if self._writing.acquire(timeout=_FLUSH_TIMEOUT_SECONDS):
             try:
                 self._write_waiting()
             finally:
@@ -71,8 +75,8 @@ class LineWriter:
         while not self._is_closed:
             self._wake.wait()
             self._wake.clear()
-            time.sleep(0.0 if self._is_closed else _GATHERING_SECONDS)
-            # Before the lines are taken: whoever adds one from here on wakes the thread again.
+            time.sleep(0.0 if self._is_closed else _BATCH_SECONDS)
+            # Reset before the lines are taken: a line added from here on wakes the thread again.
             self._is_awake = False
             with self._writing:
                 self._write_waiting()
@@ -84,21 +88,22 @@ class LineWriter:
         try:
             self.stream.write(b"".join(lines).decode(errors="backslashreplace"))
             self.stream.flush()
-        # A stream that is closed, or a full disk: there is nowhere left to say so.
+        # The stream is closed or the disk is full: there is no other place to report it.
         except (OSError, ValueError):
             self.dropped += len(lines)
 
 
 LogFormat = Literal["auto", "json", "text"]
-"""`auto` is text on a terminal, and JSON anywhere else."""
+"""`auto` is text on a terminal, and JSON elsewhere."""
+
+Value = str | int | float | bool | None
+"""A field's value. Other types are not shown, because their `str` could contain anything."""
 
 _logger = logging.getLogger("gallery_gateway")
-Value = str | int | float | bool | None
-"""What a field may hold: nothing that would have to be asked how it wants to be shown."""
 
 
 def _safe(value: object) -> Value:
-    """The value, or of what is no plain value the type alone: its own words could tell anything."""
+    """Return a plain value, or else the name of its type."""
     if value is None or type(value) in {str, int, float, bool}:
         return cast("Value", value)
     return f"<{type(value).__name__}>"
@@ -108,30 +113,30 @@ _encode = msgspec.json.Encoder(enc_hook=_safe).encode
 
 
 class EventFormatter(logging.Formatter):
-    """Writes time, level, event name and `key=value` fields."""
+    """Formats time, level, event name and `key=value` fields."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
         return _text(record.created, record.levelname, record.message, getattr(record, "fields", {}))
 
 
 class JSONFormatter(logging.Formatter):
-    """Writes one JSON object, with the traceback in it; the lines of others have a `message`."""
+    """Formats one JSON object, which includes the traceback; the lines of libraries have a `message`."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None)
-        told = {
-            "time": _moment(record.created),
+        line = {
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "event": record.name if fields is None else record.getMessage(),
         }
         if fields is None:
-            told["message"] = record.getMessage()
+            line["message"] = record.getMessage()
         trace = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
-        return _encode({**told, **(fields or {}), **trace}).decode()
+        return _encode({**line, **(fields or {}), **trace}).decode()
 
 
 class LineHandler(logging.Handler):
-    """Hands lines on to a writer; `logging` flushes it at the end of the process."""
+    """Passes formatted records to a writer; `logging` flushes it at the end of the process."""
 
     def __init__(self, lines: LineWriter) -> None:
         super().__init__()
@@ -145,13 +150,12 @@ class LineHandler(logging.Handler):
 
 
 class EventLog:
-    """A line for each operation and each upstream call.
+    """An observer that writes a line for each operation and each upstream call.
 
-    What ended well, or as clients may expect it to, is told at level info, and where the endpoint failed at
-    level warning.
+    Failures of the REST API are warnings; everything else is logged at level info.
 
     Args:
-        level: the least that is told.
+        level: the lowest level that is logged.
     """
 
     def __init__(self, lines: LineWriter, *, level: int, is_json: bool) -> None:
@@ -166,34 +170,33 @@ class EventLog:
         self._lines.flush()
 
     @property
-    def tells_operations(self) -> bool:
+    def logs_operations(self) -> bool:
         return self._level <= logging.INFO
 
     def operation_ended(self, record: OperationRecord) -> None:
-        if self.tells_operations:
-            self._tell("info", "operation.served", record)
+        if self.logs_operations:
+            self._write("info", "operation.served", record)
 
     def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:
         """Log a call at `log_level`, which the error table of `gallery_gateway.errors` decides."""
         if self._level <= log_level:
-            self._tell(logging.getLevelName(log_level).lower(), "upstream.called", record)
+            self._write(logging.getLevelName(log_level).lower(), "upstream.called", record)
 
-    def _tell(self, level: str, event: str, record: msgspec.Struct) -> None:
+    def _write(self, level: str, event: str, record: msgspec.Struct) -> None:
         now = time.time()
         if self._is_json:
-            head = f'{{"time":"{_moment(now)}","level":"{level}","event":"{event}",'
+            head = f'{{"time":"{_timestamp(now)}","level":"{level}","event":"{event}",'
             self._lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
         else:
-            self._lines.write(
-                f"{_text(now, level, event, msgspec.to_builtins(record, enc_hook=_safe))}\n".encode()
-            )
+            fields = msgspec.to_builtins(record, enc_hook=_safe)
+            self._lines.write(f"{_text(now, level, event, fields)}\n".encode())
 
 
 def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
-    """Sends the gateway's and uvicorn's lines to `stream`, or to standard error, from `level` up."""
+    """Send the lines of the gateway and of uvicorn to `stream`, or to standard error."""
     stream = stream or sys.stderr
     is_json = form == "json" or (form == "auto" and not stream.isatty())
-    handler = LineHandler(_lines(stream))
+    handler = LineHandler(_writer_to(stream))
     handler.setFormatter(JSONFormatter() if is_json else EventFormatter())
     for name in ("gallery_gateway", "uvicorn"):
         logger = logging.getLogger(name)
@@ -206,14 +209,14 @@ def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = N
 def log_event(
     event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Value
 ) -> None:
-    """Logs one event; with `error`, its traceback too (for bugs only)."""
+    """Log one event; `error` adds its traceback, and is for bugs only."""
     if _logger.isEnabledFor(level):
-        told = {name: _safe(value) for name, value in fields.items()}
-        _logger.log(level, event, exc_info=error, extra={"fields": told})
+        safe = {name: _safe(value) for name, value in fields.items()}
+        _logger.log(level, event, exc_info=error, extra={"fields": safe})
 
 
-def _lines(stream: TextIO) -> LineWriter:
-    """The writer that is in use, unless it writes to another stream."""
+def _writer_to(stream: TextIO) -> LineWriter:
+    """Return the writer in use, or a new one if that writes to another stream."""
     for handler in _logger.handlers:
         if isinstance(handler, LineHandler):
             if handler.lines.stream is stream:
@@ -222,18 +225,18 @@ def _lines(stream: TextIO) -> LineWriter:
     return LineWriter(stream)
 
 
-def _text(moment: float, level: str, event: str, fields: Mapping[str, object]) -> str:
-    told = "".join(f" {name}={_shown(value)}" for name, value in fields.items())
-    return f"{_moment(moment)} {level.lower()} {event}{told}"
+def _text(seconds: float, level: str, event: str, fields: Mapping[str, object]) -> str:
+    pairs = "".join(f" {name}={_shown(value)}" for name, value in fields.items())
+    return f"{_timestamp(seconds)} {level.lower()} {event}{pairs}"
 
 
-def _moment(seconds: float) -> str:
-    """A moment in UTC, to the millisecond."""
-    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+def _timestamp(seconds: float) -> str:
+    """Return the time in UTC, to the millisecond."""
+    return f"{_date_and_time(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
 
 
 @lru_cache(maxsize=1)
-def _second(seconds: int) -> str:
+def _date_and_time(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 

@@ -1,29 +1,25 @@
-"""Metrics as Prometheus reads them: each declared once, and made out of a snapshot when it is scraped."""
+"""The metrics as Prometheus reads them: each is declared once, and filled from a snapshot at a scrape."""
 
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from gallery_gateway.telemetry.counters import HistogramCounts, Snapshot
+from gallery_gateway.telemetry.counters import Histogram, Snapshot
 
 PREFIX = "gallery_gateway_"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's declaration; `name` is without the prefix, and counters have `_total` in it."""
+    """The declaration of a metric; `name` has no prefix."""
 
     name: str
     kind: str
@@ -36,48 +32,42 @@ METRICS = (
         "operation_duration_seconds",
         "histogram",
         ("operation", "outcome", "executor"),
-        "time of an operation",
+        "duration of an operation",
     ),
     Metric(
         "operation_errors_total", "counter", ("operation", "code"), "operations with an error of this code"
     ),
-    Metric("answers_total", "counter", ("source",), "answers to fields, by where they were got"),
-    Metric("response_bytes_total", "counter", (), "bytes of answers to clients"),
-    Metric("saved_bytes_total", "counter", (), "bytes of pages that answered without being fetched for it"),
-    Metric("narrowed_images_total", "counter", (), "images that narrowing did not ask for"),
+    Metric("answers_total", "counter", ("source",), "fields resolved from a page, by its source"),
+    Metric("response_bytes_total", "counter", (), "bytes of response bodies sent to clients"),
+    Metric("saved_bytes_total", "counter", (), "bytes of pages that were reused instead of fetched"),
+    Metric("narrowed_images_total", "counter", (), "images that narrowing kept out of upstream calls"),
     Metric(
-        "upstream_call_duration_seconds", "histogram", ("outcome", "status"), "time of a call of the endpoint"
+        "upstream_call_duration_seconds", "histogram", ("outcome", "status"), "duration of an upstream call"
     ),
-    Metric("upstream_call_failures_total", "counter", ("reason",), "failed upstream calls, by their reason"),
-    Metric("upstream_received_bytes_total", "counter", (), "bytes of JSON from the endpoint"),
-    Metric("upstream_retries_total", "counter", (), "calls that repeated one that had failed"),
-    Metric("upstream_breaker", "gauge", ("state",), "workers whose breaker for the API is in this state"),
+    Metric("upstream_call_failures_total", "counter", ("reason",), "failed upstream calls, by reason"),
+    Metric("upstream_received_bytes_total", "counter", (), "bytes of JSON received from the REST API"),
+    Metric("upstream_retries_total", "counter", (), "upstream calls that repeated a failed one"),
     Metric(
-        "upstream_breaker_opened_total",
-        "counter",
-        ("scope",),
-        "openings of the breaker of the API or of a caller",
+        "upstream_breaker", "gauge", ("state",), "1 for the state of the worker's breaker for the REST API"
     ),
-    Metric("upstream_calls_in_flight", "gauge", (), "calls that wait for the endpoint"),
-    Metric("upstream_calls_waiting", "gauge", (), "calls that wait for their turn"),
-    Metric("upstream_calls_limit", "gauge", (), "calls that the endpoint is given at a time"),
-    Metric("event_loop_lag_seconds", "histogram", (), "how late the event loop woke up, four times a second"),
+    Metric("upstream_breaker_opened_total", "counter", ("scope",), "openings of a breaker, by its scope"),
+    Metric("upstream_calls_in_flight", "gauge", (), "upstream calls in progress"),
+    Metric("upstream_calls_waiting", "gauge", (), "upstream calls that wait for the concurrency limit"),
+    Metric("upstream_calls_limit", "gauge", (), "current limit of concurrent upstream calls"),
+    Metric("event_loop_lag_seconds", "histogram", (), "delay of the event loop, sampled four times a second"),
     Metric("cache_bytes", "gauge", (), "memory of the cached pages, in bytes"),
-    Metric("cache_max_bytes", "gauge", (), "the most that it may be"),
+    Metric("cache_max_bytes", "gauge", (), "limit of that memory"),
     Metric("cache_entries", "gauge", (), "cached pages"),
-    Metric("shared_cache_up", "gauge", (), "workers that share pages, of those that are meant to"),
-    Metric("prepared_documents", "gauge", (), "documents that are kept parsed and validated"),
-    Metric("log_lines_dropped_total", "counter", (), "log lines that nobody read in time"),
-    Metric("process_cpu_seconds_total", "counter", (), "processor time of the workers"),
-    Metric("process_resident_memory_bytes", "gauge", (), "memory of the workers"),
-    Metric("process_open_fds", "gauge", (), "files and connections that the workers have open"),
-    Metric("workers", "gauge", (), "processes that serve"),
-    Metric("build_info", "gauge", ("version", "python"), "always 1; its labels tell what runs"),
+    Metric("shared_cache_up", "gauge", (), "1 if the worker reaches the shared cache; absent without one"),
+    Metric("prepared_documents", "gauge", (), "documents in memory, parsed and validated"),
+    Metric("log_lines_dropped_total", "counter", (), "log lines dropped because the reader was too slow"),
+    Metric("workers", "gauge", (), "1 for each worker"),
+    Metric("build_info", "gauge", ("version", "python"), "always 1; the labels hold the versions"),
 )
 
 
 class GatewayCollector(Collector):
-    """Reads a snapshot with each scrape."""
+    """Takes a snapshot at each scrape."""
 
     def __init__(self, read: Callable[[], Snapshot], *, version: str) -> None:
         self._read = read
@@ -85,16 +75,16 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         snapshot = self._read()
-        # Of all processes together there is one build.
         snapshot.gauges[self._build] = 1.0
         for metric in METRICS:
             yield _histogram(metric, snapshot) if metric.kind == "histogram" else _family(metric, snapshot)
 
 
 def registry_of(read: Callable[[], Snapshot], *, version: str) -> CollectorRegistry:
-    """A registry with the gateway's own metrics and no others."""
+    """Return a registry with the metrics of the gateway and of its process, and no others."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(GatewayCollector(read, version=version))
+    ProcessCollector(namespace=PREFIX.rstrip("_"), registry=registry)
     return registry
 
 
@@ -111,21 +101,21 @@ def _family(metric: Metric, snapshot: Snapshot) -> Family:
 
 def _histogram(metric: Metric, snapshot: Snapshot) -> Family:
     family = HistogramMetricFamily(PREFIX + metric.name, metric.meaning, labels=metric.labels)
-    for (name, labels), buckets in snapshot.histograms.items():
+    for (name, labels), histogram in snapshot.histograms.items():
         if name == metric.name:
-            family.add_metric(labels, _cumulative(buckets), buckets.total)
+            family.add_metric(labels, _cumulative(histogram), histogram.total)
     return family
 
 
-def _cumulative(buckets: HistogramCounts) -> list[tuple[str, float, Exemplar] | tuple[str, float]]:
-    """Each bucket with all below it, as Prometheus wants them."""
-    bounds = [*map(floatToGoString, buckets.bounds), "+Inf"]
-    told: list[tuple[str, float, Exemplar] | tuple[str, float]] = []
-    for number, (bound, count) in enumerate(zip(bounds, accumulate(buckets.counts), strict=True)):
-        traced = buckets.exemplars.get(number)
-        if traced is None:
-            told.append((bound, count))
+def _cumulative(histogram: Histogram) -> list[tuple[str, float, Exemplar] | tuple[str, float]]:
+    """Return the buckets as Prometheus wants them: each counts all values up to its bound."""
+    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    buckets: list[tuple[str, float, Exemplar] | tuple[str, float]] = []
+    for number, (bound, count) in enumerate(zip(bounds, accumulate(histogram.counts), strict=True)):
+        exemplar = histogram.exemplars.get(number)
+        if exemplar is None:
+            buckets.append((bound, count))
         else:
-            trace_id, value, moment = traced
-            told.append((bound, count, Exemplar({"trace_id": trace_id}, value, moment)))
-    return told
+            trace_id, value, seconds = exemplar
+            buckets.append((bound, count, Exemplar({"trace_id": trace_id}, value, seconds)))
+    return buckets

@@ -1,6 +1,6 @@
-"""What there is to tell of an operation and of an upstream call, once each of them has ended.
+"""The facts about an operation and about an upstream call, complete once each has ended.
 
-Neither holds a token, a URL, a document or a variable: they are logged as they are.
+A record holds no token, URL, document or variable, and is logged as it is.
 """
 
 from typing import Protocol
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Link(Protocol):
-    """OpenTelemetry's context of a span, by which other spans refer to it."""
+    """The context of an OpenTelemetry span; a protocol, because the SDK is an extra."""
 
     @property
     def trace_id(self) -> int: ...
@@ -27,26 +27,26 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
     """One HTTP request for a GraphQL operation.
 
     Args:
-        request_id: what the client finds in `X-Request-ID`.
-        trace_id: of the trace that it belongs to, in hex; None if nothing is traced.
-        caller: the short fingerprint of who asks; None if there was no token.
-        operation: the operation's name; None if it has none, or if there is no operation.
+        request_id: the value of `X-Request-ID` in the response.
+        trace_id: the trace of the operation, in hex; None if it is not traced.
+        caller: the short fingerprint of the caller; None without a token.
+        operation: the operation's name, if it has one.
         kind: `query`; None if the request did not become an operation.
-        executor: `compiled` or `plain`, whichever made the answer; None if nothing was run.
-        outcome: `ok`; `error` if there are errors in the answer; `refused` if nothing was run; `cancelled`
-            if the client left while it sent its request or was sent its answer, or the process ended first.
-        codes: of the errors, each once.
-        status: of the HTTP response.
-        seconds: from the request's first byte in the app to its answer.
-        bytes: of the answer's body.
-        calls: upstream calls that it made.
-        hits: fields that were answered from the cache.
-        shared: fields that were answered from the cache of all processes.
-        stale: those of them whose page was past its time.
-        collapsed: fields that shared a call of another operation.
-        merged: fields that shared a call of this one.
-        saved_bytes: what the pages weigh that answered fields without being fetched for them.
-        narrowed_images: images that its arguments allowed for, and that were not asked for.
+        executor: `compiled` or `plain`; None if nothing was executed.
+        outcome: `ok`; `error` if the response has errors; `refused` if nothing was executed; `cancelled` if
+            the client left while it sent its request or received its response, or the process ended first.
+        codes: the distinct codes of the errors.
+        status: the status of the HTTP response.
+        seconds: from the first byte of the request in the app to its response.
+        bytes: size of the response body.
+        calls: upstream calls made for the operation.
+        hits: fields resolved from the cache.
+        shared: fields resolved from the cache that processes share.
+        stale: fields resolved from a stale page.
+        collapsed: fields that shared an upstream call of another operation.
+        merged: fields that shared an upstream call of the same operation.
+        saved_bytes: size of the pages that were reused instead of fetched.
+        narrowed_images: images that the arguments allow for, but that were not requested.
     """
 
     request_id: str
@@ -72,19 +72,18 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
 
 
 class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
-    """One HTTP request to the endpoint; a retry is another.
+    """One HTTP request to the REST API; a retry has a record of its own.
 
     Args:
-        request_id: of the operation that it was made for.
-        trace_id: as in `OperationRecord`, and `caller` too.
-        outcome: `ok`, `unchanged` (304), or the code of what went wrong; `cancelled` as long
-            as it is none of these.
-        reason: why it failed, in one word (`gallery_gateway.errors`); None if it did not, or if its status is
-            about the caller or the request (400, 401, 402, 403, 422, 429).
-        status: of the answer; None if there was none.
-        seconds: until its body was read and parsed.
-        bytes: of its JSON; 0 if it brought no page.
-        attempt: 1, and one more for each retry.
+        request_id: that of the operation for which the call is made.
+        trace_id: as in `OperationRecord`, like `caller`.
+        outcome: `ok`, `unchanged` (304), or an error code; `cancelled` until one of these is known.
+        reason: the cause of a failure in one word (`gallery_gateway.errors`); None if the call succeeded, or if its
+            status is about the caller or the request (400, 401, 402, 403, 422, 429).
+        status: the status of the response, if there was one.
+        seconds: until the body was received and parsed.
+        bytes: size of the JSON; 0 without a page.
+        attempt: 1 for the first try.
     """
 
     request_id: str | None = None

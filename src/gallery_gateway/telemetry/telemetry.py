@@ -1,48 +1,48 @@
-"""What the rooms tell of operations and calls, handed on to whoever listens: logs, metrics and traces."""
+"""Passes finished operations and upstream calls on to logs, metrics and traces."""
 
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 if TYPE_CHECKING:
-    # Needs an extra that is not there where traces are off.
+    # Needs an extra that is missing where traces are off.
     from opentelemetry.trace import Span
 
     from gallery_gateway.telemetry.traces import Traces
 
 
 class Observer(Protocol):
-    """Whoever wants to know what has ended."""
+    """The log and the counters."""
 
     def operation_ended(self, record: OperationRecord) -> None: ...
 
     def call_ended(self, record: CallRecord, *, log_level: int) -> None: ...
 
 
-@dataclass(slots=True)
-class _UnderWay:
-    """An operation that has not ended, with its span if it is traced."""
-
+class _CurrentOperation(NamedTuple):
     record: OperationRecord
     span: "Span | None"
 
 
-# A call is made in a task of its own, which begins with the context of the operation that it is made for.
-_under_way: ContextVar[_UnderWay | None] = ContextVar("operation_under_way", default=None)
+# A call runs in a task of its own, which inherits the context of its operation.
+_current_operation: ContextVar[_CurrentOperation | None] = ContextVar("current_operation", default=None)
 
 
 class Call:
-    """An upstream call under way, and what is known of it so far.
+    """An upstream call in progress.
 
     Args:
-        headers: to be sent with it, so that the endpoint's spans come below its own.
-        link: by which other operations refer to it; None if it is not traced.
-        log_level: of its log line.
+        record: the facts known so far.
+        span: None if the call is not traced.
+        headers: trace headers for the request.
+        log_level: the level of its log line.
+
+    Attributes:
+        link: the span's context, to which the spans of other operations link.
     """
 
     __slots__ = ("headers", "link", "log_level", "record", "span", "started")
@@ -57,7 +57,12 @@ class Call:
 
 
 class Telemetry:
-    """Made once; its observers are told in their order."""
+    """Records operations and upstream calls.
+
+    Args:
+        observers: receive each record, in this order.
+        traces: None where traces are off.
+    """
 
     def __init__(self, observers: Sequence[Observer], traces: "Traces | None" = None) -> None:
         self._observers = observers
@@ -68,31 +73,31 @@ class Telemetry:
         return self._traces is not None
 
     def operation_began(self, record: OperationRecord, headers: Mapping[bytes, bytes]) -> None:
-        """To be told in the task that runs the operation; `headers` are the client's, in lower case."""
+        """Begin an operation in the current task; `headers` are the client's, with names in lower case."""
         span = None
         if self._traces is not None:
             span = self._traces.begin_operation(headers)
             record.trace_id = self._traces.trace_id_of(span)
-        _under_way.set(_UnderWay(record, span))
+        _current_operation.set(_CurrentOperation(record, span))
 
     def operation_ended(self, record: OperationRecord, shared: Iterable[Link] = ()) -> None:
-        """To be told in the same task; `shared` are the calls of other operations that it waited for."""
+        """End the operation of the current task; `shared` are the calls of others that it waited for."""
         for observer in self._observers:
             observer.operation_ended(record)
-        under_way = _under_way.get()
-        if self._traces is not None and under_way is not None and under_way.span is not None:
-            self._traces.end_operation(under_way.span, record, shared)
+        operation = _current_operation.get()
+        if self._traces is not None and operation is not None and operation.span is not None:
+            self._traces.end_operation(operation.span, record, shared)
 
     def call_began(self, *, attempt: int) -> Call:
-        """To be told in the task that makes the call, whose outcome is `cancelled` until another is known."""
+        """Begin a call for the current task's operation; its outcome is `cancelled` until it is set."""
         record = CallRecord(outcome="cancelled", attempt=attempt)
-        under_way = _under_way.get()
-        if under_way is not None:
-            record.request_id = under_way.record.request_id
-            record.caller = under_way.record.caller
+        operation = _current_operation.get()
+        if operation is not None:
+            record.request_id = operation.record.request_id
+            record.caller = operation.record.caller
         if self._traces is None:
             return Call(record, None, {})
-        span = self._traces.begin_call(under_way.span if under_way else None)
+        span = self._traces.begin_call(operation.span if operation else None)
         record.trace_id = self._traces.trace_id_of(span)
         return Call(record, span, self._traces.headers_below(span))
 

@@ -1,8 +1,8 @@
-"""Traces: a span for an operation and one for each of its upstream calls, in W3C's context, sent by OTLP.
+"""Traces: a span for each operation and each upstream call, with W3C trace context, sent by OTLP.
 
-Where they go, how many of them there are, and what else there is to choose stands in OpenTelemetry's own
-environment variables (`OTEL_*`). Nothing of a document, a variable or a token is in them, and the fields of
-an answer have no spans. This module needs the extra `traces`; it is imported only where traces are on.
+OpenTelemetry's own environment variables (`OTEL_*`) configure the receiver and the sampling. A span holds
+nothing of a document, a variable or a token, and fields have no spans. This module needs the extra `traces`,
+and is imported only where traces are on.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class Traces:
     """Begins and ends spans.
 
     Args:
-        upstream_url: told as the server of each call, without anything that a caller has asked for.
+        upstream_url: gives the server's address in the spans of calls.
     """
 
     def __init__(self, provider: TracerProvider, *, upstream_url: str, version: str) -> None:
@@ -43,24 +43,24 @@ class Traces:
         }
 
     def begin_operation(self, headers: Mapping[bytes, bytes]) -> Span:
-        """The span of an operation, below that of the client if it has sent one."""
+        """Return a new span, the child of the client's span if `headers` name one."""
         carrier = {
             name: headers[name.encode()].decode("latin-1")
             for name in ("traceparent", "tracestate")
             if name.encode() in headers
         }
-        above = _W3C.extract(carrier, Context())
-        return self._tracer.start_span("GraphQL Operation", above, SpanKind.SERVER)
+        parent = _W3C.extract(carrier, Context())
+        return self._tracer.start_span("GraphQL Operation", parent, SpanKind.SERVER)
 
     def end_operation(self, span: Span, record: OperationRecord, shared: Iterable[Link]) -> None:
-        """Ends it with a link to each call of other operations that it has shared."""
+        """End the span, with a link to each call of other operations in `shared`."""
         if span.is_recording():
             span.update_name(record.kind or "GraphQL Operation")
-            span.set_attributes(_told_of_operation(record))
+            span.set_attributes(_attributes_of(record))
             for call in shared:
                 if isinstance(call, SpanContext):
                     span.add_link(call)
-            # A client's own mistake is no error of the server's span (HTTP semantic conventions).
+            # A mistake of the client is no error of the server's span (HTTP semantic conventions).
             if record.status >= 500 or any(
                 code.startswith(("UPSTREAM_", "INTERNAL_")) for code in record.codes
             ):
@@ -68,9 +68,9 @@ class Traces:
         span.end()
 
     def begin_call(self, operation: Span | None) -> Span:
-        above = Context() if operation is None else set_span_in_context(operation, Context())
+        parent = Context() if operation is None else set_span_in_context(operation, Context())
         return self._tracer.start_span(
-            f"GET {_TEMPLATE}", above, SpanKind.CLIENT, attributes=self._call_attributes
+            f"GET {_TEMPLATE}", parent, SpanKind.CLIENT, attributes=self._call_attributes
         )
 
     def end_call(self, span: Span, record: CallRecord) -> None:
@@ -85,32 +85,32 @@ class Traces:
         span.end()
 
     def headers_below(self, span: Span) -> dict[str, str]:
-        """W3C's headers, by which the spans of whoever reads them come below this one."""
+        """Return the W3C headers that make spans of the receiver children of this one."""
         carrier: dict[str, str] = {}
         _W3C.inject(carrier, set_span_in_context(span, Context()))
         return carrier
 
     def trace_id_of(self, span: Span) -> str | None:
-        """In hex; None if the trace is not sampled, so that nobody would find it."""
+        """Return the trace id in hex, or None if the trace is not sampled and cannot be found."""
         context = span.get_span_context()
         return format_trace_id(context.trace_id) if context.trace_flags.sampled else None
 
     def close(self) -> None:
-        """Sends what has not been sent, which takes as long as the receiver takes."""
+        """Send the remaining spans; blocks until the receiver has answered."""
         self._provider.shutdown()
 
 
 def traces_from_environment(*, upstream_url: str, version: str) -> Traces:
-    """Traces as the variables `OTEL_*` say it."""
-    told = OTELResourceDetector().detect().attributes
-    own = {"service.name": "gallery-gateway", "service.version": version}
-    provider = TracerProvider(resource=Resource.create({**own, **told}))
+    """Return traces that are configured by the variables `OTEL_*`."""
+    configured = OTELResourceDetector().detect().attributes
+    defaults = {"service.name": "gallery-gateway", "service.version": version}
+    provider = TracerProvider(resource=Resource.create({**defaults, **configured}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Traces(provider, upstream_url=upstream_url, version=version)
 
 
-def _told_of_operation(record: OperationRecord) -> dict[str, AttributeValue]:
-    told: dict[str, AttributeValue] = {
+def _attributes_of(record: OperationRecord) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {
         "http.request.method": record.method,
         "http.response.status_code": record.status,
         "gallery_gateway.request_id": record.request_id,
@@ -121,12 +121,12 @@ def _told_of_operation(record: OperationRecord) -> dict[str, AttributeValue]:
         "gallery_gateway.merged": record.merged,
     }
     if record.kind:
-        told["graphql.operation.type"] = record.kind
+        attributes["graphql.operation.type"] = record.kind
     if record.operation:
-        told["graphql.operation.name"] = record.operation
+        attributes["graphql.operation.name"] = record.operation
     if record.codes:
-        told["gallery_gateway.codes"] = record.codes
-    return told
+        attributes["gallery_gateway.codes"] = record.codes
+    return attributes
 
 
 def _fail(span: Span, kind: str) -> None:
