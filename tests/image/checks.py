@@ -116,7 +116,7 @@ def check_serving(image: Image, folder: Path, *, workers: int) -> dict[str, str]
 
 
 def check_metrics(port: int) -> None:
-    """Figures of all workers, gathered without a folder to write to."""
+    """The metrics of the first worker."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as response:
         assert f'version="{__version__}"' in response.read().decode()
 
