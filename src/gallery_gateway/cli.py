@@ -19,13 +19,17 @@ from pydantic import HttpUrl
 
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
-from gallery_gateway.app.endpoint import build_wire_limits
 from gallery_gateway.app.telemetry import check_metrics_ports
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.running import running
 from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.demo.site import site_routes
-from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, UnsupportedServerError, check_uvicorn
+from gallery_gateway.edge.uvicorn_protocol import (
+    ReplayProtocol,
+    UnsupportedServerError,
+    WireLimits,
+    check_uvicorn,
+)
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -214,7 +218,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # Nothing here asks for the client's address.
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(ReplayProtocol, limits=build_wire_limits(settings)),
+        "http": partial(ReplayProtocol, limits=WireLimits(timeout_seconds=settings.request_timeout_seconds)),
         "ws": "none",
         "timeout_keep_alive": settings.keep_alive_seconds,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,

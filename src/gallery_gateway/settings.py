@@ -262,13 +262,9 @@ class Settings(BaseSettings):
 
     # Requests of clients, and pages for browsers.
 
-    graphql_get: bool = Field(default=True, description="queries by GET as well as by POST")
     graphiql: bool = Field(default=True, description="GraphiQL for browsers")
     graphiql_path: Annotated[str, AfterValidator(_plain_path)] = Field(
         "/graphql", description="path of GraphiQL"
-    )
-    max_body_bytes: int = Field(
-        256 * 1024, ge=1024, le=16 * MEBIBYTE, description="largest GraphQL request body"
     )
 
     # Requests that are rejected before they are read.
@@ -281,9 +277,6 @@ class Settings(BaseSettings):
         description="origins whose pages may send requests and read responses, separated by commas;"
         " by default none",
     )
-    cors_max_age_seconds: int = Field(
-        7_200, ge=0, le=86_400, description="how long browsers keep the answer to a preflight request"
-    )
     allowed_hosts: Annotated[str | None, AfterValidator(_hosts)] = Field(
         None, description="accepted `Host` names without port, separated by commas; by default any"
     )
@@ -292,9 +285,6 @@ class Settings(BaseSettings):
         ge=0,
         le=63_072_000,
         description="`Strict-Transport-Security`, for hosts that serve nothing but HTTPS; 0 = not sent",
-    )
-    max_head_bytes: int = Field(
-        16_384, ge=1_024, le=262_144, description="largest request line with all headers"
     )
     request_timeout_seconds: float = Field(
         15.0,
@@ -308,9 +298,6 @@ class Settings(BaseSettings):
         ge=1,
         le=600,
         description="how long an idle connection stays open; longer than the proxy in front keeps it",
-    )
-    batch_max_operations: int = Field(
-        0, ge=0, le=100, description="operations in one request, as a JSON array; 0 = no batches"
     )
 
     # Documents, and the operations in them.

@@ -24,9 +24,6 @@ async def server(endpoint: str) -> AsyncIterator[Server]:
     """The real server with narrow limits; shared, so no test may end it."""
     limits: dict[str, str | int] = {
         "request_timeout_seconds": 1,
-        "max_head_bytes": 2_048,
-        "max_body_bytes": 16_384,
-        "batch_max_operations": 3,
         "allowed_hosts": "gateway,127.0.0.1",
         "cors_origins": "https://shop.example",
     }

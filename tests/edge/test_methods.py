@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes
-from tests.fakes import TOKEN, Client, FakeUpstream, gateway
+from tests.fakes import TOKEN, Client
 
 TOTAL = "{ gallery { pagination { total } } }"
 NAMED = "query($id: Int!) { project(projectId: $id) { projectName } }"
@@ -70,15 +70,6 @@ async def test_a_query_string_with_broken_escapes_is_no_server_error(client: Cli
     response = await client.http.get("/graphql?query=%ff%fe%00&variables=%c3%28", headers=PREFLIGHTED)
 
     assert response.status_code == 400
-
-
-async def test_get_is_switched_off_by_its_setting(upstream: FakeUpstream) -> None:
-    async with gateway(upstream, graphql_get=False) as client:
-        response = await get(client, query=TOTAL)
-
-    assert response.status_code == 405
-    assert response.headers["allow"] == "POST"
-    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE])

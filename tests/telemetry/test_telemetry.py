@@ -283,23 +283,6 @@ async def test_a_request_that_is_no_operation_is_told_as_refused(
     assert (line["outcome"], line["status"], line["codes"]) == ("refused", 405, ["BAD_REQUEST"])
 
 
-async def test_the_operations_of_a_batch_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
-) -> None:
-    with json_log(monkeypatch) as written:
-        async with gateway(upstream, batch_max_operations=2) as client:
-            batch = [{"query": DASHBOARD}, {"query": "query Typename { __typename }"}]
-            headers = {"authorization": f"Bearer {TOKEN}", "x-request-id": "mine"}
-            await client.http.post("/graphql", json=batch, headers=headers)
-
-        operations, (call,) = lines(written, "operation.served"), lines(written, "upstream.called")
-    assert {(line["operation"], line["request_id"], line["caller"]) for line in operations} == {
-        ("Dashboard", "mine", call["caller"]),
-        ("Typename", "mine", call["caller"]),
-    }
-    assert call["request_id"] == "mine"
-
-
 async def test_a_page_for_browsers_is_no_operation(
     monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
 ) -> None:

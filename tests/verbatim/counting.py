@@ -9,8 +9,8 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.app import create_app
-from gallery_gateway.app.endpoint import build_wire_limits
 from gallery_gateway.clock import Clock
+from gallery_gateway.edge.uvicorn_protocol import WireLimits
 from gallery_gateway.settings import Settings
 from tests.fakes import TOKEN
 from tests.process.serving import operation
@@ -69,7 +69,7 @@ async def gateway(
     chosen = Settings.read(_env_file=None, stale_while_revalidate_seconds=0, **settings)
     time = time or Time()
     app = _Counted(create_app(chosen, transport=transport, clock=Clock(monotonic=time, wall=time)))
-    async with served(app, limits=build_wire_limits(chosen)) as server:
+    async with served(app, limits=WireLimits(timeout_seconds=chosen.request_timeout_seconds)) as server:
         yield Gateway(app, server)
 
 

@@ -13,7 +13,6 @@ from gallery_gateway.edge.endpoint import GraphQLEndpoint
 from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.headers import shield_headers
 from gallery_gateway.edge.policy import Guard, Origins, Policy
-from gallery_gateway.edge.uvicorn_protocol import WireLimits
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
@@ -106,21 +105,12 @@ def _caller_key_secret(settings: Settings) -> bytes:
 
 def build_policy(settings: Settings, *, offers_page: bool) -> Policy:
     return Policy(
-        allow_get=settings.graphql_get,
         prevents_csrf=settings.csrf_prevention,
         offers_page=offers_page,
         always_reports=settings.report_always,
         hosts=listed(settings.allowed_hosts),
-        origins=Origins(listed(settings.cors_origins), max_age_seconds=settings.cors_max_age_seconds),
+        origins=Origins(listed(settings.cors_origins)),
         shield=shield_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds),
-    )
-
-
-def build_wire_limits(settings: Settings) -> WireLimits:
-    return WireLimits(
-        max_head_bytes=settings.max_head_bytes,
-        max_body_bytes=settings.max_body_bytes,
-        timeout_seconds=settings.request_timeout_seconds,
     )
 
 
@@ -147,7 +137,5 @@ def build_endpoint(
         Operations(settings, gallery),
         Guard(policy),
         explorer=explorer.page if explorer and policy.offers_page else None,
-        max_body_bytes=settings.max_body_bytes,
-        max_batch=settings.batch_max_operations,
         telemetry=instruments.operations,
     )

@@ -15,17 +15,16 @@ from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.caching import CacheDirectives, etag_of
 from gallery_gateway.edge.headers import bearer_token, with_headers
-from gallery_gateway.edge.parameters import is_batch, parse_batch, parse_body, parse_query
-from gallery_gateway.edge.policy import HTML, Guard
+from gallery_gateway.edge.parameters import parse_body, parse_query
+from gallery_gateway.edge.policy import ALLOWED_METHODS, HTML, Guard
 from gallery_gateway.edge.recorder import SILENCE, NullRecorder, OperationRecorder
 from gallery_gateway.edge.replay import RepeatKey, Replay, Replays, VerbatimReplay
-from gallery_gateway.edge.request import Exchange, check_address, read_body, timeout_seconds
+from gallery_gateway.edge.request import MAX_BODY_BYTES, Exchange, check_address, read_body, timeout_seconds
 from gallery_gateway.edge.responses import (
     OperationResult,
     Reply,
     answered,
     answered_again,
-    answered_together,
     given_up,
     masked,
     refused,
@@ -57,7 +56,6 @@ class GraphQLEndpoint:
     Args:
         explorer: makes the page for browsers; None if there is none here.
         max_body_bytes: of a request.
-        max_batch: operations in one request; 0 if a request is one operation.
         telemetry: told of each operation; None if nobody wants to know.
     """
 
@@ -68,8 +66,7 @@ class GraphQLEndpoint:
         guard: Guard,
         *,
         explorer: Callable[[], Response] | None,
-        max_body_bytes: int,
-        max_batch: int = 0,
+        max_body_bytes: int = MAX_BODY_BYTES,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._executor = executor
@@ -78,7 +75,6 @@ class GraphQLEndpoint:
         self._repeats = Replays()
         self._explorer = explorer
         self._max_body_bytes = max_body_bytes
-        self._max_batch = max_batch
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +100,7 @@ class GraphQLEndpoint:
             raise
         except RequestError as exc:
             recorder.failed("refused", exc.code)
-            reply = refused(exc, exchange.decision, allow=self._guard.allow)
+            reply = refused(exc, exchange.decision, allow=ALLOWED_METHODS)
         except Exception as exc:  # noqa: BLE001  # the fence
             identifier = exchange.identifier.decode()
             log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
@@ -180,8 +176,6 @@ class GraphQLEndpoint:
     async def _run(self, exchange: Exchange, key: RepeatKey | None, recorder: NullRecorder) -> Reply:
         check_address(exchange)
         caller = self._operations.caller(bearer_token(exchange.headers.get(b"authorization")))
-        if exchange.method == "POST" and is_batch(exchange.body):
-            return await self._run_batch(exchange, caller)
         outcome = await self._execute(exchange, caller, await self._parse(exchange), recorder)
         if caller:
             self._repeats.put(key, outcome.answer.kept, recorder.served)
@@ -189,21 +183,6 @@ class GraphQLEndpoint:
         if outcome.answer.has_errors or exchange.method == "POST":
             return reply
         return validated(reply, etag_of(outcome.body), exchange.headers.get(b"if-none-match"))
-
-    async def _run_batch(self, exchange: Exchange, caller: Caller | None) -> Reply:
-        """All at once, as if they had come in requests of their own; so each has a budget of its own."""
-        operations = parse_batch(exchange.body, max_operations=self._max_batch)
-        running = (self._execute_apart(exchange, caller, operation) for operation in operations)
-        return answered_together(await asyncio.gather(*running), exchange.decision)
-
-    async def _execute_apart(
-        self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest
-    ) -> OperationResult:
-        """One of a batch, in a task and with an account of its own."""
-        recorder = self._open_recorder(exchange)
-        outcome = await self._execute(exchange, caller, operation, recorder)
-        recorder.end(status=200, size_bytes=len(outcome.body))
-        return outcome
 
     async def _execute(
         self, exchange: Exchange, caller: Caller | None, operation: GraphQLRequest, recorder: NullRecorder

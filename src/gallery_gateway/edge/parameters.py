@@ -1,6 +1,6 @@
 """The GraphQL request in an HTTP body or a query string (GraphQL over HTTP, request parameters)."""
 
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,45 +24,24 @@ class _PersistedQuery(msgspec.Struct):
     sha256_hash: str = msgspec.field(name="sha256Hash")
 
 
-_Decoded = TypeVar("_Decoded")
-
 _TEXTS = ("query", "operationName", "documentId", "doc_id")
 _decoder = msgspec.json.Decoder(_Parameters)
-_batch_decoder = msgspec.json.Decoder(list[_Parameters])
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
-    """Raises: RequestError: not JSON, or not a GraphQL request."""
-    return _request(_decoded(_decoder, body))
+    """Return the GraphQL request in a body.
 
-
-def is_batch(body: bytes) -> bool:
-    return body[:64].lstrip(b" \t\r\n").startswith(b"[")
-
-
-def parse_batch(body: bytes, *, max_operations: int) -> list[GraphQLRequest]:
-    """Raises: RequestError: not a list of GraphQL requests, an empty one, or one that is too long."""
-    if not max_operations:
-        raise RequestError("Send one operation in a request: batches are switched off.")
-    batch = _decoded(_batch_decoder, body)
-    if not batch:
-        raise RequestError("There is no operation in the batch.")
-    if len(batch) > max_operations:
-        raise RequestError(
-            f"A batch may have {max_operations} operations (BATCH_MAX_OPERATIONS).",
-            status=413,
-        )
-    return [_request(parameters) for parameters in batch]
-
-
-def _decoded(decoder: msgspec.json.Decoder[_Decoded], body: bytes) -> _Decoded:
-    """Raises: RequestError: not JSON, or not what the decoder knows."""
+    Raises:
+        RequestError: the body is not JSON, or not a GraphQL request.
+    """
     try:
-        # msgspec does not look into members that it has no use for.
+        # msgspec does not check the encoding of members that it skips.
         if not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        return _request(_decoder.decode(body))
     except msgspec.ValidationError as exc:
+        if body.lstrip().startswith(b"["):
+            raise RequestError("Send one operation as a JSON object: batching is not offered.") from exc
         raise RequestError(f"The body is not a GraphQL request: {exc}.") from exc
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as exc:
         raise RequestError("The body is not JSON in UTF-8.") from exc

@@ -136,6 +136,10 @@ def _parse_range(text: str) -> _Range:
         return media_range, 0.0
 
 
+ALLOWED_METHODS = b"GET, POST"
+
+# Chromium keeps the answer to a preflight request for no longer than this.
+_PREFLIGHT_SECONDS = 7_200
 # Beyond those that a page may read anyway.
 _EXPOSED = b"Age, ETag, X-Request-ID"
 _ALLOWED = (
@@ -150,12 +154,10 @@ class Origins:
 
     Args:
         origins: as browsers send them.
-        max_age_seconds: how long a browser keeps what it was told beforehand.
     """
 
-    def __init__(self, origins: tuple[str, ...], *, max_age_seconds: int) -> None:
+    def __init__(self, origins: tuple[str, ...]) -> None:
         self._origins = frozenset(origin.encode() for origin in origins)
-        self._max_age_seconds = max_age_seconds
 
     def __bool__(self) -> bool:
         return bool(self._origins)
@@ -172,12 +174,12 @@ class Origins:
             (b"access-control-expose-headers", _EXPOSED),
         )
 
-    def preflight_head(self, methods: bytes) -> tuple[RawHeader, ...]:
+    def preflight_head(self) -> tuple[RawHeader, ...]:
         """What the answer to a preflight request has beside."""
         return (
-            (b"access-control-allow-methods", methods),
+            (b"access-control-allow-methods", ALLOWED_METHODS),
             (b"access-control-allow-headers", _ALLOWED),
-            (b"access-control-max-age", b"%d" % self._max_age_seconds),
+            (b"access-control-max-age", b"%d" % _PREFLIGHT_SECONDS),
         )
 
 
@@ -219,7 +221,6 @@ class Policy:
     """What the operator has decided.
 
     Args:
-        allow_get: whether queries may come by GET.
         prevents_csrf: whether a GET that any web page could send is refused.
         offers_page: whether there is a page for browsers.
         always_reports: whether every answer has the bill, or only those that ask for it.
@@ -228,12 +229,11 @@ class Policy:
         shield: the headers that keep browsers from misusing an answer.
     """
 
-    allow_get: bool = True
     prevents_csrf: bool = True
     offers_page: bool = False
     always_reports: bool = False
     hosts: tuple[str, ...] = ()
-    origins: Origins = field(default_factory=lambda: Origins((), max_age_seconds=0))
+    origins: Origins = field(default_factory=lambda: Origins(()))
     shield: tuple[RawHeader, ...] = field(default_factory=shield_headers)
 
 
@@ -260,14 +260,10 @@ _MAX_TERMS = 128
 
 
 class Guard:
-    """Terms by what they depend on; the least recently asked for are forgotten.
-
-    `allow` are the methods that are answered here.
-    """
+    """Terms by what they depend on; the least recently asked for are forgotten."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.allow = b"GET, POST" if policy.allow_get else b"POST"
         self._vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if policy.origins else b"")
         self._known = lru_cache(_MAX_TERMS)(self._decision)
 
@@ -338,14 +334,14 @@ class Guard:
             return Rejection("Accept application/graphql-response+json.", 406)
         if told.method == "POST":
             return _refused_body(told)
-        if told.method != "GET" or not self._policy.allow_get:
+        if told.method != "GET":
             return Rejection("This method is not allowed here.", 405)
         return _refused_get(told) if self._policy.prevents_csrf else None
 
     def _head(self, told: PolicyKey, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
         origins = self._policy.origins
         content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
-        own = origins.preflight_head(self.allow) if is_preflight else (content_type,)
+        own = origins.preflight_head() if is_preflight else (content_type,)
         return (*own, (b"vary", self._vary), *self._policy.shield, *origins.head(told.origin))
 
 

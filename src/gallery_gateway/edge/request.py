@@ -11,6 +11,9 @@ from gallery_gateway.edge.policy import Guard, has_token
 from gallery_gateway.edge.replay import REMEMBER, Remember
 from gallery_gateway.errors import RequestError
 
+# Clients send documents of a few KiB; a document and its variables have limits of their own.
+MAX_BODY_BYTES = 256 * 1024
+
 
 async def read_body(receive: Receive, announced: bytes | None, *, max_bytes: int) -> bytes:
     """The whole body; `announced` is the Content-Length.

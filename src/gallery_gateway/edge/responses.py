@@ -1,6 +1,5 @@
 """HTTP responses with a GraphQL response in them, as ASGI sends them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -53,18 +52,6 @@ def answered(outcome: OperationResult, decision: Decision) -> Reply:
         is_refused = answer.is_request_error and decision.media_type == GRAPHQL_RESPONSE
         return Reply(answer.status or (400 if is_refused else 200), [*decision.head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
-    return Reply(200, [*decision.head, *caching], body)
-
-
-def answered_together(outcomes: Sequence[OperationResult], decision: Decision) -> Reply:
-    """The answers of a batch in its order; they may be kept as long as the one that may be kept least."""
-    body = b"[%b]" % b",".join(body for _, body, _ in outcomes)
-    if any(answer.has_errors for answer, _, _ in outcomes):
-        return Reply(200, [*decision.head, NO_STORE], body)
-    caching = freshness_headers(
-        remaining_seconds=min(usage.remaining_seconds for _, _, usage in outcomes),
-        age_seconds=max(usage.age_seconds for _, _, usage in outcomes),
-    )
     return Reply(200, [*decision.head, *caching], body)
 
 

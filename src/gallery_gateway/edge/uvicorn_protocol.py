@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 
 from gallery_gateway.edge.headers import head_lines, shield_headers
 from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Digest, VerbatimReplay, VerbatimReplays
+from gallery_gateway.edge.request import MAX_BODY_BYTES
 
 UVICORN_NAMES: Final[dict[type, frozenset[str]]] = {
     HttpToolsProtocol: frozenset(
@@ -106,9 +107,9 @@ class WireLimits:
         timeout_seconds: for the whole of it to come.
     """
 
-    max_head_bytes: int
-    max_body_bytes: int
     timeout_seconds: float
+    max_head_bytes: int = 16 * 1024
+    max_body_bytes: int = MAX_BODY_BYTES
 
     @property
     def max_bytes(self) -> int:
@@ -290,7 +291,7 @@ class WireProtocol(HttpToolsProtocol):
         limit = self._limits.max_head_bytes
         head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if head_bytes > limit:
-            self._refused = (431, f"The head of a request may have {limit} bytes (MAX_HEAD_BYTES).")
+            self._refused = (431, f"The request line and the headers are larger than {limit} bytes.")
             raise _RefusedError
 
     def _check_framing(self, version: str) -> None:
@@ -323,7 +324,7 @@ class WireProtocol(HttpToolsProtocol):
         limits = self._limits
         if self._received_bytes > (limits.max_bytes if has_head else limits.max_head_bytes):
             status = 413 if has_head else 431
-            self._refuse(status, "The request is too large (MAX_HEAD_BYTES, MAX_BODY_BYTES).")
+            self._refuse(status, "The request is too large.")
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(self._limits.timeout_seconds, self._end_waiting)

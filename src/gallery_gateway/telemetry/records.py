@@ -78,8 +78,8 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
         request_id: that of the operation for which the call is made.
         trace_id: as in `OperationRecord`, like `caller`.
         outcome: `ok`, `unchanged` (304), or an error code; `cancelled` until one of these is known.
-        reason: the cause of a failure in one word (`gallery_gateway.errors`); None if the call succeeded, or if its
-            status is about the caller or the request (400, 401, 402, 403, 422, 429).
+        reason: the cause of a failure in one word (`gallery_gateway.errors`); None if the call succeeded, or
+            if its status is about the caller or the request (400, 401, 402, 403, 422, 429).
         status: the status of the response, if there was one.
         seconds: until the body was received and parsed.
         bytes: size of the JSON; 0 without a page.
