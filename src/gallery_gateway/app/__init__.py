@@ -18,7 +18,7 @@ from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
-from gallery_gateway.edge.explorer import GRAPHQL_PATH, Explorer
+from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_page
 from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimReplays
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
@@ -90,14 +90,16 @@ def create_app(
         settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing
     )
     readiness = Readiness(lambda: gallery.is_sharing)
-    explorer = Explorer(path=settings.graphiql_path, token=explorer_token) if settings.graphiql else None
-    policy = build_policy(settings, offers_page=explorer is not None and explorer.shares_path)
+    path = settings.graphiql_path
+    page = render_page(path, token=explorer_token) if settings.graphiql else None
+    shared_page = page if path == GRAPHQL_PATH else None
+    policy = build_policy(settings, offers_page=shared_page is not None)
     app = GatewayApp(
         path=GRAPHQL_PATH,
         endpoint=build_endpoint(
             settings,
             gallery=gallery,
-            explorer=explorer,
+            page=shared_page,
             policy=policy,
             instruments=instruments,
         ),
@@ -109,7 +111,7 @@ def create_app(
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
-    app.router.routes.extend(explorer.routes() if explorer else [])
+    app.router.routes.extend(explorer_routes(path, page) if page else [])
     return app
 
 

@@ -10,7 +10,6 @@ from gallery_gateway.app.gallery import read_documents
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.caching import CacheDirectives
 from gallery_gateway.edge.endpoint import GraphQLEndpoint
-from gallery_gateway.edge.explorer import Explorer
 from gallery_gateway.edge.headers import shield_headers
 from gallery_gateway.edge.policy import Guard, Origins, Policy
 from gallery_gateway.execution.compiler import Compiler
@@ -118,7 +117,7 @@ def build_endpoint(
     settings: Settings,
     *,
     gallery: Gallery,
-    explorer: Explorer | None,
+    page: str | None,
     policy: Policy,
     instruments: Instruments,
 ) -> GraphQLEndpoint:
@@ -136,6 +135,6 @@ def build_endpoint(
         executor,
         Operations(settings, gallery),
         Guard(policy),
-        explorer=explorer.page if explorer and policy.offers_page else None,
+        page=page,
         telemetry=instruments.operations,
     )

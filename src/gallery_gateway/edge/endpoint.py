@@ -5,15 +5,14 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.caching import CacheDirectives, etag_of
+from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.headers import bearer_token, with_headers
 from gallery_gateway.edge.parameters import parse_body, parse_query
 from gallery_gateway.edge.policy import ALLOWED_METHODS, HTML, Guard
@@ -39,6 +38,8 @@ from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.telemetry import Telemetry
 
+_PAGE_HEADERS = [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items()]
+
 
 class Operations(Protocol):
     """Tells who asks, and makes what the resolvers of one operation share."""
@@ -54,7 +55,7 @@ class GraphQLEndpoint:
     """The ASGI app behind `/graphql`.
 
     Args:
-        explorer: makes the page for browsers; None if there is none here.
+        page: the page for browsers; None if this path serves none.
         max_body_bytes: of a request.
         telemetry: told of each operation; None if nobody wants to know.
     """
@@ -65,7 +66,7 @@ class GraphQLEndpoint:
         operations: Operations,
         guard: Guard,
         *,
-        explorer: Callable[[], Response] | None,
+        page: str | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         telemetry: Telemetry | None = None,
     ) -> None:
@@ -73,7 +74,7 @@ class GraphQLEndpoint:
         self._operations = operations
         self._guard = guard
         self._repeats = Replays()
-        self._explorer = explorer
+        self._page = page and page.encode()
         self._max_body_bytes = max_body_bytes
         self._telemetry = telemetry
 
@@ -127,10 +128,9 @@ class GraphQLEndpoint:
             raise decision.refusal.error()
         if decision.is_preflight:
             return Reply(204, list(decision.head), b"")
-        if decision.media_type == HTML and self._explorer:
+        if decision.media_type == HTML and self._page:
             check_address(exchange)
-            page = self._explorer()
-            return Reply(page.status_code, with_headers(page.raw_headers, decision.head), bytes(page.body))
+            return Reply(200, with_headers(_PAGE_HEADERS, decision.head), self._page)
         if exchange.method == "POST":
             announced = exchange.headers.get(b"content-length")
             exchange.body = await read_body(receive, announced, max_bytes=self._max_body_bytes)

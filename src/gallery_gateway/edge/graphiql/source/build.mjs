@@ -1,15 +1,12 @@
 // Builds ../static from this folder: `npm ci && node build.mjs [--out FOLDER]`. Same input, same bytes.
 //
-// index.html refers to everything as `graphiql/NAME`, relative to the page: a page at /graphql has its
-// files at /graphiql/, and one behind a prefix has them behind the same prefix.
+// index.html is a template with two placeholders, which the server fills in:
 //
-// The server replaces one placeholder in index.html, with a single bytes.replace:
+//   ${root}   the way from the page to the root of the gateway, such as `../`; empty for a page at /graphql.
+//             All addresses are relative, so that the page works behind a prefix.
+//   ${token}  a token that the headers editor starts with, for the demo only; empty otherwise.
 //
-//   __CONFIG__   {"endpoint": "/graphql", "token": null, "title": "Gallery gateway"}
-//
-// It stands in a <script type="application/json">, so the JSON must be written with \u003c, \u003e and \u0026
-// for < > &. `endpoint` may be relative to the page. `token` is for the demo only.
-// For that reason index.html is not compressed here: its bytes are not known yet.
+// For that reason index.html is not compressed here.
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';

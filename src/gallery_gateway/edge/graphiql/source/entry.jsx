@@ -1,4 +1,4 @@
-// Starts GraphiQL on the page, with what the server wrote into it.
+// Starts GraphiQL on the page. The server writes the configuration into the `data-` attributes of its element.
 import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
@@ -13,16 +13,17 @@ import './page.css';
 
 const NEW_TAB = '# Ctrl-Space completes what you write,\n# Ctrl-Enter runs it.\n';
 
-const { endpoint, token, title } = JSON.parse(document.getElementById('config').textContent);
-document.title = title;
+const container = document.getElementById('graphiql');
+const { endpoint, token } = container.dataset;
+const { title } = document;
 
-const headers = JSON.stringify({ Authorization: `Bearer ${token ?? '<your access token>'}` }, null, 2);
+const headers = JSON.stringify({ Authorization: `Bearer ${token || '<your access token>'}` }, null, 2);
 const fetcher = makeFetcher({ endpoint, firstHeaders: token ? JSON.parse(headers) : {} });
 const plugins = [explorer];
 const storage = openStorage();
 prepareTabs(storage, { examples, linked: takeLinkedOperation() });
 
-createRoot(document.getElementById('graphiql')).render(
+createRoot(container).render(
   <GraphiQL
     fetcher={fetcher}
     storage={storage}
