@@ -21,9 +21,8 @@ from gallery_gateway import __version__
 from gallery_gateway.app import create_app
 from gallery_gateway.app.telemetry import check_metrics_ports
 from gallery_gateway.demo.callers import CALLERS
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
-from gallery_gateway.demo.site import site_routes
+from gallery_gateway.demo.frontend import frontend_routes
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from gallery_gateway.edge.uvicorn_protocol import (
     ReplayProtocol,
     UnsupportedServerError,
@@ -132,7 +131,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     document = _read(arguments.once) if arguments.once else _EXAMPLE
     with contextlib.ExitStack() as stack:
         with _reported("The stand-in cannot listen"):
-            upstream_url = stack.enter_context(running(create_upstream(), port=arguments.upstream_port))
+            upstream_url = stack.enter_context(
+                serve_in_thread(create_upstream(), port=arguments.upstream_port)
+            )
         if arguments.upstream_only:
             return _wait(upstream_url)
         settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url), "report_always": True})
@@ -169,7 +170,7 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     print(_banner(url, upstream_url), flush=True)
     app = create_app(settings, explorer_token=CALLERS[0].token)
     explorer_path = settings.graphiql_path if settings.graphiql else None
-    app.router.routes.extend(site_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
+    app.router.routes.extend(frontend_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
     server = uvicorn.Server(uvicorn.Config(app, **_server_options(settings)))
     # Shut down by then: uvicorn raises the signals that it caught once more.
     with contextlib.suppress(KeyboardInterrupt):

@@ -2,8 +2,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from tests.process.serving import Server, serve
 
 
@@ -15,7 +14,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The stand-in with its made-up projects; its base URL."""
-    with running(create_upstream(delay_seconds=0)) as url:
+    with serve_in_thread(create_upstream(delay_seconds=0)) as url:
         yield url
 
 

@@ -55,7 +55,7 @@ def timed(open_page: OpenPage) -> Iterator[WatchedPage]:
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("UNAUTHENTICATED", "Look as somebody else"),
+        ("UNAUTHENTICATED", "Choose another caller"),
         ("UPSTREAM_UNAVAILABLE", "Try again in a moment"),
         ("A_NEW_ONE", "Try again in a moment"),
     ],

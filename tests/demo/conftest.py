@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.demo.server import Behaviour, create_upstream
+from gallery_gateway.demo.server import ContractVariant, create_upstream
 
 NOON = 1_790_000_040.0
 Ask = Callable[..., Awaitable[httpx.Response]]
@@ -21,13 +21,13 @@ def anyio_backend() -> str:
 def serve() -> Callable[..., Ask]:
     """Starts a stand-in; what it gives asks it for a path as a caller, `at` seconds since 1970."""
 
-    def start(*, seed: int = 20_26, delay_seconds: float = 0, behaviour: Behaviour | None = None) -> Ask:
+    def start(*, seed: int = 20_26, delay_seconds: float = 0, variant: ContractVariant | None = None) -> Ask:
         moment = [NOON]
         app = create_upstream(
             clock=lambda: moment[0],
             seed=seed,
             delay_seconds=delay_seconds,
-            behaviour=behaviour or Behaviour(),
+            variant=variant or ContractVariant(),
         )
         transport = httpx.ASGITransport(app)
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.demo.catalogue import CALLERS
+from gallery_gateway.demo.callers import CALLERS
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gallery_gateway.demo.live import CYCLE_SECONDS
+from gallery_gateway.demo.projects import CYCLE_SECONDS
 
 pytestmark = pytest.mark.anyio
 

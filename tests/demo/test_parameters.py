@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from gallery_gateway.demo.server import Behaviour
+from gallery_gateway.demo.server import ContractVariant
 
 pytestmark = pytest.mark.anyio
 
@@ -88,19 +88,19 @@ async def test_answers_are_held_back_for_the_delay(serve: Callable[..., Ask]) ->
 
 
 @pytest.mark.parametrize("status", [400, 422])
-async def test_an_invalid_request_answers_what_the_behaviour_says(
+async def test_an_invalid_request_answers_what_the_variant_says(
     serve: Callable[..., Ask], status: int
 ) -> None:
-    ask = serve(behaviour=Behaviour(invalid_status=status))
+    ask = serve(variant=ContractVariant(invalid_status=status))
 
     assert (await ask(page=0)).status_code == status
 
 
 @pytest.mark.parametrize(("is_404", "status"), [(False, 200), (True, 404)])
-async def test_an_unknown_project_answers_what_the_behaviour_says(
+async def test_an_unknown_project_answers_what_the_variant_says(
     serve: Callable[..., Ask], is_404: bool, status: int
 ) -> None:
-    answer = await serve(behaviour=Behaviour(unknown_is_404=is_404))(project_id=1)
+    answer = await serve(variant=ContractVariant(unknown_is_404=is_404))(project_id=1)
 
     assert answer.status_code == status
     assert answer.json().get("projects", []) == []
@@ -109,7 +109,7 @@ async def test_an_unknown_project_answers_what_the_behaviour_says(
 async def test_a_known_project_that_other_parameters_leave_out_is_no_404(
     serve: Callable[..., Ask],
 ) -> None:
-    ask = serve(behaviour=Behaviour(unknown_is_404=True))
+    ask = serve(variant=ContractVariant(unknown_is_404=True))
     mine = (await ask(ownership="mine")).json()["projects"][0]["project_id"]
 
     answer = await ask(project_id=mine, ownership="shared")
@@ -119,29 +119,29 @@ async def test_a_known_project_that_other_parameters_leave_out_is_no_404(
 
 
 @pytest.mark.parametrize(("is_404", "status"), [(False, 200), (True, 404)])
-async def test_a_page_past_the_end_answers_what_the_behaviour_says(
+async def test_a_page_past_the_end_answers_what_the_variant_says(
     serve: Callable[..., Ask], is_404: bool, status: int
 ) -> None:
-    answer = await serve(behaviour=Behaviour(past_end_is_404=is_404))(page=1_000)
+    answer = await serve(variant=ContractVariant(past_end_is_404=is_404))(page=1_000)
 
     assert answer.status_code == status
     assert answer.json().get("projects", []) == []
 
 
 async def test_the_first_page_is_never_past_the_end(serve: Callable[..., Ask]) -> None:
-    ask = serve(behaviour=Behaviour(past_end_is_404=True))
+    ask = serve(variant=ContractVariant(past_end_is_404=True))
 
     assert (await ask(search="no such thing")).status_code == 200
 
 
 @pytest.mark.parametrize("narrowing", [{"status": "pending"}, {"feedback": "dislike"}])
-async def test_projects_without_a_match_are_listed_if_the_behaviour_says_so(
+async def test_projects_without_a_match_are_listed_if_the_variant_says_so(
     serve: Callable[..., Ask], narrowing: dict[str, str]
 ) -> None:
     all_of_them = (await serve()()).json()["pagination"]["total"]
 
     kept = (await serve()(**narrowing)).json()
-    dropped = (await serve(behaviour=Behaviour(lists_empty_projects=False))(**narrowing)).json()
+    dropped = (await serve(variant=ContractVariant(lists_empty_projects=False))(**narrowing)).json()
 
     assert kept["pagination"]["total"] == all_of_them
     assert 0 < dropped["pagination"]["total"] < all_of_them
@@ -151,6 +151,6 @@ async def test_projects_without_a_match_are_listed_if_the_behaviour_says_so(
 async def test_empty_projects_are_listed_when_nothing_filters_images(
     serve: Callable[..., Ask],
 ) -> None:
-    ask = serve(behaviour=Behaviour(lists_empty_projects=False))
+    ask = serve(variant=ContractVariant(lists_empty_projects=False))
 
     assert (await ask()).json() == (await serve()()).json()

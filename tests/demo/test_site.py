@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 import gallery_gateway
 from gallery_gateway.demo.callers import CALLERS
-from gallery_gateway.demo.site import site_routes
+from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.schema.build import build_schema, executable
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ SCRIPTS = [name for name in FILES if name.endswith(".js")]
 
 
 def site(**arguments: Any) -> httpx.AsyncClient:
-    routes = site_routes(**{"pictures_origin": PICTURES_ORIGIN, "explorer_path": "/graphql"} | arguments)
+    routes = frontend_routes(**{"pictures_origin": PICTURES_ORIGIN, "explorer_path": "/graphql"} | arguments)
     transport = httpx.ASGITransport(Starlette(routes=routes))
     return httpx.AsyncClient(transport=transport, base_url="http://demo")
 

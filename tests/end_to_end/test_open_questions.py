@@ -6,34 +6,34 @@ import httpx
 import pytest
 
 from gallery_gateway.demo.callers import CALLERS
-from gallery_gateway.demo.server import Behaviour, create_upstream
+from gallery_gateway.demo.server import ContractVariant, create_upstream
 from tests.fakes import gateway
 
 TOKEN = CALLERS[0].token
 
 EMPTY_OR_404 = pytest.mark.parametrize(
-    "behaviour",
-    [Behaviour(), Behaviour(unknown_is_404=True, past_end_is_404=True, invalid_status=400)],
+    "variant",
+    [ContractVariant(), ContractVariant(unknown_is_404=True, past_end_is_404=True, invalid_status=400)],
     ids=["empty", "404"],
 )
 
 
-async def ask(behaviour: Behaviour, document: str) -> Any:
-    async with gateway(httpx.ASGITransport(create_upstream(behaviour=behaviour))) as client:
+async def ask(variant: ContractVariant, document: str) -> Any:
+    async with gateway(httpx.ASGITransport(create_upstream(variant=variant))) as client:
         return await client.ask(document, token=TOKEN)
 
 
 @EMPTY_OR_404
-async def test_an_unknown_project_is_null(behaviour: Behaviour) -> None:
-    answer = await ask(behaviour, "{ project(projectId: 1) { projectName } }")
+async def test_an_unknown_project_is_null(variant: ContractVariant) -> None:
+    answer = await ask(variant, "{ project(projectId: 1) { projectName } }")
 
     assert answer == {"data": {"project": None}}
 
 
 @EMPTY_OR_404
-async def test_an_unknown_project_is_an_empty_list(behaviour: Behaviour) -> None:
+async def test_an_unknown_project_is_an_empty_list(variant: ContractVariant) -> None:
     answer = await ask(
-        behaviour, "{ gallery(projectId: 1) { projects { id } pagination { total pages hasNext } } }"
+        variant, "{ gallery(projectId: 1) { projects { id } pagination { total pages hasNext } } }"
     )
 
     pagination = {"total": 0, "pages": 0, "hasNext": False}
@@ -41,9 +41,9 @@ async def test_an_unknown_project_is_an_empty_list(behaviour: Behaviour) -> None
 
 
 @EMPTY_OR_404
-async def test_a_page_past_the_end_is_empty_and_knows_the_totals(behaviour: Behaviour) -> None:
+async def test_a_page_past_the_end_is_empty_and_knows_the_totals(variant: ContractVariant) -> None:
     answer = await ask(
-        behaviour,
+        variant,
         """{ gallery(page: 900) { projects { id } pagination { page perPage total pages hasNext hasPrev } }
              first: gallery { pagination { total pages } } }""",
     )

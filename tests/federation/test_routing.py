@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.app import create_app
-from gallery_gateway.demo.running import running
+from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.identity import project_global_id
@@ -67,7 +67,7 @@ async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
     upstream = FakeUpstream()
     app = create_app(Settings.read(_env_file=None, cache_ttl_seconds=0), transport=upstream)
     gallery = Recorder(app)
-    with running(gallery) as gallery_url, running(reviews_app()) as reviews_url:
+    with serve_in_thread(gallery) as gallery_url, serve_in_thread(reviews_app()) as reviews_url:
         (composed,) = compose(
             [
                 Subgraph(name="gallery", sdl=build_schema().sdl, url=f"{gallery_url}/graphql"),

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 
 # As long as a quick endpoint takes, so that operations meet while a call is under way.
 DELAY_SECONDS = 0.02
@@ -31,5 +30,5 @@ def counted_endpoint() -> Iterator[CountedEndpoint]:
     # Nothing on it changes, so that any two answers to one question are the same.
     now = time.time()
     endpoint = CountedEndpoint(create_upstream(clock=lambda: now, delay_seconds=DELAY_SECONDS))
-    with running(endpoint) as endpoint.url:
+    with serve_in_thread(endpoint) as endpoint.url:
         yield endpoint

@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
 from tests.process.serving import PATIENCE_SECONDS, operation, serve
 from tests.telemetry.receiver import receiving
@@ -31,7 +30,7 @@ async def test_two_callers_have_their_own_answers_to_otherwise_the_same_bytes() 
     document = "{ gallery(perPage: 3) { pagination { total } projects { projectName } } }"
     by_ada = operation(document, token="demo-ada-token")
     by_ben = by_ada.replace(b"demo-ada-token", b"demo-ben-token")
-    with running(create_upstream()) as upstream_url:
+    with serve_in_thread(create_upstream()) as upstream_url:
         async with gateway(None, upstream_url=upstream_url) as server:
             client = await server.connect()
 
@@ -68,7 +67,7 @@ async def test_the_same_end_of_two_requests_is_answered_to_the_caller_in_their_b
 
 async def test_the_connection_of_whoever_asks_again_ends_while_the_process_is_leaving() -> None:
     request = operation(NAMES, token="demo-ada-token")
-    with running(create_upstream()) as upstream_url:
+    with serve_in_thread(create_upstream()) as upstream_url:
         async with serve(upstream_url, shutdown_delay_seconds=120) as server:
             client = Client(*await asyncio.open_connection(server.host, server.port))
             before = [(await client.ask(request))[0] for _ in range(COUNT)]

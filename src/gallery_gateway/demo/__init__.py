@@ -1,1 +1,1 @@
-"""An embedded stand-in for the gallery endpoint, with made-up projects and pictures."""
+"""A stand-in for the REST API with generated projects and pictures, and a web page that shows them."""

@@ -1,16 +1,16 @@
-"""Who may ask: the made-up callers, their tokens and the groups that they share in."""
+"""The demo's users, their tokens and groups."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoCaller:
-    """A made-up user of the endpoint.
+    """A user of the stand-in.
 
     Args:
         name: the username, as in `created_by`.
-        group: members of one group see each other's shared projects.
-        settled_projects: how many finished projects are made up for this caller.
+        group: members of a group see each other's shared projects.
+        settled_projects: the number of finished projects generated for this user.
     """
 
     name: str
@@ -29,8 +29,8 @@ CALLERS = (
 )
 
 
-def caller_of(authorization: str) -> DemoCaller | None:
-    """The caller whom an Authorization header names, or None when it names nobody."""
+def authenticate(authorization: str) -> DemoCaller | None:
+    """Return the caller that an `Authorization` header identifies, or `None`."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         return None

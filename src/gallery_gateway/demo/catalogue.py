@@ -1,27 +1,24 @@
-"""What there is to see: every caller's projects and images, filtered, sorted and cut into pages.
+"""All generated projects and images, filtered, sorted and cut into pages like the REST API does.
 
-`order` sorts the projects by creation and, within each, the images by `sort_by`. Whatever has no
-value comes last in both orders, and what is equal is listed by its identity.
+`order` sorts the projects by creation and, within each project, the images by `sort_by`. Images without a
+value come last in both orders, and equal values are ordered by identity.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gallery_gateway.demo.callers import CALLERS, DemoCaller
-from gallery_gateway.demo.images import DemoImage, make_images
-from gallery_gateway.demo.live import images_at, project_at
+from gallery_gateway.demo.callers import DemoCaller
+from gallery_gateway.demo.images import DemoImage, images_at, make_images
 from gallery_gateway.demo.parameters import Parameters
 from gallery_gateway.demo.projects import DemoProject, make_projects
-
-__all__ = ["CALLERS", "Catalogue", "DemoCaller", "ListedProject", "Listing"]
 
 _Sortable = TypeVar("_Sortable", str, float)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedProject:
-    """A project, all of its images, and those that are listed: matching, sorted and capped."""
+    """A project, all of its images, and the listed ones: matching, sorted and capped."""
 
     project: DemoProject
     images: tuple[DemoImage, ...]
@@ -30,70 +27,62 @@ class ListedProject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of projects, and how many there are on all pages."""
+    """One page of projects, and the number of projects on all pages."""
 
     total: int
     projects: list[ListedProject]
 
 
 class Catalogue:
-    """All that a seed makes up. Projects are made at once, images when they are first asked for.
+    """The generated projects, and their images, which are generated on first use.
 
     Args:
-        seed: the same seed makes the same catalogue.
+        seed: the same seed generates the same catalogue.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._projects = {project.project_id: project for project in make_projects(seed)}
-        self._runs: dict[int, tuple[int, tuple[DemoImage, ...]]] = {}
+        self.projects = {project.project_id: project for project in make_projects(seed)}
+        # The images of the latest run by project id.
+        self._images: dict[int, tuple[int, tuple[DemoImage, ...]]] = {}
 
-    def project(self, project_id: int) -> DemoProject:
-        """A project, whoever owns it.
-
-        Raises:
-            KeyError: there is no such project.
-        """
-        return self._projects[project_id]
-
-    def is_seen(self, project_id: int, caller: DemoCaller) -> bool:
-        project = self._projects.get(project_id)
-        return project is not None and project.is_seen_by(caller)
+    def is_visible(self, project_id: int, caller: DemoCaller) -> bool:
+        project = self.projects.get(project_id)
+        return project is not None and project.is_visible_to(caller)
 
     def listing(
         self, caller: DemoCaller, parameters: Parameters, *, now: float, lists_empty: bool
     ) -> Listing:
-        """The page asked for, of what the caller may see.
+        """Return one page of the caller's projects at `now`.
 
-        With `lists_empty`, projects without a matching image stay under an image filter.
+        With `lists_empty`, an image filter keeps projects without a matching image.
         """
-        found = [p for p in self._projects.values() if _matches(p, caller, parameters)]
+        found = [p.at(now) for p in self.projects.values() if _matches(p, caller, parameters)]
         if parameters.filters_images and not lists_empty:
-            found = [p for p in found if self._listed(p, parameters, now).listed]
-        # Projects are made in the order of their ids, and sorting keeps it among equals.
-        found.sort(key=lambda p: project_at(p, now)[0].created_seconds, reverse=parameters.order == "desc")
+            found = [p for p in found if self._list_images(p, parameters, now).listed]
+        # Projects are in the order of their ids, and the sort is stable.
+        found.sort(key=lambda p: p.created_seconds, reverse=parameters.order == "desc")
         first = (parameters.page - 1) * parameters.per_page
         page = found[first : first + parameters.per_page]
-        return Listing(len(found), [self._listed(p, parameters, now) for p in page])
+        return Listing(len(found), [self._list_images(p, parameters, now) for p in page])
 
-    def _listed(self, project: DemoProject, parameters: Parameters, now: float) -> ListedProject:
-        present, run = project_at(project, now)
-        images = images_at(self._images(present, run), present, now)
+    def _list_images(self, project: DemoProject, parameters: Parameters, now: float) -> ListedProject:
+        images = images_at(self._images_of(project), project, now)
         matching = [image for image in images if _image_matches(image, parameters)]
-        matching = _sorted(matching, parameters)[: parameters.max_images_per_project]
-        return ListedProject(present, images, matching)
+        return ListedProject(
+            project, images, _sorted(matching, parameters)[: parameters.max_images_per_project]
+        )
 
-    def _images(self, project: DemoProject, run: int) -> tuple[DemoImage, ...]:
-        known = self._runs.get(project.project_id)
-        if known is not None and known[0] == run:
-            return known[1]
-        images = make_images(self._seed, project, run)
-        self._runs[project.project_id] = (run, images)
+    def _images_of(self, project: DemoProject) -> tuple[DemoImage, ...]:
+        run, images = self._images.get(project.project_id, (None, ()))
+        if run != project.run:
+            images = make_images(self._seed, project)
+            self._images[project.project_id] = (project.run, images)
         return images
 
 
 def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -> bool:
-    if not project.is_seen_by(caller):
+    if not project.is_visible_to(caller):
         return False
     if parameters.project_id not in (None, project.project_id):
         return False
@@ -101,29 +90,27 @@ def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -
         return False
     if parameters.search is None:
         return True
-    sought = parameters.search.casefold()
-    words = (project.name, project.key, str(project.project_id))
-    return any(sought in word.casefold() for word in words)
+    text = parameters.search.casefold()
+    return any(text in field.casefold() for field in (project.name, project.key, str(project.project_id)))
 
 
 def _image_matches(image: DemoImage, parameters: Parameters) -> bool:
     if parameters.status is not None and image.status != parameters.status:
         return False
-    return not parameters.feedback or image.outcome.feedback in parameters.feedback
+    return not parameters.feedback or image.result.feedback in parameters.feedback
 
 
 def _sorted(images: list[DemoImage], parameters: Parameters) -> list[DemoImage]:
     images = sorted(images, key=lambda image: image.identity)
-    falling = parameters.order == "desc"
+    descending = parameters.order == "desc"
     if parameters.sort_by == "quality_score":
-        return _sorted_by(lambda image: image.outcome.quality_score, images, falling=falling)
-    return _sorted_by(lambda image: image.original_filename, images, falling=falling)
+        return _sorted_by(lambda image: image.result.quality_score, images, descending=descending)
+    return _sorted_by(lambda image: image.original_filename, images, descending=descending)
 
 
 def _sorted_by(
-    value: Callable[[DemoImage], _Sortable | None], images: list[DemoImage], *, falling: bool
+    value_of: Callable[[DemoImage], _Sortable | None], images: list[DemoImage], *, descending: bool
 ) -> list[DemoImage]:
-    valued = [(known, image) for image in images if (known := value(image)) is not None]
-    valued.sort(key=lambda pair: pair[0], reverse=falling)
-    rest = [image for image in images if value(image) is None]
-    return [image for _, image in valued] + rest
+    with_value = [(value, image) for image in images if (value := value_of(image)) is not None]
+    with_value.sort(key=lambda pair: pair[0], reverse=descending)
+    return [image for _, image in with_value] + [image for image in images if value_of(image) is None]

@@ -1,4 +1,4 @@
-"""Parses the query of the endpoint, and says everything that is wrong with it at once."""
+"""Parses the query string of a gallery request, and reports all of its errors at once."""
 
 import re
 from dataclasses import dataclass
@@ -6,17 +6,15 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
-# Eighteen digits are within 64 bits, and are no work to convert.
+# Eighteen digits fit into 64 bits, and bound the cost of the conversion.
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
-_IntegerDefault = TypeVar("_IntegerDefault", int, None)
-_WordDefault = TypeVar("_WordDefault", str, None)
-_Instead = TypeVar("_Instead")
+_Default = TypeVar("_Default", int, str, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """A valid request, with the contract's defaults; None is an absent parameter."""
+    """A valid request with the contract's defaults; `None` stands for an absent parameter."""
 
     page: int
     per_page: int
@@ -34,91 +32,81 @@ class Parameters:
         return self.status is not None or bool(self.feedback)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one parameter."""
-
-    field: str
-    message: str
-
-
 class InvalidParametersError(Exception):
-    """A query that breaks the contract, with all its problems."""
+    """A query string that violates the contract.
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"{len(problems)} invalid parameters")
-        self.problems = problems
+    Args:
+        errors: the field and message of each error.
+    """
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(f"{len(errors)} invalid parameters")
+        self.errors = errors
 
 
-class _Reader:
-    """Takes parameters out of a query one by one, and collects the problems on the way."""
+class _QueryParser:
+    """Parses parameters one by one and collects their errors."""
 
     def __init__(self, query: QueryParams) -> None:
         self._query = query
-        self.problems: list[Problem] = []
+        self.errors: list[tuple[str, str]] = []
 
     def integer(
-        self,
-        name: str,
-        default: _IntegerDefault,
-        lowest: int | None = None,
-        highest: int | None = None,
-    ) -> int | _IntegerDefault:
+        self, name: str, default: _Default, minimum: int | None = None, maximum: int | None = None
+    ) -> int | _Default:
         text = self._query.get(name)
         if text is None:
             return default
         if not _INTEGER.fullmatch(text):
-            return self._refuse(name, "Not a valid integer.", default)
+            return self._invalid(name, "Not a valid integer.", default)
         number = int(text)
-        if lowest is not None and number < lowest:
-            return self._refuse(name, f"Must be at least {lowest}.", default)
-        if highest is not None and number > highest:
-            return self._refuse(name, f"Must be at most {highest}.", default)
+        if minimum is not None and number < minimum:
+            return self._invalid(name, f"Must be at least {minimum}.", default)
+        if maximum is not None and number > maximum:
+            return self._invalid(name, f"Must be at most {maximum}.", default)
         return number
 
-    def choice(self, name: str, default: _WordDefault, *choices: str) -> str | _WordDefault:
+    def choice(self, name: str, default: _Default, *choices: str) -> str | _Default:
         word = self._query.get(name)
-        if word is None:
-            return default
-        if word not in choices:
-            return self._refuse(name, f"Must be one of: {', '.join(choices)}.", default)
-        return word
+        if word is None or word in choices:
+            return default if word is None else word
+        return self._invalid(name, f"Must be one of: {', '.join(choices)}.", default)
 
     def texts(self, name: str) -> list[str]:
-        """All values of a repeated key. An empty one is refused: absent is how to say nothing."""
+        """Return all values of a repeated parameter; an empty value is an error."""
         texts = self._query.getlist(name)
         if "" in texts:
-            return self._refuse(name, "Must not be empty.", texts)
+            self.errors.append((name, "Must not be empty."))
         return texts
 
     def text(self, name: str) -> str | None:
         texts = self.texts(name)
         return texts[-1] if texts else None
 
-    def _refuse(self, name: str, message: str, instead: _Instead) -> _Instead:
-        self.problems.append(Problem(name, message))
-        return instead
+    def _invalid(self, name: str, message: str, default: _Default) -> _Default:
+        self.errors.append((name, message))
+        return default
 
 
 def parse_parameters(query: QueryParams) -> Parameters:
-    """Parameters that the contract does not name are ignored; of a repeated key the last counts.
+    """Parse a query string. Unknown parameters are ignored; the last value of a repeated one counts.
 
     Raises:
-        InvalidParametersError: with every problem of the query.
+        InvalidParametersError: at least one parameter violates the contract.
     """
-    reader = _Reader(query)
+    parser = _QueryParser(query)
     parameters = Parameters(
-        page=reader.integer("page", 1, 1),
-        per_page=reader.integer("per_page", 20, 1, 100),
-        order=reader.choice("order", "desc", "asc", "desc"),
-        project_id=reader.integer("project_id", None),
-        status=reader.text("status"),
-        feedback=frozenset(reader.texts("feedback")),
-        sort_by=reader.choice("sort_by", "original_filename", "original_filename", "quality_score"),
-        ownership=reader.choice("ownership", None, "mine", "shared"),
-        max_images_per_project=reader.integer("max_images_per_project", 50, 1, 200),
-        search=reader.text("search"),
+        page=parser.integer("page", 1, 1),
+        per_page=parser.integer("per_page", 20, 1, 100),
+        order=parser.choice("order", "desc", "asc", "desc"),
+        project_id=parser.integer("project_id", None),
+        status=parser.text("status"),
+        feedback=frozenset(parser.texts("feedback")),
+        sort_by=parser.choice("sort_by", "original_filename", "original_filename", "quality_score"),
+        ownership=parser.choice("ownership", None, "mine", "shared"),
+        max_images_per_project=parser.integer("max_images_per_project", 50, 1, 200),
+        search=parser.text("search"),
     )
-    if reader.problems:
-        raise InvalidParametersError(tuple(reader.problems))
+    if parser.errors:
+        raise InvalidParametersError(parser.errors)
     return parameters

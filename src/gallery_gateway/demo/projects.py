@@ -1,17 +1,23 @@
-"""Makes up the projects: who owns them, what they show, how many images they hold."""
+"""Generates the projects: owners, names, sizes, and the repeating runs of live projects.
+
+A settled project never changes. A live project starts a new run every `CYCLE_SECONDS`, with new images that
+go from pending to processing to completed or failed, so that a client always has progress to show.
+"""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from gallery_gateway.demo.callers import CALLERS, DemoCaller
 
-# 2024-01-08 to 2026-05-29, in seconds since 1970: when settled projects were begun.
-_FIRST_DAY, _LAST_DAY = 1_704_700_000.0, 1_780_000_000.0
-# 2024-09-12: before it, answers lack the fields that were added to the contract later.
-_NEWER_SINCE = 1_726_100_000.0
-_FIRST_PROJECT_ID = 10_001
+CYCLE_SECONDS = 360
 _LIVE_PER_CALLER = 2
+_FIRST_PROJECT_ID = 10_001
+# Settled projects are created from 2024-01-08 to 2026-05-29, in seconds since 1970.
+_FIRST_DAY, _LAST_DAY = 1_704_700_000.0, 1_780_000_000.0
+# 2024-09-12. Older projects lack the fields that the contract gained later.
+_NEW_FIELDS_SINCE = 1_726_100_000.0
 
 _FABRICS = (
     "Linen", "Cotton", "Silk", "Denim", "Wool", "Corduroy", "Satin", "Jersey", "Crêpe", "Loden",
@@ -28,13 +34,15 @@ _PRODUCTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoProject:
-    """A made-up project, without its images.
+    """A generated project, without its images.
 
     Args:
-        created_seconds: since 1970. A live project's is the beginning of its present run.
-        phase_seconds: when in the cycle a live project begins its runs; None for a settled one.
-        garment: which silhouette its pictures show.
+        garment: the silhouette in its pictures, a key of `GARMENTS`.
         hue: the colour of the garment, in degrees.
+        size: the number of images.
+        created_seconds: seconds since 1970; for a live project, the start of its current run.
+        phase_seconds: the offset of a live project's runs within the cycle; `None` for a settled project.
+        run: the number of a live project's current run.
     """
 
     project_id: int
@@ -46,83 +54,72 @@ class DemoProject:
     owner: DemoCaller
     is_shared: bool
     size: int
-    created_seconds: float
-    phase_seconds: float | None
+    created_seconds: float = 0.0
+    phase_seconds: float | None = None
+    run: int = 0
 
     @property
-    def has_newer_fields(self) -> bool:
-        return self.phase_seconds is not None or self.created_seconds >= _NEWER_SINCE
+    def has_new_fields(self) -> bool:
+        return self.phase_seconds is not None or self.created_seconds >= _NEW_FIELDS_SINCE
 
-    def is_seen_by(self, caller: DemoCaller) -> bool:
-        if self.owner == caller:
-            return True
-        return self.is_shared and self.owner.group == caller.group
+    def is_visible_to(self, caller: DemoCaller) -> bool:
+        return self.owner == caller or (self.is_shared and self.owner.group == caller.group)
+
+    def at(self, now: float) -> "DemoProject":
+        """Return the project as it is at `now`: a live project moves on to its current run."""
+        if self.phase_seconds is None:
+            return self
+        run = int((now - self.phase_seconds) // CYCLE_SECONDS)
+        return replace(self, run=run, created_seconds=run * CYCLE_SECONDS + self.phase_seconds)
 
 
-def make_projects(seed: int) -> tuple[DemoProject, ...]:
-    """All projects of all callers, the live ones last."""
+def make_projects(seed: int) -> list[DemoProject]:
+    """Generate the projects of all callers in the order of their ids, live projects last."""
     rng = Random(f"{seed}/projects")
     owners = [caller for caller in CALLERS for _ in range(caller.settled_projects)]
     rng.shuffle(owners)
     days = sorted(rng.uniform(_FIRST_DAY, _LAST_DAY) for _ in owners)
-    settled = [
+    projects = [
         _make_project(
             rng,
             project_id=_FIRST_PROJECT_ID + number,
             owner=owner,
             is_shared=rng.random() < 0.75,
-            size=_size_of(number, rng),
+            size=_make_size(rng, number),
             created_seconds=float(int(day)),
         )
         for number, (owner, day) in enumerate(zip(owners, days, strict=True))
     ]
-    return (*settled, *_make_live_projects(rng, _FIRST_PROJECT_ID + len(settled)))
-
-
-def _make_live_projects(rng: Random, first_project_id: int) -> list[DemoProject]:
-    # A caller's two runs begin half a cycle apart: something is being made at every moment.
-    return [
-        _make_project(
+    for number in range(_LIVE_PER_CALLER * len(CALLERS)):
+        caller_number, own_number = divmod(number, _LIVE_PER_CALLER)
+        live = _make_project(
             rng,
-            project_id=first_project_id + number,
-            owner=CALLERS[number // _LIVE_PER_CALLER],
-            is_shared=number % _LIVE_PER_CALLER == 0,
+            project_id=_FIRST_PROJECT_ID + len(owners) + number,
+            owner=CALLERS[caller_number],
+            is_shared=own_number == 0,
             size=rng.randint(18, 36),
-            phase_seconds=number // _LIVE_PER_CALLER * 60.0 + number % _LIVE_PER_CALLER * 180.0,
+            # The two runs of a caller start half a cycle apart, so that one of them is always in progress.
+            phase_seconds=caller_number * 60.0 + own_number * CYCLE_SECONDS / 2,
         )
-        for number in range(_LIVE_PER_CALLER * len(CALLERS))
-    ]
+        projects.append(live)
+    return projects
 
 
-def _make_project(
-    rng: Random,
-    *,
-    project_id: int,
-    owner: DemoCaller,
-    is_shared: bool,
-    size: int,
-    created_seconds: float = 0.0,
-    phase_seconds: float | None = None,
-) -> DemoProject:
+def _make_project(rng: Random, **fields: Any) -> DemoProject:
     product, garment = rng.choice(_PRODUCTS)
     sku = f"SKU {rng.randint(10_000, 99_999)}"
     return DemoProject(
-        project_id=project_id,
         key=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         name=f"{rng.choice(_FABRICS)} {product} {sku}",
         sku=sku,
         garment=garment,
         hue=rng.randrange(360),
-        owner=owner,
-        is_shared=is_shared,
-        size=size,
-        created_seconds=created_seconds,
-        phase_seconds=phase_seconds,
+        **fields,
     )
 
 
-def _size_of(number: int, rng: Random) -> int:
-    """Images in a settled project: few are empty, few exceed the largest cap, most are small."""
+def _make_size(rng: Random, number: int) -> int:
+    """Return the number of images of a settled project: usually 8 to 30, sometimes none or more than 200."""
     if number % 30 == 7:
         return 0
     if number % 24 == 5:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from tests.process.serving import Server, serve
 
 CURL = shutil.which("curl")
@@ -25,7 +24,7 @@ ANSWER = {"data": {"gallery": {"pagination": {"page": 1}}}}
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    with running(create_upstream(delay_seconds=0)) as url:
+    with serve_in_thread(create_upstream(delay_seconds=0)) as url:
         yield url
 
 

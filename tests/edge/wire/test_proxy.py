@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gallery_gateway.demo.running import running
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from tests.canary import counted
 from tests.edge.wire.judging import Disagreement, is_seen, read_answers
 from tests.edge.wire.proxied import (
@@ -122,7 +121,7 @@ async def test_callers_of_the_gateway_get_their_own_projects(
     tmp_path: Path, honest_requests: int, buffering: str
 ) -> None:
     # Slow enough for the body of an attack to come before the answer to its head.
-    with running(create_upstream(delay_seconds=0.05)) as upstream_url:
+    with serve_in_thread(create_upstream(delay_seconds=0.05)) as upstream_url:
         async with (
             serve(upstream_url) as gateway,
             behind(tmp_path, gateway.port, buffering=buffering) as port,

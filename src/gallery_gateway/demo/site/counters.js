@@ -1,4 +1,4 @@
-// How far a project is: a bar, and what it says in words.
+// The progress of a project, as a bar and as text.
 import { el } from './dom.js';
 import { count, counted } from './format.js';
 
@@ -12,7 +12,7 @@ export const isFurther = (before, after) =>
 export function fillBar(bar, project) {
   const { totalImages = 0, completedImages = 0, failedImages = 0 } = project;
   const share = (number) => String(totalImages ? number / totalImages : 0);
-  // Set as properties: the policy of the page allows no style attribute.
+  // Set as properties, because the page's policy allows no style attributes.
   bar.style.setProperty('--completed', share(completedImages));
   bar.style.setProperty('--failed', share(failedImages));
   bar.classList.toggle('is-pending', isPending(project));

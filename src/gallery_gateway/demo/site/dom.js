@@ -1,4 +1,4 @@
-// Makes elements. Texts go in as texts: nothing from the graph is ever parsed as HTML.
+// Creates elements. Text is inserted as text: nothing from the graph is ever parsed as HTML.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -17,7 +17,7 @@ export function icon(name) {
   return svg;
 }
 
-// A copy of a template, and its parts by their `data-part`.
+// Returns a copy of a template, and its parts by their `data-part`.
 export function fromTemplate(id) {
   const root = document.getElementById(id).content.firstElementChild.cloneNode(true);
   const named = [...root.querySelectorAll('[data-part]')];

@@ -1,4 +1,4 @@
-// The form and the caller switch: they show the state, and tell what somebody changed.
+// The filter form and the caller switch: they show the state and report changes to it.
 import { el } from './dom.js';
 import { callerOf, callers, explorer } from './gateway.js';
 import { filtersCleared, isFiltered } from './state.js';
@@ -10,23 +10,23 @@ const callerSwitch = document.getElementById('callers');
 const clear = document.getElementById('clear');
 const more = document.getElementById('more');
 
-// onChange(changes, {isTyping}) gets what of the state is other than before.
+// Calls onChange(changes, {isTyping}) with the parts of the state that differ.
 export function startFilters(onChange) {
   makeCallers(onChange);
   makeExplorerLink();
   let pause = 0;
-  const tell = (isTyping) => {
+  const report = (isTyping) => {
     clearTimeout(pause);
     onChange({ ...formState(), page: 1 }, { isTyping });
   };
   form.elements.search.addEventListener('input', () => {
     clearTimeout(pause);
-    pause = setTimeout(() => tell(true), TYPING_PAUSE_MILLISECONDS);
+    pause = setTimeout(() => report(true), TYPING_PAUSE_MILLISECONDS);
   });
-  form.addEventListener('change', ({ target }) => target !== form.elements.search && tell(false));
+  form.addEventListener('change', ({ target }) => target !== form.elements.search && report(false));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    tell(false);
+    report(false);
   });
   form.addEventListener('reset', (event) => {
     event.preventDefault();
@@ -41,7 +41,7 @@ export function startFilters(onChange) {
 
 export function showFilters(state) {
   const { search, status, order, sortBy, perPage, ownership } = form.elements;
-  // Not while somebody types: the cursor would jump.
+  // An equal text is left alone, because setting it moves the cursor.
   if (search.value.trim() !== state.search.trim()) search.value = state.search;
   status.value = state.status;
   order.value = state.order;

@@ -1,4 +1,4 @@
-// Numbers and moments as people read them.
+// Formats numbers and dates for people.
 
 const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long' });
 const COUNT = new Intl.NumberFormat('en-GB');

@@ -1,4 +1,4 @@
-// A page of the gallery: projects as cards, and the way to the other pages.
+// A page of the gallery: projects as cards, and links to the other pages.
 import { counterItems, fillBar, isFurther, isPending } from './counters.js';
 import { el, fromTemplate } from './dom.js';
 import { byline, count, counted } from './format.js';
@@ -25,7 +25,7 @@ function makeGallery(state) {
     heading: root.querySelector('h1'),
     receipts: parts.receipts,
     title: () => 'Gallery',
-    told: () => parts.summary.textContent,
+    announcement: () => parts.summary.textContent,
 
     update({ pagination, projects }) {
       parts.summary.textContent = summary(pagination, state);
@@ -33,13 +33,13 @@ function makeGallery(state) {
       const known = cards;
       cards = new Map(projects.map(({ id }) => [id, known.get(id) ?? makeCard(state)]));
       projects.forEach((project) => cards.get(project.id).update(project));
-      // Moved only if need be: what is moved loses the focus.
+      // Moved only if the order changed, because an element that is moved loses the focus.
       if ([...cards.keys()].join() !== [...known.keys()].join()) {
         parts.cards.replaceChildren(...[...cards.values()].map((card) => card.root));
       }
     },
 
-    // Gives whether there is more to see than the counters.
+    // Returns whether more than the counters has changed.
     count({ projects }) {
       const isOther = projects.length !== cards.size;
       return projects.reduce((isMore, project) => cards.get(project.id)?.count(project) || isMore, isOther);
@@ -89,7 +89,7 @@ const picturesFirst = (images) => images.toSorted((a, b) => (b.output !== null) 
 function showTiles(mosaic, tiles, { images, totalImages }) {
   mosaic.dataset.tiles = images.length;
   if (mosaic.children.length === images.length && images.length > 0) return;
-  const nothing = el('p', { className: 'empty' }, totalImages ? 'No image is like that' : 'Nothing here yet');
+  const nothing = el('p', { className: 'empty' }, totalImages ? 'No matching images' : 'No images yet');
   mosaic.replaceChildren(...(images.length ? tiles.slice(0, images.length) : [nothing]));
 }
 

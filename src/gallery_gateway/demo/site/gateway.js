@@ -1,4 +1,4 @@
-// Runs one operation, and tells what came back and what it cost.
+// Runs an operation, and returns its response and its cost.
 
 const config = JSON.parse(document.getElementById('config').textContent);
 
@@ -6,10 +6,10 @@ export const { callers, explorer } = config;
 
 export const callerOf = (state) => callers.find(({ name }) => name === state.as) ?? callers[0];
 
-// Gives `data` (null if there is none), `errors` ([] if there are none) and `bill`.
+// Returns `data` (or null), `errors` (or []) and `cost`.
 //
-// isRenewal reads past the gateway's cache. Throws an AbortError when the signal says so.
-export async function run({ name, document, variables }, { token, signal, isRenewal = false }) {
+// `bypassesCache` asks for fresh data. Throws an AbortError when `signal` is aborted.
+export async function run({ name, document, variables }, { token, signal, bypassesCache = false }) {
   const started = performance.now();
   let response;
   let text;
@@ -21,7 +21,7 @@ export async function run({ name, document, variables }, { token, signal, isRene
         Authorization: `Bearer ${token}`,
         'Content-Type': 'application/json',
         'X-Gateway-Report': '1',
-        ...(isRenewal && { 'Cache-Control': 'no-cache' }),
+        ...(bypassesCache && { 'Cache-Control': 'no-cache' }),
       },
       body: JSON.stringify({ operationName: name, query: document, variables }),
       referrerPolicy: 'no-referrer',
@@ -38,12 +38,12 @@ export async function run({ name, document, variables }, { token, signal, isRene
 function answer(response, text, started) {
   const { data = null, errors = [], extensions = {} } = parse(text);
   if (data === null && errors.length === 0) {
-    return failure('NO_GRAPHQL', `HTTP ${response.status}, and the answer is no GraphQL.`, started);
+    return failure('NO_GRAPHQL', `HTTP ${response.status}: the response is not GraphQL.`, started);
   }
   return {
     data,
     errors: errors.map(({ message, extensions: { code, ...rest } = {} }) => ({ code, message, ...rest })),
-    bill: {
+    cost: {
       upstream: extensions.upstream ?? null,
       bytes: new Blob([text]).size,
       milliseconds: performance.now() - started,
@@ -61,6 +61,6 @@ function parse(text) {
 }
 
 function failure(code, message, started) {
-  const bill = { upstream: null, bytes: 0, milliseconds: performance.now() - started };
-  return { data: null, errors: [{ code, message }], bill };
+  const cost = { upstream: null, bytes: 0, milliseconds: performance.now() - started };
+  return { data: null, errors: [{ code, message }], cost };
 }

@@ -1,4 +1,4 @@
-// The page: from the address to a view, and from what people do to another address.
+// Shows the view for the page's address, and changes the address when the user navigates.
 import { showFilters, startFilters } from './filters.js';
 import { placeholder } from './notices.js';
 import { EXPIRED } from './pictures.js';
@@ -22,8 +22,8 @@ function go(to, { isReplaced = false, focus = null } = {}) {
   show(focus);
 }
 
-// focus: null leaves it where it is, 'heading' is for another view, and a number is for the way back from
-// the project of that number.
+// `focus` is null to leave the focus alone, 'heading' for a new view, or the number of the project that the
+// user returns from.
 async function show(focus) {
   visit?.end();
   const present = (visit = new Visit(state, place));
@@ -35,7 +35,7 @@ async function show(focus) {
     await present.start({ onRetry: () => go(state) });
     place.ariaBusy = 'false';
     document.title = present.title;
-    status.textContent = present.told;
+    status.textContent = present.announcement;
     moveFocus(present, focus);
   });
 }
@@ -48,7 +48,7 @@ function moveFocus(present, focus) {
   target.focus({ preventScroll: isAtTop });
 }
 
-// A visit that was ended in the middle of a question has nothing more to say.
+// A visit that ends during a request is aborted, which is no error.
 async function quietly(work) {
   try {
     await work();
@@ -70,7 +70,7 @@ function followLink(event) {
 function followHistory() {
   const before = state;
   const to = parseState(location.search);
-  // A link to a place in the page is no other view.
+  // A link to a fragment of the page does not change the view.
   if (addressOf(to) === addressOf(before)) return;
   state = to;
   show(focusAfter(before, to));
@@ -85,8 +85,8 @@ startFilters((changes, { isTyping }) => {
 });
 document.addEventListener('click', followLink);
 window.addEventListener('popstate', followHistory);
-place.addEventListener(EXPIRED, () => quietly(() => visit.renewPictures()));
-// Where one was is told by the focus: the height of the page is known too late for the browser.
+place.addEventListener(EXPIRED, () => quietly(() => visit.refreshPictures()));
+// The page restores the position by focus, because its height is known too late for the browser to do it.
 history.scrollRestoration = 'manual';
 place.replaceChildren(placeholder());
 show(null);

@@ -1,40 +1,40 @@
-// What to say where there is nothing to show, and what to do about it.
+// Notices for errors and empty results, with advice for the user.
 import { el, fromTemplate } from './dom.js';
 import { counted } from './format.js';
 import { addressOf, filtersCleared, isFiltered } from './state.js';
 
 const AGAIN = 'Try again in a moment.';
 
-// By `extensions.code`, and two of our own: NO_ANSWER and NO_GRAPHQL.
+// Title and advice by `extensions.code`; the page itself adds NO_ANSWER and NO_GRAPHQL.
 const ADVICE = {
-  BAD_USER_INPUT: ['The gallery cannot be asked that', 'Clear the filters, or begin anew.'],
-  UNAUTHENTICATED: ['The gallery does not know this caller', 'Look as somebody else, or begin anew.'],
-  FORBIDDEN: ['This is not open to you', 'Look as somebody else.'],
-  RATE_LIMITED: ['Too many questions at once', AGAIN],
-  UPSTREAM_TIMEOUT: ['The gallery takes too long', AGAIN],
-  UPSTREAM_UNAVAILABLE: ['The gallery is not there', AGAIN],
-  UPSTREAM_CONTRACT: ['The gallery gave an answer that is none', 'Its version may be another.'],
-  GRAPHQL_PARSE_FAILED: ['Page and gateway do not fit together', 'Reload the page.'],
-  GRAPHQL_VALIDATION_FAILED: ['Page and gateway do not fit together', 'Reload the page.'],
-  INTERNAL_SERVER_ERROR: ['Something is wrong in the gateway', 'Its log says more under this request.'],
-  NO_ANSWER: ['The gateway does not answer', 'See whether the demo is still running.'],
-  NO_GRAPHQL: ['Something else answered', 'See what stands between you and the gateway.'],
+  BAD_USER_INPUT: ['This request is not valid', 'Clear the filters, or start over.'],
+  UNAUTHENTICATED: ['This caller is not signed in', 'Choose another caller, or start over.'],
+  FORBIDDEN: ['You have no access to this', 'Choose another caller.'],
+  RATE_LIMITED: ['Too many requests', AGAIN],
+  UPSTREAM_TIMEOUT: ['The gallery takes too long to respond', AGAIN],
+  UPSTREAM_UNAVAILABLE: ['The gallery is not available', AGAIN],
+  UPSTREAM_CONTRACT: ['The gallery sent an invalid response', 'Its version may not be supported.'],
+  GRAPHQL_PARSE_FAILED: ['This page does not match the gateway', 'Reload the page.'],
+  GRAPHQL_VALIDATION_FAILED: ['This page does not match the gateway', 'Reload the page.'],
+  INTERNAL_SERVER_ERROR: ['The gateway failed', 'Its log has details under this request id.'],
+  NO_ANSWER: ['The gateway does not answer', 'Check that the demo is still running.'],
+  NO_GRAPHQL: ['The response is not from the gateway', 'Check for a proxy in between.'],
 };
 
-// What would be answered in the same way again.
+// A retry cannot succeed.
 const FINAL = new Set(['BAD_USER_INPUT', 'UNAUTHENTICATED', 'FORBIDDEN']);
 
-const OTHERWISE = ['That did not work', AGAIN];
+const DEFAULT_ADVICE = ['The request failed', AGAIN];
 
 export function errorNotice({ code, message, retryAfter, requestId }, { onRetry }) {
-  const [title, advice] = ADVICE[code] ?? OTHERWISE;
+  const [title, advice] = ADVICE[code] ?? DEFAULT_ADVICE;
   const wait = retryAfter ? `Try again in ${counted(retryAfter, 'second')}.` : advice;
   const again = el('button', { type: 'button', className: 'button', onclick: onRetry }, 'Try again');
   const notice = makeNotice({
     title,
     text: `${message ?? ''} ${wait}`,
     code: [code, requestId].filter(Boolean).join(' · '),
-    actions: [FINAL.has(code) ? null : again, link('Begin anew', '.')].filter(Boolean),
+    actions: [FINAL.has(code) ? null : again, link('Start over', '.')].filter(Boolean),
   });
   notice.classList.add('is-error');
   return notice;
@@ -51,13 +51,13 @@ export function emptyNotice(state, pagination) {
   if (isFiltered(state)) {
     return makeNotice({
       title: 'Nothing matches',
-      text: 'No project is like that. Fewer filters find more.',
+      text: 'No project matches these filters.',
       actions: [link('Clear filters', addressOf({ ...state, ...filtersCleared() }))],
     });
   }
   return makeNotice({
     title: 'No projects yet',
-    text: 'As soon as there is one, it is shown here.',
+    text: 'Projects appear here as soon as there are any.',
     actions: [],
   });
 }
@@ -65,12 +65,12 @@ export function emptyNotice(state, pagination) {
 export function missingNotice(state, caller) {
   return makeNotice({
     title: `No project ${state.project}`,
-    text: `There is none of this number that ${caller.name} may see.`,
+    text: `It does not exist, or ${caller.name} has no access to it.`,
     actions: [link('All projects', addressOf({ ...state, project: null }))],
   });
 }
 
-// Stands in the place of what is awaited, in the shape of it.
+// A placeholder in the shape of the cards that are being loaded.
 export function placeholder() {
   const card = () => el('li', { className: 'card is-placeholder' }, el('div', { className: 'mosaic' }));
   return el('ul', { className: 'cards', ariaHidden: 'true' }, ...Array.from({ length: 6 }, card));
@@ -85,7 +85,7 @@ function link(text, href) {
 function makeNotice({ title, text, code = '', actions }) {
   const { root, parts } = fromTemplate('notice-template');
   parts.title.textContent = title;
-  // The gateway puts names between backticks.
+  // The gateway's messages mark names with backticks.
   parts.text.append(...text.split('`').map((part, place) => (place % 2 ? el('code', {}, part) : part)));
   parts.code.textContent = code;
   parts.code.hidden = !code;

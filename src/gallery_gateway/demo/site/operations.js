@@ -1,4 +1,4 @@
-// The operations that the views run, just as they can be pasted into GraphiQL.
+// The operations of the views, in a form that can be pasted into GraphiQL.
 
 const GALLERY_PAGE = `query GalleryPage(
   $page: Int!
@@ -133,7 +133,7 @@ query ProjectProgress($projectId: Int!) {
   }
 }`;
 
-// A filter that is not set is left out: an empty text would be sought for.
+// Leaves out filters that are not set, because an empty value is not valid.
 const set = (values) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value.length !== 0));
 

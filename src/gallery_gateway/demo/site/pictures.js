@@ -1,14 +1,14 @@
-// A picture in its frame. Links live for some minutes: one that has had its time is not shown as broken, but
-// asks the page for a new one.
+// A picture in its frame. Links expire after some minutes: a picture whose link has expired asks the page for
+// a new link instead of showing as broken.
 import { el, icon } from './dom.js';
 
 export const EXPIRED = 'picture-expired';
 
-const WORDS = { failed: 'Failed', processing: 'Being made', pending: 'Waiting' };
+const WORDS = { failed: 'Failed', processing: 'Processing', pending: 'Pending' };
 
 const pathOf = (url) => url?.split('?')[0];
 
-// Keeps `frame` as the image is: its picture, or the word for why there is none.
+// Returns a function that shows an image in `frame`: its picture, or its status if there is none.
 export function makePicture(frame, { alt }) {
   let shown = { url: null, status: null };
   let isLoaded = false;

@@ -1,8 +1,8 @@
-// Asks again every few seconds, as long as there is something to wait for and somebody to see it.
+// Polls every few seconds while there is progress to show and the page is visible.
 
 const EVERY_MILLISECONDS = 3000;
 
-// ask(signal) resolves to whether to go on. Gives the function that stops it.
+// ask(signal) resolves to whether to continue. Returns a function that stops the polling.
 export function startProgress(ask) {
   const stopping = new AbortController();
   const { signal } = stopping;

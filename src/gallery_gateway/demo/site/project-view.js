@@ -1,4 +1,4 @@
-// One project: its numbers, and its images in full with what was said of them.
+// One project: its numbers, and its images with their feedback.
 import { fillBar, isFurther, isPending, numberItems } from './counters.js';
 import { el, fromTemplate, icon } from './dom.js';
 import { byline, counted } from './format.js';
@@ -6,8 +6,8 @@ import { oneProject, projectProgress } from './operations.js';
 import { makePicture } from './pictures.js';
 import { addressOf } from './state.js';
 
-// What the graph gives at most for one project, and how many more come at a time.
-const MOST_IMAGES = 200;
+// The graph's maximum for one project, and the number of images that "Show more" adds.
+const MAX_IMAGES = 200;
 const MORE_IMAGES = 24;
 
 export const projectView = {
@@ -37,7 +37,7 @@ function makeProject(state) {
     heading: parts.name,
     receipts: parts.receipts,
     title: () => `${parts.name.textContent} · Gallery`,
-    told: () => `${parts.name.textContent}, ${counted(images.size, 'image')} shown`,
+    announcement: () => `${parts.name.textContent}, ${counted(images.size, 'image')} shown`,
 
     update(project) {
       count(project);
@@ -59,9 +59,9 @@ function makeProject(state) {
 }
 
 function moreLink(number, state) {
-  if (number === 0) return [el('span', { className: 'quiet' }, 'No image to show.')];
-  if (number < state.images || number >= MOST_IMAGES) return [];
-  const images = Math.min(state.images + MORE_IMAGES, MOST_IMAGES);
+  if (number === 0) return [el('span', { className: 'quiet' }, 'No images.')];
+  if (number < state.images || number >= MAX_IMAGES) return [];
+  const images = Math.min(state.images + MORE_IMAGES, MAX_IMAGES);
   const anchor = el('a', { className: 'button', href: addressOf({ ...state, images }) }, 'Show more images');
   anchor.dataset.go = 'here';
   return [anchor];
@@ -85,13 +85,13 @@ function makeImage() {
       image.inputs.forEach((input, place) => updateSources[place].update(input));
       parts.file.textContent = name;
       parts.facts.replaceChildren(...facts(image));
-      tell(parts.failure, image.errorMessage);
-      tell(parts.comment, image.feedbackComment);
+      setText(parts.failure, image.errorMessage);
+      setText(parts.comment, image.feedbackComment);
     },
   };
 }
 
-// The source picture, as a small link to its full size.
+// A thumbnail of a source picture that links to its full size.
 function makeSource(alt) {
   const frame = el('span', { className: 'frame' });
   const root = el('a', { target: '_blank', rel: 'noopener noreferrer' }, frame);
@@ -105,7 +105,7 @@ function makeSource(alt) {
   };
 }
 
-function tell(element, text) {
+function setText(element, text) {
   element.textContent = text ?? '';
   element.hidden = !text;
 }

@@ -1,33 +1,32 @@
-// What a view asked the graph, and the bill that came with the answer.
+// A receipt: the operation of a view, and what it cost.
 import { el, fromTemplate } from './dom.js';
 import { bytes, count, counted, milliseconds } from './format.js';
 import { callers, explorer } from './gateway.js';
 
-// Shows one operation; the same receipt is written anew each time that the operation runs. `bill` is null
-// as long as it did not run.
+// Shows an operation, and is updated each time the operation runs. `cost` is null before the first run.
 export function makeReceipt({ note = '' } = {}) {
   const { root, parts } = fromTemplate('receipt-template');
   return {
     root,
-    update({ operation, bill, caller }) {
+    update({ operation, cost, caller }) {
       const variables = JSON.stringify(operation.variables, null, 2);
       parts.name.textContent = operation.name;
-      parts.bill.textContent = [note, ...briefly(bill)].filter(Boolean).join(' · ');
+      parts.cost.textContent = [note, ...briefly(cost)].filter(Boolean).join(' · ');
       parts.document.textContent = operation.document;
       parts.variables.textContent = variables;
-      parts.lines.replaceChildren(...lines(bill));
+      parts.lines.replaceChildren(...lines(cost));
       parts.open.hidden = explorer === null;
-      // After the #, which no server ever sees.
+      // In the fragment, which is not sent to a server.
       parts.open.href = `${explorer}#${new URLSearchParams({ query: operation.document, variables })}`;
       const isOther = explorer !== null && caller !== callers[0];
-      parts.hint.textContent = isOther ? `There it asks as ${callers[0].name}, not as ${caller.name}.` : '';
+      parts.hint.textContent = isOther ? `GraphiQL runs it as ${callers[0].name}, not as ${caller.name}.` : '';
     },
   };
 }
 
-function briefly(bill) {
-  if (bill === null) return [];
-  const { upstream, milliseconds: waited } = bill;
+function briefly(cost) {
+  if (cost === null) return [];
+  const { upstream, milliseconds: waited } = cost;
   if (upstream === null) return [milliseconds(waited)];
   const { calls, hits, collapsed, narrowed } = upstream;
   return [
@@ -40,13 +39,13 @@ function briefly(bill) {
   ].filter(Boolean);
 }
 
-function lines(bill) {
-  if (bill === null) return [];
-  const { upstream, bytes: answerBytes, milliseconds: waited } = bill;
+function lines(cost) {
+  if (cost === null) return [];
+  const { upstream, bytes: answerBytes, milliseconds: waited } = cost;
   const line = (term, value) => el('div', {}, el('dt', {}, term), el('dd', {}, value));
   const answer = [
-    line('Answer to this page', bytes(answerBytes)),
-    line('Waited for it', milliseconds(waited)),
+    line('Response to this page', bytes(answerBytes)),
+    line('Waiting time', milliseconds(waited)),
   ];
   if (upstream === null) return answer;
   const { narrowed } = upstream;
@@ -55,9 +54,9 @@ function lines(bill) {
     line('Cache hits', count(upstream.hits)),
     line('Collapsed into others', count(upstream.collapsed)),
     line('Merged fields', count(upstream.merged)),
-    line('Images asked for', narrowed ? `${count(narrowed.to)} in place of ${count(narrowed.from)}` : 'all'),
+    line('Images requested', narrowed ? `${count(narrowed.to)} instead of ${count(narrowed.from)}` : 'all'),
     line('Read upstream', bytes(upstream.bytes)),
-    line('Spent upstream', milliseconds(upstream.milliseconds)),
+    line('Time upstream', milliseconds(upstream.milliseconds)),
     ...answer,
   ];
 }

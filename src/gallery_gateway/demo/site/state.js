@@ -1,5 +1,5 @@
-// What the page shows, as the query of its address: a reload, the way back and a copied link all lead to
-// the same view. The caller is in it by name; the token never is.
+// The state of the page as the query of its address, so that a reload, the back button and a copied link lead
+// to the same view. It holds the caller's name, never the token.
 
 export const DEFAULTS = Object.freeze({
   as: '',
@@ -17,7 +17,7 @@ export const DEFAULTS = Object.freeze({
 
 const FILTERS = ['search', 'ownership', 'status', 'feedback'];
 
-// Only the form is checked. Whether a number is in its range is for the gateway to say.
+// Only the syntax is checked; the gateway checks ranges.
 const READERS = {
   feedback: (values) => values,
   page: (values) => integer(values, DEFAULTS.page),
@@ -43,7 +43,7 @@ export function parseState(search) {
   return Object.fromEntries(entries);
 }
 
-// Relative, so that it works behind a prefix too; what is as usual is left out.
+// Returns a relative address, which also works behind a path prefix, without default values.
 export function addressOf(state) {
   const query = new URLSearchParams();
   for (const [name, usual] of Object.entries(DEFAULTS)) {

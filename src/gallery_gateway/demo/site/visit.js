@@ -1,4 +1,4 @@
-// One view of one state, from its question to the last of its pictures.
+// One view of one state, from its first request to the last of its pictures.
 import { galleryView } from './gallery-view.js';
 import { callerOf, run } from './gateway.js';
 import { emptyNotice, errorNotice, missingNotice } from './notices.js';
@@ -6,7 +6,7 @@ import { startProgress } from './progress.js';
 import { projectView } from './project-view.js';
 import { makeReceipt } from './receipt.js';
 
-const RENEWAL_PAUSE_MILLISECONDS = 20_000;
+const REFRESH_PAUSE_MILLISECONDS = 20_000;
 
 export class Visit {
   #state;
@@ -18,9 +18,9 @@ export class Visit {
   #progressReceipt = makeReceipt({ note: 'every 3 s' });
   #shown = null;
   #stopProgress = () => {};
-  #renewedAt = -Infinity;
+  #refreshedAt = -Infinity;
 
-  // `place` is the element that it fills.
+  // `place` is the element to fill.
   constructor(state, place) {
     this.#state = state;
     this.#caller = callerOf(state);
@@ -28,7 +28,7 @@ export class Visit {
     this.#place = place;
   }
 
-  // Resolves when there is something to see; `onRetry` is what a notice offers.
+  // Resolves when the view or a notice is shown; `onRetry` is the action of an error notice.
   async start({ onRetry }) {
     const { data, errors } = await this.#ask(this.#view.operation(this.#state), this.#receipt);
     const found = this.#view.find(data);
@@ -38,7 +38,7 @@ export class Visit {
     else this.#show(found);
   }
 
-  // Whatever is still under way throws an AbortError.
+  // Aborts running requests, which throw an AbortError.
   end() {
     this.#ending.abort();
     this.#stopProgress();
@@ -48,9 +48,9 @@ export class Visit {
     return this.#shown?.title() ?? 'Gallery';
   }
 
-  // What a screen reader is told.
-  get told() {
-    return this.#shown?.told() ?? this.#place.querySelector('.notice').innerText;
+  // The text for screen readers.
+  get announcement() {
+    return this.#shown?.announcement() ?? this.#place.querySelector('.notice').innerText;
   }
 
   get heading() {
@@ -61,17 +61,17 @@ export class Visit {
     return this.#shown?.linkTo(projectId) ?? null;
   }
 
-  // Many links expire at once, and one question renews them all.
-  async renewPictures() {
-    if (performance.now() - this.#renewedAt < RENEWAL_PAUSE_MILLISECONDS) return;
-    this.#renewedAt = performance.now();
-    await this.#renew({ isRenewal: true });
+  // Links expire at the same time, and one request renews all of them.
+  async refreshPictures() {
+    if (performance.now() - this.#refreshedAt < REFRESH_PAUSE_MILLISECONDS) return;
+    this.#refreshedAt = performance.now();
+    await this.#refresh({ bypassesCache: true });
   }
 
-  async #ask(operation, receipt, { isRenewal = false, signal = this.#ending.signal } = {}) {
-    const answer = await run(operation, { token: this.#caller.token, signal, isRenewal });
-    receipt.update({ operation, bill: answer.bill, caller: this.#caller });
-    return answer;
+  async #ask(operation, receipt, { bypassesCache = false, signal = this.#ending.signal } = {}) {
+    const response = await run(operation, { token: this.#caller.token, signal, bypassesCache });
+    receipt.update({ operation, cost: response.cost, caller: this.#caller });
+    return response;
   }
 
   #show(found) {
@@ -81,7 +81,7 @@ export class Visit {
     this.#place.replaceChildren(root);
     if (!this.#shown.isPending()) return;
     const operation = this.#view.progress(this.#state);
-    this.#progressReceipt.update({ operation, bill: null, caller: this.#caller });
+    this.#progressReceipt.update({ operation, cost: null, caller: this.#caller });
     receipts.append(this.#progressReceipt.root);
     this.#stopProgress = startProgress((signal) => this.#askProgress(operation, signal));
   }
@@ -93,15 +93,15 @@ export class Visit {
   async #askProgress(operation, signal) {
     const { data } = await this.#ask(operation, this.#progressReceipt, { signal });
     const found = this.#view.find(data);
-    // What cannot be known now may be known the next time.
+    // The next attempt may succeed.
     if (found === null) return true;
-    if (this.#shown.count(found)) await this.#renew({ isRenewal: false });
+    if (this.#shown.count(found)) await this.#refresh({ bypassesCache: false });
     return this.#shown.isPending();
   }
 
-  // Quietly: what is on the page stays if nothing better comes.
-  async #renew({ isRenewal }) {
-    const { data } = await this.#ask(this.#view.operation(this.#state), this.#receipt, { isRenewal });
+  // Keeps the page as it is if the request fails.
+  async #refresh({ bypassesCache }) {
+    const { data } = await this.#ask(this.#view.operation(this.#state), this.#receipt, { bypassesCache });
     const found = this.#view.find(data);
     if (found !== null && !this.#view.isEmpty(found)) this.#shown.update(found);
   }
