@@ -1,5 +1,6 @@
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -8,37 +9,85 @@ import pytest
 from tests import canary
 from tests.fakes import Client, FakeUpstream, gateway
 
-# Short and CI's forms are the same each time; `--hypothesis-profile=long` looks further.
+# The short and CI profiles are deterministic; `--hypothesis-profile=long` searches further.
 hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("short")
+
+_TESTS = Path(__file__).parent
+
+# Folders and files whose tests are marked `slow`, and the seconds after which one of their tests fails.
+SLOW_TESTS = {
+    "attacks": 60,
+    "browser": 120,
+    # npm installs the packages first.
+    "clients": 600,
+    "deploy": 120,
+    "edge/audits": 600,
+    "edge/test_graphiql_bundle.py": 600,
+    "edge/wire": 300,
+    "end_to_end/test_interleavings.py": 120,
+    "end_to_end/test_isolation.py": 300,
+    "end_to_end/test_thrift.py": 120,
+    "execution/test_differential.py": 300,
+    "faults": 180,
+    "federation": 600,
+    "process": 120,
+    # A benchmark with several processes.
+    "process/test_benchmarks.py": 600,
+    "release": 120,
+    "scaling": 180,
+    "shared": 60,
+    "telemetry/test_prometheus.py": 120,
+    "telemetry/test_traces.py": 60,
+    "test_canary.py": 120,
+    "test_cli.py": 120,
+    "upstream/test_pool.py": 120,
+    "upstream/test_response_bytes.py": 300,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(canary)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: many tests wait for another process, or for a time to pass."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return 0, which runs without workers, for the tests of one file; else one more than there are cores.
+
+    Starting workers takes longer than most files. One more, because many tests wait for other processes.
+    """
+    files = {argument.partition("::")[0] for argument in config.args}
+    if len(files) == 1 and files.pop().endswith(".py"):
+        return 0
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(_TESTS).as_posix() if item.path.is_relative_to(_TESTS) else ""
+        found = [name for name in SLOW_TESTS if path == name or path.startswith(f"{name}/")]
+        if found:
+            item.add_marker("slow")
+            # The entry of a file overrides that of its folder, and a test's own marker overrides both.
+            item.add_marker(pytest.mark.timeout(SLOW_TESTS[max(found, key=len)]))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--differential-cases", type=int, default=500, help="plain against compiled")
-    parser.addoption("--isolation-steps", type=int, default=10_000, help="length of the isolation walk")
-    parser.addoption("--isolation-seed", type=int, default=7, help="which walk is taken")
+    parser.addoption("--differential-cases", type=int, default=500, help="operations of the comparison")
+    parser.addoption("--isolation-steps", type=int, default=10_000, help="steps of the isolation test")
+    parser.addoption("--isolation-seed", type=int, default=7, help="seed of the isolation test")
     parser.addoption("--reuse-calls", type=int, default=1_000, help="calls of a server that closes at random")
-    parser.addoption("--wire-cases", type=int, default=3_000, help="byte streams read by the edge and by h11")
-    parser.addoption("--wire-seed", type=int, default=14, help="which byte streams")
-    parser.addoption("--response-cases", type=int, default=5_000, help="streams that the API may send")
-    parser.addoption("--response-seed", type=int, default=7, help="which streams they are")
-    parser.addoption("--overload-seconds", type=float, default=2.0, help="length of the overload")
-    parser.addoption("--screenshots", metavar="FOLDER", help="write pictures of the pages to a folder")
+    parser.addoption("--wire-cases", type=int, default=3_000, help="byte streams of clients")
+    parser.addoption("--wire-seed", type=int, default=14, help="seed of those streams")
+    parser.addoption("--response-cases", type=int, default=5_000, help="byte streams of the REST API")
+    parser.addoption("--response-seed", type=int, default=7, help="seed of those streams")
+    parser.addoption("--overload-seconds", type=float, default=2.0, help="seconds of overload")
+    parser.addoption("--screenshots", metavar="FOLDER", help="write screenshots of the pages to a folder")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI, where everything is installed, a skipped test is a failed run."""
+    """Fail a run in CI that skipped a test, because everything is installed there."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
