@@ -20,7 +20,7 @@ import pytest
 from gallery_gateway import __version__
 from gallery_gateway.cli import main
 
-_DEADLINE_SECONDS = 20
+_DEADLINE_SECONDS = 40
 
 
 @pytest.fixture(autouse=True)
@@ -92,15 +92,20 @@ async def paste(curl: str) -> Any:
     given = list(zip(options[::2], options[1::2], strict=True))
     headers = dict(value.split(": ", 1) for option, value in given if option == "-H")
     (body,) = (value for option, value in given if option == "-d")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=_DEADLINE_SECONDS) as http:
         return (await http.post(url, headers=headers, content=body)).json()
 
 
 async def get(url: str, **headers: str) -> httpx.Response:
-    # Tried again while it is refused: with several workers, the address is told before they listen.
-    transport = httpx.AsyncHTTPTransport(retries=5)
-    async with httpx.AsyncClient(transport=transport) as http:
-        return await http.get(url, headers=headers)
+    """GET `url` as soon as something listens: with several workers, the address is printed before."""
+    async with (
+        asyncio.timeout(_DEADLINE_SECONDS),
+        httpx.AsyncClient(trust_env=False, timeout=_DEADLINE_SECONDS) as http,
+    ):
+        while True:
+            with contextlib.suppress(httpx.ConnectError):
+                return await http.get(url, headers=headers)
+            await asyncio.sleep(0.05)
 
 
 def status_of(*arguments: str) -> int:

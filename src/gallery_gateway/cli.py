@@ -179,8 +179,9 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
 
 
 def _wait(upstream_url: str) -> int:
-    print(f"The made-up gallery endpoint: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
+    # The line is printed within the block: an interrupt may follow it at once.
     with contextlib.suppress(KeyboardInterrupt):
+        print(f"The made-up gallery endpoint: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
         threading.Event().wait()
     return 0
 
@@ -221,6 +222,8 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "http": partial(ReplayProtocol, limits=WireLimits(timeout_seconds=settings.request_timeout_seconds)),
         "ws": "none",
+        # A worker answers no health check while it imports the app, which takes long on a busy machine.
+        "timeout_worker_healthcheck": 30,
         "timeout_keep_alive": settings.keep_alive_seconds,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,
     }

@@ -17,7 +17,7 @@ TOTAL = "{ gallery { pagination { total } } }"
 PROGRAM = (sys.executable, "-m", "gallery_gateway")
 
 # What an announcement, an answer or an end may take on a busy machine before the test fails.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 40
 
 
 class Server:
