@@ -16,7 +16,9 @@ from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.resilience import PRODUCTION_RULES, Resilience, ResilienceRules
+from gallery_gateway.upstream.transport import Timeouts
 from tests.canary import look_at
 
 TOKEN = "made-up-token-of-ada"
@@ -74,12 +76,16 @@ class Client:
 
 @asynccontextmanager
 async def gateway(
-    transport: httpx.AsyncBaseTransport, *, clock: Clock = SYSTEM_CLOCK, **settings: Any
+    transport: httpx.AsyncBaseTransport,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    rules: ResilienceRules = PRODUCTION_RULES,
+    **settings: Any,
 ) -> AsyncIterator[Client]:
     """The whole app over `transport`, its lifespan entered; settings by their Python names."""
     # A failure is one at once, and costs one request; tests of retries ask for them.
     settings = {"upstream_max_attempts": 1, **settings}
-    app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock)
+    app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock, rules=rules)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -115,9 +121,10 @@ def build_gallery(
     client = GalleryClient(
         base_url="https://gallery.example",
         transport=transport,
-        timeouts=Timeouts(connect=1, read=1, total=60),
+        timeouts=Timeouts(connect=1, first_byte=1, read=1, total=60),
         max_bytes=100_000_000,
         user_agent="test",
+        resilience=Resilience(max_attempts=1, max_connections=100, clock=clock.monotonic),
     )
     cache = PageCache(max_bytes=cache_max_bytes, caller_max_bytes=caller_max_bytes, clock=clock)
     freshness = FreshnessPolicy(

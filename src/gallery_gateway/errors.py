@@ -153,7 +153,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "first_byte_timeout": _timeout(
         "no response began within `UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS`", "first_byte_timeout"
     ),
-    "read_timeout": _timeout("the response paused for `UPSTREAM_READ_TIMEOUT_SECONDS`", "read_timeout"),
+    "read_timeout": _timeout("the response paused for 20 seconds", "read_timeout"),
     "total_timeout": _timeout("the call took `UPSTREAM_TOTAL_TIMEOUT_SECONDS`", "total_timeout"),
     # The response does not follow the REST contract.
     "body_too_large": _contract("the body is larger than `UPSTREAM_MAX_BYTES`", "body_too_large"),

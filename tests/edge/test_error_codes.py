@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.upstream.transport import make_transport
+from gallery_gateway.upstream.transport import Pool
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, codes, send
 from tests.fakes import TOKEN, Client, FakeUpstream, dumped, gateway, page_body
 from tests.upstream.sockets import always, serving
@@ -93,7 +93,7 @@ async def test_a_failed_call_has_its_code(
 
 async def test_a_call_beyond_its_total_time_is_a_timeout() -> None:
     async with serving(always(b"")) as silent:
-        transport = make_transport(silent.url, max_connections=1, max_bytes=1_000)
+        transport = Pool(silent.url, max_connections=1, max_bytes=1_000)
         async with gateway(transport, upstream_total_timeout_seconds=0.05) as client:
             response = await client.post(TOTAL)
 

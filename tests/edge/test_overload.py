@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from gallery_gateway.upstream.limiter import LimiterRules
+from gallery_gateway.upstream.resilience import ResilienceRules
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, codes
 from tests.fakes import OTHER_TOKEN, Client, FakeUpstream, gateway, page_body
 
 TOTAL = "{ gallery { pagination { total } } }"
 BOTH = "{ known: gallery { pagination { total } } other: gallery(page: 2) { pagination { total } } }"
+
+NO_QUEUE = ResilienceRules(limiter=LimiterRules(max_waiting=0, max_wait_seconds=2))
 
 
 @pytest.fixture
@@ -23,9 +27,7 @@ async def busy(upstream: FakeUpstream) -> AsyncIterator[Client]:
         await release.wait()
         return httpx.Response(200, json=page_body())
 
-    async with gateway(
-        upstream, upstream_max_connections=1, upstream_queue_max_calls=0, upstream_queue_timeout_seconds=2
-    ) as client:
+    async with gateway(upstream, upstream_max_connections=1, rules=NO_QUEUE) as client:
         await client.ask(TOTAL)
         upstream.handler = held
         holder = asyncio.create_task(client.ask(TOTAL, token=OTHER_TOKEN))
@@ -69,7 +71,7 @@ async def test_a_page_past_its_freshness_is_better_than_a_refusal(upstream: Fake
         await release.wait()
         return httpx.Response(200, json=page_body())
 
-    async with gateway(upstream, upstream_max_connections=1, upstream_queue_max_calls=0) as client:
+    async with gateway(upstream, upstream_max_connections=1, rules=NO_QUEUE) as client:
         await client.ask(TOTAL)
         upstream.handler = held
         holder = asyncio.create_task(client.ask(TOTAL, token=OTHER_TOKEN))

@@ -8,6 +8,9 @@ from typing import Any
 
 import httpx
 
+from gallery_gateway.upstream.breaker import BreakerRules
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
 from tests.faults.catalogue import NAMES, OF_THE_LISTENER
 from tests.faults.endpoint import FaultyEndpoint, faulty_endpoint
 from tests.faults.serving import served_gateway
@@ -24,15 +27,16 @@ CALL_SECONDS = 1.5
 SETTINGS = {
     "upstream_connect_timeout_seconds": CONNECT_SECONDS,
     "upstream_first_byte_timeout_seconds": FIRST_BYTE_SECONDS,
-    "upstream_read_timeout_seconds": READ_SECONDS,
     "upstream_total_timeout_seconds": CALL_SECONDS,
-    "upstream_retry_first_wait_seconds": 0.01,
-    "upstream_retry_percent": 100,
-    # One fault must not keep the next from being asked for.
-    "upstream_breaker_least_calls": 100_000,
     "upstream_max_bytes": 1024 * 1024,
     "cache_ttl_seconds": 0,
 }
+RULES = ResilienceRules(
+    # The calls that one fault fails must not open the breaker for the next fault.
+    breaker=BreakerRules(min_calls=100_000),
+    retries=RetryRules(first_wait_seconds=0.01, budget_share=1.0),
+    read_timeout_seconds=READ_SECONDS,
+)
 
 AT_ONCE = "nothing"
 WAITS = {
@@ -96,7 +100,7 @@ class Row:
 
 async def rows() -> AsyncIterator[Row]:
     async with faulty_endpoint() as endpoint:
-        with served_gateway(endpoint.url, **SETTINGS) as url:
+        with served_gateway(endpoint.url, rules=RULES, **SETTINGS) as url:
             async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
                 good = (await _ask(client, "made-up-token")).json()
                 for fault in NAMES:

@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from gallery_gateway.clock import Clock
+from gallery_gateway.upstream.limiter import LimiterRules
+from gallery_gateway.upstream.resilience import ResilienceRules
 from tests import virtual_time
 from tests.fakes import Client, FakeUpstream, gateway, page_body
 
@@ -16,13 +18,10 @@ TIMES = 10
 QUEUE_SECONDS = 0.5
 SLOW_SECONDS = 3.0
 
-SETTINGS = {
-    "upstream_queue_timeout_seconds": QUEUE_SECONDS,
-    "upstream_queue_max_calls": 50,
-    "upstream_slow_seconds": SLOW_SECONDS,
-    "cache_ttl_seconds": 0,
-    "log_level": "error",
-}
+RULES = ResilienceRules(
+    limiter=LimiterRules(max_waiting=50, max_wait_seconds=QUEUE_SECONDS), slow_seconds=SLOW_SECONDS
+)
+SETTINGS = {"cache_ttl_seconds": 0, "log_level": "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def test_under_ten_times_its_capacity_it_does_four_fifths_of_it_and_nobody_waits
 
     async def run() -> Load:
         clock = Clock(monotonic=asyncio.get_running_loop().time)
-        async with gateway(limited_upstream(), clock=clock, **SETTINGS) as client:
+        async with gateway(limited_upstream(), clock=clock, rules=RULES, **SETTINGS) as client:
             seconds = request.config.getoption("--overload-seconds")
             return await load(client, per_second=TIMES * capacity, seconds=seconds)
 

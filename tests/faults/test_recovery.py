@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from gallery_gateway.upstream.transport import make_transport
+from gallery_gateway.upstream.breaker import BreakerRules
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
+from gallery_gateway.upstream.transport import Pool
 from tests.edge.sending import codes
 from tests.fakes import OTHER_TOKEN, Client, gateway
 from tests.faults.endpoint import GOOD, FaultyEndpoint, faulty_endpoint
 
 TOTAL = "{ gallery { pagination { total } } }"
 WHOLE = {"data": {"gallery": {"pagination": {"total": 2}}}}
+
+FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0.01))
 
 
 @pytest.fixture
@@ -22,8 +27,8 @@ async def endpoint() -> AsyncIterator[FaultyEndpoint]:
 
 
 def opened(endpoint: FaultyEndpoint, **settings: Any) -> Any:
-    chosen = {"upstream_max_attempts": 3, "upstream_retry_first_wait_seconds": 0.01, **settings}
-    transport = make_transport(endpoint.url, max_connections=5, max_bytes=1_000_000)
+    chosen = {"upstream_max_attempts": 3, "rules": FAST_RETRIES, **settings}
+    transport = Pool(endpoint.url, max_connections=5, max_bytes=1_000_000)
     return gateway(transport, upstream_url=endpoint.url, **chosen)
 
 
@@ -88,7 +93,7 @@ async def test_a_short_time_that_was_told_is_waited_for(endpoint: FaultyEndpoint
 
 async def test_who_was_told_to_wait_is_not_asked_for_before_and_others_are(endpoint: FaultyEndpoint) -> None:
     endpoint.then("429-retry-after")
-    async with opened(endpoint, upstream_retry_max_wait_seconds=0) as client:
+    async with opened(endpoint, rules=ResilienceRules(retries=RetryRules(max_wait_seconds=0))) as client:
         await client.ask(TOTAL)
 
         again = await client.post(TOTAL)
@@ -101,7 +106,7 @@ async def test_who_was_told_to_wait_is_not_asked_for_before_and_others_are(endpo
 
 async def test_an_endpoint_that_is_down_is_left_alone(endpoint: FaultyEndpoint) -> None:
     await endpoint.inject("500")
-    async with opened(endpoint, upstream_breaker_least_calls=5) as client:
+    async with opened(endpoint, rules=ResilienceRules(breaker=BreakerRules(min_calls=5))) as client:
         for _ in range(5):
             await client.ask(TOTAL)
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from gallery_gateway.demo.callers import CALLERS
-from gallery_gateway.upstream.transport import make_transport
+from gallery_gateway.upstream.transport import Pool
 from tests.fakes import gateway
 
 PATIENCE_SECONDS = 60
@@ -35,7 +35,7 @@ Answers = dict[Question, Any]
 
 
 async def answers_of_one_process(upstream_url: str) -> Answers:
-    transport = make_transport(upstream_url, max_connections=10, max_bytes=10_000_000)
+    transport = Pool(upstream_url, max_connections=10, max_bytes=10_000_000)
     async with gateway(transport, upstream_url=upstream_url) as client:
         answers = {(token, text): await client.ask(text, token=token) for token, text in QUESTIONS}
     assert not [answer for answer in answers.values() if "errors" in answer]

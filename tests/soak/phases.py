@@ -17,7 +17,6 @@ from tests.soak.running import Taken, running_gateway
 SCALED: dict[str, float | str] = {
     "cache_ttl_seconds": 0.5,
     "cache_unfinished_ttl_seconds": 0.05,
-    "upstream_read_timeout_seconds": 0.4,
     "upstream_total_timeout_seconds": 1,
     # Full early on, so that whatever grows is something else.
     "cache_max_bytes": 8 * 2**20,

@@ -13,10 +13,14 @@ from starlette.types import ASGIApp, Receive, Send
 from gallery_gateway.app import create_app
 from gallery_gateway.settings import Settings
 from gallery_gateway.telemetry import logs
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body
 from tests.logging_to import Written
 from tests.telemetry.recording import samples, value
 from tests.telemetry.scraping import free_port, scraped
+
+FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0.01))
 
 DASHBOARD = "query Dashboard { gallery { pagination { total } } }"
 
@@ -239,9 +243,7 @@ async def test_each_retry_is_a_line_of_its_own(
     upstream.answer(503)
 
     with json_log(monkeypatch) as written:
-        async with gateway(
-            upstream, upstream_max_attempts=2, upstream_retry_first_wait_seconds=0.01
-        ) as client:
+        async with gateway(upstream, upstream_max_attempts=2, rules=FAST_RETRIES) as client:
             await client.ask(DASHBOARD)
 
         calls = lines(written, "upstream.called")

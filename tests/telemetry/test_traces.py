@@ -9,10 +9,14 @@ import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
 from tests.fakes import TOKEN, FakeUpstream, gateway, page_body
 from tests.telemetry.receiver import Receiver, attributes, receiving
 from tests.telemetry.recording import samples
 from tests.telemetry.scraping import free_port, scraped
+
+FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0.01))
 
 DASHBOARD = "query Dashboard { gallery { pagination { total } } }"
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -111,9 +115,7 @@ async def test_each_retry_is_a_span_and_what_failed_says_so(
 ) -> None:
     upstream.answer(503)
 
-    async with gateway(
-        upstream, traces=True, upstream_max_attempts=2, upstream_retry_first_wait_seconds=0.01
-    ) as client:
+    async with gateway(upstream, traces=True, upstream_max_attempts=2, rules=FAST_RETRIES) as client:
         await client.ask(DASHBOARD)
 
     (operation,), calls = receiver.spans(SERVER), receiver.spans(CLIENT)

@@ -1,11 +1,13 @@
 """The client over the real transport, opened for one server."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Parameters, Timeouts
-from gallery_gateway.upstream.transport import make_transport
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Parameters
+from gallery_gateway.upstream.resilience import Resilience
+from gallery_gateway.upstream.transport import Pool, Timeouts
 from tests.fakes import page_body
 
 PAGE = json.dumps(page_body()).encode()
@@ -25,7 +27,7 @@ async def opened(
 ) -> AsyncIterator[GalleryClient]:
     client = GalleryClient(
         base_url=url,
-        transport=make_transport(url, max_connections=max_connections, max_bytes=1_000_000),
+        transport=Pool(url, max_connections=max_connections, max_bytes=1_000_000),
         timeouts=Timeouts(
             connect=connect_seconds,
             first_byte=first_byte_seconds,
@@ -35,6 +37,7 @@ async def opened(
         max_bytes=1_000_000,
         user_agent="gallery-gateway/1.2.3",
         accept_encoding=accept_encoding,
+        resilience=Resilience(max_attempts=1, max_connections=max_connections, clock=time.monotonic),
     )
     try:
         yield client

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.upstream.body import read_body
+from gallery_gateway.upstream.client import read_body
 
 TEXT = b'{"projects": []}' * 100
 

@@ -4,30 +4,15 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from gallery_gateway.upstream.breaker import Breaker, BreakerRules, CallerWindow, CallResult, State
+from gallery_gateway.upstream.breaker import Breaker, BreakerRules, CallResult, State
 from tests.upstream.clocks import Seconds
 
 OPEN_SECONDS = 5.0
 
 
-class Judged(Breaker):
-    """A breaker with a caller's window, which counts what ends."""
-
-    def __init__(self, clock: Seconds, *, min_calls: int = 4) -> None:
-        rules = BreakerRules(
-            failure_share=0.5,
-            slow_share=0.75,
-            min_calls=min_calls,
-            window_seconds=10.0,
-            open_seconds=OPEN_SECONDS,
-        )
-        self.window = CallerWindow(rules, clock)
-        super().__init__(self.window, open_seconds=OPEN_SECONDS, clock=clock)
-
-    def end(self, ticket: int, result: CallResult) -> bool:
-        if result is not CallResult.UNKNOWN:
-            self.window.count(result)
-        return super().end(ticket, result)
+RULES = BreakerRules(
+    failure_share=0.5, slow_share=0.75, min_calls=4, window_seconds=10.0, open_seconds=OPEN_SECONDS
+)
 
 
 def call(breaker: Breaker, *results: CallResult) -> None:
@@ -38,7 +23,7 @@ def call(breaker: Breaker, *results: CallResult) -> None:
 
 
 def opened(clock: Seconds) -> Breaker:
-    breaker = Judged(clock)
+    breaker = Breaker(RULES, clock)
     call(breaker, *[CallResult.FAILED] * 4)
     return breaker
 
@@ -49,7 +34,7 @@ def clock() -> Seconds:
 
 
 def test_it_is_closed_to_begin_with(clock: Seconds) -> None:
-    assert Judged(clock).state is State.CLOSED
+    assert Breaker(RULES, clock).state is State.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -68,7 +53,7 @@ def test_it_is_closed_to_begin_with(clock: Seconds) -> None:
 def test_it_opens_when_too_many_of_enough_calls_failed_or_were_slow(
     clock: Seconds, results: list[CallResult], state: State
 ) -> None:
-    breaker = Judged(clock)
+    breaker = Breaker(RULES, clock)
 
     call(breaker, *results)
 
@@ -76,7 +61,7 @@ def test_it_opens_when_too_many_of_enough_calls_failed_or_were_slow(
 
 
 def test_what_left_the_window_does_not_count(clock: Seconds) -> None:
-    breaker = Judged(clock)
+    breaker = Breaker(RULES, clock)
     call(breaker, *[CallResult.FAILED] * 3)
 
     clock.step(11)
@@ -86,7 +71,7 @@ def test_what_left_the_window_does_not_count(clock: Seconds) -> None:
 
 
 def test_the_window_slides_and_does_not_jump(clock: Seconds) -> None:
-    breaker = Judged(clock)
+    breaker = Breaker(RULES, clock)
     call(breaker, *[CallResult.FAILED] * 3)
 
     clock.step(8)
@@ -140,7 +125,7 @@ def test_a_probe_that_was_given_up_leaves_its_place_to_the_next(clock: Seconds) 
 
 
 def test_a_call_from_before_it_opened_says_nothing_about_the_probe(clock: Seconds) -> None:
-    breaker = Judged(clock)
+    breaker = Breaker(RULES, clock)
     late = breaker.begin()
     assert late is not None
     call(breaker, *[CallResult.FAILED] * 4)
@@ -160,7 +145,7 @@ class Interleavings(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Seconds()
-        self.breaker = Judged(self.clock)
+        self.breaker = Breaker(RULES, self.clock)
         self.opened_at = 0.0
         self.probes: set[int] = set()
         self.handed_out = 0

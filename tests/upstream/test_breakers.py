@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_gateway.upstream.breaker import (
-    ApiWindow,
+    ApiBreaker,
     BreakerRules,
     CallResult,
     CircuitBreakers,
@@ -115,9 +115,7 @@ def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() ->
 def test_a_question_that_always_fails_for_many_callers_is_not_judged_by_all_of_them_at_each_call() -> None:
     breakers = made()
     callers = [b"key-%d" % number for number in range(2_000)]
-    window = CountingWindow(RULES, Seconds())
-    breakers._window = window
-    breakers.api._window = window
+    api = breakers.api = CountingBreaker(RULES, Seconds(), breakers._served)
 
     for number in range(8_000):
         fails = number % 2 == 0
@@ -128,17 +126,17 @@ def test_a_question_that_always_fails_for_many_callers_is_not_judged_by_all_of_t
 
     assert breakers.api.state is State.CLOSED
     # Half of the calls fail.
-    assert window.asked < 1_000
+    assert api.asked < 1_000
 
 
-class CountingWindow(ApiWindow):
-    """Counts how often all callers and questions are asked."""
+class CountingBreaker(ApiBreaker):
+    """Counts how often it looks at all callers and requests."""
 
     asked = 0
 
-    def _is_agreed(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
-        self.asked += 1
-        return super()._is_agreed(is_bad)
+    def _is_widespread(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
+        self.asked += self._skipped_looks == 0
+        return super()._is_widespread(is_bad)
 
 
 def test_a_caller_that_was_shut_out_probes_alone_and_comes_back() -> None:

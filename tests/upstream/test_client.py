@@ -1,5 +1,6 @@
 """One request, one page or one error: what is sent, and what every failure becomes."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -15,7 +16,9 @@ from gallery_gateway.errors import (
     UpstreamUnavailableError,
 )
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
+from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.resilience import Resilience
+from gallery_gateway.upstream.transport import Timeouts
 from tests.fakes import FakeUpstream, page_body
 
 AUTHORIZATION = "Bearer made-up-token"
@@ -31,7 +34,8 @@ def make_client(
     return GalleryClient(
         base_url=base_url,
         transport=transport,
-        timeouts=Timeouts(connect=1.0, read=2.0, total=total_seconds),
+        timeouts=Timeouts(connect=1.0, first_byte=2.0, read=2.0, total=total_seconds),
+        resilience=Resilience(max_attempts=1, max_connections=10, clock=time.monotonic),
         max_bytes=max_bytes,
         user_agent="gallery-gateway/1.2.3",
     )

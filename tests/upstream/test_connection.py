@@ -4,12 +4,13 @@ import asyncio
 import gzip
 import socket
 import struct
+from typing import Any
 
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamTimeoutError
 from gallery_gateway.upstream.client import GalleryClient
-from gallery_gateway.upstream.transport import Connection, TimeoutExtension
+from gallery_gateway.upstream.transport import Connection, Timeouts
 from tests.upstream.opening import PAGE, fetch, opened
 from tests.upstream.sockets import RawServer, always, http_response, serving
 
@@ -157,8 +158,8 @@ async def test_a_whole_answer_stays_whole_when_its_connection_ends() -> None:
             "127.0.0.1",
             server.port,
         )
-        timeouts = TimeoutExtension(connect=5, first_byte=5, read=5, total=5)
-        answer = await connection.ask(b"GET / HTTP/1.1\r\n\r\n", timeouts, until=loop.time() + 5)
+        timeouts = Timeouts(connect=5, first_byte=5, read=5, total=5)
+        answer = await connection.send(b"GET / HTTP/1.1\r\n\r\n", timeouts, until=loop.time() + 5)
         await ended.wait()
 
     assert answer.error is None
@@ -287,11 +288,21 @@ async def test_a_connection_that_is_not_made_in_time_is_a_timeout() -> None:
                 await fetch(client)
 
 
-@pytest.mark.parametrize("beginning", [b"", http_response(PAGE)[:-10]], ids=["no answer", "half a body"])
-async def test_silence_is_a_timeout_long_before_the_call_as_a_whole_is(beginning: bytes) -> None:
+@pytest.mark.parametrize(
+    ("beginning", "timeouts"),
+    [
+        (b"", {"first_byte_seconds": 0.05}),
+        (http_response(PAGE)[:-10], {"read_seconds": 0.05}),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", {"read_seconds": 0.05}),
+    ],
+    ids=["no answer", "half a body", "no chunk"],
+)
+async def test_silence_is_a_timeout_long_before_the_call_as_a_whole_is(
+    beginning: bytes, timeouts: dict[str, Any]
+) -> None:
     async with (
         serving(always(beginning)) as server,
-        opened(server.url, read_seconds=0.05) as client,
+        opened(server.url, **timeouts) as client,
         asyncio.timeout(5),
     ):
         with pytest.raises(UpstreamTimeoutError):

@@ -18,32 +18,31 @@ from gallery_gateway.upstream.transport import (
     ClosedError,
     Pool,
     RawResponse,
-    TimeoutExtension,
+    Timeouts,
     TotalTimeoutError,
 )
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 
 HEAD = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
-PATIENCE = TimeoutExtension(connect=5, first_byte=5, read=5, total=5)
+PATIENCE = Timeouts(connect=5, first_byte=5, read=5, total=5)
 LARGE = b"x" * 1_000_000
 
 
 def opened(
     url: str, *, trusted: ssl.SSLContext | None = None, max_connections: int = 2, **options: Any
 ) -> Pool:
-    context = trusted or ssl.create_default_context()
     return Pool(
-        httpx.URL(url),
+        url,
         max_connections=max_connections,
         max_bytes=2_000_000,
-        trust=lambda: context,
+        ssl_context=trusted,
         **options,
     )
 
 
 async def ask(pool: Pool) -> RawResponse:
-    return await pool.ask(HEAD, PATIENCE, caller_key=None)
+    return await pool.send(HEAD, PATIENCE, caller_key=None)
 
 
 @load_keys_openssl
@@ -53,7 +52,7 @@ async def test_an_answer_comes_over_tls_and_the_connection_is_used_again(tmp_pat
     async with serving(always(http_response(LARGE)), tls=certificate.server) as server:
         pool = opened(server.url.replace("http:", "https:"), trusted=certificate.client)
         answers = [await ask(pool) for _ in range(3)]
-        pool.close()
+        await pool.aclose()
 
     assert [b"".join(answer.parts) for answer in answers] == [LARGE] * 3
     assert server.connections == 1
@@ -75,7 +74,7 @@ async def test_no_more_connections_are_open_at_a_time_than_are_allowed() -> None
     async with serving(always(http_response(LARGE))) as server:
         pool = opened(server.url)
         answers = await asyncio.gather(*(ask(pool) for _ in range(20)))
-        pool.close()
+        await pool.aclose()
 
     assert len(answers) == 20
     assert server.connections == 2
@@ -90,7 +89,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used_again() -> No
         await asyncio.sleep(0.05)
 
         answer = await ask(pool)
-        pool.close()
+        await pool.aclose()
 
     assert answer.status == 200
     assert server.connections == 2
@@ -103,7 +102,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
         await asyncio.sleep(0.02)
 
         await ask(pool)
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 2
 
@@ -151,7 +150,7 @@ async def test_of_what_comes_too_much_the_answer_alone_is_taken(surplus: bytes) 
     async with serving(in_two_pieces) as server:
         pool = opened(server.url)
         answers = [await ask(pool) for _ in range(2)]
-        pool.close()
+        await pool.aclose()
 
     assert [b"".join(answer.parts) for answer in answers] == [LARGE] * 2
     assert server.connections == (2 if surplus else 1)
@@ -162,7 +161,7 @@ ADA, BEN = b"key-of-ada", b"key-of-ben"
 
 async def ask_as(pool: Pool, caller_key: bytes) -> RawResponse:
     head = b"GET /%b HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n" % caller_key
-    return await pool.ask(head, PATIENCE, caller_key=caller_key)
+    return await pool.send(head, PATIENCE, caller_key=caller_key)
 
 
 def whose(answer: RawResponse) -> bytes:
@@ -202,7 +201,7 @@ async def test_bytes_that_came_while_the_loop_was_busy_are_not_the_next_callers_
             time.sleep(0.02)  # noqa: ASYNC251  # the loop is to be busy
             answers.append(whose(await ask_as(pool, BEN)))
             answers.append(whose(await ask_as(pool, ADA)))
-            pool.close()
+            await pool.aclose()
 
     assert answers == [BEN, ADA] * 20
 
@@ -227,7 +226,7 @@ async def test_an_upstream_that_answers_everything_twice_shows_no_caller_the_ans
                 await asyncio.sleep(random.uniform(0, 0.002))
 
         await asyncio.gather(*map(go_on, callers))
-        pool.close()
+        await pool.aclose()
 
     assert foreign == []
 
@@ -244,7 +243,7 @@ async def test_a_caller_gets_the_connection_it_used_last() -> None:
         for _ in range(5):
             await ask_as(pool, ADA)
             await ask_as(pool, BEN)
-        pool.close()
+        await pool.aclose()
 
     assert [len(connections) for connections in seen.values()] == [1, 1]
     assert server.connections == 2
@@ -255,7 +254,7 @@ async def test_a_connection_that_was_just_used_is_not_handed_to_another_caller()
         pool = opened(server.url, max_connections=2)
         await ask_as(pool, ADA)
         await ask_as(pool, BEN)
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 2
 
@@ -267,7 +266,7 @@ async def test_where_all_connections_are_open_a_call_waits_until_anothers_has_be
         began = asyncio.get_running_loop().time()
         await ask_as(pool, BEN)
         seconds = asyncio.get_running_loop().time() - began
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 1
     assert seconds >= 0.024
@@ -279,7 +278,7 @@ async def test_a_connection_that_was_silent_for_a_while_serves_another_caller() 
         await ask_as(pool, ADA)
         await asyncio.sleep(0.02)
         await ask_as(pool, BEN)
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 1
 
@@ -293,7 +292,7 @@ async def test_many_callers_in_turn_share_connections_that_were_silent_for_a_mom
         pool = opened(server.url, max_connections=20)
         for number in range(100):
             await ask_as(pool, b"caller-%d" % number)
-        pool.close()
+        await pool.aclose()
 
     # Ten until half of them are open; then one that was silent for 25 ms is always there.
     assert server.connections == 10
@@ -315,7 +314,7 @@ async def test_a_used_connection_that_ends_instead_of_answering_costs_the_caller
     async with serving(respond) as server:
         pool = opened(server.url)
         answers = [await ask_as(pool, ADA) for _ in range(200)]
-        pool.close()
+        await pool.aclose()
 
     assert [answer.status for answer in answers] == [200] * 200
     assert server.connections == 100
@@ -342,7 +341,7 @@ async def test_requests_through_a_server_that_closes_at_random_moments_are_all_a
     async with serving(respond) as server:
         pool = opened(server.url)
         answers = Counter([(await ask_as(pool, ADA)).status for _ in range(count)])
-        pool.close()
+        await pool.aclose()
 
     assert answers == {200: count}
 
@@ -366,7 +365,7 @@ async def test_idle_connections_that_are_all_reset_cost_the_next_callers_nothing
             await reset(writer)
 
         answers = await asyncio.gather(*(ask_as(pool, ADA) for _ in range(20)))
-        pool.close()
+        await pool.aclose()
 
     assert [answer.status for answer in answers] == [200] * 20
 
@@ -382,7 +381,7 @@ async def test_a_status_that_speaks_of_a_used_connection_is_answered_by_a_new_on
     async with serving(respond) as server:
         pool = opened(server.url)
         answers = [await ask_as(pool, ADA) for _ in range(3)]
-        pool.close()
+        await pool.aclose()
 
     assert [answer.status for answer in answers] == [200] * 3
     assert server.connections == 3
@@ -393,7 +392,7 @@ async def test_a_new_connection_that_ends_instead_of_answering_is_a_failure_and_
         pool = opened(server.url)
         with pytest.raises(ClosedError):
             await ask_as(pool, ADA)
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 1
 
@@ -414,7 +413,7 @@ async def test_a_used_connection_that_breaks_off_within_an_answer_is_a_failure()
         await ask_as(pool, ADA)
         with pytest.raises(httpx.ReadError):
             await ask_as(pool, ADA)
-        pool.close()
+        await pool.aclose()
 
     assert server.connections == 1
 
@@ -425,7 +424,7 @@ async def test_a_name_that_moves_is_followed_while_the_pool_is_busy() -> None:
         async with asyncio.timeout(5):
             while server.connections < 3:
                 await ask_as(pool, ADA)
-        pool.close()
+        await pool.aclose()
 
 
 async def test_a_connection_whose_call_ends_after_the_pool_was_closed_is_closed_too() -> None:
@@ -444,7 +443,7 @@ async def test_a_connection_whose_call_ends_after_the_pool_was_closed_is_closed_
         asking = asyncio.create_task(ask_as(pool, ADA))
         await server.wait_for_requests(1)
 
-        pool.close()
+        await pool.aclose()
         release.set()
 
         assert (await asking).status == 200
@@ -456,7 +455,5 @@ async def test_a_connection_for_which_the_calls_own_time_was_too_short_is_a_tota
         # Accepted, and then no word of TLS.
         pool = opened(server.url.replace("http:", "https:"))
         with pytest.raises(TotalTimeoutError):
-            await pool.ask(
-                HEAD, TimeoutExtension(connect=5, first_byte=5, read=5, total=0.05), caller_key=ADA
-            )
-        pool.close()
+            await pool.send(HEAD, Timeouts(connect=5, first_byte=5, read=5, total=0.05), caller_key=ADA)
+        await pool.aclose()

@@ -18,7 +18,8 @@ import pytest
 from gallery_gateway.errors import ERRORS
 from gallery_gateway.telemetry import logs
 from gallery_gateway.upstream.refusals import transport_error_kind
-from gallery_gateway.upstream.transport import Pool, TimeoutExtension, _Transport, make_transport
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.transport import Pool, Timeouts
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples
@@ -167,7 +168,7 @@ ANSWERS: list[tuple[str, Respond, dict[str, Any]]] = [
     (
         "read_timeout",
         silent(http_response(PAGE)[:-10]),
-        {"upstream_read_timeout_seconds": 0.1, "upstream_first_byte_timeout_seconds": 0.1},
+        {"rules": ResilienceRules(read_timeout_seconds=0.1)},
     ),
     ("total_timeout", dripping(b"HTTP/1.1 200 OK\r\nX: ", b"a"), {"upstream_total_timeout_seconds": 0.2}),
     ("total_timeout", dripping(CHUNKED, b"1\r\n \r\n"), {"upstream_total_timeout_seconds": 0.2}),
@@ -193,7 +194,7 @@ async def test_how_an_answer_fails_is_for_operators_alone(
     monkeypatch: pytest.MonkeyPatch, reason: str, respond: Respond, settings: dict[str, Any]
 ) -> None:
     async with serving(respond) as server, asyncio.timeout(10):
-        transport = make_transport(server.url, max_connections=2, max_bytes=MAX_BYTES)
+        transport = Pool(server.url, max_connections=2, max_bytes=MAX_BYTES)
         seen = await ask_gateway(monkeypatch, transport, **settings)
 
     check_that_operators_alone_see(reason, seen)
@@ -242,7 +243,7 @@ def secure(
         certificate = certified(folder, host=host, valid_days=valid_days)
         async with serving(always(http_response(PAGE)), tls=certificate.server) as server:
             yield pool_of(
-                f"https://{asked_for}:{server.port}", trust=certificate.client if is_trusted else None
+                f"https://{asked_for}:{server.port}", ssl_context=certificate.client if is_trusted else None
             )
 
     return at
@@ -264,9 +265,8 @@ def without_tls(end: Callable[[asyncio.StreamWriter], None], raw: bytes = b"") -
     return at
 
 
-def pool_of(url: str, *, trust: ssl.SSLContext | None = None, max_connections: int = 2) -> Pool:
-    options: dict[str, Any] = {"trust": lambda: trust} if trust else {}
-    return Pool(httpx.URL(url), max_connections=max_connections, max_bytes=MAX_BYTES, **options)
+def pool_of(url: str, *, ssl_context: ssl.SSLContext | None = None, max_connections: int = 2) -> Pool:
+    return Pool(url, max_connections=max_connections, max_bytes=MAX_BYTES, ssl_context=ssl_context)
 
 
 # No byte of these leaves the machine: such names and addresses cannot be had, whatever the network.
@@ -297,7 +297,7 @@ async def test_why_there_is_no_connection_is_for_operators_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str, connections: Any
 ) -> None:
     async with connections(tmp_path) as pool, asyncio.timeout(10):
-        seen = await ask_gateway(monkeypatch, _Transport(pool), upstream_connect_timeout_seconds=0.5)
+        seen = await ask_gateway(monkeypatch, pool, upstream_connect_timeout_seconds=0.5)
 
     check_that_operators_alone_see(reason, seen)
 
@@ -336,7 +336,7 @@ async def test_that_no_file_descriptor_is_left_is_for_operators_alone(
     socket.getaddrinfo("localhost", 80)
 
     async with serving(always(http_response(PAGE))) as server:
-        transport = make_transport(f"http://{host}:{server.port}", max_connections=2, max_bytes=MAX_BYTES)
+        transport = Pool(f"http://{host}:{server.port}", max_connections=2, max_bytes=MAX_BYTES)
         seen = await ask_gateway(monkeypatch, WithoutDescriptors(transport))
 
     check_that_operators_alone_see("no_file_descriptors", seen)
@@ -346,7 +346,7 @@ async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
     pool = pool_of("http://127.0.0.1:1", max_connections=0)
 
     with pytest.raises(httpx.PoolTimeout) as caught:
-        await pool.ask(b"", TimeoutExtension(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
+        await pool.send(b"", Timeouts(connect=1, first_byte=1, read=1, total=0.05), caller_key=None)
 
     assert transport_error_kind(caught.value) == "total_timeout"
 
@@ -359,7 +359,7 @@ async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch:
             request.headers["x-two"] = "a\r\nb: c"
             return await transport.handle_async_request(request)
 
-    transport = make_transport("http://127.0.0.1:1", max_connections=2, max_bytes=MAX_BYTES)
+    transport = Pool("http://127.0.0.1:1", max_connections=2, max_bytes=MAX_BYTES)
     seen = await ask_gateway(monkeypatch, Misled())
 
     check_that_operators_alone_see("bad_request", seen)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import httpx
 import pytest
 
-from gallery_gateway.app.gallery import build_resilience
-from gallery_gateway.clock import Clock
 from gallery_gateway.errors import (
     ForbiddenError,
     GatewayError,
@@ -19,17 +19,33 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.breaker import CallResult, State
-from gallery_gateway.upstream.resilience import Deadline, Resilience
+from gallery_gateway.upstream.breaker import BreakerRules, CallResult, State
+from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.limiter import LimiterRules
+from gallery_gateway.upstream.resilience import Deadline, Resilience, ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
+from gallery_gateway.upstream.transport import Timeouts
+from tests.fakes import page_body
 from tests.upstream.clocks import Seconds
 
+FEW_CALLS = BreakerRules(min_calls=4)
 ADA, BEN, CAI = b"key-of-ada", b"key-of-ben", b"key-of-cai"
 
 
-def made(clock: Seconds, **settings: float) -> Resilience:
-    chosen = {"upstream_max_attempts": 1, "upstream_breaker_least_calls": 4, **settings}
-    return build_resilience(Settings.read(_env_file=None, **chosen), Clock(monotonic=clock))
+def made(
+    clock: Seconds,
+    *,
+    max_attempts: int = 1,
+    max_connections: int = 100,
+    breaker: BreakerRules = FEW_CALLS,
+    **rules: Any,
+) -> Resilience:
+    return Resilience(
+        ResilienceRules(breaker=breaker, **rules),
+        max_attempts=max_attempts,
+        max_connections=max_connections,
+        clock=clock,
+    )
 
 
 @pytest.fixture
@@ -48,11 +64,42 @@ async def fine() -> str:
     return "page"
 
 
+class Transport(httpx.AsyncBaseTransport):
+    """Makes calls, and answers with a page if they return."""
+
+    def __init__(self, call: Callable[[], Awaitable[str]]) -> None:
+        self._call = call
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._call()
+        return httpx.Response(200, json=page_body(), request=request)
+
+
+async def fetch(
+    resilience: Resilience,
+    call: Callable[[], Awaitable[str]],
+    *,
+    caller_key: bytes | None = ADA,
+    deadline: Deadline | None = None,
+) -> str:
+    """Fetch a page over a client, whose transport makes the call."""
+    client = GalleryClient(
+        base_url="https://api.example",
+        transport=Transport(call),
+        timeouts=Timeouts(connect=1, first_byte=1, read=1, total=1),
+        max_bytes=100_000,
+        user_agent="test",
+        resilience=resilience,
+    )
+    await client.fetch_page((), authorization="Bearer x", caller_key=caller_key, deadline=deadline)
+    return "page"
+
+
 async def run(
     resilience: Resilience, call: Callable[[], Awaitable[str]], *, caller_key: bytes = ADA
 ) -> str | GatewayError:
     try:
-        return await resilience.run(call, caller_key=caller_key, deadline=None)
+        return await fetch(resilience, call, caller_key=caller_key)
     except GatewayError as exc:
         return exc
 
@@ -110,7 +157,7 @@ async def test_an_endpoint_that_answers_is_not_left_alone(clock: Seconds, error:
 
 
 async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: Seconds) -> None:
-    resilience = made(clock, upstream_breaker_least_calls=20, upstream_breaker_window_seconds=600)
+    resilience = made(clock, breaker=BreakerRules(window_seconds=600))
 
     async def slow() -> str:
         clock.step(10)
@@ -120,7 +167,7 @@ async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: S
         assert await run(resilience, slow, caller_key=(ADA, BEN, CAI)[number % 3]) == "page"
 
     assert resilience.breakers.api.state is State.OPEN
-    assert resilience.gate.limit.calls == 10
+    assert resilience.limiter.limit.calls == 10
 
 
 async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(clock: Seconds) -> None:
@@ -137,8 +184,8 @@ async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(cloc
         await asyncio.gather(task, return_exceptions=True)
 
     assert resilience.breakers.api.state is State.CLOSED
-    assert resilience.gate.in_flight == 0
-    assert resilience.gate.limit.calls == 20
+    assert resilience.limiter.in_flight == 0
+    assert resilience.limiter.limit.calls == 20
 
 
 async def test_a_bug_lets_go_of_its_place(clock: Seconds) -> None:
@@ -150,7 +197,7 @@ async def test_a_bug_lets_go_of_its_place(clock: Seconds) -> None:
     with pytest.raises(RuntimeError):
         await run(resilience, broken)
 
-    assert resilience.gate.in_flight == 0
+    assert resilience.limiter.in_flight == 0
 
 
 async def test_who_was_told_to_wait_is_answered_here_until_then(clock: Seconds) -> None:
@@ -168,7 +215,7 @@ async def test_who_was_told_to_wait_is_answered_here_until_then(clock: Seconds) 
 
 
 async def test_what_waited_for_its_turn_while_the_breaker_opened_is_not_called(clock: Seconds) -> None:
-    resilience = made(clock, upstream_max_connections=1)
+    resilience = made(clock, max_connections=1)
     release = asyncio.Event()
 
     async def failing_when_released() -> str:
@@ -181,17 +228,17 @@ async def test_what_waited_for_its_turn_while_the_breaker_opened_is_not_called(c
     await asyncio.sleep(0)
     second = asyncio.create_task(run(resilience, fine))
     await asyncio.sleep(0)
-    assert resilience.gate.waiting == 1
+    assert resilience.limiter.waiting == 1
 
     release.set()
     await first
 
     assert isinstance(await second, UpstreamUnavailableError)
-    assert resilience.gate.in_flight == 0
+    assert resilience.limiter.in_flight == 0
 
 
 async def test_more_calls_than_may_wait_are_refused(clock: Seconds) -> None:
-    resilience = made(clock, upstream_max_connections=1, upstream_queue_max_calls=1)
+    resilience = made(clock, max_connections=1, limiter=LimiterRules(max_waiting=1))
     release = asyncio.Event()
 
     async def waiting() -> str:
@@ -211,7 +258,7 @@ async def test_more_calls_than_may_wait_are_refused(clock: Seconds) -> None:
 
 
 async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
-    resilience = made(clock, upstream_max_connections=1)
+    resilience = made(clock, max_connections=1)
     release = asyncio.Event()
 
     async def waiting() -> str:
@@ -233,19 +280,19 @@ async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
 
 
 async def test_calls_earn_the_retries_that_they_may_need(clock: Seconds) -> None:
-    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
-    while resilience.retries.budgets.spend(ADA):
+    resilience = made(clock, retries=RetryRules(budget_share=0.5, min_per_second=0))
+    while resilience.retries.spend(ADA):
         pass
 
     await run(resilience, fine)
-    assert not resilience.retries.budgets.spend(ADA)
+    assert not resilience.retries.spend(ADA)
     await run(resilience, fine)
 
-    assert resilience.retries.budgets.spend(ADA)
+    assert resilience.retries.spend(ADA)
 
 
 async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> None:
-    resilience = made(clock, upstream_max_attempts=3)
+    resilience = made(clock, max_attempts=3)
     attempts = 0
 
     async def failing_call() -> str:
@@ -254,7 +301,8 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
         raise UpstreamUnavailableError("told", kind="status_503", retry_after_seconds=1)
 
     with pytest.raises(UpstreamUnavailableError):
-        await resilience.run(
+        await fetch(
+            resilience,
             failing_call,
             caller_key=None,
             deadline=Deadline(asyncio.get_running_loop().time() + 0.9),
@@ -264,13 +312,13 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
 
 
 async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
-    resilience = made(clock, upstream_retry_percent=50, upstream_retry_least_per_second=0)
+    resilience = made(clock, retries=RetryRules(budget_share=0.5, min_per_second=0))
     for _ in range(4):
         await run(resilience, failing(UpstreamUnavailableError("told", kind="status_5xx")))
-    while resilience.retries.budgets.spend(ADA):
+    while resilience.retries.spend(ADA):
         pass
 
     for _ in range(50):
         assert isinstance(await run(resilience, fine), UpstreamUnavailableError)
 
-    assert not resilience.retries.budgets.spend(ADA)
+    assert not resilience.retries.spend(ADA)

@@ -20,11 +20,11 @@ import pytest
 
 from gallery_gateway.errors import ERRORS
 from gallery_gateway.upstream.refusals import transport_error_kind
-from gallery_gateway.upstream.transport import Connection, Pool, RawResponse, TimeoutExtension
+from gallery_gateway.upstream.transport import Connection, Pool, RawResponse, Timeouts
 from tests.upstream.responses import Stream, pieces, stream
 from tests.upstream.sockets import serving
 
-PATIENCE = TimeoutExtension(connect=60, first_byte=60, read=60, total=60)
+PATIENCE = Timeouts(connect=60, first_byte=60, read=60, total=60)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MAX_BYTES = 200_000
 
@@ -96,7 +96,7 @@ class Wire(asyncio.Transport):
 
     def ask(self) -> "asyncio.Future[RawResponse]":
         until = asyncio.get_running_loop().time() + 60
-        return self.protocol.ask(HEAD, PATIENCE, until=until)
+        return self.protocol.send(HEAD, PATIENCE, until=until)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """To nobody."""
@@ -389,7 +389,7 @@ async def ask_often(
     head = HEAD[:-2] + b"x-owner: %b\r\n\r\n" % owner
     for case in range(cases):
         try:
-            answer: RawResponse | httpx.TransportError = await pool.ask(head, PATIENCE, caller_key=owner)
+            answer: RawResponse | httpx.TransportError = await pool.send(head, PATIENCE, caller_key=owner)
         except httpx.TransportError as exc:
             answer = exc
         sent = server.sent[owner]
@@ -417,14 +417,12 @@ async def test_two_callers_of_one_pool_never_see_an_answer_of_the_other(
     server = FuzzingServer(random.Random(pytestconfig.getoption("response_seed")), is_complete=is_complete)
 
     async with serving(server.respond) as listening:
-        pool = Pool(
-            httpx.URL(listening.url), max_connections=3, max_bytes=MAX_BYTES, silent_seconds=silent_seconds
-        )
+        pool = Pool(listening.url, max_connections=3, max_bytes=MAX_BYTES, silent_seconds=silent_seconds)
         counts = await asyncio.gather(
             ask_often(pool, server, b"<ada>", b"<ben>", cases),
             ask_often(pool, server, b"<ben>", b"<ada>", cases),
         )
-        pool.close()
+        await pool.aclose()
 
     assert [count.total() for count in counts] == [cases, cases]
     assert listening.connections < 2 * cases

@@ -22,6 +22,7 @@ from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_
 from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimReplays
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
 if TYPE_CHECKING:
     from gallery_gateway.app.sharing import Sharing
@@ -71,6 +72,7 @@ def create_app(
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Clock = SYSTEM_CLOCK,
     explorer_token: str | None = None,
+    rules: ResilienceRules = PRODUCTION_RULES,
 ) -> FastAPI:
     """The gateway.
 
@@ -79,6 +81,7 @@ def create_app(
         transport: the way to the endpoint; a test passes its own.
         clock: what freshness is counted by; a test passes its own.
         explorer_token: what GraphiQL begins with, for the demo's made-up callers only.
+        rules: constants of retries, breakers and the concurrency limit; a test passes shorter times.
 
     Raises:
         SettingsError: a setting is out of its range, or wants an extra that is not installed.
@@ -87,7 +90,7 @@ def create_app(
     instruments = Instruments(settings)
     sharing = _sharing(settings)
     gallery = build_gallery(
-        settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing
+        settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing, rules=rules
     )
     readiness = Readiness(lambda: gallery.is_sharing)
     path = settings.graphiql_path

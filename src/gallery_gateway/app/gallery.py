@@ -15,12 +15,10 @@ from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import Settings
 from gallery_gateway.telemetry.counters import Snapshot, Values
-from gallery_gateway.upstream.breaker import BreakerRules, CircuitBreakers, State
-from gallery_gateway.upstream.client import GalleryClient, Timeouts
-from gallery_gateway.upstream.limiter import AdaptiveLimit, ConcurrencyLimiter
-from gallery_gateway.upstream.resilience import RateLimitMemory, Resilience
-from gallery_gateway.upstream.retries import Retries, RetryBudgets
-from gallery_gateway.upstream.transport import make_transport
+from gallery_gateway.upstream.breaker import State
+from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.resilience import PRODUCTION_RULES, Resilience, ResilienceRules
+from gallery_gateway.upstream.transport import Pool, Timeouts
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.
@@ -42,7 +40,7 @@ def read_documents(documents: Documents) -> Snapshot:
 
 
 def read_resilience(resilience: Resilience) -> Snapshot:
-    gate = resilience.gate
+    limiter = resilience.limiter
     # Each state has a series, so that those of several workers can be added up.
     states: Values = {
         ("upstream_breaker", (state.value,)): float(resilience.breakers.api.state is state) for state in State
@@ -54,9 +52,9 @@ def read_resilience(resilience: Resilience) -> Snapshot:
         },
         gauges={
             **states,
-            ("upstream_calls_in_flight", ()): float(gate.in_flight),
-            ("upstream_calls_waiting", ()): float(gate.waiting),
-            ("upstream_calls_limit", ()): float(gate.limit.calls),
+            ("upstream_calls_in_flight", ()): float(limiter.in_flight),
+            ("upstream_calls_waiting", ()): float(limiter.waiting),
+            ("upstream_calls_limit", ()): float(limiter.limit.calls),
         },
     )
 
@@ -73,52 +71,6 @@ _CALLER_SHARE = 1 / 4
 # A link is given out only while it stays valid for this long: a browser needs time to load the picture.
 _LINK_MARGIN_SECONDS = 30.0
 
-# Where the adaptive limit begins, and what it leaves an API that copes with nothing.
-_FIRST_CALLS = 20
-_MIN_CALLS = 4
-
-
-def build_resilience(settings: Settings, clock: Clock) -> Resilience:
-    limit = AdaptiveLimit(
-        min_calls=_MIN_CALLS, first_calls=_FIRST_CALLS, max_calls=settings.upstream_max_connections
-    )
-    return Resilience(
-        breakers=CircuitBreakers(_breaker_rules(settings), clock.monotonic),
-        gate=ConcurrencyLimiter(
-            limit,
-            max_waiting=settings.upstream_queue_max_calls,
-            max_wait_seconds=settings.upstream_queue_timeout_seconds,
-        ),
-        retries=_retries(settings, clock),
-        pauses=RateLimitMemory(clock=clock.monotonic),
-        slow_seconds=settings.upstream_slow_seconds,
-        clock=clock.monotonic,
-    )
-
-
-def _breaker_rules(settings: Settings) -> BreakerRules:
-    return BreakerRules(
-        failure_share=settings.upstream_breaker_failure_percent / 100,
-        slow_share=settings.upstream_breaker_slow_percent / 100,
-        min_calls=settings.upstream_breaker_least_calls,
-        window_seconds=settings.upstream_breaker_window_seconds,
-        open_seconds=settings.upstream_breaker_open_seconds,
-    )
-
-
-def _retries(settings: Settings, clock: Clock) -> Retries:
-    budgets = RetryBudgets(
-        share=settings.upstream_retry_percent / 100,
-        min_per_second=settings.upstream_retry_least_per_second,
-        clock=clock.monotonic,
-    )
-    return Retries(
-        budgets,
-        max_attempts=settings.upstream_max_attempts,
-        first_wait_seconds=settings.upstream_retry_first_wait_seconds,
-        max_wait_seconds=settings.upstream_retry_max_wait_seconds,
-    )
-
 
 def build_gallery(
     settings: Settings,
@@ -127,6 +79,7 @@ def build_gallery(
     clock: Clock,
     instruments: Instruments,
     sharing: "Sharing | None",
+    rules: ResilienceRules = PRODUCTION_RULES,
 ) -> Gallery:
     cache = PageCache(
         max_bytes=settings.cache_max_bytes,
@@ -134,7 +87,7 @@ def build_gallery(
         clock=clock,
     )
     instruments.read(lambda: read_cache(cache))
-    client = _client(settings, transport, clock, instruments)
+    client = _client(settings, transport, clock, instruments, rules)
     alone = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
     fetcher: PageFetcher | SharedFetcher = alone
     if sharing is not None:
@@ -155,13 +108,19 @@ def _client(
     transport: httpx.AsyncBaseTransport | None,
     clock: Clock,
     instruments: Instruments,
+    rules: ResilienceRules,
 ) -> GalleryClient:
-    resilience = build_resilience(settings, clock)
+    resilience = Resilience(
+        rules,
+        max_attempts=settings.upstream_max_attempts,
+        max_connections=settings.upstream_max_connections,
+        clock=clock.monotonic,
+    )
     instruments.read(lambda: read_resilience(resilience))
     return GalleryClient(
         base_url=str(settings.upstream_url),
         transport=transport
-        or make_transport(
+        or Pool(
             str(settings.upstream_url),
             max_connections=settings.upstream_max_connections,
             max_bytes=settings.upstream_max_bytes,
@@ -169,7 +128,7 @@ def _client(
         timeouts=Timeouts(
             connect=settings.upstream_connect_timeout_seconds,
             first_byte=settings.upstream_first_byte_timeout_seconds,
-            read=settings.upstream_read_timeout_seconds,
+            read=rules.read_timeout_seconds,
             total=settings.upstream_total_timeout_seconds,
         ),
         max_bytes=settings.upstream_max_bytes,

@@ -86,7 +86,7 @@ class PageFetcher:
                 etag=known.rules.etag,
                 caller_key=caller.key,
                 deadline=deadline,
-                read=decoder,
+                decode=decoder,
             )
         except UpstreamNotFoundError:
             return _Response(await self._empty_page(caller, request, deadline))
@@ -103,7 +103,7 @@ class PageFetcher:
             authorization=caller.authorization,
             caller_key=caller.key,
             deadline=deadline,
-            read=decoder,
+            decode=decoder,
         )
 
     async def _empty_page(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> Page:

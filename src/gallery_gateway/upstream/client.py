@@ -1,7 +1,12 @@
-"""The client of `GET /gallery/by-project`: one request, one page or one error of the gateway."""
+"""The client of `GET /gallery/by-project`: one request becomes one page or one error of the gateway."""
 
+import asyncio
 import math
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import cast
 from urllib.parse import urlencode
 
 import httpx
@@ -17,56 +22,23 @@ from gallery_gateway.errors import (
 )
 from gallery_gateway.telemetry.records import CallRecord, Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
-from gallery_gateway.upstream.body import read_body
+from gallery_gateway.upstream.breaker import CallResult
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import Deadline, Resilience
-
-# An error's body is read to learn the refused parameter, and to keep the connection.
-_MAX_ERROR_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """All in seconds.
-
-    Args:
-        connect: to open a connection.
-        first_byte: of silence before the answer; no longer than `read`.
-        read: of silence within the answer.
-        total: for one call as a whole.
-    """
-
-    connect: float
-    read: float
-    total: float
-    first_byte: float = math.inf
-
-    @property
-    def extensions(self) -> dict[str, object]:
-        """As a request carries them to the transport."""
-        return {
-            "timeout": {
-                "connect": self.connect,
-                "first_byte": min(self.first_byte, self.read),
-                "read": self.read,
-                "write": self.read,
-                "pool": self.total,
-                "total": self.total,
-            }
-        }
+from gallery_gateway.upstream.transport import Timeouts
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedPage:
-    """A page, and what is to be known for keeping it.
+    """A page of the REST API.
 
     Args:
-        body: the JSON that it was parsed from.
-        rules: what its headers say.
-        call: the link of the call that brought it, if it was traced.
+        body: JSON of the page.
+        rules: what the response headers say about caching.
+        call: link of the call, if it was traced.
     """
 
     page: Page
@@ -77,38 +49,157 @@ class FetchedPage:
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The page that the ETag stands for is still the right one (304)."""
+    """A 304: the page of the given ETag is still current."""
 
     rules: CachingRules
     call: Link | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
-    """Makes calls, each of them once and at once.
+Parameters = tuple[tuple[str, str], ...]
+"""The query parameters in their order, before encoding."""
+
+_MAX_URLS = 256
+
+_NO_BODY = httpx.ByteStream(b"")
+
+# The body of an error is read for the rejected parameter, and so that the connection can be used again.
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+class GalleryClient:
+    """Fetches pages over one shared transport, which it owns.
 
     Args:
-        max_bytes: the largest body that is read.
-        telemetry: told of each call; None if nobody wants to know.
+        base_url: of the REST API, without `/gallery/by-project`.
+        max_bytes: size of the largest body that is read, compressed or inflated.
+        user_agent: sent with every request.
+        accept_encoding: sent with every request; any known coding is accepted in responses.
+        telemetry: records every call.
     """
 
-    transport: httpx.AsyncBaseTransport
-    timeouts: Timeouts
-    max_bytes: int
-    telemetry: Telemetry | None = None
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        transport: httpx.AsyncBaseTransport,
+        timeouts: Timeouts,
+        max_bytes: int,
+        user_agent: str,
+        resilience: Resilience,
+        accept_encoding: str = "identity",
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self._url = base_url.rstrip("/") + "/gallery/by-project"
+        self._transport = transport
+        self._timeouts = timeouts
+        self._max_bytes = max_bytes
+        self._resilience = resilience
+        self._telemetry = telemetry or Telemetry(())
+        self._headers = [
+            (b"host", httpx.URL(base_url).netloc),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", accept_encoding.encode("ascii")),
+            (b"user-agent", user_agent.encode("ascii")),
+        ]
+        # Callers send the same few queries, and parsing a URL costs more than parsing a response.
+        self._urls: LRUCache[Parameters, httpx.URL] = LRUCache(_MAX_URLS)
 
-    async def make(self, request: httpx.Request, read: PageDecoder) -> FetchedPage | NotModified:
-        """Raises: GatewayError: of the kind that says what went wrong."""
-        if self.telemetry is None:
-            return await self._make(request, read, CallRecord(outcome="cancelled"))
-        # A request that is sent again is the same one.
-        attempt = request.extensions["attempt"] = request.extensions.get("attempt", 0) + 1
-        call = self.telemetry.call_began(attempt=attempt)
-        call.record.reason = "given_up"
+    async def fetch_page(
+        self,
+        parameters: Parameters,
+        *,
+        authorization: str,
+        caller_key: bytes | None = None,
+        deadline: Deadline | None = None,
+        decode: PageDecoder = parse_page,
+    ) -> FetchedPage:
+        """Fetch a page.
+
+        Args:
+            parameters: of the query.
+            authorization: value of the one Authorization header that is sent.
+            caller_key: for whom rate limits, breakers and places are counted.
+            deadline: of all attempts together.
+            decode: makes the page from its JSON.
+
+        Raises:
+            GatewayError: the call failed, or `deadline` passed.
+        """
+        headers = ((b"authorization", authorization.encode()),)
+        return cast("FetchedPage", await self._fetch(parameters, headers, caller_key, deadline, decode))
+
+    async def revalidate_page(
+        self,
+        parameters: Parameters,
+        *,
+        authorization: str,
+        etag: str,
+        caller_key: bytes | None = None,
+        deadline: Deadline | None = None,
+        decode: PageDecoder = parse_page,
+    ) -> FetchedPage | NotModified:
+        """Fetch a page unless it is still the one with this `etag`; otherwise as `fetch_page`."""
+        headers = (b"authorization", authorization.encode()), (b"if-none-match", etag.encode())
+        return await self._fetch(parameters, headers, caller_key, deadline, decode)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def _fetch(
+        self,
+        parameters: Parameters,
+        headers: tuple[tuple[bytes, bytes], ...],
+        caller_key: bytes | None,
+        deadline: Deadline | None,
+        decode: PageDecoder,
+    ) -> FetchedPage | NotModified:
+        request = httpx.Request(
+            "GET",
+            self._url_of(parameters),
+            headers=[*self._headers, *headers],
+            # httpx would make a stream for each request, at half the cost of the request.
+            stream=_NO_BODY,
+            extensions={"timeout": self._timeouts, "caller_key": caller_key},
+        )
+        attempt = 0
+        try:
+            async with deadline or nullcontext():
+                while True:
+                    attempt += 1
+                    try:
+                        return await self._attempt(request, caller_key, decode, attempt)
+                    except GatewayError as exc:
+                        remaining_seconds = deadline.remaining_seconds if deadline else math.inf
+                        if not await self._resilience.retries.wait(
+                            exc, attempt=attempt, caller_key=caller_key, remaining_seconds=remaining_seconds
+                        ):
+                            raise
+        except TimeoutError as exc:
+            raise UpstreamTimeoutError("The gallery took too long to answer.", kind="given_up") from exc
+
+    async def _attempt(
+        self, request: httpx.Request, caller_key: bytes | None, decode: PageDecoder, attempt: int
+    ) -> FetchedPage | NotModified:
+        ticket = await self._resilience.admit(caller_key, request.url.raw_path, attempt=attempt)
+        try:
+            fetched = await self._call(request, decode, attempt)
+            ticket.result = CallResult.FINE
+        except GatewayError as exc:
+            self._resilience.record_failure(ticket, exc)
+            raise
+        finally:
+            self._resilience.release(ticket)
+        return fetched
+
+    async def _call(
+        self, request: httpx.Request, decode: PageDecoder, attempt: int
+    ) -> FetchedPage | NotModified:
+        call = self._telemetry.call_began(attempt=attempt)
+        call.record.reason = ERRORS["given_up"].reason
         if call.headers:
             request.headers.update(call.headers)
         try:
-            answer = await self._make(request, read, call.record)
+            fetched = await self._send(request, decode, call.record)
         except GatewayError as exc:
             _record_failure(call, exc.consequences)
             raise
@@ -116,35 +207,40 @@ class Calls:
             _record_failure(call, ERRORS["bug"])
             raise
         finally:
-            self.telemetry.call_ended(call)
-        return answer if call.link is None else replace(answer, call=call.link)
+            self._telemetry.call_ended(call)
+        return fetched if call.link is None else replace(fetched, call=call.link)
 
-    async def _make(
-        self, request: httpx.Request, read: PageDecoder, record: CallRecord
+    async def _send(
+        self, request: httpx.Request, decode: PageDecoder, record: CallRecord
     ) -> FetchedPage | NotModified:
         try:
-            return await self._send(request, read, record)
+            response = await self._transport.handle_async_request(request)
+            record.status = response.status_code
+            try:
+                if response.status_code == 200:
+                    body = await read_body(response, max_bytes=self._max_bytes)
+                    page = decode(body)
+                    rules = parse_caching_rules(response.headers)
+                    record.outcome, record.reason, record.bytes = "ok", None, len(body)
+                    return FetchedPage(page, body, rules)
+                if response.status_code == 304 and "if-none-match" in request.headers:
+                    record.outcome, record.reason = "unchanged", None
+                    return NotModified(parse_caching_rules(response.headers))
+                raise status_error(response, await _read_error_body(response))
+            finally:
+                await response.aclose()
         except httpx.TransportError as exc:
             raise transport_error(exc) from exc
 
-    async def _send(
-        self, request: httpx.Request, read: PageDecoder, record: CallRecord
-    ) -> FetchedPage | NotModified:
-        response = await self.transport.handle_async_request(request)
-        record.status = response.status_code
-        try:
-            if response.status_code == 200:
-                body = await read_body(response, max_bytes=self.max_bytes)
-                page = read(body)
-                rules = parse_caching_rules(response.headers)
-                record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                return FetchedPage(page, body, rules)
-            if response.status_code == 304 and "if-none-match" in request.headers:
-                record.outcome, record.reason = "unchanged", None
-                return NotModified(parse_caching_rules(response.headers))
-            raise status_error(response, await _read_error_body(response))
-        finally:
-            await response.aclose()
+    def _url_of(self, parameters: Parameters) -> httpx.URL:
+        url = self._urls.get(parameters)
+        if url is None:
+            try:
+                url = self._urls[parameters] = httpx.URL(f"{self._url}?{urlencode(parameters)}")
+            # httpx takes up to 64 KiB, and percent-encoding makes arguments longer.
+            except httpx.InvalidURL as exc:
+                raise BadUserInputError("The arguments are too long to be asked for.") from exc
+        return url
 
 
 def _record_failure(call: Call, consequences: Consequences) -> None:
@@ -159,141 +255,71 @@ async def _read_error_body(response: httpx.Response) -> bytes:
         return b""
 
 
-__all__ = ["FetchedPage", "GalleryClient", "NotModified", "Parameters", "Timeouts"]
+async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
+    """Return the body, inflated.
 
-Parameters = tuple[tuple[str, str], ...]
-"""The query parameters in their order, names and values as they are before encoding."""
-
-_MAX_URLS = 256
-
-_NO_BODY = httpx.ByteStream(b"")
-
-
-class GalleryClient:
-    """Fetches pages over one shared transport, which it owns.
-
-    Args:
-        base_url: of the REST API, without `/gallery/by-project`.
-        max_bytes: the largest body that is read, compressed or inflated.
-        user_agent: sent with every request.
-        accept_encoding: sent with every request; whatever comes back is read.
-        resilience: what stands around each call; None = it is made once, and at once.
-        telemetry: told of each call; None if nobody wants to know.
+    Raises:
+        UpstreamContractError: the body has more than `max_bytes`, or an unknown or broken content coding.
     """
-
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        transport: httpx.AsyncBaseTransport,
-        timeouts: Timeouts,
-        max_bytes: int,
-        user_agent: str,
-        accept_encoding: str = "identity",
-        resilience: Resilience | None = None,
-        telemetry: Telemetry | None = None,
-    ) -> None:
-        self._url = base_url.rstrip("/") + "/gallery/by-project"
-        self._transport = transport
-        self._calls = Calls(transport=transport, timeouts=timeouts, max_bytes=max_bytes, telemetry=telemetry)
-        self._resilience = resilience
-        self._headers = [
-            (b"host", httpx.URL(base_url).netloc),
-            (b"accept", b"application/json"),
-            (b"accept-encoding", accept_encoding.encode("ascii")),
-            (b"user-agent", user_agent.encode("ascii")),
-        ]
-        self._extensions = timeouts.extensions
-        # Callers ask the same few questions, and a URL costs more to parse than an answer.
-        self._urls: LRUCache[tuple[tuple[str, str], ...], httpx.URL] = LRUCache(_MAX_URLS)
-
-    async def fetch_page(
-        self,
-        parameters: Parameters,
-        *,
-        authorization: str,
-        caller_key: bytes | None = None,
-        deadline: Deadline | None = None,
-        read: PageDecoder = parse_page,
-    ) -> FetchedPage:
-        """Asks for one page; `authorization` is the value of the one Authorization header sent.
-
-        A 429 is kept for `caller_key` (None = for nobody); `deadline` is that of all attempts together.
-
-        Raises:
-            GatewayError: of the kind that says what went wrong.
-        """
-        headers = ((b"authorization", authorization.encode()),)
-        answer = await self._ask(parameters, headers, caller_key, deadline, read)
-        if isinstance(answer, NotModified):
-            raise UpstreamContractError(
-                "The gallery answered 304 to an unconditional request.", kind="status_other"
-            )
-        return answer
-
-    async def revalidate_page(
-        self,
-        parameters: Parameters,
-        *,
-        authorization: str,
-        etag: str,
-        caller_key: bytes | None = None,
-        deadline: Deadline | None = None,
-        read: PageDecoder = parse_page,
-    ) -> FetchedPage | NotModified:
-        """Asks for one page unless it still is the one that `etag` came with; else as `fetch_page`."""
-        headers = (b"authorization", authorization.encode()), (b"if-none-match", etag.encode())
-        return await self._ask(parameters, headers, caller_key, deadline, read)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-    async def _ask(
-        self,
-        parameters: Parameters,
-        headers: tuple[tuple[bytes, bytes], ...],
-        caller_key: bytes | None,
-        deadline: Deadline | None,
-        read: PageDecoder,
-    ) -> FetchedPage | NotModified:
-        request = httpx.Request(
-            "GET",
-            self._url_of(parameters),
-            headers=[*self._headers, *headers],
-            # Given, so that httpx does not make one each time, at the cost of half a request.
-            stream=_NO_BODY,
-            extensions={**self._extensions, "caller_key": caller_key},
+    # The stream itself: `httpx.Response` reads some streams by itself, without a limit.
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding in {"gzip", "x-gzip", "deflate"}:
+        chunks = _inflated(stream, max_bytes=max_bytes)
+    elif encoding in {"identity", ""}:
+        chunks = aiter(stream)
+    else:
+        raise UpstreamContractError(
+            "The gallery answered in a compression that was not asked for.", kind="encoding"
         )
-        if deadline is None:
-            return await self._run(request, caller_key, None, read)
-        try:
-            async with deadline:
-                return await self._run(request, caller_key, deadline, read)
-        except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.", kind="given_up") from exc
+    parts = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        _check_size(size, max_bytes)
+        parts.append(chunk)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _run(
-        self, request: httpx.Request, caller_key: bytes | None, deadline: Deadline | None, read: PageDecoder
-    ) -> FetchedPage | NotModified:
-        if self._resilience is None:
-            return await self._calls.make(request, read)
-        return await self._resilience.run(
-            lambda: self._calls.make(request, read),
-            caller_key=caller_key,
-            question=request.url.raw_path,
-            deadline=deadline,
+
+_STEP_BYTES = 256 * 1024
+
+# JSON pages inflate up to thirtyfold. More than this is not a page.
+_MAX_RATIO = 100
+_FREE_BYTES = 1024 * 1024
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib detects which of the two it is
+
+
+async def _inflated(chunks: httpx.AsyncByteStream, *, max_bytes: int) -> AsyncIterator[bytes]:
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    received_bytes = inflated_bytes = 0
+    try:
+        async for chunk in chunks:
+            received_bytes += len(chunk)
+            _check_size(received_bytes, max_bytes)
+            rest = chunk
+            while rest:
+                # In steps, so that a bomb is found before it has inflated, and the loop runs in between.
+                part = inflater.decompress(rest, _STEP_BYTES)
+                rest = inflater.unconsumed_tail
+                inflated_bytes += len(part)
+                if inflated_bytes > _FREE_BYTES + _MAX_RATIO * received_bytes:
+                    raise UpstreamContractError(
+                        "The gallery's compressed answer inflates too much.", kind="encoding"
+                    )
+                yield part
+                if rest:
+                    await asyncio.sleep(0)
+        yield inflater.flush()
+    except zlib.error as exc:
+        raise UpstreamContractError("The gallery's compressed answer is broken.", kind="encoding") from exc
+    if not inflater.eof:
+        raise UpstreamContractError("The gallery's compressed answer was cut short.", kind="encoding")
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise UpstreamContractError(
+            f"The gallery's answer is larger than {max_bytes} bytes; ask for fewer projects or images.",
+            kind="body_too_large",
         )
-
-    def _url_of(self, parameters: Parameters) -> httpx.URL:
-        url = self._urls.get(parameters)
-        if url is None:
-            url = self._parse_url(parameters)
-            self._urls[parameters] = url
-        return url
-
-    def _parse_url(self, parameters: Parameters) -> httpx.URL:
-        try:
-            return httpx.URL(f"{self._url}?{urlencode(parameters)}")
-        # Longer than httpx takes (64 KiB), which many long arguments are once they are percent-encoded.
-        except httpx.InvalidURL as exc:
-            raise BadUserInputError("The arguments are too long to be asked for.") from exc

@@ -1,36 +1,56 @@
-"""How many calls the API gets at a time, and how callers share them."""
+"""How many concurrent calls the REST API gets, and how callers share them."""
 
 import asyncio
 import math
 from collections import Counter, OrderedDict
+from dataclasses import dataclass
 
 from gallery_gateway.errors import OverloadedError
 
-# A window of fewer calls would say nothing.
+# Fewer calls would not be representative.
 _MIN_WINDOW_CALLS = 10
 _CONGESTED_SHARE = 0.1
 _SHRINKING = 0.8
 _SHRINKING_FAST = 0.5
 
 
-class AdaptiveLimit:
-    """Additive increase, multiplicative decrease, decided after as many calls as it allows at a time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterRules:
+    """Bounds of the limit and of the queue.
 
-    A window in which more than a tenth of the calls were congested (too slow, out of time, 503 or 504) makes
-    the limit a fifth smaller, or half as large if it was more than half of them. Any other window makes it
-    larger by 1, or twice as large until it shrank for the first time. It grows only if it was used, and calls
-    that began before it shrank are not held against it once more.
-
-    One caller's slow pages do not take the places of others: where several callers called, the one with most
-    congested calls is left out; where only one did, it makes the limit no smaller than it was at first.
+    Args:
+        first_calls: limit at the start, which an API of any size can take.
+        min_calls: smallest limit, so that the gateway notices when the API recovers.
+        max_waiting: calls that may wait, of all callers together.
+        max_wait_seconds: how long a call may wait. Clients repeat an operation sooner than they wait longer.
     """
 
-    def __init__(self, *, min_calls: int, first_calls: int, max_calls: int) -> None:
-        self._min_calls = min(min_calls, max_calls)
+    first_calls: int = 20
+    min_calls: int = 4
+    max_waiting: int = 1_000
+    max_wait_seconds: float = 2.0
+
+
+class AdaptiveLimit:
+    """A limit with additive increase and multiplicative decrease, adapted after as many calls as it allows.
+
+    If more than a tenth of these calls were congested (slow, out of time, 503 or 504), the limit shrinks by a
+    fifth, or by half if more than half of them were. Otherwise it grows by 1, or doubles until it shrinks for
+    the first time. It grows only if it was used, and ignores calls that began before it shrank.
+
+    One caller's slow pages do not cost other callers their places. If several callers called, the one with
+    the most congested calls does not count; a caller that calls alone does not shrink the limit below its
+    first value.
+
+    `era` is the number of times that the limit has shrunk. A call notes it when it begins.
+    """
+
+    def __init__(self, rules: LimiterRules, *, max_calls: int) -> None:
+        self._min_calls = min(rules.min_calls, max_calls)
         self._max_calls = max_calls
-        self._first_calls = min(first_calls, max_calls)
+        self._first_calls = min(rules.first_calls, max_calls)
         self._limit = float(self._first_calls)
-        self._shrinks = 0
+        self.era = 0
         self._calls: dict[bytes | None, int] = {}
         self._congested: Counter[bytes | None] = Counter()
         self._recorded = 0
@@ -40,14 +60,9 @@ class AdaptiveLimit:
     def calls(self) -> int:
         return int(self._limit)
 
-    @property
-    def era(self) -> int:
-        """The number of times that the limit has shrunk; a call notes it when it begins."""
-        return self._shrinks
-
     def record(self, caller_key: bytes | None, era: int, *, is_congested: bool, in_flight: int) -> None:
         """Count a call that has ended; `in_flight` is how many there were, including it."""
-        if era != self._shrinks:
+        if era != self.era:
             return
         self._calls[caller_key] = self._calls.get(caller_key, 0) + 1
         if is_congested:
@@ -63,12 +78,12 @@ class AdaptiveLimit:
     def _decide(self) -> None:
         calls, congested = self._counted()
         if congested > _CONGESTED_SHARE * calls:
-            self._shrinks += 1
+            self.era += 1
             factor = _SHRINKING_FAST if 2 * congested > calls else _SHRINKING
             smallest = self._first_calls if len(self._calls) == 1 else self._min_calls
             self._limit = max(min(smallest, self._limit), self._limit * factor)
         elif 2 * self._peak >= self._limit:
-            self._limit = min(self._max_calls, self._limit + 1 if self._shrinks else self._limit * 2)
+            self._limit = min(self._max_calls, self._limit + 1 if self.era else self._limit * 2)
 
     def _counted(self) -> tuple[int, int]:
         """Return the calls that count, and how many of them were congested."""
@@ -78,52 +93,48 @@ class AdaptiveLimit:
         return self._recorded - self._calls[worst], self._congested.total() - congested
 
 
-# A caller may begin a call while it has fewer under way than this many times the free places. So one busy
-# caller leaves a third of the places free, two leave a fifth, and a caller that comes later finds room.
+# A caller may begin a call while it has fewer calls in flight than this multiple of the free places. So one
+# busy caller leaves a third of the places free, two leave a fifth, and a further caller finds a place.
 _CALLS_PER_FREE_PLACE = 2
 
 
 class ConcurrencyLimiter:
-    """A limit on concurrent calls, with a queue in which callers take turns.
+    """An adaptive limit on concurrent calls, with a queue in which callers take turns.
 
-    Each caller's own calls go in the order in which they came.
+    Each caller's own calls keep their order.
 
     Args:
-        max_waiting: calls that may wait, of all callers together.
-        max_wait_seconds: how long a call may wait.
+        max_calls: upper bound of the limit.
+
+    `in_flight` is the number of calls that hold a place, `waiting` that of calls in the queue.
     """
 
-    def __init__(self, limit: AdaptiveLimit, *, max_waiting: int, max_wait_seconds: float) -> None:
-        self.limit = limit
-        self._max_waiting = max_waiting
-        self._max_wait_seconds = max_wait_seconds
-        self._in_flight: dict[bytes | None, int] = {}
-        self._in_flight_total = 0
-        # Callers in the order of their turns. A dict of futures is a queue out of which any can be taken.
+    def __init__(self, rules: LimiterRules, *, max_calls: int) -> None:
+        self.limit = AdaptiveLimit(rules, max_calls=max_calls)
+        self.in_flight = 0
+        self.waiting = 0
+        self._rules = rules
+        self._in_flight_of: dict[bytes | None, int] = {}
+        # Callers in the order of their turns. A dict of futures is a queue from which any can be removed.
         self._queues: OrderedDict[bytes | None, dict[asyncio.Future[None], None]] = OrderedDict()
-        self._waiting = 0
 
-    @property
-    def in_flight(self) -> int:
-        return self._in_flight_total
+    def try_enter(self, caller_key: bytes | None) -> bool:
+        """Take a place, to be given back by `leave`, and return `True`; return `False` if there is none."""
+        if caller_key in self._queues or not self._has_room(caller_key):
+            return False
+        self._take_place(caller_key)
+        return True
 
-    @property
-    def waiting(self) -> int:
-        return self._waiting
-
-    async def enter(self, caller_key: bytes | None) -> None:
+    async def wait(self, caller_key: bytes | None) -> None:
         """Wait for a place, to be given back by `leave`.
 
         Raises:
-            OverloadedError: too many calls wait, or this one has waited for too long.
+            OverloadedError: too many calls wait, or this one waited too long.
         """
-        if caller_key not in self._queues and self._has_room(caller_key):
-            self._take_place(caller_key)
-            return
-        if self._waiting >= self._max_waiting:
+        if self.waiting >= self._rules.max_waiting:
             self._drop_one_for(caller_key)
         try:
-            async with asyncio.timeout(self._max_wait_seconds):
+            async with asyncio.timeout(self._rules.max_wait_seconds):
                 await self._wait(caller_key)
         except TimeoutError:
             raise self._overloaded() from None
@@ -132,49 +143,49 @@ class ConcurrencyLimiter:
         """Give back a place, once.
 
         Args:
-            caller_key: who took the place.
+            caller_key: of the caller that took the place.
             era: `limit.era` when the call began.
-            is_congested: whether the call shows congestion; `None`: it says nothing about the API.
+            is_congested: whether the call shows congestion; `None` if it shows nothing about the API.
         """
         if is_congested is not None:
-            self.limit.record(caller_key, era, is_congested=is_congested, in_flight=self._in_flight_total)
-        self._in_flight_total -= 1
-        calls = self._in_flight.pop(caller_key) - 1
+            self.limit.record(caller_key, era, is_congested=is_congested, in_flight=self.in_flight)
+        self.in_flight -= 1
+        calls = self._in_flight_of.pop(caller_key) - 1
         if calls:
-            self._in_flight[caller_key] = calls
+            self._in_flight_of[caller_key] = calls
         self._admit()
 
     def _has_room(self, caller_key: bytes | None) -> bool:
-        free = self.limit.calls - self._in_flight_total
-        return self._in_flight.get(caller_key, 0) < _CALLS_PER_FREE_PLACE * free
+        free = self.limit.calls - self.in_flight
+        return self._in_flight_of.get(caller_key, 0) < _CALLS_PER_FREE_PLACE * free
 
     def _take_place(self, caller_key: bytes | None) -> None:
-        self._in_flight_total += 1
-        self._in_flight[caller_key] = self._in_flight.get(caller_key, 0) + 1
+        self.in_flight += 1
+        self._in_flight_of[caller_key] = self._in_flight_of.get(caller_key, 0) + 1
 
     async def _wait(self, caller_key: bytes | None) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._queues.setdefault(caller_key, {})[turn] = None
-        self._waiting += 1
+        self.waiting += 1
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._take_out(caller_key, turn)
+                self._remove(caller_key, turn)
             elif turn.exception() is None:
-                # It was given a place just before it was cancelled.
+                # It got a place just before it was cancelled.
                 self.leave(caller_key, is_congested=None)
             raise
 
     def _admit(self) -> None:
-        """Let in waiting calls of callers that have room, one of each caller in turn."""
+        """Admit waiting calls of callers that have room, one of each caller in turn."""
         without_room = 0
-        while without_room < len(self._queues) and self._in_flight_total < self.limit.calls:
+        while without_room < len(self._queues) and self.in_flight < self.limit.calls:
             caller_key, queue = next(iter(self._queues.items()))
             self._queues.move_to_end(caller_key)
             if self._has_room(caller_key):
                 turn = next(iter(queue))
-                self._take_out(caller_key, turn)
+                self._remove(caller_key, turn)
                 if not turn.cancelled():
                     self._take_place(caller_key)
                     turn.set_result(None)
@@ -182,31 +193,31 @@ class ConcurrencyLimiter:
             else:
                 without_room += 1
 
-    def _take_out(self, caller_key: bytes | None, turn: asyncio.Future[None]) -> None:
+    def _remove(self, caller_key: bytes | None, turn: asyncio.Future[None]) -> None:
         queue = self._queues.get(caller_key, {})
         if turn in queue:
             del queue[turn]
-            self._waiting -= 1
+            self.waiting -= 1
             if not queue:
                 del self._queues[caller_key]
 
     def _drop_one_for(self, caller_key: bytes | None) -> None:
-        """Make room in the full queue: the caller with the most calls in it loses its newest.
+        """Make room in the full queue: the caller with the most calls in it loses its newest one.
 
         Raises:
-            OverloadedError: no other caller has more calls in it than this one with its new call.
+            OverloadedError: no other caller has more calls in it than this one would have.
         """
         greediest = max(self._queues, key=lambda key: len(self._queues[key]), default=None)
         own = len(self._queues.get(caller_key, ()))
         if own + 1 >= len(self._queues.get(greediest, ())):
             raise self._overloaded()
         newest = next(reversed(self._queues[greediest]))
-        self._take_out(greediest, newest)
+        self._remove(greediest, newest)
         if not newest.cancelled():
             newest.set_exception(self._overloaded())
 
     def _overloaded(self) -> OverloadedError:
         return OverloadedError(
             "Too many calls wait for the gallery; try again soon.",
-            retry_after_seconds=max(1, math.ceil(self._max_wait_seconds)),
+            retry_after_seconds=max(1, math.ceil(self._rules.max_wait_seconds)),
         )

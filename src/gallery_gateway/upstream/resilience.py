@@ -1,47 +1,42 @@
-"""A call with everything around it: the caller's pause, the breakers, the gate, retries, a deadline."""
+"""What stands around each upstream call: remembered rate limits, breakers, the concurrency limit, retries."""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
 
 from cachetools import LRUCache
 
-from gallery_gateway.errors import Consequences, GatewayError, RateLimitedError, UpstreamUnavailableError
-from gallery_gateway.upstream.breaker import BAD, CallResult, CircuitBreakers, Ticket
-from gallery_gateway.upstream.limiter import ConcurrencyLimiter
-from gallery_gateway.upstream.retries import Retries
+from gallery_gateway.errors import GatewayError, RateLimitedError, UpstreamUnavailableError
+from gallery_gateway.upstream.breaker import BAD, BreakerRules, CallResult, CircuitBreakers, Ticket
+from gallery_gateway.upstream.limiter import ConcurrencyLimiter, LimiterRules
+from gallery_gateway.upstream.retries import Retries, RetryRules
 
 
 class Deadline:
-    """In the loop's seconds. As a context, it ends its block then with a `TimeoutError`.
+    """A moment in the loop's seconds. As a context manager, it ends its block then with a `TimeoutError`.
 
-    Whoever joins may put it off, and nobody can bring it forward: each waiter's own is its own affair.
+    An operation that joins a call may extend the call's deadline, and no operation can shorten it.
     """
 
     def __init__(self, at: float) -> None:
-        self._at = at
+        self.at = at
         self._timeout: asyncio.Timeout | None = None
 
     @property
-    def at(self) -> float:
-        return self._at
-
-    @property
     def remaining_seconds(self) -> float:
-        return self._at - asyncio.get_running_loop().time()
+        return self.at - asyncio.get_running_loop().time()
 
     def extend(self, at: float) -> None:
-        if at <= self._at:
+        if at <= self.at:
             return
-        self._at = at
+        self.at = at
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(at)
 
     async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout_at(self._at)
+        self._timeout = asyncio.timeout_at(self.at)
         await self._timeout.__aenter__()
 
     async def __aexit__(
@@ -54,26 +49,26 @@ class Deadline:
 
 _MAX_CALLERS = 10_000
 
-# Whoever is told to wait for a year by mistake is let go on after an hour.
-_LONGEST_SECONDS = 3_600.0
+# A caller that is told by mistake to wait for a year may call again after an hour.
+_MAX_WAIT_SECONDS = 3_600.0
 
 
 class RateLimitMemory:
-    """By the caller's key; the least recent are forgotten first, and then asked for again.
+    """Until when each caller has to wait after a 429; the least recently used callers are dropped.
 
     Args:
-        clock: seconds that never run backwards; a test passes its own.
+        clock: monotonic seconds.
     """
 
     def __init__(self, *, clock: Callable[[], float], max_callers: int = _MAX_CALLERS) -> None:
         self._clock = clock
         self._until: LRUCache[bytes, float] = LRUCache(max_callers)
 
-    def pause(self, caller_key: bytes, seconds: float) -> None:
-        self._until[caller_key] = self._clock() + min(seconds, _LONGEST_SECONDS)
+    def remember(self, caller_key: bytes, seconds: float) -> None:
+        self._until[caller_key] = self._clock() + min(seconds, _MAX_WAIT_SECONDS)
 
     def remaining_seconds(self, caller_key: bytes) -> float:
-        """How long the caller has to wait; 0 if it may ask."""
+        """Return how long the caller has to wait; 0 if it may call."""
         until = self._until.get(caller_key)
         if until is None:
             return 0.0
@@ -83,117 +78,111 @@ class RateLimitMemory:
         return max(0.0, remaining)
 
 
-Value = TypeVar("Value")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resilience:
-    """The rules around the calls of one API, for the life of a process.
+class ResilienceRules:
+    """The constants of resilience. Production uses the defaults; tests pass others, mostly shorter times.
 
     Args:
-        slow_seconds: a call that takes as long as this is slow, for the breakers and for the limit.
+        slow_seconds: duration from which a call is slow, for the breakers and the concurrency limit. It is
+            half of the time in which clients usually give up.
+        read_timeout_seconds: longest silence within a response. An API that has begun to answer has the page
+            ready, so this is shorter than the timeout of the call.
+    """
+
+    breaker: BreakerRules = field(default_factory=BreakerRules)
+    limiter: LimiterRules = field(default_factory=LimiterRules)
+    retries: RetryRules = field(default_factory=RetryRules)
+    slow_seconds: float = 10.0
+    read_timeout_seconds: float = 20.0
+
+
+PRODUCTION_RULES = ResilienceRules()
+
+
+class Resilience:
+    """Admits the calls of one REST API and counts how they end, for the life of a process.
+
+    Args:
+        max_attempts: calls for one page; 1 disables retries.
+        max_connections: upper bound of the concurrency limit.
         clock: monotonic seconds.
     """
 
-    breakers: CircuitBreakers
-    gate: ConcurrencyLimiter
-    retries: Retries
-    pauses: RateLimitMemory
-    slow_seconds: float
-    clock: Callable[[], float]
-
-    async def run(
+    def __init__(
         self,
-        call: Callable[[], Awaitable[Value]],
+        rules: ResilienceRules = PRODUCTION_RULES,
         *,
-        caller_key: bytes | None,
-        question: Hashable = None,
-        deadline: Deadline | None,
-    ) -> Value:
-        """Make a call, and make it again where that may help.
+        max_attempts: int,
+        max_connections: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.breakers = CircuitBreakers(rules.breaker, clock)
+        self.limiter = ConcurrencyLimiter(rules.limiter, max_calls=max_connections)
+        self.retries = Retries(rules.retries, max_attempts=max_attempts, clock=clock)
+        self.rate_limits = RateLimitMemory(clock=clock)
+        self._slow_seconds = rules.slow_seconds
+        self._clock = clock
+
+    async def admit(self, caller_key: bytes | None, request: Hashable, *, attempt: int) -> Ticket:
+        """Wait until a call may begin; return its ticket, to be handed back to `release`.
 
         Args:
-            call: makes one attempt.
-            caller_key: who is judged by the result; `None`: nobody.
-            question: what is asked, so that one question that always fails is not taken for an outage.
-            deadline: of all attempts together; no retry waits beyond it.
+            caller_key: whose call it is; `None` for no caller.
+            request: what is requested, so that one request that always fails is not taken for an outage.
+            attempt: number of the attempt, from 1.
 
         Raises:
-            GatewayError: the call failed for good, or was not made at all.
+            GatewayError: the call may not be made.
         """
-        try:
-            return await self._attempt(call, caller_key, question, is_first=True)
-        except GatewayError as exc:
-            if not exc.consequences.is_retried:
-                raise
-            failed = exc
-        return await self.retries.retry(
-            failed,
-            lambda: self._attempt(call, caller_key, question, is_first=False),
-            caller_key=caller_key,
-            remaining_seconds=lambda: deadline.remaining_seconds if deadline else math.inf,
-        )
-
-    async def _attempt(
-        self,
-        call: Callable[[], Awaitable[Value]],
-        caller_key: bytes | None,
-        question: Hashable,
-        *,
-        is_first: bool,
-    ) -> Value:
-        self._check_pause(caller_key)
-        if self.breakers.is_shut(caller_key):
-            raise _shut_out()
-        await self.gate.enter(caller_key)
-        # A breaker may have opened while this call waited.
-        ticket = self.breakers.begin(caller_key, question)
-        if ticket is None:
-            self.gate.leave(caller_key, is_congested=None)
-            raise _shut_out()
-        if is_first:
-            self.retries.budgets.earn(caller_key)
-        result, is_congested = CallResult.UNKNOWN, False
-        began = self.clock(), self.gate.limit.era
-        try:
-            value = await call()
-            result = CallResult.FINE
-        except GatewayError as exc:
-            result, is_congested = _call_result(exc.consequences), exc.consequences.is_congestion
-            self._remember_pause(exc, caller_key)
-            raise
-        finally:
-            self._end(ticket, result, is_congested=is_congested, began=began)
-        return value
-
-    def _end(
-        self, ticket: Ticket, result: CallResult, *, is_congested: bool, began: tuple[float, int]
-    ) -> None:
-        started, era = began
-        is_slow = self.clock() - started >= self.slow_seconds
-        if is_slow and result not in BAD:
-            # That includes a call given up after so long.
-            result, is_congested = CallResult.SLOW, True
-        self.breakers.end(ticket, result)
-        self.gate.leave(
-            ticket.caller_key, era, is_congested=None if result is CallResult.UNKNOWN else is_congested
-        )
-
-    def _check_pause(self, caller_key: bytes | None) -> None:
-        seconds = 0.0 if caller_key is None else self.pauses.remaining_seconds(caller_key)
-        if seconds:
+        if caller_key is not None and (seconds := self.rate_limits.remaining_seconds(caller_key)):
             raise RateLimitedError("The gallery was asked too often.", retry_after_seconds=math.ceil(seconds))
+        if not self.limiter.try_enter(caller_key):
+            if self.breakers.is_shut(caller_key):
+                raise _breaker_open()
+            await self.limiter.wait(caller_key)
+        ticket = self.breakers.begin(caller_key, request)
+        if ticket is None:
+            self.limiter.leave(caller_key, is_congested=None)
+            raise _breaker_open()
+        if attempt == 1:
+            self._earn_retries(caller_key)
+        ticket.began_at, ticket.limit_era = self._clock(), self.limiter.limit.era
+        return ticket
 
-    def _remember_pause(self, error: GatewayError, caller_key: bytes | None) -> None:
-        if isinstance(error, RateLimitedError) and error.retry_after_seconds and caller_key is not None:
-            self.pauses.pause(caller_key, error.retry_after_seconds)
+    def record_failure(self, ticket: Ticket, error: GatewayError) -> None:
+        """Record what the error of a call shows about the API and the caller."""
+        consequences = error.consequences
+        if not consequences.counts_for_breaker:
+            ticket.result = CallResult.REFUSED
+        else:
+            ticket.result = CallResult.UNREACHABLE if consequences.is_unreachable else CallResult.FAILED
+        ticket.is_congestion = consequences.is_congestion
+        if (
+            isinstance(error, RateLimitedError)
+            and error.retry_after_seconds
+            and ticket.caller_key is not None
+        ):
+            self.rate_limits.remember(ticket.caller_key, error.retry_after_seconds)
+
+    def release(self, ticket: Ticket) -> None:
+        """Take back the ticket of a call that ended in any way, once."""
+        result, is_congestion = ticket.result, ticket.is_congestion
+        if result not in BAD and self._clock() - ticket.began_at >= self._slow_seconds:
+            # This includes a call that is given up after such a time.
+            result, is_congestion = CallResult.SLOW, True
+        self.breakers.end(ticket, result)
+        self.limiter.leave(
+            ticket.caller_key,
+            ticket.limit_era,
+            is_congested=None if result is CallResult.UNKNOWN else is_congestion,
+        )
+
+    def _earn_retries(self, caller_key: bytes | None) -> None:
+        self.retries.budget.calls += 1
+        own = None if caller_key is None else self.retries.caller_budgets.get(caller_key)
+        if own is not None:
+            own.calls += 1
 
 
-def _call_result(consequences: Consequences) -> CallResult:
-    if not consequences.counts_for_breaker:
-        return CallResult.REFUSED
-    return CallResult.UNREACHABLE if consequences.is_unreachable else CallResult.FAILED
-
-
-def _shut_out() -> UpstreamUnavailableError:
+def _breaker_open() -> UpstreamUnavailableError:
     return UpstreamUnavailableError("The gallery is not available at the moment.", kind="breaker_open")

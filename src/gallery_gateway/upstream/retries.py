@@ -1,53 +1,67 @@
-"""Retries: which failures are tried again, after how long, and how many of them."""
+"""Retries: which failures are retried, after how long, and how many there may be."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from functools import partial
-from itertools import count
-from typing import TypeVar
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.telemetry.logs import log_event
 
-Value = TypeVar("Value")
-
-# What a quiet gateway may retry at once.
-_MAX_SAVED = 10.0
-
 _MAX_CALLERS = 10_000
 
-# The share of the retries earned by waiting that one caller may spend.
+# Retries that an idle gateway saves up for the first failures.
+_MAX_SAVED_RETRIES = 10.0
+
+# Share of the retries earned by waiting that one caller may spend.
 _CALLER_SHARE = 0.5
 
 
-class RetryBudget:
-    """A token bucket of retries, so that they do not become the load that keeps the API down.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRules:
+    """How long retries wait, and how many there may be.
 
     Args:
-        share: retries that each call earns, from 0 to 1.
-        min_per_second: retries that are earned by waiting.
+        first_wait_seconds: longest wait before the first retry, doubled before each further one.
+        max_wait_seconds: longest wait, and the longest `Retry-After` that the gateway waits for. Longer ones
+            go to the client, who can plan for them.
+        budget_share: retries that each first attempt earns. A fifth hides single failures, and adds little
+            load to an API that is down.
+        min_per_second: retries earned by waiting, so that a gateway with few calls may retry at all.
+    """
+
+    first_wait_seconds: float = 0.1
+    max_wait_seconds: float = 2.0
+    budget_share: float = 0.2
+    min_per_second: float = 1.0
+
+
+class RetryBudget:
+    """A token bucket of retries, which keeps them from becoming the load that keeps the API down.
+
+    Args:
+        share: retries that each first attempt earns, from 0 to 1.
+        min_per_second: retries earned by waiting.
         clock: monotonic seconds.
+
+    Whoever makes a first attempt adds 1 to `calls`.
     """
 
     def __init__(self, *, share: float, min_per_second: float, clock: Callable[[], float]) -> None:
+        self.calls = 0
         self._share = share
         self._min_per_second = min_per_second
         self._clock = clock
-        self._saved = _MAX_SAVED if share or min_per_second else 0.0
+        self._saved = _MAX_SAVED_RETRIES if share or min_per_second else 0.0
         self._counted_at = clock()
-
-    def earn(self) -> None:
-        """Count a call that is no retry."""
-        self._saved = min(_MAX_SAVED, self._saved + self._share)
 
     def has_left(self) -> bool:
         now = self._clock()
-        earned = (now - self._counted_at) * self._min_per_second
-        self._saved = min(_MAX_SAVED, self._saved + earned)
-        self._counted_at = now
+        earned = (now - self._counted_at) * self._min_per_second + self.calls * self._share
+        self._saved = min(_MAX_SAVED_RETRIES, self._saved + earned)
+        self._counted_at, self.calls = now, 0
         return self._saved >= 1
 
     def spend(self) -> bool:
@@ -58,93 +72,75 @@ class RetryBudget:
         return True
 
 
-class RetryBudgets:
-    """A budget for all calls, and one for each caller that retries, so that none spends all of the first."""
-
-    def __init__(self, *, share: float, min_per_second: float, clock: Callable[[], float]) -> None:
-        self._all = RetryBudget(share=share, min_per_second=min_per_second, clock=clock)
-        self._own = partial(
-            RetryBudget, share=share, min_per_second=_CALLER_SHARE * min_per_second, clock=clock
-        )
-        self._by_caller: LRUCache[bytes, RetryBudget] = LRUCache(_MAX_CALLERS)
-
-    def earn(self, caller_key: bytes | None) -> None:
-        """Count a call that is no retry."""
-        self._all.earn()
-        own = None if caller_key is None else self._by_caller.get(caller_key)
-        if own is not None:
-            own.earn()
-
-    def spend(self, caller_key: bytes | None) -> bool:
-        """Take a retry and return `True`, or return `False` if the caller or all callers have none left."""
-        if caller_key is None:
-            return self._all.spend()
-        own = self._by_caller.get(caller_key)
-        if own is None:
-            own = self._by_caller[caller_key] = self._own()
-        return self._all.has_left() and own.spend() and self._all.spend()
-
-
 class Retries:
-    """Retries with exponential waits, each a random share of the longest (full jitter).
+    """Retries with exponential waits, each a random share of the longest one (full jitter).
+
+    All calls share `budget`. Each caller that retries also has one of `caller_budgets`, so that no caller
+    spends everything that the others earn.
 
     Args:
-        max_attempts: calls in all; 1 = no retries.
-        first_wait_seconds: longest wait before the first retry, doubled before each other.
-        max_wait_seconds: longest wait, and longest `Retry-After` that is waited for.
-        uniform: a random number between two.
-        sleep: a coroutine that waits.
+        max_attempts: calls in all; 1 disables retries.
+        clock: monotonic seconds.
+        uniform: returns a random number between two others.
+        sleep: waits for some seconds.
     """
 
     def __init__(
         self,
-        budgets: RetryBudgets,
+        rules: RetryRules,
         *,
         max_attempts: int,
-        first_wait_seconds: float,
-        max_wait_seconds: float,
+        clock: Callable[[], float],
         uniform: Callable[[float, float], float] = random.uniform,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.budgets = budgets
+        self._rules = rules
         self._max_attempts = max_attempts
-        self._first_wait_seconds = first_wait_seconds
-        self._max_wait_seconds = max_wait_seconds
+        self._clock = clock
         self._uniform = uniform
         self._sleep = sleep
+        self.budget = RetryBudget(share=rules.budget_share, min_per_second=rules.min_per_second, clock=clock)
+        self.caller_budgets: LRUCache[bytes, RetryBudget] = LRUCache(_MAX_CALLERS)
 
-    async def retry(
-        self,
-        failed: GatewayError,
-        call: Callable[[], Awaitable[Value]],
-        *,
-        caller_key: bytes | None,
-        remaining_seconds: Callable[[], float],
-    ) -> Value:
-        """Make a call again that has failed once.
+    async def wait(
+        self, error: GatewayError, *, attempt: int, caller_key: bytes | None, remaining_seconds: float
+    ) -> bool:
+        """Wait until the call may be made again and return `True`, or return `False` if it may not.
 
-        Raises:
-            GatewayError: the last failure.
+        Args:
+            error: why the call failed.
+            caller_key: whose budget pays for the retry; `None` for no caller.
+            attempt: number of the failed attempt, from 1.
+            remaining_seconds: until the deadline of the call.
         """
-        for number in count(1):
-            wait = self.wait_seconds(failed, number=number, remaining_seconds=remaining_seconds())
-            if wait is None or not self.budgets.spend(caller_key):
-                break
-            log_event("call.retried", code=failed.code, attempt=number + 1, wait_seconds=wait)
-            await self._sleep(wait)
-            try:
-                return await call()
-            except GatewayError as exc:
-                failed = exc
-        raise failed
+        seconds = self.wait_seconds(error, attempt=attempt, remaining_seconds=remaining_seconds)
+        if seconds is None or not self.spend(caller_key):
+            return False
+        log_event("call.retried", code=error.code, attempt=attempt + 1, wait_seconds=seconds)
+        await self._sleep(seconds)
+        return True
 
-    def wait_seconds(self, error: GatewayError, *, number: int, remaining_seconds: float) -> float | None:
-        """Return how long to wait after the failure of this attempt, counted from 1; `None`: no retry."""
-        if not error.consequences.is_retried or number >= self._max_attempts:
+    def wait_seconds(self, error: GatewayError, *, attempt: int, remaining_seconds: float) -> float | None:
+        """Return how long to wait before the next attempt, or `None` if there is none."""
+        if not error.consequences.is_retried or attempt >= self._max_attempts:
             return None
-        longest = min(self._max_wait_seconds, self._first_wait_seconds * 2 ** (number - 1))
-        told = error.retry_after_seconds or 0.0
-        # With jitter, or all that were given the same time would come back at the same time.
-        wait = told + self._uniform(0.0, longest)
-        is_too_long = told > self._max_wait_seconds or wait >= remaining_seconds
-        return None if is_too_long else wait
+        rules = self._rules
+        longest = min(rules.max_wait_seconds, rules.first_wait_seconds * 2 ** (attempt - 1))
+        retry_after = error.retry_after_seconds or 0.0
+        # Without jitter, all calls with the same Retry-After would be repeated at the same moment.
+        seconds = retry_after + self._uniform(0.0, longest)
+        is_too_long = retry_after > rules.max_wait_seconds or seconds >= remaining_seconds
+        return None if is_too_long else seconds
+
+    def spend(self, caller_key: bytes | None) -> bool:
+        """Take a retry and return `True`, or return `False` if the caller or all callers have none left."""
+        if caller_key is None:
+            return self.budget.spend()
+        own = self.caller_budgets.get(caller_key)
+        if own is None:
+            own = self.caller_budgets[caller_key] = RetryBudget(
+                share=self._rules.budget_share,
+                min_per_second=_CALLER_SHARE * self._rules.min_per_second,
+                clock=self._clock,
+            )
+        return self.budget.has_left() and own.spend() and self.budget.spend()

@@ -1,14 +1,16 @@
-"""HTTP/1.1 to one API, behind httpx's transport interface.
+"""HTTP/1.1 to one REST API, behind httpx's transport interface.
 
-Why it is a client of our own: `docs/decisions/http-client.md`. It is driven without `httpx.AsyncClient`,
-whose cookie jar, redirects, proxies and netrc have no place between one caller's token and another's.
+`docs/decisions/http-client.md` says why no library does this. The transport is used without
+`httpx.AsyncClient`, whose cookie jar, redirects, proxies and netrc must not come between the tokens of two
+callers.
 
-The reading follows RFC 9112. The parser is llhttp, by httptools, as it is at the edge; a body whose length is
-known bypasses it, since that is most of what comes.
+Responses are read by RFC 9112. The parser is llhttp, by httptools, as in uvicorn. A body of known length
+bypasses the parser.
 
-In HTTP/1.1 bytes that arrive after a request has been sent are its response, whoever asked for them. A server
-that sends more than it should could show one caller what belongs to another. So connections rarely change
-hands: a caller gets its own last one, else one that has been silent for a while, else a new one.
+In HTTP/1.1, bytes that arrive after a request are its response, even if the server sent them for another
+reason. A server that sends too much could show one caller the data of another. Therefore connections rarely
+change hands: a caller gets the connection that it used last, or else one that has been silent for a while, or
+else a new one.
 """
 
 import asyncio
@@ -34,7 +36,7 @@ class FirstByteTimeoutError(httpx.ReadTimeout):
 
 
 class TotalTimeoutError(httpx.ReadTimeout):
-    """The call took too long as a whole."""
+    """The call as a whole took too long."""
 
 
 class ClosedError(httpx.ReadError):
@@ -52,8 +54,12 @@ class OverheadTooLargeError(httpx.RemoteProtocolError):
 RawHeader = tuple[bytes, bytes]
 
 
-class TimeoutExtension(TypedDict):
-    """How long a call may take, in seconds: as a request's extensions have it (`Timeouts`)."""
+class Timeouts(TypedDict):
+    """The `timeout` extension of a request, in seconds.
+
+    `connect` is the time to open a connection, `first_byte` the longest silence before the response, `read`
+    the longest silence within it, and `total` the time for the call as a whole.
+    """
 
     connect: float
     first_byte: float
@@ -61,20 +67,20 @@ class TimeoutExtension(TypedDict):
     total: float
 
 
-# Parts smaller than the first are joined up to the second: an object for each would outweigh the body.
+# Parts smaller than the first size are joined up to the second: an object for each would outweigh the body.
 _SMALL_PART_BYTES = 4096
 _JOINED_PART_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
 class RawResponse:
-    """A response as it came.
+    """A response as it was received.
 
     Args:
-        headers: the names in lower case; trailers are not among them.
-        parts: the body, compressed if it is; a little more than is allowed, if it is too large.
-        error: why the body broke off.
-        received_parts: how many parts came, before small ones were joined.
+        headers: with names in lower case and without trailers.
+        parts: of the body, still compressed. A body that is too large is cut just above the limit.
+        error: why the body is incomplete.
+        received_parts: number of parts before small ones were joined.
     """
 
     status: int
@@ -96,107 +102,106 @@ class RawResponse:
         else:
             self.parts.append(bytearray(part))
 
-    def announced_bytes(self) -> int | None:
-        """How long the body is, if that is known."""
+    def content_length(self) -> int | None:
         return next((int(value) for name, value in self.headers if name == b"content-length"), None)
 
     def is_ended_by_close(self) -> bool:
-        """Whether the body has no other end than that of the connection (RFC 9112, section 6.3)."""
+        """Return whether only the end of the connection ends the body (RFC 9112, section 6.3)."""
         names = {name for name, _ in self.headers}
         return names.isdisjoint({b"content-length", b"transfer-encoding"})
 
 
-# Status line and headers, and the 1xx responses before them; no honest server sends as much.
+# Status line, headers and preceding 1xx responses. No honest server sends as much.
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_HEADERS = 1_000
 
-# Beside the body: trailers, and for each chunk its size and extensions.
+# Trailers, and the size and extensions of each chunk.
 _MAX_OVERHEAD_BYTES = 128 * 1024
 _MAX_OVERHEAD_BYTES_PER_PART = 32
 
-# Each chunk costs time: a few may be of any size, and beyond that they have to hold this much on average.
+# Each chunk costs time. Beyond this number, chunks must have this average size.
 _FREE_PARTS = 16_384
 _MIN_BYTES_PER_PART = 64
 
 _VERSIONS = frozenset({"1.0", "1.1"})
 
-# Those of 2^64, beyond which the parser refuses a number; but it takes any number of zeros before it.
+# The digits of 2^64. The parser refuses larger numbers, but accepts any number of leading zeros.
 _MAX_LENGTH_DIGITS = 20
 
 
 class Connection(asyncio.Protocol):
-    """A connection that may be asked while `is_open`, once the last response has come.
+    """A connection that carries one request at a time, and may carry the next one while `is_open`.
 
     Args:
         max_bytes: of a body; a larger one is not read to its end.
-        retire_at: when it is too old to be asked again, in the loop's seconds.
-        on_closed: called with the connection once it has ended.
+        retire_at: when the connection becomes too old for another request, in the loop's seconds.
+        on_closed: called with the connection when it has ended.
 
-    `owner` is whose request it carried last, and `idle_since` when that was answered; both are the pool's.
+    The pool sets `owner`, the caller of the last request, and `idle_since`, when that request ended.
     """
 
     def __init__(
         self, *, max_bytes: int, retire_at: float, on_closed: "Callable[[Connection], None]"
     ) -> None:
         self.is_open = False
-        self._on_closed = on_closed
         self.retire_at = retire_at
         self.owner: bytes | None = None
         self.idle_since = 0.0
+        self._on_closed = on_closed
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
-        self._is_readable: Callable[[], object] | None = None
-        # Of the exchange under way.
+        self._poll: Callable[[], object] | None = None
+        # State of the current request.
         self._waiter: asyncio.Future[RawResponse] | None = None
-        self._answer: RawResponse | None = None
+        self._response: RawResponse | None = None
         self._headers: list[RawHeader] = []
         self._parsed_bytes = 0
         self._missing_bytes: int | None = None
         self._is_complete = False
         self._is_reusable = False
-        self._timeouts: TimeoutExtension
+        self._timeouts: Timeouts
         self._until = 0.0
-        self._heard_at = 0.0
-        self._has_heard = False
+        self._received_at = 0.0
+        self._has_received = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, head: bytes, timeouts: TimeoutExtension, *, until: float) -> asyncio.Future[RawResponse]:
-        """Send a request. Whoever stops waiting for the response has to abort the connection.
+    def send(self, head: bytes, timeouts: Timeouts, *, until: float) -> asyncio.Future[RawResponse]:
+        """Send a request. A caller that stops waiting for the response must abort the connection.
 
-        The future fails with a `httpx.TransportError` if not even the head of a response came; with a
-        `ClosedError` if the connection ended before its first byte.
+        The future fails with a `httpx.TransportError` if there is no complete head of a response, and with a
+        `ClosedError` if the connection ended before the first byte.
 
         Args:
-            head: of the request, which is all of it.
-            timeouts: with silence.
+            head: the complete request.
+            timeouts: for silence.
             until: when the response has to be complete, in the loop's seconds.
         """
         waiter = self._waiter = self._loop.create_future()
-        # A new one: trailers and 1xx responses would leave their marks for the next response.
+        # A new parser: trailers and 1xx responses leave marks in the old one.
         self._parser = httptools.HttpResponseParser(self)
-        self._answer, self._headers = None, []
+        self._response, self._headers = None, []
         self._parsed_bytes, self._missing_bytes = 0, None
-        self._is_complete = self._has_heard = False
+        self._is_complete = self._has_received = False
         self._timeouts, self._until = timeouts, until
-        self._heard_at = self._loop.time()
+        self._received_at = self._loop.time()
         self._watch()
         self._transport.write(head)
         return waiter
 
     def is_quiet(self) -> bool:
-        """Return whether it is open, and the kernel holds no byte of it that the loop has not read yet."""
-        if self._is_readable is None:
-            self._is_readable = _reader_of(self._transport.get_extra_info("socket"))
-        return self.is_open and not self._is_readable()
+        """Return whether the connection is open and the kernel holds no unread byte of it."""
+        if self._poll is None:
+            self._poll = _poll_of(self._transport.get_extra_info("socket"))
+        return self.is_open and not self._poll()
 
     def abort(self) -> None:
         self.is_open = False
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's has the methods of asyncio's, and is none.
+        # uvloop's transport has the methods of asyncio.Transport, but is not a subclass.
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
 
@@ -205,65 +210,65 @@ class Connection(asyncio.Protocol):
         self._on_closed(self)
         if self._timer is not None:
             self._timer.cancel()
-        if self._answer is not None and exc is None and self._answer.is_ended_by_close():
+        if self._response is not None and exc is None and self._response.is_ended_by_close():
             self._end()
             return
-        kind = httpx.ReadError if self._has_heard else ClosedError
+        kind = httpx.ReadError if self._has_received else ClosedError
         error = kind("The connection ended before the response did.")
         error.__cause__ = exc
-        self._break_off(error)
+        self._fail(error)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
-        self._has_heard = True
+        self._received_at = self._loop.time()
+        self._has_received = True
         if self._waiter is None:
-            # Nothing was asked for: whatever it is, it must not become the next response.
+            # No request is under way. These bytes must not become the next response.
             self.abort()
-        elif self._answer is not None and self._missing_bytes is not None:
-            self._take(self._answer, data, self._missing_bytes)
+        elif self._response is not None and self._missing_bytes is not None:
+            self._take(self._response, data, self._missing_bytes)
         else:
             self._parse(data)
 
-    # Callbacks of the parser. More than one response may come at a time: the others belong to no request.
+    # Callbacks of the parser. Bytes may hold several responses; only the first belongs to the request.
 
     def on_message_begin(self) -> None:
         if self._is_complete:
             self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is not None:
+        if self._response is not None:
             return
         if len(self._headers) == _MAX_HEADERS:
             raise HeadTooLargeError("The response has too many headers.")
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self._answer is not None:
+        if self._response is not None:
             return
         status, version = self._parser.get_status_code(), self._parser.get_http_version()
         headers, self._headers = self._headers, []
         _check_framing(version, status, headers)
-        # After a 1xx the response is still to come, except after this one.
+        # The final response follows a 1xx, except for this one.
         if status >= 200 or status == 101:
-            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
-            self._answer = RawResponse(status, [(name, value.rstrip(b" \t")) for name, value in headers])
-            # In HTTP/1.0 a "close" beside "keep-alive" and the end of chunks are matters of opinion
+            # The parser keeps white space after a value (RFC 9110, section 5.5).
+            self._response = RawResponse(status, [(name, value.rstrip(b" \t")) for name, value in headers])
+            # Implementations disagree on "close" beside "keep-alive", and on the end of chunks, in HTTP/1.0
             # (RFC 9112, sections 6.1 and 9.3).
             self._is_reusable = version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
-        answer = self._answer
-        if answer is None or self._is_complete:
+        response = self._response
+        if response is None or self._is_complete:
             return
-        answer.add(body)
-        if answer.received_parts > _FREE_PARTS + answer.body_bytes // _MIN_BYTES_PER_PART:
-            raise OverheadTooLargeError("The body comes in too many parts.")
+        response.add(body)
+        if response.received_parts > _FREE_PARTS + response.body_bytes // _MIN_BYTES_PER_PART:
+            raise OverheadTooLargeError("The body has too many parts.")
 
     def on_message_complete(self) -> None:
-        self._is_complete = self._answer is not None
+        self._is_complete = self._response is not None
 
     def _parse(self, data: bytes) -> None:
-        had_head = self._answer is not None
+        had_head = self._response is not None
         self._parsed_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -271,57 +276,58 @@ class Connection(asyncio.Protocol):
             self._is_complete, self._is_reusable = True, False
         except httptools.HttpParserError as exc:
             if not self._is_complete:
-                self._break_off(_error_of(exc))
+                self._fail(_parse_error(exc))
                 return
-            # Only what comes behind the response is no HTTP.
+            # Only the bytes after the response are not HTTP.
             self._is_reusable = False
         if not had_head and self._is_head_too_large():
-            self._answer = None
-            self._break_off(HeadTooLargeError("The head of the response is too large."))
-        elif self._answer is not None:
-            self._advance(self._answer, had_head=had_head)
+            self._response = None
+            self._fail(HeadTooLargeError("The head of the response is too large."))
+        elif self._response is not None:
+            self._advance(self._response, had_head=had_head)
 
     def _is_head_too_large(self) -> bool:
         if self._parsed_bytes <= _MAX_HEAD_BYTES:
             return False
-        # Some of that may be the body.
-        return self._answer is None or sum(map(len, chain(*self._answer.headers))) > _MAX_HEAD_BYTES
+        # Some of these bytes may be the body.
+        return self._response is None or sum(map(len, chain(*self._response.headers))) > _MAX_HEAD_BYTES
 
-    def _advance(self, answer: RawResponse, *, had_head: bool) -> None:
+    def _advance(self, response: RawResponse, *, had_head: bool) -> None:
+        overhead_bytes = self._parsed_bytes - response.body_bytes
+        max_overhead_bytes = _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * response.received_parts
         if self._is_complete:
             self._end()
-        elif answer.body_bytes > self._max_bytes:
+        elif response.body_bytes > self._max_bytes:
             self._end(is_cut=True)
-        elif self._is_overhead_too_large(answer):
-            self._break_off(OverheadTooLargeError("Chunks or trailers outweigh the body."))
-        elif not had_head and (announced_bytes := answer.announced_bytes()) is not None:
-            self._missing_bytes = announced_bytes - answer.body_bytes
+        elif overhead_bytes > max_overhead_bytes:
+            self._fail(OverheadTooLargeError("Chunks or trailers outweigh the body."))
+        elif not had_head:
+            # From here on another timeout holds, which may be the shorter one.
+            self._watch()
+            length = response.content_length()
+            self._missing_bytes = None if length is None else length - response.body_bytes
 
-    def _is_overhead_too_large(self, answer: RawResponse) -> bool:
-        overhead_bytes = self._parsed_bytes - answer.body_bytes
-        return overhead_bytes > _MAX_OVERHEAD_BYTES + _MAX_OVERHEAD_BYTES_PER_PART * answer.received_parts
-
-    def _take(self, answer: RawResponse, data: bytes, missing_bytes: int) -> None:
-        answer.add(data[:missing_bytes])
+    def _take(self, response: RawResponse, data: bytes, missing_bytes: int) -> None:
+        response.add(data[:missing_bytes])
         self._missing_bytes = max(0, missing_bytes - len(data))
         if len(data) >= missing_bytes:
-            # What comes behind the response belongs to no request.
+            # Bytes after the response belong to no request.
             self._is_reusable = self._is_reusable and len(data) == missing_bytes
             self._end()
-        elif answer.body_bytes > self._max_bytes:
+        elif response.body_bytes > self._max_bytes:
             self._end(is_cut=True)
 
     def _end(self, *, is_cut: bool = False) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and self._answer is not None and not waiter.done():
-            waiter.set_result(self._answer)
+        if waiter is not None and self._response is not None and not waiter.done():
+            waiter.set_result(self._response)
         if is_cut or not self._is_reusable:
             self.abort()
 
-    def _break_off(self, error: httpx.TransportError) -> None:
-        # An answer that was given already is whole, whatever becomes of the connection.
-        if self._waiter is not None and self._answer is not None:
-            self._answer.error = error
+    def _fail(self, error: httpx.TransportError) -> None:
+        # A response that was delivered already is complete.
+        if self._waiter is not None and self._response is not None:
+            self._response.error = error
             self._end(is_cut=True)
             return
         waiter, self._waiter = self._waiter, None
@@ -330,9 +336,9 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _watch(self) -> None:
-        """Have the time looked at when it may be over.
+        """Set the timer for the next possible timeout.
 
-        One timer does for many requests: to set one for each costs as much as to parse a small response.
+        One timer serves many requests: a timer for each costs as much as parsing a small response.
         """
         due_at = self._due_at()
         if self._timer is not None and self._timer.when() <= due_at:
@@ -342,8 +348,8 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_at(due_at, self._check_timeouts)
 
     def _due_at(self) -> float:
-        silence_seconds = self._timeouts["first_byte" if self._answer is None else "read"]
-        return min(self._heard_at + silence_seconds, self._until)
+        silence_seconds = self._timeouts["first_byte" if self._response is None else "read"]
+        return min(self._received_at + silence_seconds, self._until)
 
     def _check_timeouts(self) -> None:
         self._timer = None
@@ -353,42 +359,42 @@ class Connection(asyncio.Protocol):
         if now < self._due_at():
             self._watch()
         elif now >= self._until:
-            self._break_off(TotalTimeoutError("The call took too long."))
-        elif self._answer is None:
-            self._break_off(FirstByteTimeoutError("The response did not begin in time."))
+            self._fail(TotalTimeoutError("The call took too long."))
+        elif self._response is None:
+            self._fail(FirstByteTimeoutError("The response did not begin in time."))
         else:
-            self._break_off(httpx.ReadTimeout("The response paused for too long."))
+            self._fail(httpx.ReadTimeout("The response paused for too long."))
 
 
 def _check_framing(version: str, status: int, headers: list[RawHeader]) -> None:
-    """Refuse what the parser takes, and others may not.
+    """Refuse framing that the parser accepts and that other implementations may read differently.
 
-    It refuses by itself two lengths, a length beside a transfer coding, white space and line ends where they
-    do not belong.
+    The parser itself refuses two lengths, a length beside a transfer coding, and misplaced white space and
+    line ends.
 
     Raises:
-        httpx.RemoteProtocolError: others might see the end of this response somewhere else.
+        httpx.RemoteProtocolError: another implementation might see the end of this response elsewhere.
     """
     if version not in _VERSIONS or status < 100:
-        raise httpx.RemoteProtocolError("The response is of an unknown version or status.")
-    # With a tab behind it, the parser would not take it for chunked.
+        raise httpx.RemoteProtocolError("The response has an unknown version or status.")
+    # The parser does not recognise "chunked" with a tab after it.
     codings = [value.lower().rstrip(b" ") for name, value in headers if name == b"transfer-encoding"]
     if codings and codings != [b"chunked"]:
         raise httpx.RemoteProtocolError("The response has a transfer coding other than chunked.")
     if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
-        raise httpx.RemoteProtocolError("The response has a length of too many digits.")
+        raise httpx.RemoteProtocolError("The length of the response has too many digits.")
 
 
-def _error_of(exc: httptools.HttpParserError) -> httpx.TransportError:
-    """Return what one of the callbacks raised, or else what the parser says."""
-    refusal = exc.__context__
-    if isinstance(refusal, httpx.TransportError):
-        return refusal
-    return httpx.RemoteProtocolError(f"This is no HTTP: {exc}")
+def _parse_error(exc: httptools.HttpParserError) -> httpx.TransportError:
+    """Return the error that a callback raised, or else that of the parser."""
+    raised = exc.__context__
+    if isinstance(raised, httpx.TransportError):
+        return raised
+    return httpx.RemoteProtocolError(f"The response is not HTTP: {exc}")
 
 
-def _reader_of(connected: socket.socket) -> Callable[[], object]:
-    """Return a function that says whether there is something to be read; an end or an error counts too."""
+def _poll_of(connected: socket.socket) -> Callable[[], object]:
+    """Return a function that says whether the socket is readable, has ended or has failed."""
     if not hasattr(select, "poll"):
         return lambda: select.select([connected], [], [], 0)[0]
     poll = select.poll()
@@ -396,153 +402,154 @@ def _reader_of(connected: socket.socket) -> Callable[[], object]:
     return partial(poll.poll, 0)
 
 
-# Servers and what stands before them close idle connections after a minute, or half of one.
+# Servers and proxies close idle connections after 30 or 60 seconds.
 _IDLE_SECONDS = 15.0
 
-# How long a connection has to be silent before another caller may have it: while few are open, and once half
-# of them are, since many callers would open a new one for each call otherwise.
+# How long a connection must be silent before another caller may use it. The shorter time holds once half of
+# the connections are open, because many callers would open one for each call otherwise.
 _SILENT_SECONDS = 1.0
-_SILENT_SECONDS_OF_MANY = 0.025
+_SILENT_SECONDS_WHEN_BUSY = 0.025
 
-# A name may move: connections are replaced after this time, or up to a tenth earlier, so not all at once.
+# DNS names may move. Connections are replaced after this time, or up to a tenth earlier, so not all at once.
 _MAX_AGE_SECONDS = 60.0
 _AGE_JITTER = 0.1
 
 # RFC 8305, section 5.
 _NEXT_ADDRESS_SECONDS = 0.25
 
-# Statuses about the connection rather than the request: timed out, for another host, used too early.
-_OF_THE_CONNECTION = frozenset({408, 421, 425})
+# Statuses about the connection instead of the request: timed out, misdirected, too early.
+_CONNECTION_STATUSES = frozenset({408, 421, 425})
 
 
-def _trust_the_usual() -> ssl.SSLContext:
-    """Certifi's authorities, whatever the environment says."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
-class Pool:
-    """Connections to one API.
+class Pool(httpx.AsyncBaseTransport):
+    """The connections to one REST API, for GET requests.
 
     Args:
-        url: of which scheme, host and port are used.
-        max_connections: that are open at a time; other requests wait for their turn.
+        base_url: its scheme, host and port are used for all requests.
+        max_connections: open at a time; other requests wait.
         max_bytes: of a body.
-        trust: says whose certificates are taken; called with the first connection, as it takes its time.
+        ssl_context: by default one with certifi's authorities, whatever the environment says.
         idle_seconds: after which a connection is not used again.
-        silent_seconds: how long it has to be idle before another caller may have it, while few are open.
-        max_age_seconds: after which it is not used again, idle or not; up to a tenth less, by chance.
+        silent_seconds: how long it must be idle before another caller may use it, while few are open.
+        max_age_seconds: after which it is not used again; a random tenth less.
     """
 
     def __init__(
         self,
-        url: httpx.URL,
+        base_url: str,
         *,
         max_connections: int,
         max_bytes: int,
-        trust: Callable[[], ssl.SSLContext] = _trust_the_usual,
+        ssl_context: ssl.SSLContext | None = None,
         idle_seconds: float = _IDLE_SECONDS,
         silent_seconds: float = _SILENT_SECONDS,
         max_age_seconds: float = _MAX_AGE_SECONDS,
     ) -> None:
+        url = httpx.URL(base_url)
+        is_secure = url.scheme == "https"
         self._host = url.host
-        self._is_secure = url.scheme == "https"
-        self._port = url.port or (443 if self._is_secure else 80)
+        self._port = url.port or (443 if is_secure else 80)
+        self._ssl = (ssl_context or httpx.create_ssl_context(trust_env=False)) if is_secure else None
         self._max_connections = max_connections
         self._max_bytes = max_bytes
-        self._turns = asyncio.Semaphore(max_connections)
+        self._semaphore = asyncio.Semaphore(max_connections)
         self._in_use = 0
-        # Idle connections, the longest idle first; and the same ones by the caller that used them last.
+        # Idle connections, the longest idle first; and the same ones by their last caller.
         self._idle: OrderedDict[Connection, None] = OrderedDict()
-        self._idle_of: dict[bytes | None, dict[Connection, None]] = {}
+        self._idle_by_owner: dict[bytes | None, dict[Connection, None]] = {}
         self._is_closed = False
         self._idle_seconds = idle_seconds
         self._silent_seconds = silent_seconds
         self._max_age_seconds = max_age_seconds
-        self._trust = trust
-        self._context: ssl.SSLContext | None = None
 
-    async def ask(self, head: bytes, timeouts: TimeoutExtension, *, caller_key: bytes | None) -> RawResponse:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, whose extensions hold `timeout` and `caller_key`."""
+        response = await self.send(
+            _head(request), request.extensions["timeout"], caller_key=request.extensions.get("caller_key")
+        )
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_Stream(response), request=request
+        )
+
+    async def send(self, head: bytes, timeouts: Timeouts, *, caller_key: bytes | None) -> RawResponse:
         """Send a request and return the response.
 
-        Where a connection that was used before fails before the first byte of a response, or says that it is
-        no good any more, the request goes over a new one at once: that failure says nothing about the API
-        (RFC 9112, section 9.3.1).
+        If a connection that was used before fails before the first byte of a response, or its response is
+        about the connection, the request is sent again over a new one at once: such a failure says nothing
+        about the API (RFC 9112, section 9.3.1).
 
         Raises:
             httpx.TransportError: there was no response.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + timeouts["total"]
-        await self._take_turn(until)
+        until = asyncio.get_running_loop().time() + timeouts["total"]
+        await self._acquire(until)
         try:
             connection = self._take_idle(caller_key) or await self._wait_for_silence(caller_key)
             if connection is not None:
-                answer = await self._ask_again(connection, head, timeouts, until)
-                if answer is not None:
-                    return answer
+                response = await self._send_again(connection, head, timeouts, until)
+                if response is not None:
+                    return response
             connection = await self._connect(timeouts["connect"], until=until)
             connection.owner = caller_key
-            return await self._use(connection, head, timeouts, until)
+            return await self._send_over(connection, head, timeouts, until)
         finally:
             self._in_use -= 1
-            self._turns.release()
+            self._semaphore.release()
 
-    def close(self) -> None:
-        """Close what is idle, and what is under way once its call has ended."""
+    async def aclose(self) -> None:
+        """Close idle connections now, and the others once their call has ended."""
         self._is_closed = True
         while self._idle:
             self._drop(next(iter(self._idle)))
 
-    async def _take_turn(self, until: float) -> None:
-        if not self._turns.locked():
-            # At once, and so without a timer, which costs more.
-            await self._turns.acquire()
+    async def _acquire(self, until: float) -> None:
+        if not self._semaphore.locked():
+            # Without a timer, which costs more than the rest.
+            await self._semaphore.acquire()
         else:
             try:
                 async with asyncio.timeout_at(until):
-                    await self._turns.acquire()
+                    await self._semaphore.acquire()
             except TimeoutError as exc:
-                raise httpx.PoolTimeout("Its turn did not come in time.") from exc
+                raise httpx.PoolTimeout("No connection became free in time.") from exc
         self._in_use += 1
 
-    async def _ask_again(
-        self, connection: Connection, head: bytes, timeouts: TimeoutExtension, until: float
+    async def _send_again(
+        self, connection: Connection, head: bytes, timeouts: Timeouts, until: float
     ) -> RawResponse | None:
-        """Return the response over a connection that was used before, or `None` if it has to be replaced."""
+        """Send over a connection that was used before; return `None` if it has to be replaced."""
         try:
-            answer = await self._use(connection, head, timeouts, until)
+            response = await self._send_over(connection, head, timeouts, until)
         except ClosedError:
             return None
-        if answer.status not in _OF_THE_CONNECTION:
-            return answer
+        if response.status not in _CONNECTION_STATUSES:
+            return response
         if connection in self._idle:
             self._drop(connection)
         return None
 
-    async def _use(
-        self, connection: Connection, head: bytes, timeouts: TimeoutExtension, until: float
+    async def _send_over(
+        self, connection: Connection, head: bytes, timeouts: Timeouts, until: float
     ) -> RawResponse:
         try:
-            answer = await connection.ask(head, timeouts, until=until)
+            response = await connection.send(head, timeouts, until=until)
         except BaseException:
-            # Failed or cancelled: whatever it still brings is nobody's response.
+            # Failed or cancelled: later bytes of this connection must not become another response.
             connection.abort()
             raise
         if self._is_closed:
             connection.abort()
         elif connection.is_open:
-            self._put_idle(connection)
-        return answer
-
-    def _put_idle(self, connection: Connection) -> None:
-        connection.idle_since = asyncio.get_running_loop().time()
-        self._idle[connection] = None
-        self._idle_of.setdefault(connection.owner, {})[connection] = None
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle[connection] = None
+            self._idle_by_owner.setdefault(connection.owner, {})[connection] = None
+        return response
 
     def _take_idle(self, caller_key: bytes | None) -> Connection | None:
-        """Return a connection that may be used again by this caller, or `None`."""
+        """Return an idle connection that this caller may use, or `None`."""
         now = asyncio.get_running_loop().time()
-        self._drop_old(now)
+        while self._idle and now - (oldest := next(iter(self._idle))).idle_since >= self._idle_seconds:
+            self._drop(oldest)
         while (connection := self._candidate(caller_key, now)) is not None:
             self._forget(connection)
             if now < connection.retire_at and connection.is_quiet():
@@ -552,51 +559,43 @@ class Pool:
         return None
 
     async def _wait_for_silence(self, caller_key: bytes | None) -> Connection | None:
-        """Return another caller's connection, if all that there may be are open; else `None`.
+        """Return another caller's connection if the maximum is open, or `None`.
 
-        To wait for its silence takes less time than to open a new one in its place.
+        Waiting for silence takes less time than opening a connection.
         """
         if not self._idle or self._in_use + len(self._idle) <= self._max_connections:
             return None
-        silent_at = next(iter(self._idle)).idle_since + _SILENT_SECONDS_OF_MANY
+        silent_at = next(iter(self._idle)).idle_since + _SILENT_SECONDS_WHEN_BUSY
         await asyncio.sleep(silent_at - asyncio.get_running_loop().time())
         return self._take_idle(caller_key)
 
     def _candidate(self, caller_key: bytes | None, now: float) -> Connection | None:
-        own = self._idle_of.get(caller_key)
+        own = self._idle_by_owner.get(caller_key)
         if own:
             return next(reversed(own))
         longest_idle = next(iter(self._idle), None)
         if longest_idle is None:
             return None
         are_few = 2 * (self._in_use + len(self._idle)) <= self._max_connections
-        silent_seconds = self._silent_seconds if are_few else _SILENT_SECONDS_OF_MANY
+        silent_seconds = self._silent_seconds if are_few else _SILENT_SECONDS_WHEN_BUSY
         return longest_idle if now - longest_idle.idle_since >= silent_seconds else None
-
-    def _drop_old(self, now: float) -> None:
-        while self._idle:
-            connection = next(iter(self._idle))
-            if now - connection.idle_since < self._idle_seconds:
-                return
-            self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
         self._forget(connection)
         connection.abort()
 
-    def _forget_closed(self, connection: Connection) -> None:
-        if connection in self._idle:
-            self._forget(connection)
-
     def _forget(self, connection: Connection) -> None:
+        """Remove a connection from the idle ones, if it is one of them."""
+        if connection not in self._idle:
+            return
         del self._idle[connection]
-        own = self._idle_of[connection.owner]
+        own = self._idle_by_owner[connection.owner]
         del own[connection]
         if not own:
-            del self._idle_of[connection.owner]
+            del self._idle_by_owner[connection.owner]
 
     async def _connect(self, seconds: float, *, until: float) -> Connection:
-        # This request's own connection is among those in use.
+        # The connection of this request counts as one in use.
         while self._idle and self._in_use + len(self._idle) > self._max_connections:
             self._drop(next(iter(self._idle)))
         now = asyncio.get_running_loop().time()
@@ -605,11 +604,11 @@ class Pool:
                 return await self._open()
         except TimeoutError as exc:
             if until < now + seconds:
-                raise TotalTimeoutError("no time left for a connection") from exc
-            raise httpx.ConnectTimeout("no connection in time") from exc
-        # A name that cannot be one is no OSError.
+                raise TotalTimeoutError("There is no time left for a connection.") from exc
+            raise httpx.ConnectTimeout("There was no connection in time.") from exc
+        # An invalid host name is a UnicodeError.
         except (OSError, UnicodeError) as exc:
-            raise httpx.ConnectError("no connection") from exc
+            raise httpx.ConnectError("There is no connection.") from exc
 
     async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -617,72 +616,45 @@ class Pool:
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
         )
-        age_seconds = self._max_age_seconds * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311  # no secret
+        age_seconds = self._max_age_seconds * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311  # not a secret
         retire_at = loop.time() + age_seconds
         try:
             _, connection = await loop.create_connection(
-                lambda: Connection(
-                    max_bytes=self._max_bytes, retire_at=retire_at, on_closed=self._forget_closed
-                ),
+                lambda: Connection(max_bytes=self._max_bytes, retire_at=retire_at, on_closed=self._forget),
                 sock=connected,
-                ssl=self._tls() if self._is_secure else None,
-                server_hostname=self._host if self._is_secure else None,
+                ssl=self._ssl,
+                server_hostname=self._host if self._ssl else None,
             )
         except BaseException:
             connected.close()
             raise
         return connection
 
-    def _tls(self) -> ssl.SSLContext:
-        self._context = self._context or self._trust()
-        return self._context
+
+class _Stream(httpx.AsyncByteStream):
+    """The body as it was received, and then the error that cut it off, if there was one."""
+
+    def __init__(self, response: RawResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self._response.parts:
+            yield bytes(part)
+        if self._response.error is not None:
+            raise self._response.error
 
 
-# What would end a header, or the head (RFC 9110, section 5.5).
+# Characters that end a header or the head (RFC 9110, section 5.5).
 _DANGEROUS = re.compile(rb"[\r\n\0]")
 
 
-def make_transport(base_url: str, *, max_connections: int, max_bytes: int) -> httpx.AsyncBaseTransport:
-    """For GET requests to one endpoint.
-
-    Args:
-        base_url: where the requests go, whatever their own URLs say.
-        max_connections: at a time; other requests wait for their turn.
-        max_bytes: the largest body that is read.
-    """
-    return _Transport(Pool(httpx.URL(base_url), max_connections=max_connections, max_bytes=max_bytes))
-
-
-class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._pool.ask(
-            _head(request), request.extensions["timeout"], caller_key=request.extensions.get("caller_key")
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Stream(answer), request=request)
-
-    async def aclose(self) -> None:
-        self._pool.close()
-
-
-class _Stream(httpx.AsyncByteStream):
-    """The body as it came, and then why it broke off, if it did."""
-
-    def __init__(self, answer: RawResponse) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._answer.parts:
-            yield bytes(part)
-        if self._answer.error is not None:
-            raise self._answer.error
-
-
 def _head(request: httpx.Request) -> bytes:
-    """Raises: httpx.LocalProtocolError: a header would be more than one."""
+    """Return the request as bytes.
+
+    Raises:
+        httpx.LocalProtocolError: a header holds a character that would end it.
+    """
     fields = [b"%b: %b" % header for header in request.headers.raw]
     if any(map(_DANGEROUS.search, fields)):
-        raise httpx.LocalProtocolError("a header has a control character in it")
+        raise httpx.LocalProtocolError("A header holds a control character.")
     return b"GET %b HTTP/1.1\r\n%b\r\n\r\n" % (request.url.raw_path, b"\r\n".join(fields))
