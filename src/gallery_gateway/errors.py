@@ -65,44 +65,40 @@ class Consequences:
     log_level: int = logging.INFO
 
 
-_refused = partial(Consequences, http_status=400)
+_rejected = partial(Consequences, http_status=400)
 _failed = partial(Consequences, allows_stale=True, log_level=logging.WARNING)
 _contract = partial(_failed, code="UPSTREAM_CONTRACT")
 _unavailable = partial(_failed, code="UPSTREAM_UNAVAILABLE", counts_for_breaker=True)
-_cut_off = partial(_unavailable, is_retried=True)
-_no_connection = partial(_unavailable, is_retried=True, is_unreachable=True)
+_interrupted = partial(_unavailable, is_retried=True)
+_no_connection = partial(_interrupted, is_unreachable=True)
 _timeout = partial(_failed, code="UPSTREAM_TIMEOUT", counts_for_breaker=True, is_congestion=True)
 
 ERRORS: Final[Mapping[str, Consequences]] = {
     # The request does not become an operation.
-    "bad_request": _refused("the request is not a GraphQL request", code="BAD_REQUEST"),
-    "parse_failed": _refused("the document has a syntax error", code="GRAPHQL_PARSE_FAILED"),
-    "validation_failed": _refused(
+    "bad_request": _rejected("the request is not a GraphQL request", code="BAD_REQUEST"),
+    "parse_failed": _rejected("the document has a syntax error", code="GRAPHQL_PARSE_FAILED"),
+    "validation_failed": _rejected(
         "the document violates the schema or a limit", code="GRAPHQL_VALIDATION_FAILED"
     ),
-    "persisted_query_not_found": _refused(
+    "persisted_query_not_found": _rejected(
         "no document is stored under this hash", code="PERSISTED_QUERY_NOT_FOUND", http_status=200
     ),
-    "persisted_query_not_supported": _refused(
+    "persisted_query_not_supported": _rejected(
         "automatic persisted queries are off", code="PERSISTED_QUERY_NOT_SUPPORTED", http_status=200
     ),
-    "document_unknown": _refused(
+    "document_unknown": _rejected(
         "no trusted document has this id", code="PERSISTED_QUERY_NOT_IN_LIST", http_status=404
     ),
-    "document_not_trusted": _refused(
+    "document_not_trusted": _rejected(
         "only trusted documents run", code="QUERY_NOT_IN_SAFELIST", http_status=403
     ),
     "bad_user_input": Consequences("an argument or variable is invalid", code="BAD_USER_INPUT"),
     # No call is made, or no operation waits for it.
     "overloaded": _failed(
-        "the queue for upstream calls is full, or the call waited too long in it",
-        code="OVERLOADED",
-        http_status=503,
+        "the queue for calls is full, or the call waited too long in it", code="OVERLOADED", http_status=503
     ),
     "breaker_open": _failed("a circuit breaker is open", code="UPSTREAM_UNAVAILABLE"),
-    "shutting_down": _failed(
-        "the gateway process is shutting down", code="UPSTREAM_UNAVAILABLE", http_status=503
-    ),
+    "shutting_down": _failed("the gateway shuts down", code="UPSTREAM_UNAVAILABLE", http_status=503),
     "given_up": _failed(
         "no operation waits for the response any more, or the deadline passed",
         "given_up",
@@ -121,8 +117,8 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "status_404": _contract(
         "status 404, except for an unknown project or a page past the end", "status", allows_stale=False
     ),
-    "status_502": _unavailable("status 502", "status", is_retried=True),
-    "status_503": _unavailable("status 503 or 504", "status", is_retried=True, is_congestion=True),
+    "status_502": _interrupted("status 502", "status"),
+    "status_503": _interrupted("status 503 or 504", "status", is_congestion=True),
     "status_5xx": _unavailable("any other status of 500 or above", "status"),
     "status_other": _contract("any other status", "status"),
     # There is no connection.
@@ -144,9 +140,9 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "tls_expired": _no_connection("the certificate is not valid yet, or has expired", "tls_expired"),
     "tls_failed": _no_connection("no TLS connection, for any other cause", "tls_failed"),
     # There is no complete HTTP response.
-    "reset": _cut_off("the connection was reset", "reset"),
-    "closed": _cut_off("the connection was closed before the response began", "closed"),
-    "cut_off": _cut_off("the connection was closed before the response ended", "cut_off"),
+    "reset": _interrupted("the connection was reset", "reset"),
+    "closed": _interrupted("the connection was closed before the response began", "closed"),
+    "cut_off": _interrupted("the connection was closed before the response ended", "cut_off"),
     "not_http": _unavailable("the bytes are not HTTP/1.1", "not_http"),
     "head_too_large": _unavailable("more than 64 KiB or 1,000 headers before the body", "head_too_large"),
     "overhead_too_large": _unavailable("chunk framing or trailers outweigh the body", "overhead_too_large"),
@@ -163,7 +159,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "misfit": _contract("a value does not fit its field"),
     # The gateway has a bug, or meets a failure without a row of its own.
     "unsendable": _unavailable("the gateway made a request that cannot be sent; a bug", "bad_request"),
-    "other": _cut_off("the connection failed in any other way", "other"),
+    "other": _interrupted("the connection failed in any other way", "other"),
     "bug": Consequences(
         "an unexpected exception; the log has its traceback",
         "other",
@@ -178,21 +174,22 @@ class GatewayError(Exception):
     """An expected failure.
 
     Args:
-        message: one sentence for the client.
-        kind: row of `ERRORS`, if it is not the usual one of the class.
+        message: one sentence for the client; by default that of the class.
+        kind: row of `ERRORS`; by default that of the class.
 
     `retry_after_seconds` is how long to wait before the next attempt, if the REST API or the gateway says so.
     """
 
     kind: str
     code: ClassVar[str]
+    message: ClassVar[str] = ""
     retry_after_seconds: int | None = None
 
     def __init_subclass__(cls) -> None:
         cls.code = ERRORS[cls.kind].code
 
-    def __init__(self, message: str, *, kind: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str | None = None, *, kind: str | None = None) -> None:
+        super().__init__(message or self.message)
         if kind is not None:
             self.kind = kind
         # graphql-core copies this attribute of an original error into the GraphQL error.
@@ -208,7 +205,7 @@ class RequestError(GatewayError):
 
     kind = "bad_request"
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str | None = None, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status or self.consequences.http_status
 
@@ -217,36 +214,28 @@ class PersistedQueryNotFoundError(RequestError):
     """No document is stored under this hash; clients recognise the message and send the document."""
 
     kind = "persisted_query_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("PersistedQueryNotFound")
+    message = "PersistedQueryNotFound"
 
 
 class PersistedQueryNotSupportedError(RequestError):
     """Automatic persisted queries are off; clients recognise the message and send documents from then on."""
 
     kind = "persisted_query_not_supported"
-
-    def __init__(self) -> None:
-        super().__init__("PersistedQueryNotSupported")
+    message = "PersistedQueryNotSupported"
 
 
 class UnknownDocumentError(RequestError):
     """No trusted document has this id."""
 
     kind = "document_unknown"
-
-    def __init__(self) -> None:
-        super().__init__("There is no trusted document of this id.")
+    message = "There is no trusted document with this id."
 
 
 class DocumentNotTrustedError(RequestError):
     """The document is not a trusted one."""
 
     kind = "document_not_trusted"
-
-    def __init__(self) -> None:
-        super().__init__("This document is not among the trusted ones.")
+    message = "This gateway runs trusted documents only, and this document is not one of them."
 
 
 class BadUserInputError(GatewayError):
@@ -254,7 +243,7 @@ class BadUserInputError(GatewayError):
 
     kind = "bad_user_input"
 
-    def __init__(self, message: str, *, argument: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, argument: str | None = None) -> None:
         super().__init__(message)
         if argument:
             self.extensions["argument"] = argument
@@ -264,8 +253,9 @@ class RejectedParameterError(BadUserInputError):
     """The REST API rejected the request; `parameter` is the REST name of the parameter, if it gave one."""
 
     kind = "rejected_parameter"
+    message = "The gallery API rejected the request; check the arguments."
 
-    def __init__(self, message: str, *, parameter: str | None) -> None:
+    def __init__(self, message: str | None = None, *, parameter: str | None) -> None:
         super().__init__(message)
         self.parameter = parameter
 
@@ -274,50 +264,55 @@ class UnauthenticatedError(GatewayError):
     """The request has no token, or the REST API does not accept it."""
 
     kind = "unauthenticated"
+    message = "The gallery API does not accept the access token; sign in again."
 
 
 class ForbiddenError(GatewayError):
     """The REST API accepts the token but denies access."""
 
     kind = "forbidden"
+    message = "The access token does not permit this; use another one."
 
 
 class RateLimitedError(GatewayError):
     """The caller made too many calls; `retry_after_seconds` is what the REST API said, if anything."""
 
     kind = "rate_limited"
+    message = "The gallery API limits the calls of this access token; try again later."
 
-    def __init__(self, message: str, *, retry_after_seconds: int | None = None) -> None:
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
         if retry_after_seconds is not None:
             self.extensions["retryAfter"] = retry_after_seconds
-        self.retry_after_seconds = retry_after_seconds
 
 
 class OverloadedError(GatewayError):
     """More upstream calls wait than the REST API can take."""
 
     kind = "overloaded"
+    message = "Too many calls wait for the gallery API; try again soon."
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int) -> None:
         super().__init__(message)
-        self.extensions["retryAfter"] = retry_after_seconds
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = self.extensions["retryAfter"] = retry_after_seconds
 
 
 class UpstreamTimeoutError(GatewayError):
     """The REST API did not answer in time."""
 
     kind = "given_up"
+    message = "The gallery API did not answer in time; try again, or request less."
 
 
 class UpstreamUnavailableError(GatewayError):
     """There was no connection or no complete response, the status was 5xx, or no call was made."""
 
     kind = "shutting_down"
+    message = "The gallery API is not available; try again later."
 
     def __init__(
-        self, message: str, *, kind: str | None = None, retry_after_seconds: int | None = None
+        self, message: str | None = None, *, kind: str | None = None, retry_after_seconds: int | None = None
     ) -> None:
         super().__init__(message, kind=kind)
         self.retry_after_seconds = retry_after_seconds
@@ -327,9 +322,11 @@ class UpstreamContractError(GatewayError):
     """The response does not follow the REST contract."""
 
     kind = "misfit"
+    message = "The gallery API sent something that its contract does not allow."
 
 
 class UpstreamNotFoundError(UpstreamContractError):
     """404, which the gallery may understand as an unknown project or a page past the end."""
 
     kind = "status_404"
+    message = "The gallery API does not know this request."

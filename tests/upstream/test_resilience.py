@@ -22,7 +22,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.upstream.breaker import BreakerRules, CallResult, State
 from gallery_gateway.upstream.client import GalleryClient
 from gallery_gateway.upstream.limiter import LimiterRules
-from gallery_gateway.upstream.resilience import Deadline, Resilience, ResilienceRules
+from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory, Resilience, ResilienceRules
 from gallery_gateway.upstream.retries import RetryRules
 from gallery_gateway.upstream.transport import Timeouts
 from tests.fakes import page_body
@@ -322,3 +322,84 @@ async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
         assert isinstance(await run(resilience, fine), UpstreamUnavailableError)
 
     assert not resilience.retries.spend(ADA)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_call_ends_at_its_deadline(clock: Seconds) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(UpstreamTimeoutError) as caught:
+        await fetch(made(clock), never, deadline=Deadline(now() + 0.01))
+
+    assert caught.value.kind == "given_up"
+
+
+async def test_an_operation_that_joins_extends_the_deadline_of_a_call(clock: Seconds) -> None:
+    deadline = Deadline(now() + 0.01)
+
+    async def long() -> str:
+        deadline.extend(now() + 60)
+        await asyncio.sleep(0.03)
+        return "page"
+
+    assert await fetch(made(clock), long, deadline=deadline) == "page"
+    assert deadline.remaining_seconds > 50
+
+
+async def test_no_operation_shortens_a_deadline() -> None:
+    deadline = Deadline(now() + 60)
+
+    deadline.extend(now())
+
+    assert deadline.remaining_seconds > 50
+
+
+async def test_a_deadline_can_be_extended_before_and_after_the_call(clock: Seconds) -> None:
+    deadline = Deadline(now() + 10)
+    deadline.extend(now() + 20)
+
+    await fetch(made(clock), fine, deadline=deadline)
+    deadline.extend(now() + 30)
+
+    assert deadline.remaining_seconds > 25
+
+
+def test_a_rate_limit_holds_for_its_caller_and_no_other(clock: Seconds) -> None:
+    memory = RateLimitMemory(clock=clock)
+    memory.remember(ADA, 7)
+
+    clock.step(2)
+
+    assert memory.remaining_seconds(ADA) == 5
+    assert memory.remaining_seconds(BEN) == 0
+
+
+def test_a_rate_limit_ends(clock: Seconds) -> None:
+    memory = RateLimitMemory(clock=clock)
+    memory.remember(ADA, 7)
+
+    clock.step(7)
+
+    assert memory.remaining_seconds(ADA) == 0
+
+
+def test_no_rate_limit_holds_for_more_than_an_hour(clock: Seconds) -> None:
+    memory = RateLimitMemory(clock=clock)
+
+    memory.remember(ADA, 10**9)
+
+    assert memory.remaining_seconds(ADA) == 3_600
+
+
+def test_the_number_of_remembered_callers_is_bounded(clock: Seconds) -> None:
+    memory = RateLimitMemory(clock=clock, max_callers=2)
+
+    for caller in (ADA, BEN, CAI):
+        memory.remember(caller, 7)
+
+    assert [memory.remaining_seconds(caller) for caller in (ADA, BEN, CAI)] == [0, 7, 7]

@@ -130,7 +130,7 @@ class PageFetcher:
                 first.page.pagination, page=request.page, has_next=False, has_prev=True
             )
         else:
-            raise UpstreamNotFoundError("The gallery API has no such endpoint.")
+            raise UpstreamNotFoundError
         return Page(pagination, [])
 
     def _entry(

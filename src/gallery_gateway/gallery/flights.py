@@ -52,7 +52,7 @@ class Flight:
             waiter = asyncio.current_task()
             if waiter is not None and waiter.cancelling():
                 raise
-            raise UpstreamTimeoutError("The gallery API took too long to answer.") from None
+            raise UpstreamTimeoutError from None
         finally:
             if timer is not None:
                 timer.cancel()

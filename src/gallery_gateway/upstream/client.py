@@ -4,7 +4,6 @@ import asyncio
 import math
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import cast
 from urllib.parse import urlencode
@@ -163,7 +162,9 @@ class GalleryClient:
         )
         attempt = 0
         try:
-            async with deadline or nullcontext():
+            async with asyncio.timeout_at(deadline.at if deadline else None) as timeout:
+                if deadline is not None:
+                    deadline.timeout = timeout
                 while True:
                     attempt += 1
                     try:
@@ -175,7 +176,10 @@ class GalleryClient:
                         ):
                             raise
         except TimeoutError as exc:
-            raise UpstreamTimeoutError("The gallery took too long to answer.", kind="given_up") from exc
+            raise UpstreamTimeoutError(kind="given_up") from exc
+        finally:
+            if deadline is not None:
+                deadline.timeout = None
 
     async def _attempt(
         self, request: httpx.Request, caller_key: bytes | None, decode: PageDecoder, attempt: int
@@ -239,7 +243,7 @@ class GalleryClient:
                 url = self._urls[parameters] = httpx.URL(f"{self._url}?{urlencode(parameters)}")
             # httpx takes up to 64 KiB, and percent-encoding makes arguments longer.
             except httpx.InvalidURL as exc:
-                raise BadUserInputError("The arguments are too long to be asked for.") from exc
+                raise BadUserInputError("The arguments are too long; shorten them.") from exc
         return url
 
 
@@ -270,13 +274,14 @@ async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
         chunks = aiter(stream)
     else:
         raise UpstreamContractError(
-            "The gallery answered in a compression that was not asked for.", kind="encoding"
+            "The gallery API's response has a compression that was not requested.", kind="encoding"
         )
     parts = []
     size = 0
     async for chunk in chunks:
         size += len(chunk)
-        _check_size(size, max_bytes)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
         parts.append(chunk)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -296,7 +301,8 @@ async def _inflated(chunks: httpx.AsyncByteStream, *, max_bytes: int) -> AsyncIt
     try:
         async for chunk in chunks:
             received_bytes += len(chunk)
-            _check_size(received_bytes, max_bytes)
+            if received_bytes > max_bytes:
+                raise _too_large(max_bytes)
             rest = chunk
             while rest:
                 # In steps, so that a bomb is found before it has inflated, and the loop runs in between.
@@ -305,21 +311,20 @@ async def _inflated(chunks: httpx.AsyncByteStream, *, max_bytes: int) -> AsyncIt
                 inflated_bytes += len(part)
                 if inflated_bytes > _FREE_BYTES + _MAX_RATIO * received_bytes:
                     raise UpstreamContractError(
-                        "The gallery's compressed answer inflates too much.", kind="encoding"
+                        "The gallery API's compressed response inflates too much.", kind="encoding"
                     )
                 yield part
                 if rest:
                     await asyncio.sleep(0)
         yield inflater.flush()
     except zlib.error as exc:
-        raise UpstreamContractError("The gallery's compressed answer is broken.", kind="encoding") from exc
+        raise UpstreamContractError("The gallery API's compression is broken.", kind="encoding") from exc
     if not inflater.eof:
-        raise UpstreamContractError("The gallery's compressed answer was cut short.", kind="encoding")
+        raise UpstreamContractError("The gallery API's compression is cut short.", kind="encoding")
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise UpstreamContractError(
-            f"The gallery's answer is larger than {max_bytes} bytes; ask for fewer projects or images.",
-            kind="body_too_large",
-        )
+def _too_large(max_bytes: int) -> UpstreamContractError:
+    return UpstreamContractError(
+        f"The gallery API's response is larger than {max_bytes} bytes; request fewer projects or images.",
+        kind="body_too_large",
+    )

@@ -217,7 +217,4 @@ class ConcurrencyLimiter:
             newest.set_exception(self._overloaded())
 
     def _overloaded(self) -> OverloadedError:
-        return OverloadedError(
-            "Too many calls wait for the gallery; try again soon.",
-            retry_after_seconds=max(1, math.ceil(self._rules.max_wait_seconds)),
-        )
+        return OverloadedError(retry_after_seconds=max(1, math.ceil(self._rules.max_wait_seconds)))

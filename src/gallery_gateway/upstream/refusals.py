@@ -39,35 +39,30 @@ def status_error(response: httpx.Response, body: bytes) -> GatewayError:
     status = response.status_code
     error: GatewayError
     if status in {400, 422}:
-        parameter = parse_rejected_parameter(body)
-        error = RejectedParameterError("The gallery did not accept the request.", parameter=parameter)
+        error = RejectedParameterError(parameter=parse_rejected_parameter(body))
     elif status == 401:
-        error = UnauthenticatedError("The gallery did not accept the access token.")
+        error = UnauthenticatedError()
     elif status in {402, 403}:
-        error = ForbiddenError("The access token does not permit this.")
+        error = ForbiddenError()
     elif status == 404:
-        error = UpstreamNotFoundError("The gallery endpoint was not found.")
+        error = UpstreamNotFoundError()
     elif status == 429:
-        error = RateLimitedError(
-            "The gallery was asked too often.", retry_after_seconds=_retry_after_seconds(response)
-        )
+        error = RateLimitedError(retry_after_seconds=_retry_after_seconds(response))
     elif status >= 500:
-        error = UpstreamUnavailableError(
-            "The gallery is not available at the moment.",
-            kind=_KINDS_OF_5XX.get(status, "status_5xx"),
-            retry_after_seconds=_retry_after_seconds(response),
-        )
+        kind = _KINDS_OF_5XX.get(status, "status_5xx")
+        error = UpstreamUnavailableError(kind=kind, retry_after_seconds=_retry_after_seconds(response))
     else:
-        error = UpstreamContractError(f"The gallery answered with status {status}.", kind="status_other")
+        error = UpstreamContractError(
+            f"The gallery API answered with the unexpected status {status}.", kind="status_other"
+        )
     return error
 
 
 def transport_error(error: httpx.TransportError) -> GatewayError:
     """Return the error for a call without a complete HTTP response."""
     kind = transport_error_kind(error)
-    if ERRORS[kind].code == UpstreamTimeoutError.code:
-        return UpstreamTimeoutError("The gallery took too long to answer.", kind=kind)
-    return UpstreamUnavailableError("The gallery could not be reached.", kind=kind)
+    is_timeout = ERRORS[kind].code == UpstreamTimeoutError.code
+    return UpstreamTimeoutError(kind=kind) if is_timeout else UpstreamUnavailableError(kind=kind)
 
 
 _KINDS_BY_CLASS: Final = (

@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from cachetools import LRUCache
 
@@ -15,14 +14,17 @@ from gallery_gateway.upstream.retries import Retries, RetryRules
 
 
 class Deadline:
-    """A moment in the loop's seconds. As a context manager, it ends its block then with a `TimeoutError`.
+    """The deadline of a call, in the loop's seconds.
 
-    An operation that joins a call may extend the call's deadline, and no operation can shorten it.
+    Operations that join the call may extend it, and none can shorten it. `timeout` is the context that ends
+    the call, while it is under way.
     """
+
+    __slots__ = ("at", "timeout")
 
     def __init__(self, at: float) -> None:
         self.at = at
-        self._timeout: asyncio.Timeout | None = None
+        self.timeout: asyncio.Timeout | None = None
 
     @property
     def remaining_seconds(self) -> float:
@@ -32,19 +34,8 @@ class Deadline:
         if at <= self.at:
             return
         self.at = at
-        if self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(at)
-
-    async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout_at(self.at)
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        timeout, self._timeout = self._timeout, None
-        if timeout is not None:
-            await timeout.__aexit__(kind, error, trace)
+        if self.timeout is not None and not self.timeout.expired():
+            self.timeout.reschedule(at)
 
 
 _MAX_CALLERS = 10_000
@@ -135,17 +126,20 @@ class Resilience:
             GatewayError: the call may not be made.
         """
         if caller_key is not None and (seconds := self.rate_limits.remaining_seconds(caller_key)):
-            raise RateLimitedError("The gallery was asked too often.", retry_after_seconds=math.ceil(seconds))
+            raise RateLimitedError(retry_after_seconds=math.ceil(seconds))
         if not self.limiter.try_enter(caller_key):
             if self.breakers.is_shut(caller_key):
-                raise _breaker_open()
+                raise UpstreamUnavailableError(kind="breaker_open")
             await self.limiter.wait(caller_key)
         ticket = self.breakers.begin(caller_key, request)
         if ticket is None:
             self.limiter.leave(caller_key, is_congested=None)
-            raise _breaker_open()
+            raise UpstreamUnavailableError(kind="breaker_open")
         if attempt == 1:
-            self._earn_retries(caller_key)
+            self.retries.budget.calls += 1
+            own = None if caller_key is None else self.retries.caller_budgets.get(caller_key)
+            if own is not None:
+                own.calls += 1
         ticket.began_at, ticket.limit_era = self._clock(), self.limiter.limit.era
         return ticket
 
@@ -176,13 +170,3 @@ class Resilience:
             ticket.limit_era,
             is_congested=None if result is CallResult.UNKNOWN else is_congestion,
         )
-
-    def _earn_retries(self, caller_key: bytes | None) -> None:
-        self.retries.budget.calls += 1
-        own = None if caller_key is None else self.retries.caller_budgets.get(caller_key)
-        if own is not None:
-            own.calls += 1
-
-
-def _breaker_open() -> UpstreamUnavailableError:
-    return UpstreamUnavailableError("The gallery is not available at the moment.", kind="breaker_open")
