@@ -4,21 +4,37 @@ import base64
 import binascii
 import hashlib
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Self
+
+from strawberry import UNSET
 
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, Staleness, oldest
-from gallery_gateway.gallery.pagination import CursorPosition, ListReader, Step, Walked, walk
+from gallery_gateway.gallery.pagination import THIN, CursorPosition, ListReader, Step, Walked, walk
 from gallery_gateway.gallery.request import GalleryRequest, project_order
-from gallery_gateway.schema.needs import connection_needs, count_images
-from gallery_gateway.schema.requests import check_range, gallery_request, given
+from gallery_gateway.schema.requests import (
+    AfterArgument,
+    BeforeArgument,
+    FeedbackArgument,
+    FirstArgument,
+    ImageSort,
+    LastArgument,
+    MaxImagesArgument,
+    OrderArgument,
+    OwnershipArgument,
+    ProjectIdArgument,
+    SearchArgument,
+    SortByArgument,
+    SortOrder,
+    StatusArgument,
+    check_range,
+    gallery_request,
+    given,
+)
 from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.contract import Page, UpstreamProject
 
@@ -157,22 +173,21 @@ class ConnectionRequest:
 
 def connection_request(
     *,
-    order: Enum,
-    sort_by: Enum,
-    max_images_per_project: int,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
-    project_id: int | None = None,
-    status: str | None = None,
-    feedback: Sequence[str] | None = None,
-    ownership: Enum | None = None,
-    search: str | None = None,
+    first: FirstArgument = UNSET,
+    after: AfterArgument = UNSET,
+    last: LastArgument = UNSET,
+    before: BeforeArgument = UNSET,
+    order: OrderArgument = SortOrder.DESC,
+    project_id: ProjectIdArgument = UNSET,
+    status: StatusArgument = UNSET,
+    feedback: FeedbackArgument = UNSET,
+    sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
+    ownership: OwnershipArgument = UNSET,
+    max_images_per_project: MaxImagesArgument = 50,
+    search: SearchArgument = UNSET,
 ) -> ConnectionRequest:
     """Raises: BadUserInputError: an argument is out of its range, or does not go with another."""
     listed = gallery_request(
-        page=1,
         per_page=1,
         order=order,
         project_id=project_id,
@@ -205,22 +220,24 @@ def _step(
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    """A connection, and who keeps what it is written as.
+class LoadedConnection:
+    """A connection, and the loaders that keep its rendered bytes.
 
     Args:
-        source: the one page that it stands on whole; None if it was put together from several calls.
-        wanted: its places.
-        images: how many of them the response would hold.
-        staleness: of the oldest page past its freshness; None if all were fresh.
+        source: the only page that it was made of; `None` if there were several.
+        wanted: its positions in the list.
+        staleness: of the oldest stale page.
     """
 
     value: ConnectionSource
     source: LoadResult[Page] | None
     wanted: range
-    images: int
     loaders: GalleryLoader
     staleness: Staleness | None
+
+    @property
+    def complete(self) -> ConnectionSource:
+        return self.value
 
     def recall(self, plan: Plan) -> bytes | None:
         return None if self.source is None else self.source.recall((plan, self.wanted))
@@ -234,28 +251,21 @@ class Connected:
 
 
 async def load_connection(
-    loaders: GalleryLoader, request: ConnectionRequest, selection: Selection
-) -> Connected:
-    """Raises: GatewayError: upstream gave no page, or the operation asks for too much."""
-    needs, limits = connection_needs(selection)
-    walked = await _walked(loaders, request, selection, needs)
+    loaders: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None
+) -> LoadedConnection:
+    """Load the projects of a step, or the total alone if `needs` is `None`.
+
+    Raises:
+        GatewayError: an upstream call failed, or the operation asks for too much.
+    """
+    reader = ListReader(loaders=loaders, request=request.listed, needs=needs or THIN)
+    # Every page has the total, so the smallest will do.
+    walked = await walk(reader, request.step) if needs else Walked(range(0), await reader.read(range(1)))
     results = walked.project_range.results
-    connection = ConnectionSource.of(request.listed, walked)
-    return Connected(
-        connection,
+    return LoadedConnection(
+        ConnectionSource.of(request.listed, walked),
         results[0] if len(results) == 1 else None,
         walked.wanted,
-        count_images(connection.nodes, limits),
         loaders,
         oldest(result.staleness for result in results),
     )
-
-
-async def _walked(
-    loaders: GalleryLoader, request: ConnectionRequest, selection: Selection, needs: FieldNeeds
-) -> Walked:
-    reader = ListReader(loaders=loaders, request=request.listed, needs=needs)
-    if selection.has_any("edges", "nodes", "pageInfo"):
-        return await walk(reader, request.step)
-    # The total stands on every page, so the smallest will do.
-    return Walked(range(0), await reader.thin().read(range(1)))

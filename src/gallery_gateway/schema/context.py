@@ -1,7 +1,7 @@
 """What the resolvers of one operation share, and the graph as a federation subgraph."""
 
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
@@ -16,6 +16,8 @@ from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Staleness
 from gallery_gateway.gallery.usage import OperationUsage
+from gallery_gateway.schema.needs import ImageLimits
+from gallery_gateway.structs import ProjectionSource
 
 # The newest that composers agree on: Strawberry's own default is beyond some of them.
 _FEDERATION_VERSION: Final = "2.9"
@@ -63,13 +65,13 @@ class OperationContext:
             raise outcome
         return outcome
 
-    def count_images(self, key: str, number: int) -> None:
-        """Count the images that the response would hold below a root field, before it is written.
+    def count_images(self, key: str, projects: Iterable[object], limits: ImageLimits) -> None:
+        """Count the images below a root field before the response is written.
 
         Raises:
-            TooManyImagesError: with those of the other root fields, they are more than an operation may have.
+            TooManyImagesError: the root fields loaded so far have more images than a response may hold.
         """
-        self._images[key] = number
+        self._images[key] = images_in(projects, limits)
         total = sum(self._images.values())
         if total > self.usage.budget.max_images:
             raise TooManyImagesError(total, max_images=self.usage.budget.max_images)
@@ -100,6 +102,18 @@ class OperationContext:
                 "Send your access token in the header `Authorization: Bearer <token>`."
             )
         return self.loaders
+
+
+def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
+    """Return how many images a response holds that lists the images of `projects` once for each limit."""
+    if not limits:
+        return 0
+    # A damaged page may hold None instead of a project, or instead of its images.
+    lists = [project.images for project in projects if isinstance(project, ProjectionSource)]
+    lengths = [len(images) for images in lists if isinstance(images, list)]
+    return sum(
+        sum(lengths) if limit is None else sum(min(length, limit) for length in lengths) for limit in limits
+    )
 
 
 class Info(strawberry.Info[OperationContext, None]):

@@ -11,7 +11,7 @@ from gallery_gateway.errors import BadUserInputError, GatewayError, RejectedPara
 from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.gallery.bulk import load_projects
 from gallery_gateway.schema.context import Info
-from gallery_gateway.schema.needs import count_images, project_needs
+from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.query import Query
 from gallery_gateway.schema.requests import rejected_argument
 from gallery_gateway.schema.types import Image, Project
@@ -113,7 +113,7 @@ class SubgraphQuery(Query):
         numbers = [r for r in referred if isinstance(r, int)]
         loaded = await info.context.load(info.key, lambda loader: load_projects(loader, numbers, needs))
         entities = [_translated(loaded.found[r] if isinstance(r, int) else r) for r in referred]
-        info.context.count_images(info.key, count_images(entities, limits))
+        info.context.count_images(info.key, entities, limits)
         return entities
 
     @strawberry.field(

@@ -1,10 +1,9 @@
-"""What a selection needs of a page, and how many images it makes of the page in the response."""
+"""What a selection needs of a page, and which lists of images it makes of the page."""
 
 from collections.abc import Iterable, Iterator
 
 from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.lookup import FieldNeeds
-from gallery_gateway.structs import ProjectionSource
 
 ImageLimits = tuple[int | None, ...]
 """The `first` of each list of images that a selection asks for from every project; None = no limit."""
@@ -15,8 +14,10 @@ def gallery_needs(gallery: Selection) -> tuple[FieldNeeds, ImageLimits]:
     return _needs(field.selection() for field in gallery.fields("projects"))
 
 
-def connection_needs(connection: Selection) -> tuple[FieldNeeds, ImageLimits]:
-    """Return what a selection of a ProjectConnection needs."""
+def connection_needs(connection: Selection) -> tuple[FieldNeeds | None, ImageLimits]:
+    """Return what a selection of a ProjectConnection needs; `None` if it selects the total alone."""
+    if not connection.has_any("edges", "nodes", "pageInfo"):
+        return None, ()
     nodes = [node for edge in connection.fields("edges") for node in edge.selection().fields("node")]
     return _needs(field.selection() for field in [*nodes, *connection.fields("nodes")])
 
@@ -24,18 +25,6 @@ def connection_needs(connection: Selection) -> tuple[FieldNeeds, ImageLimits]:
 def project_needs(project: Selection) -> tuple[FieldNeeds, ImageLimits]:
     """Return what a selection of a Project needs."""
     return _needs([project])
-
-
-def count_images(projects: Iterable[object], limits: ImageLimits) -> int:
-    """Return how many images the response holds if `projects` are in it once for each of `limits`."""
-    if not limits:
-        return 0
-    # A damaged page may hold None instead of a project, or instead of its images.
-    lists = [project.images for project in projects if isinstance(project, ProjectionSource)]
-    lengths = [len(images) for images in lists if isinstance(images, list)]
-    return sum(
-        sum(lengths) if limit is None else sum(min(length, limit) for length in lengths) for limit in limits
-    )
 
 
 def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:

@@ -1,33 +1,47 @@
-"""How the root fields load when an operation runs by its plans; the same as their resolvers do."""
+"""The root fields: what each loads, both for its resolver and for compiled execution."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
-from gallery_gateway.execution.compiler import CompileRoot, Load, PrepareLoad, RootSelection
+from gallery_gateway.errors import RejectedParameterError
+from gallery_gateway.execution.compiler import Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.plan import Plan
+from gallery_gateway.execution.selection import Selection, selection_of
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.schema.connection import Connected, connection_request, load_connection
-from gallery_gateway.schema.context import OperationContext
-from gallery_gateway.schema.needs import count_images, gallery_needs, project_needs
-from gallery_gateway.schema.requests import gallery_request, project_request
+from gallery_gateway.gallery.lookup import FieldNeeds, Staleness
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.connection import LoadedConnection, connection_request, load_connection
+from gallery_gateway.schema.context import Info, OperationContext
+from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
+from gallery_gateway.schema.requests import gallery_request, node_request, project_request, rejected_argument
 from gallery_gateway.upstream.decoding import reader_for
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
-    """A delivery, and who keeps what it is written as."""
+class LoadedResult:
+    """A page or a project, and the loaders that keep its rendered bytes."""
 
     result: LoadResult[Any]
     loaders: GalleryLoader
 
     @property
-    def value(self) -> object:
+    def value(self) -> Any:
+        """What a plan reads."""
         return self.result.read
+
+    @property
+    def complete(self) -> Any:
+        """What any resolver may read."""
+        return self.result.value
+
+    @property
+    def staleness(self) -> Staleness | None:
+        return self.result.staleness
 
     def recall(self, plan: Plan) -> bytes | None:
         return self.result.recall(plan)
@@ -39,70 +53,114 @@ class _Loaded:
         return self.loaders.replayable(self.result, plan)
 
 
-def _gallery(root: RootSelection) -> PrepareLoad:
-    needs, limits = gallery_needs(root.selection)
-    if root.is_alone:
-        # What else is selected in an operation would not be in the excerpt that one field reads.
-        needs = replace(needs, decoder=reader_for(root.plan), is_alone=True)
-
-    def prepare(arguments: Mapping[str, Any]) -> Load:
-        request = gallery_request(**{_GALLERY_NAMES[name]: value for name, value in arguments.items()})
-
-        async def load(context: OperationContext, key: str) -> _Loaded:
-            found = await context.load(key, lambda loaders: loaders.page(request, needs))
-            context.count_images(key, count_images(found.read.projects, limits))
-            return _Loaded(found, context.known_loaders())
-
-        return load
-
-    return prepare
+Loaded = LoadedResult | LoadedConnection
 
 
-def _project(root: RootSelection) -> PrepareLoad:
-    needs, limits = project_needs(root.selection)
-    needs = replace(needs, is_alone=root.is_alone)
+@dataclass(frozen=True, kw_only=True)
+class RootField:
+    """A root field.
 
-    def prepare(arguments: Mapping[str, Any]) -> Load:
-        request = project_request(**{_PROJECT_NAMES[name]: value for name, value in arguments.items()})
+    Args:
+        type_name: object type of its value.
+        request: makes a request of the arguments, which are its parameters.
+        needs: finds out what a selection needs, and its lists of images.
+        load: loads a request with its needs.
+        projects: the projects in a loaded value.
+        alone: changes the needs of a compiled operation that has no other root field.
+        arguments: arguments by the REST parameter, where the names differ.
+    """
 
-        async def load(context: OperationContext, key: str) -> _Loaded:
-            found = await context.load(key, lambda loaders: loaders.project(request, needs))
-            context.count_images(key, count_images([found.read], limits))
-            return _Loaded(found, context.known_loaders())
+    type_name: str
+    request: Callable[..., Any]
+    needs: Callable[[Selection], tuple[Any, ImageLimits]]
+    load: Callable[[GalleryLoader, Any, Any], Awaitable[Loaded]]
+    projects: Callable[[Any], Iterable[object]]
+    alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
+    arguments: Mapping[str, str]
 
-        return load
+    def resolver(self) -> Callable[..., Awaitable[Any]]:
+        """Return a resolver whose arguments are the parameters of `request`."""
+        parameters = signature(self.request).parameters
+        arguments = {**{name: to_camel_case(name) for name in parameters}, **self.arguments}
 
-    return prepare
+        async def resolve(info: Info, **given: Any) -> Any:
+            request = self.request(**given)
+            needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
+            try:
+                found = await info.context.load(info.key, lambda loaders: self.load(loaders, request, needs))
+            except RejectedParameterError as exc:
+                raise rejected_argument(exc, arguments) from exc
+            value = found.complete
+            info.context.count_images(info.key, self.projects(value), limits)
+            return value
+
+        # Strawberry reads the arguments from the signature.
+        info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)
+        resolve.__signature__ = Signature([info, *parameters.values()])  # type: ignore[attr-defined]
+        return resolve
+
+    def compile(self, root: RootSelection) -> PrepareLoad:
+        # `signature` takes too long to be called for each operation.
+        names = {to_camel_case(name): name for name in signature(self.request).parameters}
+        needs, limits = self.needs(root.selection)
+        if root.is_alone:
+            needs = self.alone(needs, root.plan)
+
+        def prepare(arguments: Mapping[str, Any]) -> Load:
+            request = self.request(**{names[name]: value for name, value in arguments.items()})
+
+            async def load(context: OperationContext, key: str) -> Loaded:
+                found = await context.load(key, lambda loaders: self.load(loaders, request, needs))
+                context.count_images(key, self.projects(found.value), limits)
+                return found
+
+            return load
+
+        return prepare
 
 
-def _projects(root: RootSelection) -> PrepareLoad:
-    def prepare(arguments: Mapping[str, Any]) -> Load:
-        named = {_CONNECTION_NAMES[name]: value for name, value in arguments.items()}
-        request = connection_request(**named)
-
-        async def load(context: OperationContext, key: str) -> Connected:
-            found = await context.load(key, lambda loaders: load_connection(loaders, request, root.selection))
-            context.count_images(key, found.images)
-            return found
-
-        return load
-
-    return prepare
+async def _load_page(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedResult:
+    return LoadedResult(await loaders.page(request, needs), loaders)
 
 
-def _names(build: Callable[..., object]) -> dict[str, str]:
-    """Return the parameters of `build` by the names of their arguments in the graph."""
-    return {to_camel_case(name): name for name in signature(build).parameters}
+async def _load_project(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedResult:
+    return LoadedResult(await loaders.project(request, needs), loaders)
 
 
-# `inspect.signature` takes too long to be called for each operation.
-_GALLERY_NAMES = _names(gallery_request)
-_PROJECT_NAMES = _names(project_request)
-_CONNECTION_NAMES = _names(connection_request)
+GALLERY = RootField(
+    type_name="Gallery",
+    request=gallery_request,
+    needs=gallery_needs,
+    load=_load_page,
+    projects=lambda page: page.projects,
+    # With other root fields, a field may read what another selects, and the page must be complete.
+    alone=lambda needs, plan: replace(needs, decoder=reader_for(plan), is_alone=True),
+    arguments={},
+)
+PROJECTS = RootField(
+    type_name="ProjectConnection",
+    request=connection_request,
+    needs=connection_needs,
+    load=load_connection,
+    projects=lambda connection: connection.nodes,
+    arguments={"page": "after", "per_page": "first"},
+)
+PROJECT = RootField(
+    type_name="Project",
+    request=project_request,
+    needs=project_needs,
+    load=_load_project,
+    projects=lambda project: (project,),
+    alone=lambda needs, _plan: replace(needs, is_alone=True),
+    arguments={"max_images_per_project": "maxImages"},
+)
+NODE = RootField(
+    type_name="Project",
+    request=node_request,
+    needs=project_needs,
+    load=_load_project,
+    projects=lambda project: (project,),
+    arguments={"project_id": "id"},
+)
 
-
-COMPILED_ROOTS: Mapping[str, CompileRoot] = {
-    "gallery": _gallery,
-    "project": _project,
-    "projects": _projects,
-}
+COMPILED_ROOTS = {"gallery": GALLERY.compile, "projects": PROJECTS.compile, "project": PROJECT.compile}

@@ -1,6 +1,5 @@
 """The types of the graph: projects, images, pagination, scalars and directives."""
 
-from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
@@ -149,37 +148,6 @@ class Image:
     )
     def retouch_claim(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
         return json_or_none(root.retouch_claim)
-
-
-def _member(value: str, *, description: str) -> Any:
-    # Strawberry's own enum_value is typed as what it is, not as the value that the member will have.
-    return strawberry.enum_value(value, description=description)
-
-
-@strawberry.enum(description="The direction of sorting.")
-class SortOrder(Enum):
-    """REST's `order`."""
-
-    ASC = _member("asc", description="Ascending.")
-    DESC = _member("desc", description="Descending.")
-
-
-@strawberry.enum(description="What the images of a project are sorted by.")
-class ImageSort(Enum):
-    """REST's `sort_by`."""
-
-    ORIGINAL_FILENAME = _member(
-        "original_filename", description="The name of the file that the image was made from."
-    )
-    QUALITY_SCORE = _member("quality_score", description="The quality score.")
-
-
-@strawberry.enum(description="Whose items are listed.")
-class Ownership(Enum):
-    """REST's `ownership`."""
-
-    MINE = _member("mine", description="The caller's own.")
-    SHARED = _member("shared", description="Those that members of the caller's group share.")
 
 
 @strawberry.interface(description="An object that can be fetched again by its id.")

@@ -19,8 +19,7 @@ from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
-from gallery_gateway.schema.context import OperationContext
-from gallery_gateway.schema.needs import count_images
+from gallery_gateway.schema.context import OperationContext, images_in
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.upstream.decoding import parse_page
 from tests.execution.generated import page_bytes
@@ -106,13 +105,15 @@ class Writer:
         return f"k{self.keys}"
 
 
-def images_in(value: Any) -> int:
+def written_images(value: Any) -> int:
     """The images in a response, counted after it was written."""
     if isinstance(value, list):
-        return sum(images_in(item) for item in value)
+        return sum(written_images(item) for item in value)
     if not isinstance(value, dict):
         return 0
-    return sum(len(below) if key.startswith("images") else images_in(below) for key, below in value.items())
+    return sum(
+        len(below) if key.startswith("images") else written_images(below) for key, below in value.items()
+    )
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -122,7 +123,7 @@ async def test_an_operation_is_refused_exactly_if_its_response_has_more_images_t
     document = Writer(seed).operation()
     body = page_bytes(random.Random(seed), damages=0)
     written = await run(PLAIN, document, body, max_images=NO_LIMIT)
-    number = images_in(json.loads(written.body)["data"])
+    number = written_images(json.loads(written.body)["data"])
 
     for executor in (PLAIN, COMPILED):
         assert await run(executor, document, body, max_images=max(number, 1)) == written
@@ -164,7 +165,7 @@ def test_each_list_counts_what_it_holds_of_each_project(limits: tuple[int | None
     three, two = [image_body(index) for index in range(3)], [image_body(index) for index in range(2)]
     page = parse_page(json.dumps(page_body(project_body(1, *three), project_body(2, *two))).encode())
 
-    assert count_images(page.projects, limits) == number
+    assert images_in(page.projects, limits) == number
 
 
 def test_every_list_of_images_is_a_field_of_a_project() -> None:
