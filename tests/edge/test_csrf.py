@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery_gateway.app.endpoint import build_policy
-from gallery_gateway.edge.policy import Guard
-from gallery_gateway.settings import Settings
+from gallery_gateway.edge.policy import Policy
+from gallery_gateway.edge.request import HTTPRequest
 from tests.edge.sending import PREFLIGHTED, codes
 from tests.fakes import TOKEN, Client, FakeUpstream, gateway
 
@@ -109,13 +108,13 @@ async def test_a_get_with_any_content_type_but_json_is_refused(
     )
 )
 def test_no_content_type_but_json_is_taken_for_a_preflight_request(content_type: str) -> None:
-    policy = build_policy(Settings.read(_env_file=None), offers_page=False)
-    headers = {b"content-type": content_type.encode("latin-1")}
+    headers = [(b"content-type", content_type.encode("latin-1"))]
+    scope = {"method": "GET", "query_string": b"query=x", "headers": headers}
 
-    decision = Guard(policy).decision("GET", headers, repeated=None, is_visit=False)
+    decision = Policy().decide(HTTPRequest(scope))
 
     usual = {"application/json", "application/json;charset=utf-8", "application/json;charset=utf8"}
-    assert decision.refusal or usual_spelling(content_type) in usual
+    assert decision.rejection or usual_spelling(content_type) in usual
 
 
 @pytest.mark.parametrize("headers", NOT_SIMPLE, ids=str)

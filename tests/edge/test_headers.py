@@ -149,7 +149,7 @@ async def test_a_token_in_the_address_is_refused_and_told_to_nobody(
     )
 
     assert response.status_code == 400
-    assert "never in the address" in response.json()["errors"][0]["message"]
+    assert "not in the URL" in response.json()["errors"][0]["message"]
     assert OTHER_TOKEN not in dumped(response) + caplog.text
     assert upstream.requests == []
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gallery_gateway.edge.policy import Guard, Policy
-from gallery_gateway.edge.request import Exchange
+from gallery_gateway.edge.policy import Policy
+from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.gallery.caller import Caller
 from tests.canary import MARK
 from tests.edge.sending import PREFLIGHTED
@@ -76,10 +76,10 @@ async def test_a_callers_first_request_is_answered_from_nothing_of_another() -> 
 def test_what_holds_a_token_does_not_show_it(show: object) -> None:
     authorization = (b"authorization", f"Bearer {TOKEN}".encode())
     scope = {"method": "POST", "query_string": b"", "headers": [authorization]}
-    exchange = Exchange(scope, Guard(Policy()))
+    request = HTTPRequest(scope)
 
-    told = [exchange, exchange.headers, exchange.decision, Caller(TOKEN, secret=b"s" * 32)]
+    holders = [request, request.headers, Policy().decide(request), Caller(TOKEN, secret=b"s" * 32)]
 
     assert callable(show)
-    assert not any(MARK in show(holder) for holder in told)
-    assert "authorization" in repr(exchange.headers)
+    assert not any(MARK in show(holder) for holder in holders)
+    assert "authorization" in repr(request.headers)

@@ -1,9 +1,10 @@
 import pytest
 
-from gallery_gateway.edge.policy import HTML, preferred_media_type
+from gallery_gateway.edge.policy import negotiate
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes, send
 from tests.fakes import Client, FakeUpstream, gateway
 
+HTML = "text/html"
 TYPENAME = b'{"query": "{ __typename }"}'
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -107,7 +108,7 @@ async def test_a_browser_that_opens_a_query_has_its_answer_where_there_is_no_pag
     ],
 )
 def test_a_page_that_is_on_offer_is_chosen_by_who_likes_it_best(accept: str, media_type: str) -> None:
-    assert preferred_media_type(accept, offers_html=True) == media_type
+    assert negotiate(accept, offers_html=True) == media_type
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.edge.replay import Replays
+from gallery_gateway.edge.app import Readiness
+from gallery_gateway.edge.replay import ReplayStore
 from gallery_gateway.gallery.caller import Caller
 from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
@@ -145,7 +146,7 @@ async def test_no_token_outlives_its_operation(client: Client) -> None:
 
 
 def test_no_two_requests_are_the_same_when_strung_together() -> None:
-    repeats = Replays()
+    replays = ReplayStore(Readiness())
     parts = [
         (b"", b"Bearer a", b"b{}"),
         (b"", b"Bearer ab", b"{}"),
@@ -153,6 +154,6 @@ def test_no_two_requests_are_the_same_when_strung_together() -> None:
         (b"b{}", b"Bearer a", b""),
     ]
 
-    keys = {repeats.key("GET", query, authorization, body) for query, authorization, body in parts}
+    keys = {replays.request_key("GET", query, authorization, body) for query, authorization, body in parts}
 
     assert len(keys) == len(parts)

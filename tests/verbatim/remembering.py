@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Replay, VerbatimReplay, VerbatimReplays
+from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, WireLimits
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
@@ -141,7 +141,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"][VERBATIM_REPEATS] = VerbatimReplays(self.readiness)
+            scope["state"][REPLAY_STORE] = ReplayStore(self.readiness)
             await _live(receive, send)
         elif scope["method"] == "POST":
             await self._answer(scope, receive, send)
@@ -158,10 +158,10 @@ class Echo:
             self._is_asked.notify_all()
         await self.may_answer.wait()
         answer = self.answer(scope, body)
-        remember = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
+        remember = scope["state"].get(REMEMBER)
         if remember is not None:
-            repeat = Replay(EchoKept(self, body, answer), None)
-            remember(VerbatimReplay(repeat, (), method="POST", given_id=None, telemetry=None))
+            replay = Replay(EchoKept(self, body, answer), None)
+            remember(replay.for_server((), method="POST", client_id=None))
         await _send(send, answer)
 
 

@@ -1,4 +1,4 @@
-"""Puts the parts together: settings in, an ASGI app out."""
+"""Builds the app from settings, and runs its parts in order."""
 
 import asyncio
 import gc
@@ -13,13 +13,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from gallery_gateway import __version__
-from gallery_gateway.app.endpoint import build_endpoint, build_policy
+from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_page
-from gallery_gateway.edge.replay import VERBATIM_REPEATS, VerbatimReplays
+from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
+from gallery_gateway.edge.responses import security_headers
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
@@ -33,10 +34,10 @@ _Handler = Callable[[int, FrameType | None], object]
 
 @contextmanager
 def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
-    """Stands before the server's own handler of SIGTERM, where there is a server.
+    """Handle SIGTERM before the server does, if there is a server.
 
-    The server closes its sockets as soon as it is told to end, and says nothing before. With a delay it is
-    told so much later, and clients are asked meanwhile to leave their connections. SIGINT is never put off.
+    The server closes its sockets as soon as it gets the signal. With a delay, it gets the signal that much
+    later, and responses ask clients in the meantime to close their connections. SIGINT is never delayed.
     """
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler) or not isinstance(getattr(handler, "__self__", None), uvicorn.Server):
@@ -60,7 +61,7 @@ def _drain(
             handler(number, frame)
             return
         readiness.leave()
-        # A signal comes between any two steps of the loop.
+        # A signal interrupts the loop between any two steps.
         loop.call_soon_threadsafe(loop.call_later, delay_seconds, handler, number, None)
 
     return drain
@@ -74,17 +75,17 @@ def create_app(
     explorer_token: str | None = None,
     rules: ResilienceRules = PRODUCTION_RULES,
 ) -> FastAPI:
-    """The gateway.
+    """Return the gateway as an ASGI app.
 
     Args:
-        settings: read from the environment if None.
-        transport: the way to the endpoint; a test passes its own.
-        clock: what freshness is counted by; a test passes its own.
-        explorer_token: what GraphiQL begins with, for the demo's made-up callers only.
-        rules: constants of retries, breakers and the concurrency limit; a test passes shorter times.
+        settings: the environment's by default.
+        transport: sends the upstream calls; tests pass their own.
+        clock: measures freshness; tests pass their own.
+        explorer_token: the token that GraphiQL starts with, for the made-up callers of the demo only.
+        rules: constants of retries, breakers and the concurrency limit; tests pass shorter times.
 
     Raises:
-        SettingsError: a setting is out of its range, or wants an extra that is not installed.
+        SettingsError: a setting is out of range, or needs an extra that is not installed.
     """
     settings = settings or Settings.read()
     instruments = Instruments(settings)
@@ -93,24 +94,28 @@ def create_app(
         settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing, rules=rules
     )
     readiness = Readiness(lambda: gallery.is_sharing)
+    headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
     path = settings.graphiql_path
     page = render_page(path, token=explorer_token) if settings.graphiql else None
-    shared_page = page if path == GRAPHQL_PATH else None
-    policy = build_policy(settings, offers_page=shared_page is not None)
+    replays = ReplayStore(readiness, instruments.operations)
+    endpoint = build_endpoint(
+        settings,
+        gallery=gallery,
+        page=page if path == GRAPHQL_PATH else None,
+        security_headers=headers,
+        replays=replays,
+        instruments=instruments,
+    )
     app = GatewayApp(
         path=GRAPHQL_PATH,
-        endpoint=build_endpoint(
-            settings,
-            gallery=gallery,
-            page=shared_page,
-            policy=policy,
-            instruments=instruments,
-        ),
-        shield=policy.shield,
+        endpoint=endpoint,
+        security_headers=headers,
         readiness=readiness,
         title="Gallery gateway",
         version=__version__,
-        lifespan=lambda _app: _running(gallery, instruments, readiness, settings.shutdown_delay_seconds),
+        lifespan=lambda _: _running(
+            gallery, instruments, readiness, replays, delay_seconds=settings.shutdown_delay_seconds
+        ),
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
@@ -120,26 +125,31 @@ def create_app(
 
 @asynccontextmanager
 async def _running(
-    gallery: Gallery, instruments: Instruments, readiness: Readiness, delay_seconds: float
+    gallery: Gallery,
+    instruments: Instruments,
+    readiness: Readiness,
+    replays: ReplayStore,
+    *,
+    delay_seconds: float,
 ) -> AsyncIterator[dict[str, object]]:
-    """From the start to the end, which undoes it in reverse order; gives what the server is to know of."""
+    """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
     async with instruments.running():
         await gallery.open()
         with _calm_collector():
             readiness.is_ready = True
             try:
                 with draining(readiness, delay_seconds=delay_seconds):
-                    yield {VERBATIM_REPEATS: VerbatimReplays(readiness)}
+                    yield {REPLAY_STORE: replays}
             finally:
                 readiness.is_ready = False
                 await gallery.aclose()
 
 
 def _sharing(settings: Settings) -> "Sharing | None":
-    """None unless a shared cache is set, which its secret then is too.
+    """Return the shared cache, or None if none is set; settings require a secret with it.
 
     Raises:
-        SettingsError: its libraries are not installed.
+        SettingsError: the extra `shared` is not installed.
     """
     if settings.shared_cache_url is None or settings.caller_key_secret is None:
         return None
@@ -157,7 +167,11 @@ def _sharing(settings: Settings) -> "Sharing | None":
 
 @contextmanager
 def _calm_collector() -> Iterator[None]:
-    """Cached pages hold no cycles: a full pass over them finds nothing, and stops the loop for 0.2 s."""
+    """Collect garbage less often.
+
+    Cached pages contain no reference cycles: a full collection frees none of them, and stops the loop for
+    0.2 s.
+    """
     usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)

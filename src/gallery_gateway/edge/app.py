@@ -1,4 +1,4 @@
-"""The FastAPI app: it reaches the endpoint before any routing, and serves health checks."""
+"""The FastAPI app: it passes operations on before any routing, and serves health checks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +7,18 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gallery_gateway.edge.headers import RawHeader, ResponseHeaders
+from gallery_gateway.edge.responses import RawHeader, with_headers
 
 
 class Readiness:
-    """Whether operations are taken: from the end of the start to the beginning of the end.
+    """Whether a load balancer should send requests here: from the end of start-up until SIGTERM.
 
-    It does not depend on the endpoint behind: every process would be taken away from its clients at once, and
-    what is kept could not be given.
+    It does not depend on the REST API: if that failed, all processes would be taken out of service at once,
+    together with the cached pages that they could still serve.
 
     Args:
-        is_sharing: whether the shared cache is there; None if there is none. Operations are taken without it.
+        is_sharing: whether the shared cache is available; None if there is none. Readiness does not depend
+            on it.
     """
 
     def __init__(self, is_sharing: Callable[[], bool | None] = lambda: None) -> None:
@@ -26,7 +27,7 @@ class Readiness:
         self.is_leaving = False
 
     def leave(self) -> None:
-        """From now on, clients are to go elsewhere; whoever still comes is served."""
+        """Send clients elsewhere from now on; requests that still come are served."""
         self.is_ready = False
         self.is_leaving = True
 
@@ -40,23 +41,20 @@ def health_router(readiness: Readiness) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        if readiness.is_ready:
-            return JSONResponse({"status": "ready"} | _detail(is_sharing=readiness.is_sharing()))
-        return JSONResponse({"status": "not ready"}, status_code=503)
+        if not readiness.is_ready:
+            return JSONResponse({"status": "not ready"}, status_code=503)
+        is_sharing = readiness.is_sharing()
+        if is_sharing is None:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ready", "sharedCache": "available" if is_sharing else "unavailable"})
 
     return router
 
 
-def _detail(*, is_sharing: bool | None) -> dict[str, str]:
-    if is_sharing is None:
-        return {}
-    return {"sharedCache": "available" if is_sharing else "unavailable"}
-
-
 class GatewayApp(FastAPI):
-    """FastAPI for everything but `path`, which is `endpoint`'s; all other responses have the `shield`.
+    """FastAPI for every path but that of the endpoint; its responses get security headers.
 
-    Once it is leaving, connections end with their next response.
+    Once the process leaves, each response closes its connection.
     """
 
     def __init__(
@@ -64,29 +62,31 @@ class GatewayApp(FastAPI):
         *,
         path: str,
         endpoint: ASGIApp,
-        shield: tuple[RawHeader, ...],
+        security_headers: tuple[RawHeader, ...],
         readiness: Readiness,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._path = path
         self._endpoint = endpoint
+        self._security_headers = security_headers
         self._readiness = readiness
-        self._shielded = ResponseHeaders(super().__call__, shield)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._readiness.is_leaving:
-            send = _closing(send)
+            send = _add_headers(send, ((b"connection", b"close"),))
         if scope["type"] == "http" and scope["path"] == self._path:
             await self._endpoint(scope, receive, send)
         else:
-            await self._shielded(scope, receive, send)
+            await super().__call__(scope, receive, _add_headers(send, self._security_headers))
 
 
-def _closing(send: Send) -> Send:
-    async def send_and_close(message: Message) -> None:
+def _add_headers(send: Send, added: tuple[RawHeader, ...]) -> Send:
+    """Return a `send` that adds headers to the response unless it has others of these names."""
+
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"connection", b"close")]
+            message["headers"] = with_headers(message.get("headers", ()), added)
         await send(message)
 
-    return send_and_close
+    return send_with_headers

@@ -1,82 +1,75 @@
-"""Records an operation for telemetry: how it was answered, or why it was not."""
+"""Records one HTTP request for telemetry: how it was answered, or why it failed."""
 
 import time
 from collections.abc import Sequence
 
 from gallery_gateway.edge.replay import ReplayRecord
-from gallery_gateway.edge.request import Exchange
+from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.telemetry.records import Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
-_QUERY = "query"
-
 
 class NullRecorder:
-    """One that nobody wants to hear; the methods stand in the order in which they are called."""
+    """Records nothing, where telemetry is off. The methods stand in the order in which they are called."""
 
     __slots__ = ()
 
-    @property
-    def served(self) -> ReplayRecord | None:
-        """What is to be told when the same answer is given again."""
+    def record_replay(self, record: ReplayRecord | None) -> None: ...
+
+    def record_caller(self, caller: Caller | None) -> None:
+        """Record the caller before the operation runs: its upstream calls copy the caller."""
+
+    def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None: ...
+
+    def replay_record(self) -> ReplayRecord | None:
+        """Return the fields that replays of the recorded response copy."""
         return None
 
-    def asked_by(self, caller: Caller | None) -> None:
-        """To be said before anything is run: the calls of the operation are told with it."""
+    def record_failure(self, outcome: str, *codes: str) -> None: ...
 
-    def repeated(self, served: ReplayRecord | None) -> None: ...
-
-    def answered(self, answer: GraphQLResponse, usage: OperationUsage) -> None: ...
-
-    def failed(self, outcome: str, *codes: str) -> None: ...
-
-    def unsent(self) -> None:
-        """Record that the answer was ready, but could not be sent whole."""
+    def record_disconnect(self) -> None:
+        """Record that the response was ready but not sent completely."""
 
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
-        """Tells it; nothing if there was no operation, but a page for browsers or the like."""
+        """Hand the record over, unless the request was not for an operation (a page, a preflight request)."""
 
 
-SILENCE = NullRecorder()
+NULL_RECORDER = NullRecorder()
 
 
 class OperationRecorder(NullRecorder):
-    """Opened where an operation begins, in the task that runs it, and told when it has ended."""
+    """Begins where a request begins, in the task that runs the operation, and ends with its response."""
 
-    __slots__ = ("_record", "_shared", "_started", "_telemetry")
+    __slots__ = ("_record", "_shared_calls", "_started", "_telemetry")
 
-    def __init__(self, telemetry: Telemetry, exchange: Exchange) -> None:
+    def __init__(self, telemetry: Telemetry, request: HTTPRequest) -> None:
         self._started = time.perf_counter()
         self._telemetry = telemetry
-        self._record = OperationRecord(request_id=exchange.identifier.decode(), method=exchange.method)
-        self._shared: Sequence[Link] = ()
-        telemetry.operation_began(self._record, exchange.headers)
+        self._record = OperationRecord(request_id=request.id.decode(), method=request.method)
+        self._shared_calls: Sequence[Link] = ()
+        telemetry.operation_began(self._record, request.headers)
 
-    @property
-    def served(self) -> ReplayRecord:
-        return ReplayRecord(self._record)
+    def record_replay(self, record: ReplayRecord | None) -> None:
+        if record is not None:
+            record.fill(self._record)
 
-    def asked_by(self, caller: Caller | None) -> None:
+    def record_caller(self, caller: Caller | None) -> None:
         if caller is not None:
             self._record.caller = caller.fingerprint
 
-    def repeated(self, served: ReplayRecord | None) -> None:
-        if served is not None:
-            served.fill(self._record)
-
-    def answered(self, answer: GraphQLResponse, usage: OperationUsage) -> None:
+    def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None:
         record = self._record
-        record.codes = answer.codes
-        if answer.is_request_error:
+        record.codes = response.codes
+        if response.is_request_error:
             record.outcome = "refused"
             return
-        record.outcome = "error" if answer.has_errors else "ok"
-        record.operation = answer.operation
-        record.kind = _QUERY
-        record.executor = answer.executor
+        record.outcome = "error" if response.has_errors else "ok"
+        record.operation = response.operation
+        record.kind = "query"
+        record.executor = response.executor
         figures = usage.figures()
         record.calls = figures.calls
         record.hits = figures.hits
@@ -86,13 +79,16 @@ class OperationRecorder(NullRecorder):
         record.merged = figures.merged
         record.saved_bytes = figures.saved_bytes
         record.narrowed_images = usage.spared_images
-        self._shared = usage.shared_calls
+        self._shared_calls = usage.shared_calls
 
-    def failed(self, outcome: str, *codes: str) -> None:
+    def replay_record(self) -> ReplayRecord:
+        return ReplayRecord(self._record)
+
+    def record_failure(self, outcome: str, *codes: str) -> None:
         self._record.outcome = outcome
         self._record.codes = codes
 
-    def unsent(self) -> None:
+    def record_disconnect(self) -> None:
         if self._record.outcome:
             self._record.outcome = "cancelled"
 
@@ -102,4 +98,4 @@ class OperationRecorder(NullRecorder):
             record.status = status
             record.bytes = size_bytes
             record.seconds = round(time.perf_counter() - self._started, 6)
-            self._telemetry.operation_ended(record, self._shared)
+            self._telemetry.operation_ended(record, self._shared_calls)

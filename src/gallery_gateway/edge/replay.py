@@ -1,26 +1,46 @@
-"""Answers requests that were made before without running an operation.
+"""Replays: responses to requests that came before, sent without running an operation.
 
-`Replays` finds them after the headers were checked, by caller and request; `VerbatimReplays` on the wire, by
-all of their bytes. Either way the answer is kept with its page, and given only while that is fresh.
+A replay has no body of its own. It refers to the body that is cached with a page, and ends with that page's
+freshness. The store finds replays in two ways: by a parsed request, for the endpoint, and by the bytes of a
+request, for the server. Every key covers the caller's token.
 """
 
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NewType, Protocol
 
 from cachetools import LRUCache
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.caching import etag_of, freshness_headers
-from gallery_gateway.edge.headers import RawHeader, head_lines, request_id
+from gallery_gateway.edge.request import request_id
+from gallery_gateway.edge.responses import RawHeader, etag_of, freshness_headers, head_lines
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
+REPLAY_STORE = "replay_store"
+"""The key of the store in the state of the lifespan, where the server finds it."""
+
+REMEMBER = "gallery_gateway.remember"
+"""The key in the state of a request of a function that stores a `Replay` under the bytes of the request."""
+
+# A replay takes about 1 KB.
+_MAX_REPLAYS = 8_192
+# Larger requests are seldom sent twice, and to hash them takes time.
+_MAX_REQUEST_BYTES = 8_192
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+
+ReplayKey = NewType("ReplayKey", bytes)
+"""A keyed digest of a request, from which neither its token nor its text can be read."""
+
+CachedBody = tuple[bytes, float, float]
+"""A body, with its remaining freshness and its age in seconds."""
+
 
 class ReplayRecord:
-    """What the record of an operation and those of its repeats have in common."""
+    """The telemetry fields that a replay copies from the operation that it repeats."""
 
     __slots__ = ("caller", "operation", "saved_bytes")
 
@@ -30,43 +50,15 @@ class ReplayRecord:
         self.saved_bytes = record.saved_bytes
 
     def fill(self, record: OperationRecord) -> None:
-        """Fill the record of a repeat, except for what is known only at its end.
-
-        The executor is `compiled`, since only what a plan has written is kept.
-        """
+        """Fill the record of a replay, except for status, size and duration."""
         record.caller = self.caller
         record.operation = self.operation
         record.kind = "query"
         record.outcome = "ok"
+        # Only compiled responses are cached with their page.
         record.executor = COMPILED
         record.hits = 1
         record.saved_bytes = self.saved_bytes
-
-
-def tell_again(
-    telemetry: Telemetry,
-    served: ReplayRecord,
-    *,
-    request_id: str,
-    method: str,
-    size_bytes: int,
-    seconds: float,
-) -> None:
-    """Tells a repeat that was answered at once, without an account and outside of any trace."""
-    record = OperationRecord(request_id=request_id, method=method)
-    served.fill(record)
-    record.status = 200
-    record.bytes = size_bytes
-    record.seconds = round(seconds, 6)
-    telemetry.operation_ended(record)
-
-
-_MAX_REPEATS = 4096
-# What is larger is seldom sent twice, and costs time to be looked for.
-_MAX_BODY_BYTES = 4096
-
-RepeatKey = NewType("RepeatKey", bytes)
-"""What a request is known by where neither its token nor its text is kept; made by `Replays` only."""
 
 
 class ReplayableResponse(Protocol):
@@ -77,110 +69,117 @@ class ReplayableResponse(Protocol):
 
 
 class Replay:
-    """An answer that may be given again; it is kept with its page, and here only pointed at."""
+    """A response that may be sent again.
 
-    __slots__ = ("_etag", "_kept", "served")
+    Args:
+        response: the cached body.
+        record: the telemetry of the operation; None if telemetry is off.
+        head: status line and unchanging headers, if the server sends it.
+        method: the method of the request, if the server sends it.
+        client_id: the client's `X-Request-ID`, if the server sends it.
+    """
 
-    def __init__(self, kept: ReplayableResponse, served: ReplayRecord | None) -> None:
-        self._kept = kept
-        self.served = served
+    __slots__ = ("_etag", "_response", "client_id", "head", "method", "record")
+
+    def __init__(
+        self,
+        response: ReplayableResponse,
+        record: ReplayRecord | None,
+        *,
+        head: bytes = b"",
+        method: str = "",
+        client_id: bytes | None = None,
+    ) -> None:
+        self._response = response
+        self.record = record
+        self.head = head
+        self.method = method
+        self.client_id = client_id
         self._etag: bytes | None = None
 
-    def get(self) -> tuple[bytes, float, float] | None:
-        """The answer, with the seconds for which it may still be used, and its age in seconds."""
-        return self._kept.get()
+    def body(self) -> CachedBody | None:
+        """Return the body, or None if its page is no longer cached or fresh."""
+        return self._response.get()
 
     def etag(self, body: bytes) -> bytes:
-        """That of the answer's body, which is the same as long as there is one."""
+        """Return the ETag of the body, which is computed once."""
         if self._etag is None:
             self._etag = etag_of(body)
         return self._etag
 
-
-class Replays:
-    """Answers by caller and request."""
-
-    def __init__(self) -> None:
-        self._kept: LRUCache[RepeatKey, Replay] = LRUCache(_MAX_REPEATS)
-        self._secret = secrets.token_bytes(32)
-
-    def key(
-        self, method: str, query_string: bytes, authorization: bytes | None, body: bytes
-    ) -> RepeatKey | None:
-        """A digest under a secret of this process; None if the request will not be remembered.
-
-        The lengths stand before the parts, so that no two requests are the same when strung together.
-        """
-        if authorization is None or len(body) + len(query_string) > _MAX_BODY_BYTES:
-            return None
-        lengths = len(authorization), len(query_string)
-        told = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
-        return RepeatKey(hashlib.blake2b(told, key=self._secret, digest_size=32).digest())
-
-    def get(self, key: RepeatKey | None) -> Replay | None:
-        return None if key is None else self._kept.get(key)
-
-    def put(
-        self, key: RepeatKey | None, kept: ReplayableResponse | None, served: ReplayRecord | None
-    ) -> None:
-        """Remembers an answer, with what is told whenever it is given again."""
-        if key is not None and kept is not None:
-            self._kept[key] = Replay(kept, served)
-
-    def forget(self, key: RepeatKey | None) -> None:
-        if key is not None:
-            self._kept.pop(key, None)
+    def for_server(self, headers: Sequence[RawHeader], *, method: str, client_id: bytes | None) -> "Replay":
+        """Return a copy that the server can send by itself, with these headers."""
+        head = _OK + head_lines(headers)
+        return Replay(self._response, self.record, head=head, method=method, client_id=client_id)
 
 
-VERBATIM_REPEATS = "verbatim_repeats"
-"""Where the lifespan's state has them for the server."""
-
-REMEMBER = "gallery_gateway.remember"
-"""The ASGI extension by which the server takes a `VerbatimReplay` for the request of the scope."""
-
-_MAX_REPEATS = 4096
-# What is larger is seldom sent twice, and costs time to be looked for.
-_MAX_REQUEST_BYTES = 8192
-
-_OK = b"HTTP/1.1 200 OK\r\n"
-
-Digest = bytes
-
-
-class VerbatimReplay:
-    """A response that may be given again.
+class ReplayStore:
+    """The replays of one process; the least recently used one is evicted.
 
     Args:
-        headers: those that are the same each time.
-        given_id: the request's own `X-Request-ID`.
-        telemetry: told each time; None if nobody wants to know.
+        readiness: the server sends no replay once the process leaves, since connections then have to close.
+        telemetry: records the replays of the server; None if telemetry is off.
+        max_replays: how many replays are kept, under keys of both kinds.
     """
 
-    __slots__ = ("_given_id", "_head", "_method", "_repeat", "_telemetry")
-
     def __init__(
-        self,
-        repeat: Replay,
-        headers: Sequence[RawHeader],
-        *,
-        method: str,
-        given_id: bytes | None,
-        telemetry: Telemetry | None,
+        self, readiness: Readiness, telemetry: Telemetry | None = None, *, max_replays: int = _MAX_REPLAYS
     ) -> None:
-        self._repeat = repeat
-        self._head = _OK + head_lines(headers)
-        self._method = method
-        self._given_id = given_id
+        self._readiness = readiness
         self._telemetry = telemetry
+        self._replays: LRUCache[ReplayKey, Replay] = LRUCache(max_replays)
+        self._secret = secrets.token_bytes(32)
 
-    def respond(self, server_headers: Sequence[RawHeader]) -> tuple[bytes, bytes] | None:
-        """Head and body of the response as it is now; None if it may not be given any more."""
-        started = time.perf_counter()
-        kept = self._repeat.get()
-        if kept is None:
+    def __len__(self) -> int:
+        return len(self._replays)
+
+    def request_key(
+        self, method: str, query_string: bytes, authorization: bytes | None, body: bytes
+    ) -> ReplayKey | None:
+        """Return the key of a parsed request, or None if it has no token or is too large to be replayed.
+
+        The key does not cover the headers from which the endpoint makes the head of the response.
+        """
+        if authorization is None or len(body) + len(query_string) > _MAX_REQUEST_BYTES:
             return None
-        body, remaining_seconds, age_seconds = kept
-        identifier = request_id(self._given_id)
+        # With the lengths in front, no two requests have the same text.
+        lengths = len(authorization), len(query_string)
+        text = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
+        return self._digest(text, b"request")
+
+    def wire_key(self, data: bytes) -> ReplayKey | None:
+        """Return the key of all bytes of a request, or None if it cannot be replayed."""
+        if len(data) > _MAX_REQUEST_BYTES or self._readiness.is_leaving:
+            return None
+        return self._digest(data, b"wire")
+
+    def _digest(self, text: bytes, kind: bytes) -> ReplayKey:
+        return ReplayKey(hashlib.blake2b(text, key=self._secret, person=kind, digest_size=32).digest())
+
+    def put(self, key: ReplayKey, replay: Replay) -> None:
+        self._replays[key] = replay
+
+    def find(self, key: ReplayKey | None) -> tuple[Replay, CachedBody] | None:
+        """Return a replay with its body; one whose page is no longer cached or fresh is removed."""
+        replay = None if key is None else self._replays.get(key)
+        if key is None or replay is None:
+            return None
+        body = replay.body()
+        if body is None:
+            del self._replays[key]
+            return None
+        return replay, body
+
+    def respond(
+        self, key: ReplayKey | None, server_headers: Sequence[RawHeader]
+    ) -> tuple[bytes, bytes] | None:
+        """Return head and body of a replay as the server sends them, or None if there is none."""
+        started = time.perf_counter()
+        found = self.find(key)
+        if found is None:
+            return None
+        replay, (body, remaining_seconds, age_seconds) = found
+        identifier = request_id(replay.client_id)
         changing = head_lines(
             (
                 *server_headers,
@@ -189,45 +188,11 @@ class VerbatimReplay:
                 (b"content-length", b"%d" % len(body)),
             )
         )
-        if self._telemetry is not None and self._repeat.served is not None:
-            self._tell(self._telemetry, self._repeat.served, identifier, len(body), started)
-        return b"%b%b\r\n" % (self._head, changing), body
-
-    def _tell(
-        self, telemetry: Telemetry, served: ReplayRecord, identifier: bytes, size_bytes: int, started: float
-    ) -> None:
-        tell_again(
-            telemetry,
-            served,
-            request_id=identifier.decode(),
-            method=self._method,
-            size_bytes=size_bytes,
-            seconds=time.perf_counter() - started,
-        )
-
-
-class VerbatimReplays:
-    """Responses by the bytes of their requests, for the life of a process."""
-
-    def __init__(self, readiness: Readiness) -> None:
-        self._readiness = readiness
-        self._kept: LRUCache[Digest, VerbatimReplay] = LRUCache(_MAX_REPEATS)
-        self._secret = secrets.token_bytes(32)
-
-    def digest(self, request: bytes) -> Digest | None:
-        """What a request is known by, as there is a token in it; None if it will not be remembered."""
-        if len(request) > _MAX_REQUEST_BYTES:
-            return None
-        return hashlib.blake2b(request, key=self._secret, digest_size=32).digest()
-
-    def get(self, digest: Digest | None) -> VerbatimReplay | None:
-        # Whoever is to leave is told so by another head.
-        if digest is None or self._readiness.is_leaving:
-            return None
-        return self._kept.get(digest)
-
-    def put(self, digest: Digest, repeat: VerbatimReplay) -> None:
-        self._kept[digest] = repeat
-
-
-Remember = Callable[[VerbatimReplay], None]
+        if self._telemetry is not None and replay.record is not None:
+            record = OperationRecord(request_id=identifier.decode(), method=replay.method)
+            replay.record.fill(record)
+            record.status = 200
+            record.bytes = len(body)
+            record.seconds = round(time.perf_counter() - started, 6)
+            self._telemetry.operation_ended(record)
+        return b"%b%b\r\n" % (replay.head, changing), body

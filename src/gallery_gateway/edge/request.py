@@ -1,96 +1,143 @@
-"""One HTTP request to the endpoint: its headers, its body under a bound, its deadline."""
+"""One HTTP request of a client: its headers, its body, its bearer token and its timeout."""
 
 import math
 import re
+import secrets
+from collections.abc import Iterable
+from itertools import count
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from gallery_gateway.edge.headers import read_headers, request_id
-from gallery_gateway.edge.policy import Guard, has_token
-from gallery_gateway.edge.replay import REMEMBER, Remember
+from gallery_gateway.edge.responses import RawHeader
 from gallery_gateway.errors import RequestError
 
-# Clients send documents of a few KiB; a document and its variables have limits of their own.
+# Documents have 32 KiB at most by default; the rest is for variables, which have limits of their own.
 MAX_BODY_BYTES = 256 * 1024
 
+# Proxies and servers may disagree about which value counts if one of them is repeated (RFC 9110, 5.3).
+_SINGLE = frozenset(
+    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"}
+)
+# RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
+_BEARER = re.compile(rb"[ \t]*bearer +([\x21-\x7e]+)[ \t]*", re.IGNORECASE)
+# Parameters that select a document; `extensions` may contain the hash of one.
+_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
+_TOKEN_NAME = re.compile("(access|auth|bearer|id)?token|x?apikey|auth|authorization|bearer|jwt")
+_TIMEOUT_UNITS = ((b"x-request-timeout", 1.0), (b"x-envoy-expected-rq-timeout-ms", 0.001))
+_NUMBER = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
+_REQUEST_ID = re.compile(rb"[ \t]*([A-Za-z0-9._-]{1,128})[ \t]*")
+# Unique without asking the system for randomness at each request.
+_PROCESS = secrets.token_hex(8).encode()
+_numbers = count(1)
 
-async def read_body(receive: Receive, announced: bytes | None, *, max_bytes: int) -> bytes:
-    """The whole body; `announced` is the Content-Length.
+
+class Headers(dict[bytes, bytes]):
+    """Headers by name; `repr` shows no values, since one of them is a token."""
+
+    def __repr__(self) -> str:
+        return f"Headers({b', '.join(self).decode('latin-1')})"
+
+
+class HTTPRequest:
+    """A request without its body, which the endpoint adds once it is read.
+
+    Attributes:
+        repeated_header: the name of a header that came twice and must not; None if there is none.
+        id: the value of `X-Request-ID` in the response and in log lines.
+    """
+
+    __slots__ = ("body", "headers", "id", "method", "query_string", "repeated_header", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.query_string: bytes = scope["query_string"]
+        self.headers, self.repeated_header = _parse_headers(scope["headers"])
+        self.id = request_id(self.headers.get(b"x-request-id"))
+        self.body = b""
+
+    @property
+    def has_document_parameter(self) -> bool:
+        return _DOCUMENT.search(self.query_string) is not None
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The shortest timeout in the headers; infinite without one. 0 means none, as in Envoy."""
+        shortest = math.inf
+        for name, unit in _TIMEOUT_UNITS:
+            value = self.headers.get(name)
+            if value is not None and _NUMBER.fullmatch(value):
+                shortest = min(shortest, float(value) * unit or math.inf)
+        return shortest
+
+    def token(self) -> str | None:
+        """Return the bearer token, or None if there is none or the scheme is another.
+
+        Raises:
+            RequestError: the URL contains a token.
+        """
+        self.check_url()
+        authorization = self.headers.get(b"authorization")
+        match = _BEARER.fullmatch(authorization) if authorization else None
+        return match[1].decode() if match else None
+
+    def check_url(self) -> None:
+        """Raise `RequestError` if the URL contains a token: proxies write URLs to their logs."""
+        if not self.query_string:
+            return
+        for name, _ in parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True):
+            if _TOKEN_NAME.fullmatch(name.lower().replace("_", "").replace("-", "")):
+                raise RequestError("Send the token in the Authorization header, not in the URL.")
+
+
+def request_id(client_id: bytes | None) -> bytes:
+    """Return the client's own `X-Request-ID` if it is a plain one, else a new id."""
+    plain = _REQUEST_ID.fullmatch(client_id) if client_id else None
+    return plain[1] if plain else b"%b-%x" % (_PROCESS, next(_numbers))
+
+
+def _parse_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
+    """Return the headers, and the name of one that came twice and must not."""
+    headers = Headers(raw)
+    return (headers, None) if len(headers) == len(raw) else _join_headers(raw)
+
+
+def _join_headers(raw: Iterable[RawHeader]) -> tuple[Headers, bytes | None]:
+    """Join the values of each name to a list (RFC 9110, section 5.3)."""
+    headers = Headers()
+    repeated = None
+    for name, value in raw:
+        if name in headers:
+            repeated = name if name in _SINGLE else repeated
+            headers[name] = headers[name] + b", " + value
+        else:
+            headers[name] = value
+    return headers, repeated
+
+
+async def read_body(receive: Receive, content_length: bytes | None, *, max_bytes: int) -> bytes:
+    """Return the complete body.
 
     Raises:
-        RequestError: 413, it is larger than `max_bytes`.
-        ClientDisconnect: the client has gone.
+        RequestError: 413, the body is larger than `max_bytes`.
+        ClientDisconnect: the client closed the connection.
     """
-    # What is announced as too large need not be sent at all.
-    if announced and announced.isdigit() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientDisconnect
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-        return body
-    return await _read_on(receive, bytearray(body), max_bytes=max_bytes)
-
-
-async def _read_on(receive: Receive, body: bytearray, *, max_bytes: int) -> bytes:
-    more_body = True
-    while more_body:
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+    # A body that is announced as too large is not read at all.
+    is_too_large = content_length and content_length.isdigit() and int(content_length) > max_bytes
+    body, more_body = bytearray(), True
+    while more_body and not is_too_large:
         message = await receive()
         if message["type"] != "http.request":
             raise ClientDisconnect
-        body += message.get("body", b"")
+        part: bytes = message.get("body", b"")
         more_body = message.get("more_body", False)
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
+        is_too_large = len(body) + len(part) > max_bytes
+        if not body and not more_body and not is_too_large:
+            # Most bodies come in one piece and are not copied.
+            return part
+        body += part
+    if is_too_large:
+        raise RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
     return bytes(body)
-
-
-def _too_large(max_bytes: int) -> RequestError:
-    return RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
-
-
-_UNITS = ((b"x-request-timeout", 1.0), (b"x-envoy-expected-rq-timeout-ms", 0.001))
-
-_NUMBER = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
-
-
-def timeout_seconds(headers: dict[bytes, bytes]) -> float:
-    """The shortest that the headers name; infinite if they name none. 0 is none, as it is for Envoy."""
-    shortest = math.inf
-    for name, unit in _UNITS:
-        value = headers.get(name)
-        if value is not None and _NUMBER.fullmatch(value):
-            shortest = min(shortest, float(value) * unit or math.inf)
-    return shortest
-
-
-# Whatever says which document is asked for; `extensions` may have the hash of one.
-_HAS_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
-
-
-class Exchange:
-    """Made of what comes before the body; the body is set once it was read."""
-
-    __slots__ = ("body", "decision", "headers", "identifier", "method", "query_string", "remember")
-
-    def __init__(self, scope: Scope, guard: Guard) -> None:
-        self.method: str = scope["method"]
-        self.query_string: bytes = scope["query_string"]
-        self.headers, repeated = read_headers(scope["headers"])
-        is_visit = self.method == "GET" and not _HAS_DOCUMENT.search(self.query_string)
-        self.decision = guard.decision(self.method, self.headers, repeated=repeated, is_visit=is_visit)
-        self.identifier = request_id(self.headers.get(b"x-request-id"))
-        self.remember: Remember | None = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
-        self.body = b""
-
-
-def check_address(exchange: Exchange) -> None:
-    """Raises: RequestError: there is a token in it, and so in the logs of whatever it came through."""
-    if exchange.query_string and has_token(exchange.query_string):
-        raise RequestError("Send the token in the Authorization header, never in the address.")

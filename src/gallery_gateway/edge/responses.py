@@ -1,94 +1,134 @@
-"""HTTP responses with a GraphQL response in them, as ASGI sends them."""
+"""HTTP responses of the GraphQL endpoint, with their caching and security headers."""
 
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 from starlette.types import Send
 
-from gallery_gateway.edge.caching import NO_STORE, freshness_headers, is_known
-from gallery_gateway.edge.headers import RawHeader
-from gallery_gateway.edge.policy import GRAPHQL_RESPONSE, Decision
-from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.usage import OperationUsage
 
+RawHeader = tuple[bytes, bytes]
+"""A header as ASGI has it: the name in lower case, and the value."""
+
+_NO_STORE: RawHeader = (b"cache-control", b"no-store")
 _BODILESS = frozenset({204, 304})
 
 
-class Reply(NamedTuple):
-    """A whole response."""
+class HTTPResponse(NamedTuple):
+    """A complete response."""
 
     status: int
     headers: list[RawHeader]
     body: bytes
 
 
-class OperationResult(NamedTuple):
-    """What came of one operation: its answer, the answer's body as it is sent, and what it cost."""
-
-    answer: GraphQLResponse
-    body: bytes
-    usage: OperationUsage
+def head_lines(headers: Iterable[RawHeader]) -> bytes:
+    """Return the header lines of HTTP/1.1 (RFC 9112, section 5), each with its line end."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    status, headers, body = reply
-    # RFC 9110, section 8.6: not with 204, nor with 304 if it is not that of the 200.
+def security_headers(*, hsts_max_age_seconds: int = 0) -> tuple[RawHeader, ...]:
+    """Return headers for responses that are not pages: a browser loads nothing for them and frames none."""
+    headers: list[RawHeader] = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
+    if hsts_max_age_seconds:
+        headers.append((b"strict-transport-security", b"max-age=%d" % hsts_max_age_seconds))
+    return tuple(headers)
+
+
+def with_headers(headers: Iterable[RawHeader], added: Iterable[RawHeader]) -> list[RawHeader]:
+    """Return `headers` followed by those of `added` whose names they do not contain."""
+    headers = list(headers)
+    names = {name.lower() for name, _ in headers}
+    return [*headers, *(header for header in added if header[0] not in names)]
+
+
+def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> tuple[RawHeader, ...]:
+    """Return `Cache-Control` and `Age`; `max-age` less `Age` is the remaining freshness (RFC 9111, 4.2).
+
+    Args:
+        remaining_seconds: freshness of the page that expires first; infinite if the response used no page.
+        age_seconds: age of the oldest page in the response.
+    """
+    if math.isinf(remaining_seconds):
+        return ((b"cache-control", b"private, max-age=0"),)
+    age = int(age_seconds)
+    remaining = math.floor(remaining_seconds)
+    max_age = age + remaining if remaining >= 0 else 0
+    return (b"cache-control", b"private, max-age=%d" % max_age), (b"age", b"%d" % age)
+
+
+def operation_response(
+    response: GraphQLResponse,
+    body: bytes,
+    usage: OperationUsage,
+    head: tuple[RawHeader, ...],
+    *,
+    request_error_status: int,
+) -> HTTPResponse:
+    """Return the HTTP response to an operation; a response with errors is not stored.
+
+    `body` is that of `response` with its extensions. If nothing was executed, the status depends on the media
+    type and is `request_error_status`.
+    """
+    if response.retry_after_seconds is not None:
+        # A well-formed request without an answer: clients and proxies understand a 503.
+        retry_after = b"retry-after", b"%d" % response.retry_after_seconds
+        return HTTPResponse(503, [*head, _NO_STORE, retry_after], body)
+    if response.has_errors:
+        status = request_error_status if response.is_request_error else 200
+        return HTTPResponse(response.status or status, [*head, _NO_STORE], body)
+    caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
+    return HTTPResponse(200, [*head, *caching], body)
+
+
+def replay_response(cached: tuple[bytes, float, float], head: tuple[RawHeader, ...]) -> HTTPResponse:
+    """Return the response for a cached body with its remaining freshness and its age in seconds."""
+    body, remaining_seconds, age_seconds = cached
+    caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
+    return HTTPResponse(200, [*head, *caching], body)
+
+
+def error_response(
+    status: int, message: str, extensions: Mapping[str, object], head: Iterable[RawHeader]
+) -> HTTPResponse:
+    """Return the response to a request that was not executed."""
+    content = {"errors": [{"message": message, "extensions": extensions}]}
+    return HTTPResponse(status, [*head, _NO_STORE], msgspec.json.encode(content))
+
+
+def etag_of(body: bytes) -> bytes:
+    """Return a strong validator."""
+    return b'"%b"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
+
+
+def with_etag(response: HTTPResponse, etag: bytes, if_none_match: bytes | None) -> HTTPResponse:
+    """Return the response with its ETag, or 304 if the client has it (RFC 9110, section 13.1.2)."""
+    response.headers.append((b"etag", etag))
+    if if_none_match is None:
+        return response
+    # By weak comparison.
+    tags = [part.strip().removeprefix(b"W/") for part in if_none_match.split(b",")]
+    if etag not in tags and b"*" not in tags:
+        return response
+    return HTTPResponse(
+        304, [header for header in response.headers if not header[0].startswith(b"content-")], b""
+    )
+
+
+async def send_response(send: Send, response: HTTPResponse, *, request_id: bytes) -> None:
+    status, headers, body = response
+    headers.append((b"x-request-id", request_id))
+    # RFC 9110, section 8.6: a 204 has no length, and a 304 only that of the 200.
     if status not in _BODILESS:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def answered(outcome: OperationResult, decision: Decision) -> Reply:
-    """An operation's answer; with any error in it, nobody is to keep it."""
-    answer, body, usage = outcome
-    if answer.retry_after_seconds is not None:
-        # Well-formed and not answered: a 503 for every client and proxy to understand.
-        retry_after = b"retry-after", b"%d" % answer.retry_after_seconds
-        return Reply(503, [*decision.head, NO_STORE, retry_after], body)
-    if answer.has_errors:
-        # Under application/json a well-formed request is always answered with 200.
-        is_refused = answer.is_request_error and decision.media_type == GRAPHQL_RESPONSE
-        return Reply(answer.status or (400 if is_refused else 200), [*decision.head, NO_STORE], body)
-    caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
-    return Reply(200, [*decision.head, *caching], body)
-
-
-def answered_again(kept: tuple[bytes, float, float], decision: Decision) -> Reply:
-    """An answer without errors that was given before, with what is left of it and its age, in seconds."""
-    body, remaining_seconds, age_seconds = kept
-    caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-    return Reply(200, [*decision.head, *caching], body)
-
-
-def validated(reply: Reply, etag: bytes, if_none_match: bytes | None) -> Reply:
-    """The response with its ETag, or 304 in its place where the client has it (RFC 9110, 15.4.5)."""
-    reply.headers.append((b"etag", etag))
-    if if_none_match is None or not is_known(etag, if_none_match):
-        return reply
-    return Reply(304, [header for header in reply.headers if not header[0].startswith(b"content-")], b"")
-
-
-def refused(error: RequestError, decision: Decision, *, allow: bytes) -> Reply:
-    """A request that did not become an operation; `allow` are the methods that it might have come by."""
-    content = {"errors": [{"message": str(error), "extensions": error.extensions}]}
-    reply = Reply(error.status, [*decision.head, NO_STORE], msgspec.json.encode(content))
-    if error.status == 405:
-        reply.headers.append((b"allow", allow))
-    return reply
-
-
-def given_up(decision: Decision) -> Reply:
-    """An operation that had not ended when the process had to; another process will take it."""
-    error = UpstreamUnavailableError("The gateway is shutting down.")
-    content = {"errors": [{"message": str(error), "extensions": error.extensions}]}
-    return Reply(503, [*decision.head, NO_STORE], msgspec.json.encode(content))
-
-
-def masked(identifier: str, decision: Decision) -> Reply:
-    """A bug, of which the client learns the request id."""
-    extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": identifier}
-    message = "Something went wrong in the gateway."
-    content = {"errors": [{"message": message, "extensions": extensions}]}
-    return Reply(500, [*decision.head, NO_STORE], msgspec.json.encode(content))

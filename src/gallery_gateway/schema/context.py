@@ -1,5 +1,6 @@
 """What the resolvers of one operation share, and the graph as a federation subgraph."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import UnauthenticatedError
 from gallery_gateway.execution.limits import TooManyImagesError
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.gallery.lookup import Staleness
-from gallery_gateway.gallery.usage import OperationUsage
+from gallery_gateway.gallery.lookup import Accepts, Staleness
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.needs import ImageLimits
 from gallery_gateway.structs import ProjectionSource
 
@@ -44,6 +47,7 @@ class OperationContext:
 
     usage: OperationUsage
     loaders: GalleryLoader | None
+    caller: Caller | None = None
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
@@ -114,6 +118,48 @@ def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
     return sum(
         sum(lengths) if limit is None else sum(min(length, limit) for length in lengths) for limit in limits
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """Opens operations, each with a budget and loaders of its own.
+
+    Args:
+        secret: the key of the HMAC that callers are known by.
+        timeout_seconds: the longest time for one operation.
+        narrows: whether loaders ask for no more images than are selected.
+    """
+
+    gallery: Gallery
+    secret: bytes
+    budget: Budget
+    timeout_seconds: float
+    narrows: bool = True
+
+    def open(
+        self, token: str | None, *, skips_cache: bool, if_error_seconds: float, timeout_seconds: float
+    ) -> OperationContext:
+        """Return the context of an operation that begins now.
+
+        Args:
+            token: the caller's bearer token; without one, nothing is loaded.
+            skips_cache: whether only pages that are fetched from now on may answer.
+            if_error_seconds: how long past its freshness a page may answer if upstream fails.
+            timeout_seconds: the client's own limit.
+        """
+        usage = OperationUsage(self.budget)
+        if token is None:
+            return OperationContext(usage, None)
+        caller = Caller(token, secret=self.secret)
+        loaders = GalleryLoader(
+            self.gallery,
+            caller,
+            usage,
+            narrows=self.narrows,
+            accepts=Accepts(fresh=not skips_cache, if_error_seconds=if_error_seconds),
+            until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
+        )
+        return OperationContext(usage, loaders, caller)
 
 
 class Info(strawberry.Info[OperationContext, None]):

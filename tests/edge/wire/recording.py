@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, VERBATIM_REPEATS, Replay, VerbatimReplay, VerbatimReplays
+from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
 
 SEEN = b"x-seen"
 CONDUCT = "conduct"
@@ -69,7 +69,7 @@ class RecordingApp:
 
     def state(self) -> dict[str, Any]:
         """What the lifespan would leave for the server."""
-        return {VERBATIM_REPEATS: VerbatimReplays(Readiness())}
+        return {REPLAY_STORE: ReplayStore(Readiness())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -104,14 +104,12 @@ class RecordingApp:
             await send({"type": "http.response.body", "body": body, "more_body": part + 1 < conduct.parts})
 
     def _remember(self, scope: MutableMapping[str, Any], record: Record) -> None:
-        remember = scope.get("extensions", {}).get(REMEMBER, {}).get(REMEMBER)
+        remember = scope["state"].get(REMEMBER)
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
         if remember is not None and record.method != b"HEAD":
-            repeat = Replay(_Kept(self, record), None)
+            replay = Replay(_Kept(self, record), None)
             headers = ((SEEN, record.seen),)
-            remember(
-                VerbatimReplay(repeat, headers, method=record.method.decode(), given_id=None, telemetry=None)
-            )
+            remember(replay.for_server(headers, method=record.method.decode(), client_id=None))
 
 
 class _Kept:
