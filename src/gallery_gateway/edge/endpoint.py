@@ -157,10 +157,7 @@ class GraphQLEndpoint:
     ) -> HTTPResponse:
         token = request.token()
         timeout_seconds = request.timeout_seconds
-        if request.method == "POST":
-            operation = parse_body(request.body)
-        else:
-            operation = self._parse_get(request)
+        operation = parse_body(request.body) if request.method == "POST" else self._parse_get(request)
         context = self._operations.open(
             token,
             skips_cache=decision.directives.skips_cache,

@@ -2,9 +2,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.edge.replays.echo_server import UVLOOP
 from tests.edge.wire.recording import RecordingApp
 from tests.edge.wire.serving import Listening, served
-from tests.verbatim.remembering import UVLOOP
 
 
 @pytest.fixture

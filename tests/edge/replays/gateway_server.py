@@ -12,9 +12,9 @@ from gallery_gateway.app import create_app
 from gallery_gateway.clock import Clock
 from gallery_gateway.edge.uvicorn_protocol import WireLimits
 from gallery_gateway.settings import Settings
+from tests.edge.replays.echo_server import Served, served
 from tests.fakes import TOKEN
 from tests.process.serving import operation
-from tests.verbatim.remembering import Served, served
 
 NAMES = "query Names { gallery { projects { projectName } } }"
 BY_POST = operation(NAMES)

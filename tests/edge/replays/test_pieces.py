@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.verbatim.remembering import Client, Echo, Served, echoed
+from tests.edge.replays.echo_server import Client, Echo, Served, echoed
 
 ONE, TWO = echoed(b"one"), echoed(b"two")
 HEAD = ONE.removesuffix(b"one")

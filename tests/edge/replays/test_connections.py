@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.verbatim.remembering import LIMITS, Client, Echo, Served, echoed, served
+from tests.edge.replays.echo_server import LIMITS, Client, Echo, Served, echoed, served
 
 ONE = echoed(b"one")
 

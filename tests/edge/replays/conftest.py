@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.verbatim.remembering import UVLOOP, Echo, Served, served
+from tests.edge.replays.echo_server import UVLOOP, Echo, Served, served
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.verbatim.remembering import Echo, Served, echoed
+from tests.edge.replays.echo_server import Echo, Served, echoed
 
 ONE, TWO = echoed(b"one"), echoed(b"two")
 HEAD = ONE.removesuffix(b"one")

@@ -5,7 +5,7 @@ import random
 import pytest
 from starlette.types import Scope
 
-from tests.verbatim.remembering import Client, Echo, Served, echoed
+from tests.edge.replays.echo_server import Client, Echo, Served, echoed
 
 CALLERS = [b"ada", b"ben", b"cleo"]
 STEPS = 400

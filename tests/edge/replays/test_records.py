@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from tests.edge.replays.echo_server import Client
+from tests.edge.replays.gateway_server import BY_POST, NAMES, RUNS, gateway, header
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
 from tests.process.serving import PATIENCE_SECONDS, operation, serve
 from tests.telemetry.receiver import receiving
 from tests.telemetry.recording import value
 from tests.telemetry.scraping import free_port, scraped
-from tests.verbatim.counting import BY_POST, NAMES, RUNS, gateway, header
-from tests.verbatim.remembering import Client
 
 COUNT = RUNS + 2
 

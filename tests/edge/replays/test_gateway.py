@@ -1,13 +1,14 @@
 """What the server answers to a request that came before is what the gateway's app would have answered."""
 
 import json
+import random
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
-from tests.fakes import FakeUpstream, page_body, project_body
-from tests.process.serving import operation
-from tests.verbatim.counting import (
+from tests.edge.replays.echo_server import Client
+from tests.edge.replays.gateway_server import (
     BY_POST,
     RUNS,
     TTL_SECONDS,
@@ -18,7 +19,8 @@ from tests.verbatim.counting import (
     header,
     with_header,
 )
-from tests.verbatim.remembering import Client
+from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
+from tests.process.serving import operation
 
 
 @pytest.fixture
@@ -42,6 +44,10 @@ def names_of(head: str) -> list[str]:
     status, *lines = head.splitlines()
     return [status, *sorted(line.partition(":")[0] for line in lines)]
 
+
+# One is the beginning of another.
+WALKERS = {TOKEN: "ada", OTHER_TOKEN: "ben", f"{TOKEN}s": "cleo"}
+WALK_STEPS = 400
 
 REQUESTS = {
     "POST": BY_POST,
@@ -172,3 +178,51 @@ async def test_who_has_another_answer_is_given_the_whole_of_it_each_time(client:
 
     assert [head.split()[1] for head, _ in answers] == ["200"] * len(answers)
     assert len({body for _, body in answers}) == 1
+
+
+class Stamping:
+    """An upstream that names a project after the caller and the time, and refuses one caller if told to."""
+
+    def __init__(self, upstream: FakeUpstream, time: Time) -> None:
+        self.refuses: str | None = None
+        self._time = time
+        upstream.handler = self.answer
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        if token == self.refuses:
+            return httpx.Response(401)
+        return httpx.Response(
+            200, json=page_body(project_body(7, project_name=f"{WALKERS[token]} {self._time.passed}"))
+        )
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_walk_shows_a_caller_what_is_not_its_own_or_has_ended(
+    upstream: FakeUpstream, time: Time, server: Gateway, seed: int
+) -> None:
+    chance = random.Random(seed)
+    stamping = Stamping(upstream, time)
+    clients = [await server.connect() for _ in range(3)]
+    purged_at = dict.fromkeys(WALKERS, 0.0)
+
+    for _ in range(WALK_STEPS):
+        token = chance.choice(list(WALKERS))
+        request = chance.choice(list(REQUESTS.values())).replace(TOKEN.encode(), token.encode())
+        if chance.random() < 0.03:
+            stamping.refuses = token
+            await chance.choice(clients).ask(with_header(request, b"cache-control: no-cache"))
+            stamping.refuses = None
+            # Later than all that was made before.
+            time.passed += 1
+            purged_at[token] = time.passed
+        _, body = await chance.choice(clients).ask(request)
+
+        (project,) = json.loads(body)["data"]["gallery"]["projects"]
+        name, made_at = project["projectName"].split()
+        assert name == WALKERS[token]
+        assert purged_at[token] <= float(made_at) > time.passed - TTL_SECONDS
+        time.passed += chance.choice([0, 0, 0, 0, 0, 0, 5])
+
+    # A walk that the server answers nothing of by itself shows nothing.
+    assert server.runs < WALK_STEPS * 0.9
