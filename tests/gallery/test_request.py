@@ -6,7 +6,7 @@ import pytest
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import list_hash
-from gallery_gateway.shared.pages import Spot
+from gallery_gateway.shared.pages import PageKeys
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_every_field_tells_requests_apart(name: str) -> None:
     assert plain != other
     assert hash(plain) != hash(other)
     # Under which the processes share it.
-    assert Spot.of(CallerKey(b"k"), repr(plain)) != Spot.of(CallerKey(b"k"), repr(other))
+    assert PageKeys.of(CallerKey(b"k"), repr(plain)) != PageKeys.of(CallerKey(b"k"), repr(other))
     assert (plain.listing == other.listing) == (name in WINDOW)
     assert (plain.parameters() == other.parameters()) == (name == "keeps_cap")
     # The order of images and the cap do not change the list of projects, nor its cursors.

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gallery_gateway.shared.pages import Spot, StoreError
-from gallery_gateway.shared.sealing import Encryption
-from gallery_gateway.shared.store import Commands, PageStore, PurgeListener, connect
+from gallery_gateway.shared.pages import PageKeys, StoreError
+from gallery_gateway.shared.store import PageStore, PurgeListener, connect
 from tests.shared.servers import RedisServer, stored_page
 
 SECRET = b"a-made-up-secret-of-32-characters"
 ADA, BEN = b"a" * 32, b"b" * 32
-SPOT = Spot.of(ADA, "page=1")
+KEYS = PageKeys.of(ADA, "page=1")
 PAGE = stored_page()
 # The default.
 TIMEOUT_SECONDS = 0.05
@@ -31,22 +30,25 @@ async def store_on(
     on_purge: Callable[[bytes], None] = lambda _caller: None,
 ) -> AsyncIterator[PageStore]:
     store = PageStore(
-        Commands(patient(redis.url, timeout_seconds)),
-        seal=Encryption(SECRET),
+        patient(redis.url, timeout_seconds),
+        secret=SECRET,
         lock_seconds=lock_seconds,
         max_bytes=1_000_000,
         on_purge=on_purge,
         on_gap=lambda: None,
     )
+    await store.open()
     try:
         yield store
     finally:
         await store.aclose()
 
 
-async def give(store: PageStore, spot: Spot = SPOT, *, owner: bytes = b"one", seconds: float = 30) -> None:
-    taken = await store.take(spot, owner=owner)
-    await store.give(spot, PAGE, owner=owner, generation=taken.generation, seconds=seconds)
+async def give(
+    store: PageStore, keys: PageKeys = KEYS, *, owner: bytes = b"one", seconds: float = 30
+) -> None:
+    claim = await store.claim(keys, owner=owner)
+    await store.release(keys, PAGE, owner=owner, generation=claim.generation, seconds=seconds)
 
 
 def listener_on(
@@ -64,18 +66,18 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def is_answered(store: PageStore, spot: Spot) -> bool:
+async def is_answered(store: PageStore, keys: PageKeys) -> bool:
     try:
-        await store.take(spot, owner=b"another")
+        await store.claim(keys, owner=b"another")
     except StoreError:
         return False
     return True
 
 
-async def is_ours(store: PageStore, spot: Spot = SPOT) -> bool:
+async def is_ours(store: PageStore, keys: PageKeys = KEYS) -> bool:
     try:
-        taken = await store.take(spot, owner=b"another")
+        claim = await store.claim(keys, owner=b"another")
     except StoreError:
         return False
-    assert taken.page is None
-    return taken.is_ours
+    assert claim.page is None
+    return claim.is_ours

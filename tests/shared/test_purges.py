@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from gallery_gateway.shared.pages import Spot, StoreError
+from gallery_gateway.shared.pages import PageKeys, StoreError
+from gallery_gateway.shared.store import connect
 from tests.shared.servers import RedisServer, needs_redis
 from tests.shared.stores import (
     ADA,
     BEN,
+    KEYS,
     PAGE,
-    SPOT,
     TIMEOUT_SECONDS,
     give,
     is_answered,
@@ -25,24 +26,24 @@ pytestmark = needs_redis
 
 async def test_a_purge_keeps_out_what_was_asked_for_before(redis: RedisServer) -> None:
     async with store_on(redis) as one, store_on(redis) as other:
-        taken = await one.take(SPOT, owner=b"one")
+        claim = await one.claim(KEYS, owner=b"one")
         await other.purge(ADA)
 
-        await one.give(SPOT, PAGE, owner=b"one", generation=taken.generation, seconds=30)
+        await one.release(KEYS, PAGE, owner=b"one", generation=claim.generation, seconds=30)
 
-        assert (await other.take(SPOT, owner=b"other")).page is None
+        assert (await other.claim(KEYS, owner=b"other")).page is None
 
 
 async def test_a_purge_forgets_the_callers_pages_and_no_others(redis: RedisServer) -> None:
-    bens = Spot.of(BEN, "page=1")
+    bens = PageKeys.of(BEN, "page=1")
     async with store_on(redis) as one, store_on(redis) as other:
         await give(one)
         await give(one, bens)
 
         await other.purge(ADA)
 
-        assert (await one.take(SPOT, owner=b"two")).page is None
-        assert (await one.take(bens, owner=b"two")).page == PAGE
+        assert (await one.claim(KEYS, owner=b"two")).page is None
+        assert (await one.claim(bens, owner=b"two")).page == PAGE
 
 
 async def test_a_purge_that_the_server_did_not_hear_is_sent_before_anything_is_taken(
@@ -52,15 +53,15 @@ async def test_a_purge_that_the_server_did_not_hear_is_sent_before_anything_is_t
         await give(other)
         redis.pause()
         with pytest.raises(StoreError):
-            await one.take(SPOT, owner=b"one")
+            await one.claim(KEYS, owner=b"one")
         with pytest.raises(StoreError, match="resting"):
             await one.purge(ADA)
         redis.resume()
-        assert (await other.take(SPOT, owner=b"other")).page == PAGE
+        assert (await other.claim(KEYS, owner=b"other")).page == PAGE
 
-        await until(lambda: is_answered(one, Spot.of(BEN, "page=1")))
+        await until(lambda: is_answered(one, PageKeys.of(BEN, "page=1")))
 
-        assert (await other.take(SPOT, owner=b"other")).page is None
+        assert (await other.claim(KEYS, owner=b"other")).page is None
 
 
 async def test_a_purge_is_heard_by_the_other_processes(redis: RedisServer) -> None:
@@ -121,3 +122,9 @@ def _connections_to(port: int) -> list[str]:
     """Lines of the kernel's table, in which a timer of kind 2 is that of keep-alive."""
     lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     return [line for line in lines if line.split()[2].endswith(f":{port:04X}")]
+
+
+def test_a_listener_waits_forever_whatever_the_url_says() -> None:
+    redis = connect("redis://cache/0?socket_timeout=0.2", timeout_seconds=None)
+
+    assert redis.connection_pool.connection_kwargs["socket_timeout"] is None

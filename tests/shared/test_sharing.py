@@ -1,6 +1,7 @@
 """Several gateways with one Redis: what one fetches answers in the others, and only its own caller."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -9,9 +10,11 @@ import httpx
 import msgspec
 import pytest
 
+from gallery_gateway.app import create_app
 from gallery_gateway.clock import Clock
+from gallery_gateway.settings import Settings, SettingsError
 from gallery_gateway.shared.pages import PURGES
-from gallery_gateway.shared.sealing import Encryption, open_page, seal_page
+from gallery_gateway.shared.sealing import PageSeal
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, Handler, gateway, page_body, project_body
 from tests.gallery.endpoints import ManualClock
 from tests.shared.servers import RedisServer, needs_redis
@@ -247,7 +250,7 @@ async def test_a_clock_that_is_behind_does_not_make_a_shared_page_last_longer(
 async def test_a_page_that_another_version_stored_is_fetched_where_it_cannot_be_read(
     redis: RedisServer, upstream: FakeUpstream, changes: dict[str, Any]
 ) -> None:
-    seal = Encryption(SECRET.encode())
+    seal = PageSeal(SECRET.encode(), max_bytes=1_000_000)
     async with gateways(redis, upstream) as (one, other), redis.client() as client:
         fetched = await one.ask(TOTAL)
         await stored(redis)
@@ -255,8 +258,9 @@ async def test_a_page_that_another_version_stored_is_fetched_where_it_cannot_be_
         value = await client.get(key)
         assert isinstance(value, bytes)
         generation, _, sealed = value.partition(b":")
-        page = open_page(sealed, seal, key=key, max_bytes=1_000_000)
-        changed = seal_page(msgspec.structs.replace(page, **changes), seal, key=key)
+        page = seal.open(sealed, key)
+        assert page is not None
+        changed = seal.seal(msgspec.structs.replace(page, **changes), key)
         await client.set(key, generation + b":" + changed)
 
         assert await other.ask(TOTAL) == fetched
@@ -312,3 +316,15 @@ async def test_a_gateway_hears_purges_before_it_has_asked_for_anything(
 ) -> None:
     async with gateways(redis, upstream), redis.client() as client:
         assert await client.pubsub_numsub(PURGES) == [(PURGES, 2)]
+
+
+def test_a_url_that_cannot_be_parsed_stops_the_start_and_is_not_shown(upstream: FakeUpstream) -> None:
+    settings = Settings.read(
+        _env_file=None, caller_key_secret=SECRET, shared_cache_url="redis://:made-up@cache:port/0"
+    )
+
+    with pytest.raises(SettingsError) as caught:
+        create_app(settings, transport=upstream)
+
+    assert str(caught.value).startswith("GALLERY_GATEWAY_SHARED_CACHE_URL: ")
+    assert "made-up" not in "".join(traceback.format_exception(caught.value))

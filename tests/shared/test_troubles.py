@@ -7,19 +7,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gallery_gateway.shared.pages import Spot, StoreError
-from gallery_gateway.shared.store import ALL, TAKE, Commands, PageStore
+from gallery_gateway.shared.pages import PageKeys, StoreError
+from gallery_gateway.shared.store import CLAIM, PageStore, RedisClient
 from tests.shared.servers import RedisServer, needs_redis
 from tests.shared.stores import (
     ADA,
     BEN,
+    KEYS,
     PAGE,
-    SPOT,
     TIMEOUT_SECONDS,
     give,
     is_answered,
     is_ours,
-    patient,
     store_on,
     until,
 )
@@ -35,7 +34,7 @@ async def impatient_store(
     async with store_on(redis) as patient, store_on(redis, timeout_seconds=timeout_seconds) as store:
         await give(patient)
         # Until it is connected, which may take longer than its timeout.
-        await until(lambda: is_answered(store, Spot.of(ADA, "page=9")))
+        await until(lambda: is_answered(store, PageKeys.of(ADA, "page=9")))
         yield store
 
 
@@ -45,7 +44,7 @@ async def test_a_killed_server_costs_no_more_than_the_timeout_and_is_found_again
         await redis.kill()
 
         with pytest.raises(StoreError):
-            await store.take(SPOT, owner=b"two")
+            await store.claim(KEYS, owner=b"two")
         assert not store.is_available
 
         await redis.start()
@@ -59,11 +58,11 @@ async def test_a_paused_server_costs_the_timeout_once_and_then_nothing(redis: Re
 
         started = time.monotonic()
         with pytest.raises(StoreError) as first:
-            await store.take(SPOT, owner=b"two")
+            await store.claim(KEYS, owner=b"two")
         first_seconds = time.monotonic() - started
         # It is run without a loop: it must end without a single wait.
         with pytest.raises(StoreError, match="resting"):
-            store.take(SPOT, owner=b"two").send(None)
+            store.claim(KEYS, owner=b"two").send(None)
         redis.resume()
 
     assert first_seconds >= TIMEOUT_SECONDS * 0.9
@@ -72,11 +71,11 @@ async def test_a_paused_server_costs_the_timeout_once_and_then_nothing(redis: Re
 
 
 async def test_an_answer_that_comes_too_late_is_nobody_elses(redis: RedisServer) -> None:
-    bens = Spot.of(BEN, "page=1")
+    bens = PageKeys.of(BEN, "page=1")
     async with impatient_store(redis) as store:
         redis.pause()
         with pytest.raises(StoreError):
-            await store.take(SPOT, owner=b"two")
+            await store.claim(KEYS, owner=b"two")
         redis.resume()
 
         await until(lambda: is_ours(store, bens))
@@ -87,7 +86,7 @@ async def test_a_server_that_answers_late_is_there_again_with_its_answer(redis: 
     async with impatient_store(redis, timeout_seconds=2.0) as store:
         redis.pause()
         with pytest.raises(StoreError):
-            await store.take(SPOT, owner=b"two")
+            await store.claim(KEYS, owner=b"two")
         assert not store.is_available
         redis.resume()
 
@@ -100,7 +99,7 @@ async def test_a_server_that_answers_late_is_there_again_with_its_answer(redis: 
 async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: RedisServer) -> None:
     async with store_on(redis) as one, store_on(redis, timeout_seconds=TIMEOUT_SECONDS) as late:
         await give(one)
-        taking = asyncio.create_task(late.take(SPOT, owner=b"two"))
+        taking = asyncio.create_task(late.claim(KEYS, owner=b"two"))
         # Until it connects, which takes several questions and answers; then the loop stands still.
         for _ in range(5):
             await asyncio.sleep(0)
@@ -110,27 +109,27 @@ async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: Redi
 
 
 async def test_a_store_that_is_opened_has_a_connection_and_its_scripts(redis: RedisServer) -> None:
-    commands = Commands(patient(redis.url, 20))
-    await commands.open(ALL)
+    client_of_store = RedisClient(redis.url)
+    await client_of_store.open()
 
     async with redis.client() as client:
         before = (await client.info("commandstats"))["cmdstat_hello"]["calls"]
-        await commands.run(TAKE, [SPOT.page, SPOT.generation, SPOT.lock], [b"one", 1_000, 0])
+        await client_of_store.run(CLAIM, KEYS, [b"one", 1_000, 0])
         stats = await client.info("commandstats")
 
     assert stats["cmdstat_hello"]["calls"] == before
     assert stats["cmdstat_evalsha"] == stats["cmdstat_evalsha"] | {"calls": 1, "failed_calls": 0}
-    await commands.aclose()
+    await client_of_store.aclose()
 
 
 async def test_a_store_that_is_opened_without_a_server_says_so(redis: RedisServer) -> None:
     await redis.kill()
-    commands = Commands(redis.url)
+    client = RedisClient(redis.url)
 
-    await commands.open(ALL)
+    await client.open()
 
-    assert not commands.is_available
-    await commands.aclose()
+    assert not client.is_available
+    await client.aclose()
 
 
 async def test_a_full_server_takes_no_page_and_is_still_there(redis: RedisServer) -> None:
@@ -139,46 +138,46 @@ async def test_a_full_server_takes_no_page_and_is_still_there(redis: RedisServer
         await client.config_set("maxmemory", "1")
 
         with pytest.raises(StoreError, match="refused"):
-            await store.take(Spot.of(ADA, "page=2"), owner=b"two")
+            await store.claim(PageKeys.of(ADA, "page=2"), owner=b"two")
 
         assert store.is_available
-        assert (await store.take(SPOT, owner=b"two")).page == PAGE
+        assert (await store.claim(KEYS, owner=b"two")).page == PAGE
 
 
 @pytest.mark.parametrize("wrong", [b"", b"junk", bytes(10_000)])
 async def test_wrong_contents_are_no_page_and_are_thrown_away(redis: RedisServer, wrong: bytes) -> None:
     async with store_on(redis) as store, redis.client() as client:
-        await client.set(SPOT.page, wrong)
+        await client.set(KEYS.page, wrong)
 
-        taken = await store.take(SPOT, owner=b"one")
+        claim = await store.claim(KEYS, owner=b"one")
 
-        assert (taken.page, taken.is_ours) == (None, True)
-        assert not await client.exists(SPOT.page)
+        assert (claim.page, claim.is_ours) == (None, True)
+        assert not await client.exists(KEYS.page)
 
 
 async def test_wrong_contents_that_cannot_be_thrown_away_are_not_waited_for(redis: RedisServer) -> None:
     async with store_on(redis) as store, redis.client() as client:
-        await client.set(SPOT.page, b"junk")
+        await client.set(KEYS.page, b"junk")
         await client.acl_setuser("default", enabled=True, nopass=True, commands=["-unlink"])
 
         with pytest.raises(StoreError):
-            await store.take(SPOT, owner=b"one")
+            await store.claim(KEYS, owner=b"one")
 
 
 async def test_another_callers_page_put_in_ones_place_is_no_page(redis: RedisServer) -> None:
-    bens = Spot.of(BEN, "page=1")
+    bens = PageKeys.of(BEN, "page=1")
     async with store_on(redis) as store, redis.client() as client:
         await give(store, bens)
-        await client.rename(bens.page, SPOT.page)
+        await client.rename(bens.page, KEYS.page)
 
-        assert (await store.take(SPOT, owner=b"one")).page is None
+        assert (await store.claim(KEYS, owner=b"one")).page is None
 
 
 async def test_a_value_of_another_kind_is_an_error_and_no_outage(redis: RedisServer) -> None:
     async with store_on(redis) as store, redis.client() as client:
-        await client.lpush(SPOT.page, b"x")
+        await client.lpush(KEYS.page, b"x")
 
         with pytest.raises(StoreError, match="refused"):
-            await store.take(SPOT, owner=b"one")
+            await store.claim(KEYS, owner=b"one")
 
         assert store.is_available

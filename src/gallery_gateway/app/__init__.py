@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import httpx
 import uvicorn
@@ -22,12 +21,8 @@ from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_
 from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.responses import security_headers
 from gallery_gateway.gallery.gallery import Gallery
-from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
-
-if TYPE_CHECKING:
-    from gallery_gateway.app.sharing import Sharing
-
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -89,10 +84,7 @@ def create_app(
     """
     settings = settings or Settings.read()
     instruments = Instruments(settings)
-    sharing = _sharing(settings)
-    gallery = build_gallery(
-        settings, transport=transport, clock=clock, instruments=instruments, sharing=sharing, rules=rules
-    )
+    gallery = build_gallery(settings, transport=transport, clock=clock, instruments=instruments, rules=rules)
     readiness = Readiness(lambda: gallery.is_sharing)
     headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
     path = settings.graphiql_path
@@ -143,26 +135,6 @@ async def _running(
             finally:
                 readiness.is_ready = False
                 await gallery.aclose()
-
-
-def _sharing(settings: Settings) -> "Sharing | None":
-    """Return the shared cache, or None if none is set; settings require a secret with it.
-
-    Raises:
-        SettingsError: the extra `shared` is not installed.
-    """
-    if settings.shared_cache_url is None or settings.caller_key_secret is None:
-        return None
-    try:
-        from gallery_gateway.app.sharing import Sharing  # noqa: PLC0415  # needs libraries of an extra
-    except ModuleNotFoundError as exc:
-        raise SettingsError(
-            f"{ENVIRONMENT_PREFIX}SHARED_CACHE_URL: install gallery-gateway[shared] ({exc.name} is missing)"
-        ) from exc
-    return Sharing(
-        url=settings.shared_cache_url.get_secret_value(),
-        secret=settings.caller_key_secret.get_secret_value(),
-    )
 
 
 @contextmanager

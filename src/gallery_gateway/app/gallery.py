@@ -9,11 +9,12 @@ from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import Clock
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
-from gallery_gateway.settings import Settings
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Snapshot, Values
 from gallery_gateway.upstream.breaker import State
 from gallery_gateway.upstream.client import GalleryClient
@@ -22,7 +23,7 @@ from gallery_gateway.upstream.transport import Pool, Timeouts
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.
-    from gallery_gateway.app.sharing import Sharing
+    from gallery_gateway.shared.store import PageStore
 
 
 def read_cache(cache: PageCache) -> Snapshot:
@@ -78,9 +79,9 @@ def build_gallery(
     transport: httpx.AsyncBaseTransport | None,
     clock: Clock,
     instruments: Instruments,
-    sharing: "Sharing | None",
     rules: ResilienceRules = PRODUCTION_RULES,
 ) -> Gallery:
+    """Raises: SettingsError: the shared cache cannot be used."""
     cache = PageCache(
         max_bytes=settings.cache_max_bytes,
         caller_max_bytes=int(settings.cache_max_bytes * _CALLER_SHARE),
@@ -90,10 +91,11 @@ def build_gallery(
     client = _client(settings, transport, clock, instruments, rules)
     alone = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
     fetcher: PageFetcher | SharedFetcher = alone
-    if sharing is not None:
+    store = _page_store(settings, cache)
+    if store is not None:
         fetcher = SharedFetcher(
             alone,
-            sharing.pages(cache),
+            store,
             cache,
             clock,
             max_wait_seconds=settings.upstream_total_timeout_seconds,
@@ -137,6 +139,26 @@ def _client(
         resilience=resilience,
         telemetry=instruments.calls,
     )
+
+
+def _page_store(settings: Settings, cache: PageCache) -> "PageStore | None":
+    if settings.shared_cache_url is None or settings.caller_key_secret is None:
+        return None
+    name = f"{ENVIRONMENT_PREFIX}SHARED_CACHE_URL"
+    try:
+        from gallery_gateway.shared.store import PageStore  # noqa: PLC0415  # needs libraries of an extra
+    except ModuleNotFoundError as exc:
+        raise SettingsError(f"{name}: install gallery-gateway[shared] ({exc.name} is missing)") from exc
+    try:
+        return PageStore(
+            settings.shared_cache_url.get_secret_value(),
+            secret=settings.caller_key_secret.get_secret_value().encode(),
+            on_purge=lambda caller_key: cache.purge(CallerKey(caller_key)),
+            on_gap=cache.purge_all,
+        )
+    except ValueError:
+        # Without its cause, which may show the password.
+        raise SettingsError(f"{name}: must be a URL as redis-py reads it") from None
 
 
 def _freshness(settings: Settings) -> FreshnessPolicy:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,10 +16,14 @@ from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, project_ids_of
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.shared.pages import Spot, Store, StoredPage, StoreError, Taken
+from gallery_gateway.shared.pages import Claim, PageKeys, StoredPage, StoreError
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline
+
+if TYPE_CHECKING:
+    # Needs libraries of an extra.
+    from gallery_gateway.shared.store import PageStore
 
 # Pauses between two looks for a page that another process is fetching.
 _FIRST_PAUSE_SECONDS = 0.01
@@ -35,7 +39,13 @@ class SharedFetcher:
     """
 
     def __init__(
-        self, alone: PageFetcher, store: Store, cache: PageCache, clock: Clock, *, max_wait_seconds: float
+        self,
+        alone: PageFetcher,
+        store: "PageStore",
+        cache: PageCache,
+        clock: Clock,
+        *,
+        max_wait_seconds: float,
     ) -> None:
         self._alone = alone
         self._store = store
@@ -64,43 +74,43 @@ class SharedFetcher:
         """Raises: GatewayError: the upstream call failed."""
         # A new owner for each fetch: the process may fetch the page again before it has stored it.
         owner = os.urandom(8)
-        spot = Spot.of(caller.key, repr(request))
+        keys = PageKeys.of(caller.key, repr(request))
         try:
-            taken = await self._take(spot, owner, deadline, skips_page=bypass_cache)
-            if taken.page is not None:
-                return self._loaded(caller, request, taken.page)
+            claim = await self._claim(keys, owner, deadline, bypass=bypass_cache)
+            if claim.page is not None:
+                return self._loaded(caller, request, claim.page)
         except StoreError:
             return await self._fetch_alone(caller, request, deadline, decoder)
         call = self._fetch_alone(caller, request, deadline, decoder)
-        return await self._fetch_for_all(call, spot, owner, taken.generation)
+        return await self._fetch_for_all(call, keys, owner, claim.generation)
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._store.aclose()
         await self._alone.aclose()
 
-    async def _take(self, spot: Spot, owner: bytes, deadline: Deadline | None, *, skips_page: bool) -> Taken:
+    async def _claim(self, keys: PageKeys, owner: bytes, deadline: Deadline | None, *, bypass: bool) -> Claim:
         """Wait until the store has the page, or this process has the lock to fetch it."""
         deadline = deadline or Deadline(asyncio.get_running_loop().time() + self._max_wait_seconds)
         pause_seconds = _FIRST_PAUSE_SECONDS
-        taken = await self._store.take(spot, owner=owner, skips_page=skips_page)
-        while taken.page is None and not taken.is_ours and deadline.remaining_seconds > 0:
+        claim = await self._store.claim(keys, owner=owner, bypass=bypass)
+        while claim.page is None and not claim.is_ours and deadline.remaining_seconds > 0:
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(1.5 * pause_seconds, _MAX_PAUSE_SECONDS)
-            taken = await self._store.take(spot, owner=owner)
-        return taken
+            claim = await self._store.claim(keys, owner=owner)
+        return claim
 
     async def _fetch_for_all(
-        self, call: Coroutine[Any, Any, FetchResult], spot: Spot, owner: bytes, generation: bytes
+        self, call: Coroutine[Any, Any, FetchResult], keys: PageKeys, owner: bytes, generation: bytes
     ) -> FetchResult:
-        holding = asyncio.create_task(self._hold(spot, owner))
+        holding = asyncio.create_task(self._extend_lock(keys, owner))
         fetched: FetchResult | None = None
         try:
             fetched = await call
             return fetched
         finally:
             holding.cancel()
-            self._in_background(self._give(spot, fetched.entry if fetched else None, owner, generation))
+            self._in_background(self._release(keys, fetched.entry if fetched else None, owner, generation))
 
     async def _fetch_alone(
         self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
@@ -113,20 +123,22 @@ class SharedFetcher:
                     await self._store.purge(caller.key)
             raise
 
-    async def _hold(self, spot: Spot, owner: bytes) -> None:
+    async def _extend_lock(self, keys: PageKeys, owner: bytes) -> None:
         while True:
             await asyncio.sleep(self._store.lock_seconds / 3)
             with suppress(StoreError):
-                await self._store.hold(spot, owner=owner)
+                await self._store.extend(keys, owner=owner)
 
-    async def _give(self, spot: Spot, entry: CacheEntry | None, owner: bytes, generation: bytes) -> None:
+    async def _release(
+        self, keys: PageKeys, entry: CacheEntry | None, owner: bytes, generation: bytes
+    ) -> None:
         page, seconds = None, 0.0
         # A page without a body stands for a 404, which is not shared.
         if entry is not None and entry.body:
             page = self._stored(entry)
             seconds = min(page.fresh_until, page.links_until) - self._clock.wall()
         with suppress(StoreError):
-            await self._store.give(spot, page, owner=owner, generation=generation, seconds=seconds)
+            await self._store.release(keys, page, owner=owner, generation=generation, seconds=seconds)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in the background, so that nobody waits for the store."""
@@ -143,7 +155,7 @@ class SharedFetcher:
             asked_at=entry.asked_at + to_wall,
             born_at=entry.born_at + to_wall,
             fresh_until=entry.fresh_until + to_wall,
-            renew_until=entry.revalidate_until + to_wall,
+            revalidate_until=entry.revalidate_until + to_wall,
             stale_until=entry.stale_until + to_wall,
             keep_until=entry.keep_until + to_wall,
             links_until=entry.links_until,
@@ -168,7 +180,7 @@ class SharedFetcher:
             asked_at=stored.asked_at + to_monotonic,
             born_at=stored.born_at + to_monotonic,
             fresh_until=stored.fresh_until + to_monotonic,
-            revalidate_until=stored.renew_until + to_monotonic,
+            revalidate_until=stored.revalidate_until + to_monotonic,
             stale_until=stored.stale_until + to_monotonic,
             keep_until=stored.keep_until + to_monotonic,
             link_margin_seconds=0.0,

@@ -1,1 +1,1 @@
-"""What several processes share through Redis or Valkey: pages, who fetches them, and whose were purged."""
+"""The cache that processes share through Redis or Valkey."""
