@@ -182,14 +182,14 @@ class GatewayError(Exception):
 
     kind: str
     code: ClassVar[str]
-    message: ClassVar[str] = ""
+    default_message: ClassVar[str] = ""
     retry_after_seconds: int | None = None
 
     def __init_subclass__(cls) -> None:
         cls.code = ERRORS[cls.kind].code
 
     def __init__(self, message: str | None = None, *, kind: str | None = None) -> None:
-        super().__init__(message or self.message)
+        super().__init__(message or self.default_message)
         if kind is not None:
             self.kind = kind
         # graphql-core copies this attribute of an original error into the GraphQL error.
@@ -214,28 +214,28 @@ class PersistedQueryNotFoundError(RequestError):
     """No document is stored under this hash; clients recognise the message and send the document."""
 
     kind = "persisted_query_not_found"
-    message = "PersistedQueryNotFound"
+    default_message = "PersistedQueryNotFound"
 
 
 class PersistedQueryNotSupportedError(RequestError):
     """Automatic persisted queries are off; clients recognise the message and send documents from then on."""
 
     kind = "persisted_query_not_supported"
-    message = "PersistedQueryNotSupported"
+    default_message = "PersistedQueryNotSupported"
 
 
 class UnknownDocumentError(RequestError):
     """No trusted document has this id."""
 
     kind = "document_unknown"
-    message = "There is no trusted document with this id."
+    default_message = "There is no trusted document with this id."
 
 
 class DocumentNotTrustedError(RequestError):
     """The document is not a trusted one."""
 
     kind = "document_not_trusted"
-    message = "This gateway runs trusted documents only, and this document is not one of them."
+    default_message = "This gateway runs trusted documents only, and this document is not one of them."
 
 
 class BadUserInputError(GatewayError):
@@ -253,7 +253,7 @@ class RejectedParameterError(BadUserInputError):
     """The REST API rejected the request; `parameter` is the REST name of the parameter, if it gave one."""
 
     kind = "rejected_parameter"
-    message = "The gallery API rejected the request; check the arguments."
+    default_message = "The gallery API rejected the request; check the arguments."
 
     def __init__(self, message: str | None = None, *, parameter: str | None) -> None:
         super().__init__(message)
@@ -264,21 +264,21 @@ class UnauthenticatedError(GatewayError):
     """The request has no token, or the REST API does not accept it."""
 
     kind = "unauthenticated"
-    message = "The gallery API does not accept the access token; sign in again."
+    default_message = "The gallery API does not accept the access token; sign in again."
 
 
 class ForbiddenError(GatewayError):
     """The REST API accepts the token but denies access."""
 
     kind = "forbidden"
-    message = "The access token does not permit this; use another one."
+    default_message = "The access token does not permit this; use another one."
 
 
 class RateLimitedError(GatewayError):
     """The caller made too many calls; `retry_after_seconds` is what the REST API said, if anything."""
 
     kind = "rate_limited"
-    message = "The gallery API limits the calls of this access token; try again later."
+    default_message = "The gallery API limits the calls of this access token; try again later."
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
@@ -291,7 +291,7 @@ class OverloadedError(GatewayError):
     """More upstream calls wait than the REST API can take."""
 
     kind = "overloaded"
-    message = "Too many calls wait for the gallery API; try again soon."
+    default_message = "Too many calls wait for the gallery API; try again soon."
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -302,14 +302,14 @@ class UpstreamTimeoutError(GatewayError):
     """The REST API did not answer in time."""
 
     kind = "given_up"
-    message = "The gallery API did not answer in time; try again, or request less."
+    default_message = "The gallery API did not answer in time; try again, or request less."
 
 
 class UpstreamUnavailableError(GatewayError):
     """There was no connection or no complete response, the status was 5xx, or no call was made."""
 
     kind = "shutting_down"
-    message = "The gallery API is not available; try again later."
+    default_message = "The gallery API is not available; try again later."
 
     def __init__(
         self, message: str | None = None, *, kind: str | None = None, retry_after_seconds: int | None = None
@@ -322,11 +322,11 @@ class UpstreamContractError(GatewayError):
     """The response does not follow the REST contract."""
 
     kind = "misfit"
-    message = "The gallery API sent something that its contract does not allow."
+    default_message = "The gallery API sent something that its contract does not allow."
 
 
 class UpstreamNotFoundError(UpstreamContractError):
     """404, which the gallery may understand as an unknown project or a page past the end."""
 
     kind = "status_404"
-    message = "The gallery API does not know this request."
+    default_message = "The gallery API does not know this request."

@@ -371,8 +371,8 @@ def _rejection_bytes(status: int, message: str) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head_lines(headers), body)
 
 
-# After this number of misses in a row on a connection, only two requests in as many are looked up: the first may
-# be remembered, and the second be the same.
+# After this number of misses in a row on a connection, only two requests in as many are looked up: the first
+# may be remembered, and the second be the same.
 _MAX_MISSES = 64
 
 
