@@ -7,7 +7,7 @@ from typing import Any
 
 from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.connection import encode_cursor, list_hash
+from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from tests.fakes import image_body, page_body, project_body
 
 _SCALARS = {

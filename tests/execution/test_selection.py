@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import pytest
 from graphql import ExecutionResult, GraphQLObjectType, GraphQLResolveInfo, build_schema, execute, parse
 
-from gallery_gateway.execution.selection import Scope, Selection, root_fields, selection_of
+from gallery_gateway.execution.selection import Selection, root_fields, scope_of, selection_of
 
 Seen = TypeVar("Seen")
 
@@ -45,22 +45,22 @@ def shop(info: GraphQLResolveInfo[Any]) -> Selection:
     return selection_of(info, "Shop")
 
 
-def caller_index_limits(info: GraphQLResolveInfo[Any]) -> list[object]:
+def shelf_limits(info: GraphQLResolveInfo[Any]) -> list[object]:
     return [field.argument("first") for field in shop(info).fields("shelves")]
 
 
 def test_a_field_that_is_not_selected_is_not_there() -> None:
-    assert seen("{ shop { name } }", caller_index_limits) == []
+    assert seen("{ shop { name } }", shelf_limits) == []
 
 
 def test_each_alias_of_a_field_is_there() -> None:
     document = "{ shop { a: shelves(first: 1) { name } shelves(first: 2) { name } b: name } }"
 
-    assert seen(document, caller_index_limits) == [1, 2]
+    assert seen(document, shelf_limits) == [1, 2]
 
 
 def test_an_alias_does_not_pass_for_the_field_of_its_name() -> None:
-    assert seen("{ shop { shelves: name } }", caller_index_limits) == []
+    assert seen("{ shop { shelves: name } }", shelf_limits) == []
 
 
 def test_a_field_that_is_given_twice_is_one_with_both_selections() -> None:
@@ -86,13 +86,13 @@ def test_a_field_that_is_given_twice_is_one_with_both_selections() -> None:
     ],
 )
 def test_fragments_are_looked_through(document: str) -> None:
-    assert seen(document, caller_index_limits) == [3]
+    assert seen(document, shelf_limits) == [3]
 
 
 def test_a_fragment_on_another_type_does_not_count() -> None:
     document = "{ thing { name ... on Shelf { width } ... on Shop { shelves(first: 4) { name } } } }"
 
-    assert seen(document, caller_index_limits) == [4]
+    assert seen(document, shelf_limits) == [4]
     assert not seen(document, lambda info: shop(info).has_any("width"))
 
 
@@ -117,13 +117,13 @@ def test_what_directives_leave_out_does_not_count(directives: str, selection: st
     unused = "q: name @skip(if: $yes) r: name @skip(if: $no)"
     document = f"query Q($yes: Boolean!, $no: Boolean!) {{ shop {{ {selection % directives} {unused} }} }}"
 
-    assert seen(document, caller_index_limits, yes=True, no=False) == ([1] if counts else [])
+    assert seen(document, shelf_limits, yes=True, no=False) == ([1] if counts else [])
 
 
 def test_directives_on_the_field_itself_are_behind_us() -> None:
     document = "query Q($yes: Boolean!) { shop @include(if: $yes) { shelves(first: 1) { name } } }"
 
-    assert seen(document, caller_index_limits, yes=True) == [1]
+    assert seen(document, shelf_limits, yes=True) == [1]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_an_argument_is_what_its_variable_says(
 ) -> None:
     document = f"query Q({definition}) {{ shop {{ shelves(first: $n) {{ name }} }} }}"
 
-    assert seen(document, caller_index_limits, **variables) == [value]
+    assert seen(document, shelf_limits, **variables) == [value]
 
 
 def test_an_argument_that_is_left_out_has_its_default() -> None:
@@ -153,7 +153,7 @@ def test_an_argument_that_is_left_out_has_its_default() -> None:
 
 def test_an_argument_that_execution_will_refuse_is_none() -> None:
     # Validation would not let it pass; execution does not validate.
-    assert seen('{ shop { shelves(first: "many") { name } } }', caller_index_limits) == [None]
+    assert seen('{ shop { shelves(first: "many") { name } } }', shelf_limits) == [None]
 
 
 def test_the_name_of_the_type_is_no_field_below() -> None:
@@ -196,7 +196,7 @@ def test_root_fields_stand_in_the_order_of_the_response() -> None:
                   fragment F on Query { z: __typename }"""
 
     def look(info: GraphQLResolveInfo[Any]) -> list[tuple[str, str]]:
-        return [(key, field.name) for key, field in root_fields(Scope.of(info)).items()]
+        return [(key, field.name) for key, field in root_fields(scope_of(info)).items()]
 
     assert seen(document, look, no=False) == [("z", "__typename"), ("a", "__typename"), ("shop", "shop")]
 

@@ -60,7 +60,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no type": ({"projectId": 1}, "needs its `__typename`"),
     "an unknown type": ({"__typename": "Review", "id": "1"}, "no entity of the type 'Review'"),
     "a type that is no entity": ({"__typename": "Gallery"}, "no entity of the type 'Gallery'"),
-    "a long type": ({"__typename": "x" * 99}, f"the type '{'x' * 50}' here"),
+    "a long type": ({"__typename": "x" * 99}, f"the type '{'x' * 50}'."),
     "an image": ({"__typename": "Image", "id": image_global_id("job", 0, 0, 0)}, "ask for its project"),
     "no key": ({"__typename": "Project", "projectName": "Silk"}, "needs its `id` or its `projectId`"),
     "an id of no project": ({"__typename": "Project", "id": "nonsense"}, "not the id of a Project"),

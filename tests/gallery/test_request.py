@@ -5,7 +5,7 @@ import pytest
 
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.connection import list_hash
+from gallery_gateway.schema.cursors import list_hash
 from gallery_gateway.shared.pages import PageKeys
 
 

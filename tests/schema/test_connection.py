@@ -51,9 +51,9 @@ def cursor() -> Any:
         ('last: 1, after: "x"', "last", "does not go with `after`"),
         ('first: 1, before: "x"', "before", "does not go with `first`"),
         ('after: "x", before: "x"', "before", "does not go with `after`"),
-        ('after: ""', "after", "no cursor"),
-        ('after: "nonsense"', "after", "no cursor"),
-        ('before: "ü"', "before", "no cursor"),
+        ('after: ""', "after", "not a cursor"),
+        ('after: "nonsense"', "after", "not a cursor"),
+        ('before: "ü"', "before", "not a cursor"),
         ("maxImagesPerProject: 0", "maxImagesPerProject", "from 1 to 200"),
     ],
 )
@@ -101,7 +101,9 @@ async def test_a_cursor_that_was_changed_is_refused(ask: Any, cursor: Any) -> No
 
     refused = [await refusal(ask, f'before: "{cursor}"') for cursor in changed]
 
-    assert refused == [("before", "`before` is no cursor of this graph.")] * len(changed)
+    assert refused == [
+        ("before", "`before` is not a cursor of this graph. Use a `cursor`, `startCursor` or `endCursor`.")
+    ] * len(changed)
 
 
 async def test_a_cursor_serves_whatever_is_selected_of_the_images(ask: Any, cursor: Any) -> None:

@@ -15,8 +15,8 @@ from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
-from gallery_gateway.schema.connection import encode_cursor, list_hash
 from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from tests.fakes import TOKEN, FakeUpstream, build_gallery, document_limits
 from tests.gallery.endpoints import listing

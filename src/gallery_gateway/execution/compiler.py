@@ -37,7 +37,7 @@ from gallery_gateway.execution.selection import (
 from gallery_gateway.telemetry.logs import log_event
 
 
-class LoadedRoot(Protocol):
+class RootValue(Protocol):
     """The value of a root field, and the bytes that a plan rendered of it.
 
     A protocol, because the implementation in `schema` imports this module.
@@ -56,7 +56,7 @@ class LoadedRoot(Protocol):
         """Return a handle that repeats the rendered bytes while the page is fresh, or `None`."""
 
 
-Load = Callable[[Any, str], Awaitable[LoadedRoot]]
+Load = Callable[[Any, str], Awaitable[RootValue]]
 """Loads a root field for an operation's context and a response key."""
 
 PrepareLoad = Callable[[Mapping[str, Any]], Load]
@@ -81,7 +81,7 @@ CompileRoot = Callable[[RootSelection], PrepareLoad]
 
 @dataclass(frozen=True, slots=True)
 class CompiledResponse:
-    """A response, and the handle that repeats it; see `LoadedRoot.kept`."""
+    """A response, and the handle that repeats it; see `RootValue.kept`."""
 
     body: bytes
     kept: Any = None
@@ -203,7 +203,7 @@ class Compiler:
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
-    def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
+    def _respond(self, roots: Sequence[_Root], loaded: Sequence[RootValue]) -> CompiledResponse:
         if len(roots) == 1:
             # The complete response is rendered and kept, so that it is never copied.
             root, source = roots[0], loaded[0]
@@ -214,7 +214,7 @@ class Compiler:
         )
         return CompiledResponse(b'{"data":{%b}}' % b",".join(members))
 
-    def _render(self, root: _Root, loaded: LoadedRoot, *, is_complete: bool) -> bytes:
+    def _render(self, root: _Root, loaded: RootValue, *, is_complete: bool) -> bytes:
         """Return the value as JSON, or the complete response; a plan is only ever rendered in one way."""
         rendered = loaded.recall(root.plan)
         if rendered is None:
@@ -299,10 +299,10 @@ def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
     return trace and (trace.tb_frame.f_code, trace.tb_lineno)
 
 
-async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
+async def _gather(loads: Sequence[Awaitable[RootValue]]) -> list[RootValue]:
     """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
     results = await asyncio.gather(*loads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return cast("list[LoadedRoot]", results)
+    return cast("list[RootValue]", results)

@@ -52,7 +52,7 @@ class GraphQLResponse:
         codes: distinct codes of the errors.
         operation: name of the operation that was run, if it has one.
         executor: `compiled` or `plain`.
-        kept: handle that repeats the response without running anything; see `LoadedRoot.kept`.
+        kept: handle that repeats the response without running anything; see `RootValue.kept`.
     """
 
     body: bytes

@@ -11,8 +11,8 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
-    SelectionNode,
     SelectionSetNode,
 )
 
@@ -112,17 +112,15 @@ class Position(NamedTuple):
 
 
 @dataclass(slots=True)
-class IntrospectionStats:
-    """Counts below `__schema` and `__type`; the depth includes these two."""
-
-    depth: int = 0
-    lists: int = 0
-    aliases: int = 0
-
-
-@dataclass(slots=True)
 class DocumentStats:
-    """Counts of an operation or a fragment; `depth` and `lists` leave introspection out."""
+    """Counts of an operation or a fragment.
+
+    Args:
+        depth: levels of fields outside introspection.
+        schemas: selections of `__schema`.
+        inner_depth: levels of introspection, from `__schema` or `__type` on.
+        spreads: names of the fragments that are spread in it, with their positions.
+    """
 
     fields: int = 0
     aliases: int = 0
@@ -132,7 +130,9 @@ class DocumentStats:
     depth: int = 0
     lists: int = 0
     schemas: int = 0
-    introspection: IntrospectionStats = field(default_factory=IntrospectionStats)
+    inner_depth: int = 0
+    inner_lists: int = 0
+    inner_aliases: int = 0
     spreads: list[tuple[Position, str]] = field(default_factory=list)
 
     def add_fragment(self, position: Position, fragment: "DocumentStats") -> None:
@@ -144,10 +144,10 @@ class DocumentStats:
         self.schemas += fragment.schemas
         if position == Position():
             self.root_fields += fragment.root_fields
-        self._reach(Position(position.depth + fragment.depth, position.lists + fragment.lists, position[2]))
-        inner = fragment.introspection
-        self._reach(Position(inner.depth, inner.lists, is_introspection=True))
-        self.introspection.aliases += fragment.aliases if position.is_introspection else inner.aliases
+        depth, lists, is_introspection = position
+        self._reach(Position(depth + fragment.depth, lists + fragment.lists, is_introspection))
+        self._reach(Position(fragment.inner_depth, fragment.inner_lists, is_introspection=True))
+        self.inner_aliases += fragment.aliases if is_introspection else fragment.inner_aliases
 
     def add_field(self, node: FieldNode, position: Position) -> Position:
         """Count a field, and return the position below it."""
@@ -158,41 +158,36 @@ class DocumentStats:
         self._reach(below)
         if node.alias:
             self.aliases += 1
-            self.introspection.aliases += position.is_introspection
+            self.inner_aliases += position.is_introspection
         return below
 
     def _reach(self, position: Position) -> None:
-        stats = self.introspection if position.is_introspection else self
-        stats.depth = max(stats.depth, position.depth)
-        stats.lists = max(stats.lists, position.lists)
+        if position.is_introspection:
+            self.inner_depth = max(self.inner_depth, position.depth)
+            self.inner_lists = max(self.inner_lists, position.lists)
+        else:
+            self.depth = max(self.depth, position.depth)
+            self.lists = max(self.lists, position.lists)
 
 
 def _count(definition: OperationDefinitionNode | FragmentDefinitionNode) -> DocumentStats:
     """Return the counts of a definition without the fragments that it spreads."""
     stats = DocumentStats(directives=len(definition.directives or ()))
-    stack = [(Position(), definition.selection_set)]
+    stack: list[tuple[Position, SelectionSetNode]] = [(Position(), definition.selection_set)]
     while stack:
         position, selection_set = stack.pop()
         for node in selection_set.selections:
             stats.directives += len(node.directives or ())
-            stack.extend(_count_selection(stats, position, node))
+            below = position
+            if isinstance(node, FieldNode):
+                below = stats.add_field(node, position)
+            else:
+                stats.fragments += 1
+            if isinstance(node, FragmentSpreadNode):
+                stats.spreads.append((position, node.name.value))
+            elif isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set:
+                stack.append((below, node.selection_set))
     return stats
-
-
-def _count_selection(
-    stats: DocumentStats, position: Position, node: SelectionNode
-) -> Iterator[tuple[Position, SelectionSetNode]]:
-    """Count a selection, and yield the selection set below it."""
-    if isinstance(node, FieldNode):
-        position = stats.add_field(node, position)
-    else:
-        stats.fragments += 1
-    if isinstance(node, FragmentSpreadNode):
-        stats.spreads.append((position, node.name.value))
-        return
-    nested: SelectionSetNode | None = getattr(node, "selection_set", None)
-    if nested:
-        yield position, nested
 
 
 class Expansion:
@@ -310,11 +305,11 @@ def _errors(stats: DocumentStats, limits: DocumentLimits) -> Iterator[GraphQLErr
             yield _exceeded("operation", limit, unit, VALIDATION_FAILED)
     if stats.schemas > 1:
         yield _introspection("select `__schema` once")
-    if stats.introspection.aliases:
+    if stats.inner_aliases:
         yield _introspection("use no aliases in it")
-    if stats.introspection.depth > _INTROSPECTION_DEPTH:
+    if stats.inner_depth > _INTROSPECTION_DEPTH:
         yield _introspection(f"nest at most {_INTROSPECTION_DEPTH} fields")
-    if stats.introspection.lists > _INTROSPECTION_LISTS:
+    if stats.inner_lists > _INTROSPECTION_LISTS:
         yield _introspection(f"nest at most {_INTROSPECTION_LISTS} lists of types or fields")
 
 

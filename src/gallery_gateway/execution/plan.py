@@ -1,8 +1,8 @@
-"""The plan of a selection: a struct for each selected object, which msgspec fills and encodes in C.
+"""Plans: a struct for each selected object, which msgspec fills from a source struct and encodes.
 
-A plan's attribute is one of its source's, and is encoded under the response key. Which attribute a field
-reads, the schema says: a field without a resolver reads its Python name, and one with a resolver can be
-planned if its metadata says what the resolver comes down to.
+A field of a plan reads an attribute of the source, and is encoded under its response key. The schema says
+which attribute: a field without a resolver reads its Python name; a field with one can only be planned if its
+metadata replaces the resolver.
 """
 
 import types
@@ -20,18 +20,19 @@ from gallery_gateway.execution.selection import SelectedField, Selection
 from gallery_gateway.structs import ProjectionSource
 
 ATTRIBUTE = "attribute"
-"""Metadata of a field: its resolver hands on this attribute of the source."""
+"""Metadata of a field: the attribute that its resolver returns."""
 
 LIMITED_BY = "limited_by"
-"""Metadata of a field: of the list, as many items as this argument says; all if it is null."""
+"""Metadata of a field: the argument that limits the length of its list; null = no limit."""
 
-Plan = type[msgspec.Struct]
+Struct = type[msgspec.Struct]
+Plan = Struct
 
 _SCALARS: dict[str, Any] = {
     "Boolean": bool,
     "Float": float,
     "ID": str,
-    # 32 bits (GraphQL specification, 3.5.1).
+    # 32 bits (GraphQL specification, section 3.5.1).
     "Int": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
     "JSON": msgspec.Raw,
     "String": str,
@@ -39,17 +40,17 @@ _SCALARS: dict[str, Any] = {
 
 
 class UnplannableError(Exception):
-    """The selection holds something that only plain execution can do."""
+    """The selection needs plain execution."""
 
 
 def plan_selection(selection: Selection) -> Plan:
-    """Raises: UnplannableError: a field is no plain attribute, nor known to come down to one."""
+    """Raises: UnplannableError: a field has a resolver without metadata, or an unknown type."""
     fields: list[tuple[str, Any, Any]] = []
     response_keys: dict[str, str] = {}
     for response_key, field in selection.by_response_key.items():
         default: Any = msgspec.NODEFAULT
         if field.name == "__typename":
-            # No source has this attribute, so that it takes its default.
+            # Sources do not have this attribute, so the field takes its default.
             attribute, kind, default = "typename_", str, selection.object_type.name
         else:
             attribute, kind = _attribute(field), _kind(field)
@@ -62,30 +63,23 @@ def plan_selection(selection: Selection) -> Plan:
 
 
 def _attribute(field: SelectedField) -> str:
-    strawberry_field = _strawberry_field(field)
-    metadata: Mapping[Any, Any] = strawberry_field.metadata
-    if strawberry_field.base_resolver is None:
-        return strawberry_field.python_name
-    if ATTRIBUTE not in metadata:
-        raise UnplannableError(field.name)
-    if LIMITED_BY not in metadata:
-        return str(metadata[ATTRIBUTE])
-    # What will be refused is None here; it is left to plain execution, which says so.
-    arguments = field.arguments()
-    limit = arguments.get(metadata[LIMITED_BY])
-    if limit is None:
-        return str(metadata[ATTRIBUTE])
-    if limit < 0:
-        raise UnplannableError(field.name)
-    return structs.first(metadata[ATTRIBUTE], limit)
-
-
-def _strawberry_field(field: SelectedField) -> StrawberryField:
     definition = field.definition
     strawberry_field = definition and definition.extensions.get("strawberry-definition")
     if not isinstance(strawberry_field, StrawberryField):
         raise UnplannableError(field.name)
-    return strawberry_field
+    if strawberry_field.base_resolver is None:
+        return strawberry_field.python_name
+    metadata: Mapping[Any, Any] = strawberry_field.metadata
+    if ATTRIBUTE not in metadata:
+        raise UnplannableError(field.name)
+    attribute = str(metadata[ATTRIBUTE])
+    limit = field.arguments().get(metadata[LIMITED_BY]) if LIMITED_BY in metadata else None
+    if limit is None:
+        return attribute
+    if limit < 0:
+        # Plain execution reports the error.
+        raise UnplannableError(field.name)
+    return structs.first(attribute, limit)
 
 
 def _kind(field: SelectedField) -> Any:
@@ -95,11 +89,11 @@ def _kind(field: SelectedField) -> Any:
 
 
 def _kind_of(graphql_type: GraphQLOutputType, field: SelectedField) -> Any:
-    """The Python type that a value of this GraphQL type has in a plan."""
+    """Return the Python type of a GraphQL type in a plan."""
     if isinstance(graphql_type, GraphQLNonNull):
         return _kind_of_nonnull(graphql_type.of_type, field)
     kind = _kind_of_nonnull(graphql_type, field)
-    # A JSON null is a null already.
+    # Raw includes a JSON null.
     return kind if kind is msgspec.Raw else kind | None
 
 
@@ -113,25 +107,24 @@ def _kind_of_nonnull(graphql_type: Any, field: SelectedField) -> Any:
     raise UnplannableError(field.name)
 
 
-Struct = type[msgspec.Struct]
 Shape = tuple[tuple[str, "Shape | None"], ...]
-"""Attributes by their names, in the order of the struct, each with the shape of the struct below it."""
+"""Names of attributes in the order of their struct, each with the shape of the struct below it."""
 
-# Few shapes are read again and again; each costs half a millisecond to be made a struct of.
-_MAX_EXCERPTS = 512
+# A shape takes half a millisecond to become a struct, and few shapes are common.
+_MAX_SUBSETS = 512
 
 
 def subset_of(struct: type[ProjectionSource], *readers: Struct) -> type[ProjectionSource]:
-    """A struct that decodes from the same JSON as `struct`, and has what the readers read of it.
+    """Return a struct that decodes the same JSON as `struct`, with only the attributes that `readers` read.
 
-    Values of the wrong type are an error only where they are read. The same is read by the same excerpt, and
-    all of the struct by itself.
+    A value of the wrong type is only an error if it is read. Equal subsets are the same struct, and the
+    complete subset is `struct` itself.
     """
     return _subset(struct, _shape(struct, readers))
 
 
 def _shape(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Shape:
-    read = _read(struct, readers)
+    read = _attributes_read(struct, readers)
     return tuple(
         (field.name, _shape(inner, read[field.name]) if (inner := _struct_in(field.type)) else None)
         for field in msgspec.structs.fields(struct)
@@ -139,8 +132,8 @@ def _shape(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Shape:
     )
 
 
-def _read(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Mapping[str, list[Struct]]:
-    """What is read of the struct's own attributes, each with the structs that read on below it."""
+def _attributes_read(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Mapping[str, list[Struct]]:
+    """Return the attributes of `struct` that are read, each with the structs that read the value below it."""
     own = {field.name for field in msgspec.structs.fields(struct)}
     read: dict[str, list[Struct]] = {}
     for reader in readers:
@@ -152,7 +145,7 @@ def _read(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Mapping[
     return read
 
 
-@lru_cache(_MAX_EXCERPTS)
+@lru_cache(_MAX_SUBSETS)
 def _subset(struct: type[ProjectionSource], shape: Shape) -> type[ProjectionSource]:
     if shape == _shape(struct, (struct,)):
         return struct
@@ -162,12 +155,11 @@ def _subset(struct: type[ProjectionSource], shape: Shape) -> type[ProjectionSour
         for field in msgspec.structs.fields(struct)
         if field.name in below
     ]
-    derived = {name: value for name, value in vars(struct).items() if isinstance(value, property)}
     subset: Any = msgspec.defstruct(
-        f"{struct.__name__}Excerpt",
+        f"{struct.__name__}Subset",
         fields,
         bases=(ProjectionSource,),
-        namespace=derived,
+        namespace={name: value for name, value in vars(struct).items() if isinstance(value, property)},
         kw_only=True,
         frozen=True,
         gc=False,
@@ -182,7 +174,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _kind_below(kind: Any, below: Shape | None) -> Any:
-    """The type of an attribute, with the excerpt of the struct in it."""
+    """Return the type of an attribute, with the struct in it replaced by its subset."""
     if below is None:
         return kind
     if isinstance(kind, types.UnionType):
@@ -193,7 +185,7 @@ def _kind_below(kind: Any, below: Shape | None) -> Any:
 
 
 def _struct_in(kind: Any) -> Any:
-    """The struct that a value of this type is, or that is the items of a list, or one of several."""
+    """Return the struct in a type: the type itself, an item of a list, or a member of a union."""
     if isinstance(kind, type) and not typing.get_origin(kind):
         return kind if issubclass(kind, msgspec.Struct) else None
     return next(filter(None, map(_struct_in, typing.get_args(kind))), None)

@@ -1,11 +1,11 @@
-"""What an operation selects below a field, with aliases, fragments and directives resolved.
+"""The fields that an operation selects, with aliases, fragments and directives resolved.
 
-It is graphql-core's own collection of fields, so what is found here is what execution will run.
+graphql-core collects the fields, so a selection is exactly what plain execution would run.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -29,7 +29,7 @@ from graphql.execution.values import VariableValues
 
 
 def shaping_variables(document: DocumentNode, query_type_name: str) -> tuple[str, ...]:
-    """The names of all variables in directives, and in arguments of fields below the root."""
+    """Return the variables that shape selections: those of directives, and of arguments below root fields."""
     names: set[str] = set()
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode):
@@ -40,26 +40,15 @@ def shaping_variables(document: DocumentNode, query_type_name: str) -> tuple[str
     return tuple(sorted(names))
 
 
-def variables_in(node: Node) -> Iterator[str]:
-    """The names of the variables in a value, an argument or a directive."""
-    if isinstance(node, VariableNode):
-        yield node.name.value
-    for key in node.keys:
-        child = getattr(node, key, None)
-        for inner in child if isinstance(child, list | tuple) else (child,):
-            if isinstance(inner, Node):
-                yield from variables_in(inner)
-
-
 def _shaping(selection_set: SelectionSetNode | None, *, is_root: bool, query_type_name: str) -> Iterator[str]:
-    """Fragments are definitions of their own, so spreads are not followed."""
+    # Spreads are not followed: the fragments are definitions of the document too.
     for node in selection_set.selections if selection_set else ():
         for directive in node.directives or ():
-            yield from variables_in(directive)
+            yield from _variables_in(directive)
         if isinstance(node, FieldNode):
             if not is_root:
                 for argument in node.arguments or ():
-                    yield from variables_in(argument)
+                    yield from _variables_in(argument)
             yield from _shaping(node.selection_set, is_root=False, query_type_name=query_type_name)
         elif isinstance(node, InlineFragmentNode):
             condition = node.type_condition
@@ -67,72 +56,75 @@ def _shaping(selection_set: SelectionSetNode | None, *, is_root: bool, query_typ
             yield from _shaping(node.selection_set, is_root=below_root, query_type_name=query_type_name)
 
 
+def _variables_in(node: Node) -> Iterator[str]:
+    if isinstance(node, VariableNode):
+        yield node.name.value
+    for key in node.keys:
+        child = getattr(node, key, None)
+        for inner in child if isinstance(child, list | tuple) else (child,):
+            if isinstance(inner, Node):
+                yield from _variables_in(inner)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a selection is read in: an operation with its fragments and its coerced variables."""
+    """An operation with its fragments and its coerced variables."""
 
     schema: GraphQLSchema
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDetails]
     variables: VariableValues
 
-    @classmethod
-    def of(cls, info: GraphQLResolveInfo[Any]) -> Self:
-        fragments = {name: FragmentDetails(fragment) for name, fragment in info.fragments.items()}
-        return cls(info.schema, info.operation, fragments, info.variable_values)
-
 
 class SelectedField:
-    """A field under one response key; `definition` is None for `__typename`."""
+    """A field under one response key; `definition` is `None` for `__typename`."""
 
     def __init__(self, scope: Scope, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> None:
         self._scope = scope
         self._details = details
+        self._node = details[0].node
         self.name = self._node.name.value
         self.definition: GraphQLField | None = parent_type.fields.get(self.name)
 
     @property
     def has_variables(self) -> bool:
         """Whether an argument depends on a variable."""
-        return any(True for argument in self._node.arguments or () for _ in variables_in(argument))
-
-    @property
-    def _node(self) -> FieldNode:
-        return self._details[0].node
+        return any(True for argument in self._node.arguments or () for _ in _variables_in(argument))
 
     def arguments(self, variables: VariableValues | None = None) -> dict[str, Any]:
-        """The coerced arguments, without those that are left out and have no default.
+        """Return the coerced arguments, without those that are left out and have no default.
 
         Args:
-            variables: other values than those of the scope.
+            variables: values to use instead of the scope's.
 
         Raises:
-            GraphQLError: an argument is not of its type.
+            GraphQLError: an argument does not fit its type.
         """
         if self.definition is None:
             return {}
         return get_argument_values(self.definition, self._node, variables or self._scope.variables)
 
     def argument(self, name: str) -> object:
-        """The coerced value of an argument; None if it is left out, null, or will be refused."""
+        """Return a coerced argument; `None` if it is left out, null or invalid."""
         try:
             return self.arguments().get(name)
         except GraphQLError:
             return None
 
-    def count_below(self) -> int:
-        return self.selection().count() if self._node.selection_set else 0
-
     def selection(self) -> "Selection":
-        """Raises: TypeError: the field is not of an object type."""
+        """Raises: TypeError: the field does not have an object type."""
         object_type = self.definition and get_named_type(self.definition.type)
         if not isinstance(object_type, GraphQLObjectType):
-            raise TypeError(f"{self.name} has no selection of one object type")
+            raise TypeError(f"{self.name} does not have an object type")
         return Selection(self._scope, object_type, self._details)
+
+    def count(self) -> int:
+        """Return the number of fields, including the fields below."""
+        return 1 + (self.selection().count() if self._node.selection_set else 0)
 
 
 class Selection:
-    """The fields selected below some nodes of a field, as far as they apply to one object type."""
+    """The fields that are selected below a field, for one object type."""
 
     def __init__(self, scope: Scope, object_type: GraphQLObjectType, details: list[FieldDetails]) -> None:
         self.object_type = object_type
@@ -142,30 +134,35 @@ class Selection:
         self.by_response_key = _selected(scope, object_type, groups)
 
     def fields(self, name: str) -> Iterator[SelectedField]:
-        """The field of this name, once for each response key that it is selected under."""
+        """Yield the field `name` once for each of its response keys."""
         return (field for field in self.by_response_key.values() if field.name == name)
 
     def count(self) -> int:
-        """All fields, those below the fields among them."""
-        return sum(1 + field.count_below() for field in self.by_response_key.values())
+        """Return the number of fields, including the fields below."""
+        return sum(field.count() for field in self.by_response_key.values())
 
     def has_any(self, *names: str) -> bool:
         return any(field.name in names for field in self.by_response_key.values())
 
 
+def scope_of(info: GraphQLResolveInfo[Any]) -> Scope:
+    fragments = {name: FragmentDetails(fragment) for name, fragment in info.fragments.items()}
+    return Scope(info.schema, info.operation, fragments, info.variable_values)
+
+
 def selection_of(info: GraphQLResolveInfo[Any], type_name: str) -> Selection:
-    """What is selected below the field that is being resolved, if its value is of this object type."""
+    """Return the selection below the field that is being resolved, for a value of `type_name`."""
     object_type = info.schema.type_map[type_name]
     if not isinstance(object_type, GraphQLObjectType):
         raise TypeError(f"{type_name} is not an object type")
-    return Selection(Scope.of(info), object_type, [FieldDetails(node, None) for node in info.field_nodes])
+    return Selection(scope_of(info), object_type, [FieldDetails(node, None) for node in info.field_nodes])
 
 
 def root_fields(scope: Scope) -> dict[str, SelectedField]:
-    """The root fields of a query by response key, in the order of the response."""
+    """Return the root fields of a query by response key, in the order of the response."""
     query_type = scope.schema.query_type
     if query_type is None:
-        raise TypeError("the schema has no queries")
+        raise TypeError("the schema has no query type")
     groups = collect_fields(
         scope.schema, scope.fragments, scope.variables, query_type, scope.operation
     ).grouped_field_set

@@ -1,4 +1,4 @@
-"""Puts the graph together, and prints it."""
+"""Builds the graph, and prints it."""
 
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
@@ -8,15 +8,14 @@ from gallery_gateway.schema.entities import SubgraphQuery
 
 
 def build_schema() -> Subgraph:
-    config = StrawberryConfig(info_class=Info)
-    return Subgraph(SubgraphQuery, config)
+    return Subgraph(SubgraphQuery, StrawberryConfig(info_class=Info))
 
 
 def executable(schema: Subgraph) -> GraphQLSchema:
-    """graphql-core's side of the schema, which operations are run on."""
-    return schema._schema  # noqa: SLF001  # there is no public way to it; pinned for that reason
+    """Return the schema as graphql-core executes it."""
+    return schema._schema  # noqa: SLF001  # Strawberry has no public attribute; its version is pinned
 
 
 def print_schema(schema: Subgraph) -> str:
-    """The SDL as it is committed in `schema.graphql`."""
+    """Return the SDL, as committed in `schema.graphql`."""
     return schema.sdl

@@ -1,6 +1,6 @@
-"""Federation entities: from representations, as a router sends them, to projects."""
+"""Federation: the root fields for routers, and projects loaded by representations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn
 
 import strawberry
@@ -18,41 +18,39 @@ from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream import contract
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
-ARGUMENT = "representations"
+_ARGUMENT = "representations"
 
-# Ten list pages; a router sends one representation for each object of the other subgraph.
-MAX_REPRESENTATIONS = 1_000
+# Ten list pages. A router sends one representation for each object of another subgraph.
+_MAX_REPRESENTATIONS = 1_000
 
+# Characters of a type name in a message.
 _MAX_SHOWN = 50
 
 
-def referred_project(representation: object) -> int:
-    """The number of the project; keys beside its own are for others, and are not looked at.
+def _project_number(representation: object) -> int:
+    """Return the number of the project; members other than the keys are ignored.
 
     Raises:
-        BadUserInputError: it refers to nothing that can be found here.
+        BadUserInputError: the representation does not name a project.
     """
     if not isinstance(representation, Mapping):
         _refuse("A representation must be an object.")
-    _check_type(representation.get("__typename"))
-    known = {name: read(representation[name]) for name, read in _KEYS.items() if name in representation}
-    if not known:
-        _refuse("A representation of a Project needs its `id` or its `projectId`.")
-    if len(set(known.values())) > 1:
-        _refuse("The `id` and the `projectId` of a representation name different projects.")
-    return next(iter(known.values()))
-
-
-def _check_type(type_name: object) -> None:
+    type_name = representation.get("__typename")
     if not isinstance(type_name, str):
         _refuse("A representation needs its `__typename`.")
     if type_name == "Image":
-        _refuse("An Image cannot be found by its key here; ask for its project.")
+        _refuse("An Image cannot be fetched by its key; ask for its project.")
     if type_name != "Project":
-        _refuse(f"There is no entity of the type {type_name[:_MAX_SHOWN]!r} here.")
+        _refuse(f"This graph has no entity of the type {type_name[:_MAX_SHOWN]!r}.")
+    numbers = {parse(representation[name]) for name, parse in _KEYS.items() if name in representation}
+    if not numbers:
+        _refuse("A representation of a Project needs its `id` or its `projectId`.")
+    if len(numbers) > 1:
+        _refuse("The `id` and the `projectId` of a representation name different projects.")
+    return numbers.pop()
 
 
-def _project_of_id(value: object) -> int:
+def _number_of_id(value: object) -> int:
     try:
         identity = parse_global_id(value) if isinstance(value, str) else None
     except ValueError:
@@ -62,7 +60,7 @@ def _project_of_id(value: object) -> int:
     return identity.project_id
 
 
-def _project_of_number(value: object) -> int:
+def _number(value: object) -> int:
     try:
         number: int = GraphQLInt.parse_value(value)
     except GraphQLError:
@@ -70,49 +68,53 @@ def _project_of_number(value: object) -> int:
     return number
 
 
-_KEYS: Mapping[str, Callable[[object], int]] = {"id": _project_of_id, "projectId": _project_of_number}
+_KEYS: Mapping[str, Callable[[object], int]] = {"id": _number_of_id, "projectId": _number}
 
 
 def _refuse(message: str) -> NoReturn:
-    raise BadUserInputError(message, argument=ARGUMENT)
+    raise BadUserInputError(message, argument=_ARGUMENT)
 
 
 Entity = Annotated[
-    Image | Project, strawberry.union("_Entity", description="What other subgraphs may refer to by a key.")
+    Image | Project, strawberry.union("_Entity", description="Types that other subgraphs refer to by a key.")
 ]
 
 
-@strawberry.type(name="_Service", description="This subgraph, for a composer.")
+@strawberry.type(name="_Service", description="This subgraph, for composers.")
 class Service:
-    """What is told of the subgraph itself."""
+    """The description of the subgraph."""
 
-    sdl: str = strawberry.field(description="Its SDL, with the directives of federation.")
+    sdl: str = strawberry.field(description="SDL with federation directives.")
 
 
 @strawberry.type(name="Query")
 class SubgraphQuery(Query):
-    """The root of the graph, with the fields for a router."""
+    """The root of the graph, with the fields for routers."""
 
     @strawberry.field(
         name="_entities",
         graphql_type=list[Entity | None],
-        description="For federation routers: the entities that are referred to, in the same order.",
+        description="For federation routers: the entities of the representations, in the same order.",
     )
     async def entities(
         self,
         info: Info,
         representations: Annotated[
             list[FederationAny],
-            strawberry.argument(description="`__typename` and the fields of a key, for each of them."),
+            strawberry.argument(description="Objects with `__typename` and the fields of a key."),
         ],
     ) -> list[contract.UpstreamProject | GatewayError | None]:
-        """An error in the place of an entity is graphql-core's way to tell it at its own path."""
-        _check_number(representations)
-        referred = [_project_or_error(representation) for representation in representations]
+        """Return an entity for each representation; graphql-core reports an error instead at its own path."""
+        if len(representations) > _MAX_REPRESENTATIONS:
+            _refuse(
+                f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
+                f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
+            )
+        numbers = [_number_or_error(representation) for representation in representations]
         needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
-        numbers = [r for r in referred if isinstance(r, int)]
-        loaded = await info.context.load(info.key, lambda loader: load_projects(loader, numbers, needs))
-        entities = [_translated(loaded.found[r] if isinstance(r, int) else r) for r in referred]
+        valid = [number for number in numbers if isinstance(number, int)]
+        loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
+        entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
         info.context.count_images(info.key, entities, limits)
         return entities
 
@@ -123,26 +125,15 @@ class SubgraphQuery(Query):
         return Service(sdl=info.subgraph.sdl)
 
 
-def _check_number(representations: Sequence[object]) -> None:
-    """Raises: BadUserInputError: there are more than `MAX_REPRESENTATIONS`."""
-    number = len(representations)
-    if number > MAX_REPRESENTATIONS:
-        message = (
-            f"`{ARGUMENT}` holds {number} representations; the limit is {MAX_REPRESENTATIONS}."
-            " Ask for fewer at once."
-        )
-        raise BadUserInputError(message, argument=ARGUMENT)
-
-
-def _project_or_error(representation: object) -> int | GatewayError:
+def _number_or_error(representation: object) -> int | GatewayError:
     try:
-        return referred_project(representation)
+        return _project_number(representation)
     except BadUserInputError as exc:
         return exc
 
 
-def _translated(found: Any) -> contract.UpstreamProject | GatewayError | None:
+def _entity(found: Any) -> contract.UpstreamProject | GatewayError | None:
     if isinstance(found, RejectedParameterError):
-        return rejected_argument(found, {"project_id": ARGUMENT})
+        return rejected_argument(found, {"project_id": _ARGUMENT})
     entity: contract.UpstreamProject | GatewayError | None = found
     return entity

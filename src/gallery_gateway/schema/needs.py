@@ -6,16 +6,15 @@ from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.lookup import FieldNeeds
 
 ImageLimits = tuple[int | None, ...]
-"""The `first` of each list of images that a selection asks for from every project; None = no limit."""
+"""`first` of each list of images that is selected of every project; `None` = no limit."""
 
 
 def gallery_needs(gallery: Selection) -> tuple[FieldNeeds, ImageLimits]:
-    """Return what a selection of a Gallery needs."""
     return _needs(field.selection() for field in gallery.fields("projects"))
 
 
 def connection_needs(connection: Selection) -> tuple[FieldNeeds | None, ImageLimits]:
-    """Return what a selection of a ProjectConnection needs; `None` if it selects the total alone."""
+    """Return the needs of a connection; `None` if only its total is selected."""
     if not connection.has_any("edges", "nodes", "pageInfo"):
         return None, ()
     nodes = [node for edge in connection.fields("edges") for node in edge.selection().fields("node")]
@@ -23,18 +22,16 @@ def connection_needs(connection: Selection) -> tuple[FieldNeeds | None, ImageLim
 
 
 def project_needs(project: Selection) -> tuple[FieldNeeds, ImageLimits]:
-    """Return what a selection of a Project needs."""
     return _needs([project])
 
 
 def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:
-    fields = [images for project in projects for images in project.fields("images")]
-    limits = tuple(_limit(field.argument("first")) for field in fields)
+    lists = [images for project in projects for images in project.fields("images")]
+    limits = tuple(_limit(images.argument("first")) for images in lists)
+    files = (file for images in lists for file in _files(images.selection()))
     needs = FieldNeeds(
-        max_images=max(filter(None, limits), default=0) if None not in limits else None,
-        needs_links=any(
-            file.has_any("fullSize", "thumbnail") for field in fields for file in _files(field.selection())
-        ),
+        max_images=None if None in limits else max(filter(None, limits), default=0),
+        needs_links=any(file.has_any("fullSize", "thumbnail") for file in files),
     )
     return needs, limits
 

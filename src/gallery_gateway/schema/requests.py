@@ -1,10 +1,11 @@
 """From a root field's arguments to the canonical request, checked against the ranges of the REST contract.
 
-The signatures of the request functions are the arguments of the root fields.
+The parameters of each request function are the arguments of its root field.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
@@ -12,8 +13,17 @@ import strawberry
 from strawberry import UNSET
 
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
+from gallery_gateway.gallery.pagination import Step
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.cursors import decode_cursor, list_hash
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
+
+# REST contract, `per_page` and `max_images_per_project`.
+_MAX_PER_PAGE = 100
+_MAX_IMAGES = 200
+
+_DEFAULT_COUNT = 20
+_MAX_COUNT = 100
 
 # The contract gives no range for texts. These keep the URL below what servers accept.
 _MAX_TEXT_LENGTH = 500
@@ -24,16 +34,13 @@ _MAX_FEEDBACK_VALUES = 50
 # names may hold U+2028 and U+2029.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-MAX_PER_PAGE = 100
-MAX_IMAGES = 200
-
 
 def _member(value: str, *, description: str) -> Any:
-    # Strawberry's own enum_value is typed as what it is, not as the value that the member will have.
+    # Strawberry's enum_value has the type of its definition, not of the member's value.
     return strawberry.enum_value(value, description=description)
 
 
-@strawberry.enum(description="The direction of sorting.")
+@strawberry.enum(description="A sort direction.")
 class SortOrder(Enum):
     """REST's `order`."""
 
@@ -41,86 +48,79 @@ class SortOrder(Enum):
     DESC = _member("desc", description="Descending.")
 
 
-@strawberry.enum(description="What the images of a project are sorted by.")
+@strawberry.enum(description="A sort key for the images of a project.")
 class ImageSort(Enum):
     """REST's `sort_by`."""
 
-    ORIGINAL_FILENAME = _member(
-        "original_filename", description="The name of the file that the image was made from."
-    )
-    QUALITY_SCORE = _member("quality_score", description="The quality score.")
+    ORIGINAL_FILENAME = _member("original_filename", description="Name of the source file.")
+    QUALITY_SCORE = _member("quality_score", description="Quality score.")
 
 
-@strawberry.enum(description="Whose items are listed.")
+@strawberry.enum(description="A filter by owner.")
 class Ownership(Enum):
     """REST's `ownership`."""
 
-    MINE = _member("mine", description="The caller's own.")
-    SHARED = _member("shared", description="Those that members of the caller's group share.")
+    MINE = _member("mine", description="What the caller owns.")
+    SHARED = _member("shared", description="What members of the caller's group share.")
 
 
-PageArgument = Annotated[int, strawberry.argument(description="The page to get, from 1.")]
-PerPageArgument = Annotated[
-    int, strawberry.argument(description="How many projects a page holds, from 1 to 100.")
-]
-OrderArgument = Annotated[SortOrder, strawberry.argument(description="The direction of sorting.")]
+PageArgument = Annotated[int, strawberry.argument(description="Number of the page, from 1.")]
+PerPageArgument = Annotated[int, strawberry.argument(description="Projects per page, from 1 to 100.")]
+OrderArgument = Annotated[SortOrder, strawberry.argument(description="Sort direction.")]
 StatusArgument = Annotated[str | None, strawberry.argument(description="Only images with this status.")]
 FeedbackArgument = Annotated[
-    list[str] | None, strawberry.argument(description="Only images with one of these feedbacks.")
+    list[str] | None, strawberry.argument(description="Only images with one of these feedback values.")
 ]
-SortByArgument = Annotated[ImageSort, strawberry.argument(description="What images are sorted by.")]
+SortByArgument = Annotated[ImageSort, strawberry.argument(description="Sort key of the images.")]
 MaxImagesArgument = Annotated[
-    int, strawberry.argument(description="How many images of a project to get, from 1 to 200.")
+    int, strawberry.argument(description="Maximum number of images per project, from 1 to 200.")
 ]
-
-ProjectIdArgument = Annotated[
-    int | None, strawberry.argument(description="Only the project with this number.")
-]
+ProjectIdFilter = Annotated[int | None, strawberry.argument(description="Only the project with this number.")]
 OwnershipArgument = Annotated[
-    Ownership | None, strawberry.argument(description="Only the caller's own, or only shared ones.")
+    Ownership | None, strawberry.argument(description="Only what the caller owns, or only what is shared.")
 ]
 SearchArgument = Annotated[
-    str | None, strawberry.argument(description="Only projects with this in name, key or id.")
+    str | None, strawberry.argument(description="Only projects with this text in their name, key or id.")
 ]
 FirstArgument = Annotated[
     int | None,
     strawberry.argument(
-        description="So many projects behind `after`, or from the start, from 1 to 100; 20 if left out."
+        description="Number of projects after `after`, or from the start; from 1 to 100, by default 20."
     ),
 ]
 AfterArgument = Annotated[
-    str | None, strawberry.argument(description="The cursor of the project that they come behind.")
+    str | None, strawberry.argument(description="Cursor of the project before the first one.")
 ]
 LastArgument = Annotated[
     int | None,
     strawberry.argument(
-        description="So many projects before `before`, or up to the end, from 1 to 100; not with `first`."
+        description="Number of projects before `before`, or up to the end; from 1 to 100, not with `first`."
     ),
 ]
 BeforeArgument = Annotated[
     str | None,
-    strawberry.argument(description="The cursor of the project that they come before; not with `after`."),
+    strawberry.argument(description="Cursor of the project after the last one; not with `after`."),
 ]
-NumberArgument = Annotated[int, strawberry.argument(description="The number of the project in the REST API.")]
-IdArgument = Annotated[strawberry.ID, strawberry.argument(description="The `id` of a Project.")]
+ProjectIdArgument = Annotated[int, strawberry.argument(description="Number of the project in the REST API.")]
+IdArgument = Annotated[strawberry.ID, strawberry.argument(description="`id` of a Project.")]
 
 Value = TypeVar("Value")
 
 
 def given(value: Value | None) -> Value | None:
-    """None for an argument that was left out, which Strawberry marks as UNSET."""
+    """Return `None` for an argument that was left out, which Strawberry marks as UNSET."""
     return None if value is UNSET else value
 
 
-def check_range(argument: str, value: int, *, least: int, most: int | None = None) -> None:
-    """Raises: BadUserInputError: outside of `least` to `most`, both included."""
-    if value < least or (most is not None and value > most):
-        bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
+def check_range(argument: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
+    """Raises: BadUserInputError: `value` is less than `minimum` or more than `maximum`."""
+    if value < minimum or (maximum is not None and value > maximum):
+        bounds = f"from {minimum} to {maximum}" if maximum is not None else f"{minimum} or more"
         raise BadUserInputError(f"`{argument}` must be {bounds}, not {value}.", argument=argument)
 
 
 def check_text(argument: str, value: str | None) -> None:
-    """Raises: BadUserInputError: longer than the endpoint can be asked for, or with a control character."""
+    """Raises: BadUserInputError: `value` is too long, or holds a control character."""
     if not value:
         return
     if len(value) > _MAX_TEXT_LENGTH:
@@ -132,21 +132,12 @@ def check_text(argument: str, value: str | None) -> None:
         raise BadUserInputError(message, argument=argument)
 
 
-def check_feedback(values: Sequence[str] | None) -> None:
-    """Raises: BadUserInputError: too many values, or one that `check_text` refuses."""
-    if values and len(values) > _MAX_FEEDBACK_VALUES:
-        message = f"`feedback` must have at most {_MAX_FEEDBACK_VALUES} values, not {len(values)}."
-        raise BadUserInputError(message, argument="feedback")
-    for value in values or ():
-        check_text("feedback", value)
-
-
 def rejected_argument(error: RejectedParameterError, arguments: Mapping[str, str]) -> BadUserInputError:
-    """The endpoint's refusal in the graph's words; `arguments` maps REST names to the field's."""
+    """Return the REST API's rejection with `arguments` of the graph by REST parameter."""
     argument = arguments.get(error.parameter or "")
     if argument is None:
         return BadUserInputError(str(error))
-    return BadUserInputError(f"The gallery did not accept `{argument}`.", argument=argument)
+    return BadUserInputError(f"The gallery API did not accept `{argument}`.", argument=argument)
 
 
 def gallery_request(
@@ -154,7 +145,7 @@ def gallery_request(
     page: PageArgument = 1,
     per_page: PerPageArgument = 20,
     order: OrderArgument = SortOrder.DESC,
-    project_id: ProjectIdArgument = UNSET,
+    project_id: ProjectIdFilter = UNSET,
     status: StatusArgument = UNSET,
     feedback: FeedbackArgument = UNSET,
     sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
@@ -163,9 +154,9 @@ def gallery_request(
     search: SearchArgument = UNSET,
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
-    check_range("page", page, least=1)
-    check_range("perPage", per_page, least=1, most=MAX_PER_PAGE)
-    check_range("maxImagesPerProject", max_images_per_project, least=1, most=MAX_IMAGES)
+    check_range("page", page, minimum=1)
+    check_range("perPage", per_page, minimum=1, maximum=_MAX_PER_PAGE)
+    check_range("maxImagesPerProject", max_images_per_project, minimum=1, maximum=_MAX_IMAGES)
     check_text("search", given(search))
     return GalleryRequest(
         page=page,
@@ -174,13 +165,13 @@ def gallery_request(
         max_images_per_project=max_images_per_project,
         ownership=ownership.value if ownership else None,
         search=given(search),
-        **_image_filters(order, sort_by, status, feedback),
+        **_image_parameters(order, sort_by, given(status), given(feedback)),
     )
 
 
 def project_request(
     *,
-    project_id: NumberArgument,
+    project_id: ProjectIdArgument,
     order: OrderArgument = SortOrder.DESC,
     status: StatusArgument = UNSET,
     feedback: FeedbackArgument = UNSET,
@@ -188,15 +179,15 @@ def project_request(
     max_images: MaxImagesArgument = 50,
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
-    check_range("maxImages", max_images, least=1, most=MAX_IMAGES)
+    check_range("maxImages", max_images, minimum=1, maximum=_MAX_IMAGES)
     return GalleryRequest(
         project_id=project_id,
         max_images_per_project=max_images,
-        **_image_filters(order, sort_by, status, feedback),
+        **_image_parameters(order, sort_by, given(status), given(feedback)),
     )
 
 
-def node_request(*, id: IdArgument) -> GalleryRequest:  # the name of the argument in the graph
+def node_request(*, id: IdArgument) -> GalleryRequest:  # the name of the argument
     """Raises: BadUserInputError: `id` is not the id of a project."""
     try:
         identity = parse_global_id(id)
@@ -208,14 +199,74 @@ def node_request(*, id: IdArgument) -> GalleryRequest:  # the name of the argume
     return GalleryRequest(project_id=identity.project_id)
 
 
-def _image_filters(
+@dataclass(frozen=True, slots=True)
+class ConnectionRequest:
+    """A list, and a step in it; the page number and size of `listed` are not used."""
+
+    listed: GalleryRequest
+    step: Step
+
+
+def connection_request(
+    *,
+    first: FirstArgument = UNSET,
+    after: AfterArgument = UNSET,
+    last: LastArgument = UNSET,
+    before: BeforeArgument = UNSET,
+    order: OrderArgument = SortOrder.DESC,
+    project_id: ProjectIdFilter = UNSET,
+    status: StatusArgument = UNSET,
+    feedback: FeedbackArgument = UNSET,
+    sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
+    ownership: OwnershipArgument = UNSET,
+    max_images_per_project: MaxImagesArgument = 50,
+    search: SearchArgument = UNSET,
+) -> ConnectionRequest:
+    """Raises: BadUserInputError: an argument is out of its range, or excludes another."""
+    listed = gallery_request(
+        per_page=1,
+        order=order,
+        project_id=project_id,
+        status=status,
+        feedback=feedback,
+        sort_by=sort_by,
+        ownership=ownership,
+        max_images_per_project=max_images_per_project,
+        search=search,
+    )
+    return ConnectionRequest(listed, _step(listed, given(first), given(after), given(last), given(before)))
+
+
+def _step(
+    listed: GalleryRequest, first: int | None, after: str | None, last: int | None, before: str | None
+) -> Step:
+    is_forward = last is None and before is None
+    if not is_forward and (first is not None or after is not None):
+        argument = "last" if last is not None else "before"
+        message = f"`{argument}` does not go with `{'first' if first is not None else 'after'}`."
+        raise BadUserInputError(
+            f"{message} Give `first` and `after`, or `last` and `before`.", argument=argument
+        )
+    count_name, count = ("first", first) if is_forward else ("last", last)
+    cursor_name, cursor = ("after", after) if is_forward else ("before", before)
+    count = _DEFAULT_COUNT if count is None else count
+    check_range(count_name, count, minimum=1, maximum=_MAX_COUNT)
+    position = None if cursor is None else decode_cursor(cursor_name, cursor, list_hash(listed))
+    return Step(count=count, is_forward=is_forward, place=position)
+
+
+def _image_parameters(
     order: Enum, sort_by: Enum, status: str | None, feedback: Sequence[str] | None
 ) -> dict[str, Any]:
-    check_text("status", given(status))
-    check_feedback(given(feedback))
+    check_text("status", status)
+    if feedback and len(feedback) > _MAX_FEEDBACK_VALUES:
+        message = f"`feedback` must have at most {_MAX_FEEDBACK_VALUES} values, not {len(feedback)}."
+        raise BadUserInputError(message, argument="feedback")
+    for value in feedback or ():
+        check_text("feedback", value)
     return {
         "order": order.value,
         "sort_by": sort_by.value,
-        "status": given(status),
+        "status": status,
         "feedback": tuple(feedback or ()),
     }

@@ -13,47 +13,54 @@ from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection, selection_of
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.gallery.lookup import FieldNeeds, Staleness
+from gallery_gateway.gallery.lookup import FieldNeeds, Staleness, oldest
+from gallery_gateway.gallery.pagination import THIN, ListReader, Walked, walk
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.schema.connection import LoadedConnection, connection_request, load_connection
+from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext
 from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
-from gallery_gateway.schema.requests import gallery_request, node_request, project_request, rejected_argument
+from gallery_gateway.schema.requests import (
+    ConnectionRequest,
+    connection_request,
+    gallery_request,
+    node_request,
+    project_request,
+    rejected_argument,
+)
 from gallery_gateway.upstream.decoding import reader_for
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedResult:
-    """A page or a project, and the loaders that keep its rendered bytes."""
+class LoadedRoot:
+    """The value of a root field, with the page and the loaders that keep its rendered bytes.
 
-    result: LoadResult[Any]
+    Args:
+        value: the value as a plan reads it.
+        source: the only page that it was made of; `None` if there were several.
+        staleness: of the oldest stale page.
+        positions: of a connection in its list.
+    """
+
+    value: Any
+    source: LoadResult[Any] | None
     loaders: GalleryLoader
-
-    @property
-    def value(self) -> Any:
-        """What a plan reads."""
-        return self.result.read
+    staleness: Staleness | None
+    positions: range | None = None
 
     @property
     def complete(self) -> Any:
-        """What any resolver may read."""
-        return self.result.value
-
-    @property
-    def staleness(self) -> Staleness | None:
-        return self.result.staleness
+        """The value with all fields, for resolvers."""
+        return self.value if self.source is None or self.positions is not None else self.source.value
 
     def recall(self, plan: Plan) -> bytes | None:
-        return self.result.recall(plan)
+        return None if self.source is None else self.source.recall((plan, self.positions))
 
     def remember(self, plan: Plan, rendered: bytes) -> None:
-        self.loaders.remember(self.result, plan, rendered)
+        if self.source is not None:
+            self.loaders.remember(self.source, (plan, self.positions), rendered)
 
     def kept(self, plan: Plan) -> CachedResponse | None:
-        return self.loaders.replayable(self.result, plan)
-
-
-Loaded = LoadedResult | LoadedConnection
+        return None if self.source is None else self.loaders.replayable(self.source, (plan, self.positions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ class RootField:
     type_name: str
     request: Callable[..., Any]
     needs: Callable[[Selection], tuple[Any, ImageLimits]]
-    load: Callable[[GalleryLoader, Any, Any], Awaitable[Loaded]]
+    load: Callable[[GalleryLoader, Any, Any], Awaitable[LoadedRoot]]
     projects: Callable[[Any], Iterable[object]]
     alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
     arguments: Mapping[str, str]
@@ -109,7 +116,7 @@ class RootField:
         def prepare(arguments: Mapping[str, Any]) -> Load:
             request = self.request(**{names[name]: value for name, value in arguments.items()})
 
-            async def load(context: OperationContext, key: str) -> Loaded:
+            async def load(context: OperationContext, key: str) -> LoadedRoot:
                 found = await context.load(key, lambda loaders: self.load(loaders, request, needs))
                 context.count_images(key, self.projects(found.value), limits)
                 return found
@@ -119,12 +126,30 @@ class RootField:
         return prepare
 
 
-async def _load_page(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedResult:
-    return LoadedResult(await loaders.page(request, needs), loaders)
+async def _load_page(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+    result = await loaders.page(request, needs)
+    return LoadedRoot(result.read, result, loaders, result.staleness)
 
 
-async def _load_project(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedResult:
-    return LoadedResult(await loaders.project(request, needs), loaders)
+async def _load_project(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+    result = await loaders.project(request, needs)
+    return LoadedRoot(result.read, result, loaders, result.staleness)
+
+
+async def _load_connection(
+    loaders: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None
+) -> LoadedRoot:
+    reader = ListReader(loaders=loaders, request=request.listed, needs=needs or THIN)
+    # Without needs only the total is selected. Every page has it, so the smallest is enough.
+    walked = await walk(reader, request.step) if needs else Walked(range(0), await reader.read(range(1)))
+    results = walked.project_range.results
+    return LoadedRoot(
+        ConnectionSource.of(request.listed, walked),
+        results[0] if len(results) == 1 else None,
+        loaders,
+        oldest(result.staleness for result in results),
+        walked.wanted,
+    )
 
 
 GALLERY = RootField(
@@ -141,7 +166,7 @@ PROJECTS = RootField(
     type_name="ProjectConnection",
     request=connection_request,
     needs=connection_needs,
-    load=load_connection,
+    load=_load_connection,
     projects=lambda connection: connection.nodes,
     arguments={"page": "after", "per_page": "first"},
 )

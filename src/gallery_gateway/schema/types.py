@@ -1,4 +1,4 @@
-"""The types of the graph: projects, images, pagination, scalars and directives."""
+"""The object types of the graph, each with the REST struct that it is projected from."""
 
 from typing import Annotated, Any
 
@@ -15,20 +15,14 @@ from gallery_gateway.schema.requests import check_range, given
 from gallery_gateway.upstream import contract
 from gallery_gateway.upstream.contract import JSON_NULL
 
-
-def json_or_none(value: Raw) -> Raw | None:
-    """What GraphQL is to see: a JSON null has to be null before a scalar serializes it."""
-    return None if bytes(value) == bytes(JSON_NULL) else value
-
-
 PERSONAL = "personal"
-"""Tag of what says something of a person: a contract may leave it out."""
+"""Tag of personal data; a federation contract may leave it out."""
 
 LINK = "link"
-"""Tag of links that open a picture to whoever has them."""
+"""Tag of links that open a picture without a token."""
 
 UPSTREAM_CALL = Cost(weight=10)
-"""A field that costs a call of the endpoint; one that is only read weighs 1 or nothing."""
+"""Cost of a root field, which may need an upstream call; other fields have GraphQL's default cost."""
 
 CONNECTION_SIZE = ListSize(
     assumed_size=20,
@@ -36,7 +30,6 @@ CONNECTION_SIZE = ListSize(
     sized_fields=["edges", "nodes"],
     require_one_slicing_argument=False,
 )
-"""A connection: so many edges and nodes as are asked for."""
 
 
 def key(fields: str, *, is_resolvable: bool = True) -> Key:
@@ -44,9 +37,12 @@ def key(fields: str, *, is_resolvable: bool = True) -> Key:
 
 
 def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> ListSize:
-    """How long a list is: as its argument `by` says, else `assumed`.
+    """Return the size of a list for routers.
 
-    With `of`, not this field is the list but the one of that name below it.
+    Args:
+        assumed: the size if `by` says nothing.
+        by: argument with the size.
+        of: the list, if it is a field below and not this field.
     """
     return ListSize(
         assumed_size=assumed,
@@ -56,21 +52,42 @@ def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> List
     )
 
 
-@federation.type(description="A picture, as links to two sizes. The links may expire.", shareable=True)
+def _described(description: str, **options: Any) -> Any:
+    return federation.field(description=description, **options)
+
+
+def _json(attribute: str, description: str, **options: Any) -> Any:
+    """Return a field of any JSON, which stays in the bytes that it came in."""
+
+    def resolve(root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
+        value: Raw = getattr(root, attribute)
+        # A null has to be None before the scalar serializes it.
+        return None if bytes(value) == bytes(JSON_NULL) else value
+
+    return federation.field(
+        resolver=resolve,
+        graphql_type=JSON | None,
+        metadata={ATTRIBUTE: attribute},
+        description=description,
+        **options,
+    )
+
+
+@federation.type(description="Links to a picture in two sizes. Links may expire.", shareable=True)
 class ImageFile:
     """`contract.UpstreamImageFile`."""
 
-    full_size: str | None = federation.field(
-        description="URL of the picture in full size; fetch it without the access token.", tags=[LINK]
+    full_size: str | None = _described(
+        "URL of the full-size picture. Fetch it without the access token.", tags=[LINK]
     )
-    thumbnail: str | None = federation.field(
-        description="URL of a small version; fetch it without the access token.", tags=[LINK]
+    thumbnail: str | None = _described(
+        "URL of a small version. Fetch it without the access token.", tags=[LINK]
     )
-    uuid: str | None = strawberry.field(description="The id of the stored file, where known.")
+    uuid: str | None = _described("Id of the stored file, if known.")
 
 
 @federation.type(
-    description="One generated image.",
+    description="A generated image.",
     keys=[
         key("id", is_resolvable=False),
         key("jobId imageIndex groupIndex version", is_resolvable=False),
@@ -79,134 +96,94 @@ class ImageFile:
 class Image:
     """`contract.UpstreamImage`."""
 
-    id: strawberry.ID = strawberry.field(
-        description="Opaque and globally unique; made of job, position, variation and version."
+    id: strawberry.ID = _described("Opaque, globally unique id.")
+    result_id: int | None = _described("Number of the result in the REST API, if known.")
+    job_id: str = _described("Id of the job that generated the image.")
+    image_index: int = _described("Position in the job, from 0.")
+    group_index: int = _described("Number of the variation, from 0.")
+    version: int = _described("Number of regenerations and retouches.")
+    original_filename: str | None = _described(
+        "Name of the source file. Names repeat across jobs: use `id` as a key."
     )
-    result_id: int | None = strawberry.field(
-        description="The number of this result in the REST API, where known."
+    download_filename: str | None = _described("File name to suggest for a download.")
+    inputs: list[ImageFile] = _described("Source pictures of the image.", directives=[sized(10)])
+    output: ImageFile | None = _described("The generated picture; null until it exists.")
+    model_used: str | None = _described("Model that generated the image, if known.")
+    detail_needs_review: bool | None = _described("Whether a person should review a detail of the image.")
+    detail_review_reason: str | None = _described("Why a detail should be reviewed.")
+    status: str | None = _described(
+        "Status of the image: `pending`, `processing`, `completed`, `failed`, or another value."
     )
-    job_id: str = strawberry.field(description="The job that generated the image.")
-    image_index: int = strawberry.field(description="Position in the job, from 0.")
-    group_index: int = strawberry.field(description="Which variation this is, from 0.")
-    version: int = strawberry.field(description="Counts regenerations and retouches, from 0.")
-    original_filename: str | None = strawberry.field(
-        description="Name of the source file. Names repeat across jobs: use `id` as a key."
+    quality_score: float | None = _described("Quality score; the REST API does not document its scale.")
+    processing_time: float | None = _described(
+        "Duration of the generation; the REST API does not document its unit."
     )
-    download_filename: str | None = strawberry.field(description="The file name to offer for a download.")
-    inputs: list[ImageFile] = strawberry.field(
-        description="The source pictures that the image was generated from.", directives=[sized(10)]
-    )
-    output: ImageFile | None = strawberry.field(description="The generated picture; null until there is one.")
-    model_used: str | None = strawberry.field(description="The model that generated the image, where known.")
-    detail_needs_review: bool | None = strawberry.field(
-        description="Whether a detail of the image should be looked at by a person."
-    )
-    detail_review_reason: str | None = strawberry.field(description="Why a detail should be looked at.")
-    status: str | None = strawberry.field(
-        description="Seen: `pending`, `processing`, `completed`, `failed`. An open list."
-    )
-    quality_score: float | None = strawberry.field(
-        description="A score of the image's quality; its scale is not documented."
-    )
-    processing_time: float | None = strawberry.field(
-        description="How long the generation took; its unit is not documented."
-    )
-    error_message: str | None = strawberry.field(description="Why the generation failed.")
-    feedback: str | None = strawberry.field(
-        description="What the user thought of the image, such as `like`. An open list."
-    )
-    feedback_comment: str | None = federation.field(
-        description="The user's own words on it.", tags=[PERSONAL]
-    )
-    created_at: str | None = strawberry.field(
-        description="When the image was created, in the REST API's own format."
-    )
-    review_status: str | None = strawberry.field(description="Where the image's review stands. An open list.")
+    error_message: str | None = _described("Why the generation failed; null if it did not.")
+    feedback: str | None = _described("Feedback of the user, such as `like`; any value may occur.")
+    feedback_comment: str | None = _described("Comment of the user on the image.", tags=[PERSONAL])
+    created_at: str | None = _described("Creation time, in the format of the REST API.")
+    review_status: str | None = _described("Status of the review; any value may occur.")
 
-    @strawberry.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "input_description"},
-        description="What the generation was asked for, in free form.",
-    )
-    def input_description(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
-        return json_or_none(root.input_description)
-
-    @federation.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "review_annotations"},
-        tags=[PERSONAL],
-        description="Remarks made in the review, in free form.",
-    )
-    def review_annotations(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
-        return json_or_none(root.review_annotations)
-
-    @federation.field(
-        graphql_type=JSON | None,
-        metadata={ATTRIBUTE: "retouch_claim"},
-        tags=[PERSONAL],
-        description="Who is retouching the image, in free form.",
-    )
-    def retouch_claim(self, root: strawberry.Parent[contract.UpstreamImage]) -> Raw | None:
-        return json_or_none(root.retouch_claim)
+    input_description = _json("input_description", "Instructions for the generation; any JSON.")
+    review_annotations = _json("review_annotations", "Remarks of the review; any JSON.", tags=[PERSONAL])
+    retouch_claim = _json("retouch_claim", "Who is retouching the image; any JSON.", tags=[PERSONAL])
 
 
-@strawberry.interface(description="An object that can be fetched again by its id.")
+@strawberry.interface(description="An object that `Query.node` can fetch by its id.")
 class Node:
-    """The interface of all objects that `Query.node` finds."""
+    """Relay's interface of objects with a global id."""
 
-    id: strawberry.ID = strawberry.field(description="Opaque and globally unique.")
+    id: strawberry.ID = _described("Opaque, globally unique id.")
 
 
-@federation.type(description="Where a page stands in the list of all projects.", shareable=True)
+@federation.type(description="The position of a page in the list of all projects.", shareable=True)
 class Pagination:
-    """`contract.Pagination`."""
+    """`contract.UpstreamPagination`."""
 
-    page: int = strawberry.field(description="The number of this page, from 1.")
-    per_page: int = strawberry.field(description="How many projects a page holds at most.")
-    total: int = strawberry.field(description="How many projects there are in all.")
-    pages: int = strawberry.field(description="How many pages there are in all.")
-    has_next: bool = strawberry.field(description="Whether a page follows.")
-    has_prev: bool = strawberry.field(description="Whether a page comes before.")
+    page: int = _described("Number of the page, from 1.")
+    per_page: int = _described("Maximum number of projects per page.")
+    total: int = _described("Number of projects on all pages.")
+    pages: int = _described("Number of pages.")
+    has_next: bool = _described("Whether there is a next page.")
+    has_prev: bool = _described("Whether there is a previous page.")
 
 
 @federation.type(description="A project and its images.", keys=[key("id"), key("projectId")])
 class Project(Node):
     """`contract.UpstreamProject`."""
 
-    project_id: int = strawberry.field(description="The number of the project in the REST API.")
-    project_name: str | None = strawberry.field(description="The name that people gave it.")
-    project_key: str | None = strawberry.field(
-        description="The text that other endpoints of the REST API call `project_id`."
+    project_id: int = _described("Number of the project in the REST API.")
+    project_name: str | None = _described("Name of the project.")
+    project_key: str | None = _described(
+        "Text id of the project; other endpoints of the REST API call it `project_id`."
     )
-    created_at: str | None = strawberry.field(
-        description="When the project was created, in the REST API's own format."
-    )
-    created_by: str | None = federation.field(description="The user who created it.", tags=[PERSONAL])
-    total_images: int | None = strawberry.field(description="How many images it has.")
-    completed_images: int | None = strawberry.field(description="How many are completed.")
-    failed_images: int | None = strawberry.field(description="How many have failed.")
-    pending_images: int | None = strawberry.field(
-        description="How many are still to come: total less completed less failed."
+    created_at: str | None = _described("Creation time, in the format of the REST API.")
+    created_by: str | None = _described("User who created the project.", tags=[PERSONAL])
+    total_images: int | None = _described("Number of images.")
+    completed_images: int | None = _described("Number of completed images.")
+    failed_images: int | None = _described("Number of failed images.")
+    pending_images: int | None = _described(
+        "Number of images that are neither completed nor failed; null if a count is unknown."
     )
 
     @strawberry.field(
         graphql_type=list[Image],
         metadata={ATTRIBUTE: "images", LIMITED_BY: "first"},
         directives=[sized(50, by="first")],
-        description="The images that were asked for in the field above, in its order.",
+        description="Images of the project, with the filters, sort order and maximum of the root field.",
     )
     def images(
         self,
         root: strawberry.Parent[contract.UpstreamProject],
         first: Annotated[
             int | None,
-            strawberry.argument(description="At most so many of them; all if left out."),
+            strawberry.argument(description="Maximum number of images; by default all."),
         ] = UNSET,
     ) -> list[contract.UpstreamImage] | None:
         limit = given(first)
         if limit is None or root.images is None:
             return root.images
-        check_range("first", limit, least=0)
+        check_range("first", limit, minimum=0)
         return root.images[:limit]
 
     @classmethod
@@ -214,45 +191,40 @@ class Project(Node):
         return isinstance(value, contract.UpstreamProject)
 
 
-@federation.type(description="One page of projects.", shareable=True)
+@federation.type(description="A page of projects.", shareable=True)
 class Gallery:
     """`contract.Page`."""
 
-    pagination: Pagination = strawberry.field(description="Where this page stands.")
-    projects: list[Project] = strawberry.field(description="The projects of this page.")
+    pagination: Pagination = _described("Position of the page.")
+    projects: list[Project] = _described("Projects of the page.")
 
 
-@federation.type(description="A project, and where it stands.", shareable=True)
+@federation.type(description="A project and its cursor.", shareable=True)
 class ProjectEdge:
-    """`connection.ProjectEdge`."""
+    """`connection.EdgeSource`."""
 
-    cursor: str = strawberry.field(
-        description="Where the project stands: for `after` and `before`, with the same filters and order."
-    )
-    node: Project = strawberry.field(description="The project.")
+    cursor: str = _described("Cursor for `after` and `before`, with the same filters and order.")
+    node: Project = _described("The project.")
 
 
-@federation.type(description="What lies before and behind the edges.", shareable=True)
+@federation.type(description="What is before and after the edges.", shareable=True)
 class PageInfo:
-    """`connection.PageInfo`."""
+    """`connection.PageInfoSource`."""
 
-    has_next_page: bool = strawberry.field(description="Whether projects follow.")
-    has_previous_page: bool = strawberry.field(description="Whether projects come before.")
-    start_cursor: str | None = strawberry.field(
-        description="The cursor of the first edge; null if there is none."
-    )
-    end_cursor: str | None = strawberry.field(
-        description="The cursor of the last edge; null if there is none."
-    )
+    has_next_page: bool = _described("Whether there are projects after the edges.")
+    has_previous_page: bool = _described("Whether there are projects before the edges.")
+    start_cursor: str | None = _described("Cursor of the first edge; null if there are no edges.")
+    end_cursor: str | None = _described("Cursor of the last edge; null if there are no edges.")
 
 
 @federation.type(
-    description="Some projects out of a list, by cursors that hold while the list changes.", shareable=True
+    description="Consecutive projects of a list, with cursors that stay valid while the list changes.",
+    shareable=True,
 )
 class ProjectConnection:
-    """`connection.ProjectConnection`."""
+    """`connection.ConnectionSource`."""
 
-    edges: list[ProjectEdge] = strawberry.field(description="The projects, each with its cursor.")
-    nodes: list[Project] = strawberry.field(description="The projects without their cursors.")
-    page_info: PageInfo = strawberry.field(description="What lies before and behind.")
-    total_count: int = strawberry.field(description="How many projects the whole list has.")
+    edges: list[ProjectEdge] = _described("Projects with their cursors.")
+    nodes: list[Project] = _described("Projects without their cursors.")
+    page_info: PageInfo = _described("What is before and after the edges.")
+    total_count: int = _described("Number of projects in the complete list.")
