@@ -97,15 +97,10 @@ async def paste(curl: str) -> Any:
 
 
 async def get(url: str, **headers: str) -> httpx.Response:
-    """GET `url` as soon as something listens: with several workers, the address is printed before."""
-    async with (
-        asyncio.timeout(_DEADLINE_SECONDS),
-        httpx.AsyncClient(trust_env=False, timeout=_DEADLINE_SECONDS) as http,
-    ):
-        while True:
-            with contextlib.suppress(httpx.ConnectError):
-                return await http.get(url, headers=headers)
-            await asyncio.sleep(0.05)
+    # With several workers, uvicorn logs the address before any of them listens; seven retries take 30 s.
+    transport = httpx.AsyncHTTPTransport(retries=7)
+    async with httpx.AsyncClient(transport=transport) as http:
+        return await http.get(url, headers=headers)
 
 
 def status_of(*arguments: str) -> int:
@@ -288,7 +283,7 @@ async def test_the_demo_answers_its_own_curl_line_and_ends_quietly(
 @pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])
 async def test_the_stand_in_is_served_alone(how: signal.Signals, statuses: set[int]) -> None:
     async with started("demo", "--upstream-only") as command:
-        upstream = await command.read_until(r"endpoint: (\S+)")
+        upstream = await command.read_until(r"REST API: (\S+)")
         caller = await command.read_until(r"  (\w+): (Bearer \S+)")
         response = await get(upstream[1], Authorization=caller[2])
         status, errors = await command.end(how)

@@ -42,14 +42,14 @@ _EXAMPLE = """{
 
 
 class CommandError(Exception):
-    """A command cannot start; the message says what stands in its way."""
+    """A command cannot start; the message says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, 1 where an operation had errors, 2 where it cannot start."""
+    """Run a command; return 0, 1 if an operation had errors, or 2 if the command cannot start."""
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    # uvicorn raises the signal that it ended by once more, and an end that was asked for is no failure.
+    # uvicorn raises the signal that ended it again, and a requested end is no failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return command(arguments)
@@ -60,25 +60,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="gallery-gateway", description="A GraphQL gateway over PiktID's gallery endpoint."
+        prog="gallery-gateway", description="A GraphQL gateway over PiktID's gallery REST API."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser(
         "serve",
-        help="serve the gateway in front of the real endpoint",
-        description="Serves the gateway. Settings come from GALLERY_GATEWAY_* and .env.",
+        help="serve the gateway in front of the real REST API",
+        description="Serve the gateway. Settings come from GALLERY_GATEWAY_* variables and from .env.",
     )
     serve.add_argument("--host", help="address to listen on")
     serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
-    serve.add_argument("--workers", type=int, help="how many processes")
+    serve.add_argument("--workers", type=int, help="number of processes")
     serve.set_defaults(command=_serve)
 
     demo = commands.add_parser(
         "demo",
-        help="serve the gateway in front of an embedded stand-in, with made-up projects",
-        description="Starts a made-up gallery endpoint and the gateway in front of it.",
+        help="serve the gateway in front of a built-in stand-in with made-up projects",
+        description="Start a stand-in for the REST API, and the gateway in front of it.",
     )
     demo.add_argument("--host", help="address to listen on")
     demo.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
@@ -89,12 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="FILE",
-        help="run the operation in FILE (or an example), print its answer, and exit",
+        help="run the operation in FILE (or an example), print the response, and exit",
     )
     kind.add_argument("--upstream-only", action="store_true", help="serve the stand-in alone")
     demo.set_defaults(command=_demo)
 
-    schema = commands.add_parser("schema", help="print the graph's SDL")
+    schema = commands.add_parser("schema", help="print the schema as SDL")
     schema.set_defaults(command=_schema)
     return parser
 
@@ -110,7 +110,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port", "workers"))
     logs.configure(settings.log_level, settings.log_format)
     if settings.trusted_documents:
-        # Said here, since a worker that cannot start would be started again for ever.
+        # Fail here: uvicorn restarts a worker that cannot start again and again.
         create_app(settings)
     with _reported("The metrics cannot be served"):
         check_metrics_ports(settings)
@@ -128,7 +128,10 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port"))
     logs.configure("warning" if arguments.once is not None else settings.log_level, settings.log_format)
-    document = _read(arguments.once) if arguments.once else _EXAMPLE
+    document = _EXAMPLE
+    if arguments.once:
+        with _reported(f"{arguments.once} cannot be read"):
+            document = Path(arguments.once).read_text(encoding="utf-8")
     with contextlib.ExitStack() as stack:
         with _reported("The stand-in cannot listen"):
             upstream_url = stack.enter_context(
@@ -142,13 +145,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         return _serve_demo(settings, upstream_url)
 
 
-def _read(file: str) -> str:
-    with _reported(f"{file} cannot be read"):
-        return Path(file).read_text(encoding="utf-8")
-
-
 @contextlib.contextmanager
 def _reported(failure: str) -> Iterator[None]:
+    """Raise `CommandError` for an error of the system."""
     try:
         yield
     except (OSError, UnicodeError) as exc:
@@ -161,10 +160,10 @@ def _schema(_arguments: argparse.Namespace) -> int:
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:
-    # Bound here, so that the address that is printed is the one that was got.
+    # Listen before printing the address, which may contain a free port.
     with _reported("The gateway cannot listen"):
         listener = socket.create_server((settings.host, settings.port))
-        # Connections inherit it: asyncio's loop sets it only where it opens the socket itself.
+        # Connections inherit it; asyncio sets it only on sockets that it opens itself.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
     print(_banner(url, upstream_url), flush=True)
@@ -172,7 +171,7 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     explorer_path = settings.graphiql_path if settings.graphiql else None
     app.router.routes.extend(frontend_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
     server = uvicorn.Server(uvicorn.Config(app, **_server_options(settings)))
-    # Shut down by then: uvicorn raises the signals that it caught once more.
+    # uvicorn raises the signals that it caught again once it has shut down.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return 0
@@ -181,29 +180,25 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
 def _wait(upstream_url: str) -> int:
     # The line is printed within the block: an interrupt may follow it at once.
     with contextlib.suppress(KeyboardInterrupt):
-        print(f"The made-up gallery endpoint: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
+        print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
         threading.Event().wait()
     return 0
 
 
 def _run_once(settings: Settings, document: str) -> int:
-    answer = asyncio.run(_post(settings.model_copy(update={"log_level": "warning"}), document))
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
-    return 1 if "errors" in answer else 0
+    response = asyncio.run(_post(settings.model_copy(update={"log_level": "warning"}), document))
+    print(json.dumps(response, indent=2, ensure_ascii=False))
+    return 1 if "errors" in response else 0
 
 
 async def _post(settings: Settings, document: str) -> Any:
     app = create_app(settings)
+    headers = {"authorization": f"Bearer {CALLERS[0].token}"}
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
     ):
-        response = await client.post(
-            "/graphql",
-            json={"query": document},
-            headers={"authorization": f"Bearer {CALLERS[0].token}"},
-        )
-        return response.json()
+        return (await client.post("/graphql", json={"query": document}, headers=headers)).json()
 
 
 def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -214,10 +209,10 @@ def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _server_options(settings: Settings) -> dict[str, Any]:
     check_uvicorn()
     return {
-        # Set up by create_app, and its own line for each operation stands in for an access log.
+        # create_app configures logging, and its line for each operation replaces the access log.
         "log_config": None,
         "access_log": False,
-        # Nothing here asks for the client's address.
+        # The gateway does not use the client's address.
         "proxy_headers": False,
         "server_header": False,
         "http": partial(ReplayProtocol, limits=WireLimits(timeout_seconds=settings.request_timeout_seconds)),
@@ -232,9 +227,9 @@ def _server_options(settings: Settings) -> dict[str, Any]:
 def _banner(url: str, upstream_url: str) -> str:
     example = "{ gallery(perPage: 3) { projects { projectName totalImages pendingImages } } }"
     return f"""
-The gateway: {url}   (open it in a browser for GraphiQL)
-A gallery built on it: {url.removesuffix("graphql")}
-The made-up endpoint behind it: {upstream_url}/gallery/by-project
+The gateway: {url}   (GraphiQL in a browser)
+A gallery page on top of it: {url.removesuffix("graphql")}
+The made-up REST API behind it: {upstream_url}/gallery/by-project
 {_tokens()}
 Paste this:
 

@@ -65,7 +65,7 @@ def _announced(process: subprocess.Popen[str]) -> Demo:
     gateway = upstream = None
     for line in process.stdout:
         gateway = gateway or re.search(r"The gateway: (\S+)/graphql", line)
-        upstream = upstream or re.search(r"endpoint behind it: (\S+)/gallery/by-project", line)
+        upstream = upstream or re.search(r"REST API behind it: (\S+)/gallery/by-project", line)
         if gateway and upstream:
             return Demo(gateway_url=gateway[1], upstream_url=upstream[1])
     raise AssertionError("the demo ended before it told where it is")

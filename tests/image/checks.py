@@ -87,7 +87,7 @@ def stand_in(image: Image, folder: Path) -> Iterator[tuple[str, str]]:
         assert running.stdout
         url = token = None
         for line in running.stdout:
-            url = url or re.search(r"endpoint: (http://[^/]+)", line)
+            url = url or re.search(r"REST API: (http://[^/]+)", line)
             if token := re.search(r": (Bearer \S+)", line):
                 break
         assert url
