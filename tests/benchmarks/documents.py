@@ -14,7 +14,6 @@ from graphql.execution.values import VariableValues
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import DocumentError, DocumentLimits
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from tests.benchmarks.memory import MEBIBYTE, rss_bytes
@@ -35,7 +34,7 @@ def weigh(texts: Callable[[int], str], *, count: int, budget_bytes: int) -> floa
     """What the process has grown by, in parts of the budget."""
     schema = executable(build_schema())
     limits = DocumentLimits.for_tokens(2_000)
-    documents = Documents(Validator(schema, limits), max_bytes=budget_bytes)
+    documents = Documents(schema, limits, max_bytes=budget_bytes)
     compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh)
 
     def prepare(number: int) -> None:

@@ -15,7 +15,6 @@ from gallery_gateway.execution.compiler import CompiledResponse, Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts
@@ -66,7 +65,7 @@ class Ways:
 
 @pytest.fixture(scope="module")
 def ways() -> Ways:
-    documents = Documents(Validator(SCHEMA, LIMITS), max_bytes=10_000_000)
+    documents = Documents(SCHEMA, LIMITS, max_bytes=10_000_000)
     compiler = CountingCompiler(SCHEMA, COMPILED_ROOTS)
     return Ways(
         compiler,

@@ -5,7 +5,6 @@ from graphql import GraphQLSchema, build_schema
 
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import DocumentError
-from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
 
 SCHEMA = build_schema(
@@ -17,7 +16,7 @@ def documents(
     *, max_bytes: int = 1_000_000, max_tokens: int = 1_000, schema: GraphQLSchema = SCHEMA
 ) -> Documents:
     limits = document_limits(tokens=max_tokens, bytes=1_000_000)
-    return Documents(Validator(schema, limits), max_bytes=max_bytes)
+    return Documents(schema, limits, max_bytes=max_bytes)
 
 
 def codes_of(error: DocumentError) -> list[object]:

@@ -26,7 +26,6 @@ from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.execution.persisted import GraphQLRequest
-from gallery_gateway.execution.validation import Validator
 from tests.fakes import document_limits
 from tests.logging_to import Written
 
@@ -54,7 +53,7 @@ def executor(**resolvers: Callable[..., Any]) -> Executor:
     assert schema.query_type
     for name, resolver in resolvers.items():
         schema.query_type.fields[name].resolve = resolver
-    documents = Documents(Validator(schema, document_limits()), max_bytes=10_000)
+    documents = Documents(schema, document_limits(), max_bytes=10_000)
     return Executor(schema, documents, Compiler(schema, {}))
 
 
@@ -347,7 +346,7 @@ async def test_variables_may_hold_as_many_values_as_the_limit_and_no_more(
     schema = build_schema(
         "input Filter { a: [String] b: [[String]] c: Filter } type Query { any(of: Filter, n: Int): Int }"
     )
-    documents = Documents(Validator(schema, document_limits()))
+    documents = Documents(schema, document_limits())
     request = GraphQLRequest(query=FILTER, variables=variables)
 
     at_limit, above = [

@@ -9,13 +9,12 @@ import pytest
 from gallery_gateway.errors import ForbiddenError
 from gallery_gateway.execution.compiler import Compiler, Load, PrepareLoad, RootSelection
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.schema.build import build_schema, executable
 from tests.fakes import document_limits
 from tests.logging_to import Written
 
 SCHEMA = executable(build_schema())
-DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
+DOCUMENTS = Documents(SCHEMA, document_limits(), max_bytes=1_000_000)
 
 
 def failing_with(*errors: Exception) -> Compiler:

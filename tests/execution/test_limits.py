@@ -20,6 +20,7 @@ from graphql.language import Lexer, Source, TokenKind
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import (
     DocumentError,
     DocumentLimits,
@@ -28,7 +29,6 @@ from gallery_gateway.execution.limits import (
     significant,
     tokens_of,
 )
-from gallery_gateway.execution.validation import Validator
 from tests.execution.generated import OperationWriter
 from tests.fakes import document_limits
 
@@ -58,13 +58,14 @@ EDGES: dict[str, tuple[int, Callable[[int], str]]] = {
 }
 
 
-def validator(**limits: int) -> Validator:
-    return Validator(SCHEMA, document_limits(**limits))
+def documents(**limits: int) -> Documents:
+    """Documents that are prepared each time."""
+    return Documents(SCHEMA, document_limits(**limits), max_bytes=0)
 
 
-def refusal(of: Validator, text: str) -> tuple[str, object]:
+def refusal(of: Documents, text: str) -> tuple[str, object]:
     with pytest.raises(DocumentError) as caught:
-        of.document(text)
+        of.prepare(text)
     (error,) = caught.value.errors
     return error.message, (error.extensions or {})["code"]
 
@@ -102,14 +103,14 @@ def test_a_longer_document_may_have_more_but_not_deeper_fields() -> None:
 def test_as_much_as_is_allowed_is_accepted(name: str) -> None:
     limit, text = EDGES[name]
 
-    validator(**{name: limit}).document(text(limit))
+    documents(**{name: limit}).prepare(text(limit))
 
 
 @pytest.mark.parametrize("name", EDGES)
 def test_one_more_is_refused_with_the_limit_and_its_value(name: str) -> None:
     limit, text = EDGES[name]
 
-    message, code = refusal(validator(**{name: limit}), text(limit + 1))
+    message, code = refusal(documents(**{name: limit}), text(limit + 1))
 
     unit = "levels" if name == "depth" else name.replace("_", " ")
     assert f"has more than {limit} {unit}" in message
@@ -117,24 +118,24 @@ def test_one_more_is_refused_with_the_limit_and_its_value(name: str) -> None:
 
 
 def test_bytes_are_counted_and_not_characters() -> None:
-    refusal(validator(bytes=20), "{ one } # \u00e9\u00e9\u00e9\u00e9\u00e9\u00e9")
+    refusal(documents(bytes=20), "{ one } # \u00e9\u00e9\u00e9\u00e9\u00e9\u00e9")
 
 
 def test_fragment_definitions_count_even_where_they_are_not_spread() -> None:
     text = "{ one }" + "".join(f" fragment F{n} on Query {{ one }}" for n in range(11))
 
-    assert "more than 10 fragments" in refusal(validator(fragments=10), text)[0]
+    assert "more than 10 fragments" in refusal(documents(fragments=10), text)[0]
 
 
 def test_directives_of_definitions_are_counted() -> None:
     text = "query @a @b { ...F } fragment F on Query @c { one }"
 
-    assert "more than 2 directives" in refusal(validator(directives=2), text)[0]
+    assert "more than 2 directives" in refusal(documents(directives=2), text)[0]
 
 
 def test_of_many_errors_twenty_are_told() -> None:
     with pytest.raises(DocumentError) as caught:
-        validator().document("{" + "".join(f" x{n}" for n in range(25)) + "}")
+        documents().prepare("{" + "".join(f" x{n}" for n in range(25)) + "}")
 
     assert len(caught.value.errors) == 20 + 1
     assert "error limit reached" in caught.value.errors[-1].message
@@ -143,17 +144,17 @@ def test_of_many_errors_twenty_are_told() -> None:
 def test_each_operation_is_counted_by_itself() -> None:
     text = "query A { a: one b: one } query B { a: one b: one }"
 
-    validator(aliases=2).document(text)
+    documents(aliases=2).prepare(text)
 
 
 def test_comparisons_of_fields_are_bounded() -> None:
     text = "{" + " me { one }" * 100 + "}"
 
-    message, code = refusal(validator(root_fields=100, comparisons=1_000), text)
+    message, code = refusal(documents(root_fields=100, comparisons=1_000), text)
 
     assert "more than 1000 comparisons" in message
     assert code == "GRAPHQL_VALIDATION_FAILED"
-    validator(root_fields=100, comparisons=100_000).document(text)
+    documents(root_fields=100, comparisons=100_000).prepare(text)
 
 
 NESTED_IN_FRAGMENTS = """
@@ -182,7 +183,7 @@ INTROSPECTIONS = [
 @pytest.mark.parametrize("text", INTROSPECTIONS)
 def test_introspection_passes_in_its_usual_form(text: str) -> None:
     try:
-        validator(depth=5).document(text)
+        documents(depth=5).prepare(text)
     except DocumentError as exc:
         # A schema that does not know an option has said so; no limit has.
         assert all("Cannot query field" in error.message for error in exc.errors)  # noqa: PT017
@@ -204,13 +205,13 @@ def test_introspection_passes_in_its_usual_form(text: str) -> None:
     ],
 )  # fmt: skip
 def test_introspection_passes_in_no_other_form(text: str, told: str) -> None:
-    assert told in refusal(validator(), text)[0]
+    assert told in refusal(documents(), text)[0]
 
 
 def test_what_is_beside_an_introspection_is_counted() -> None:
     text = "{ __schema { types { name } } " + "me { " * 5 + "one" + "}" * 6
 
-    assert "more than 5 levels" in refusal(validator(depth=5), text)[0]
+    assert "more than 5 levels" in refusal(documents(depth=5), text)[0]
 
 
 @pytest.mark.parametrize(
@@ -225,14 +226,14 @@ def test_cycles_and_unknown_fragments_are_left_to_validation(text: str) -> None:
     check_document(parse(text), document_limits())
 
     with pytest.raises(DocumentError):
-        validator().document(text)
+        documents().prepare(text)
 
 
 def test_chained_fragments_are_counted_as_often_as_they_are_spread() -> None:
     chain = " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(60))
     text = f"{{ ...F0 }} {chain} fragment F60 on Query {{ one }}"
 
-    assert "more than 1000 fields" in refusal(validator(fragments=400), text)[0]
+    assert "more than 1000 fields" in refusal(documents(fragments=400), text)[0]
 
 
 class Counted(tuple[Any, ...]):  # noqa: SLOT001  # the count is kept with the class
@@ -375,9 +376,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_document_is_refused_within_20_milliseconds(name: str) -> None:
-    of = validator()
+    of = documents()
 
-    assert milliseconds(lambda: of.document(HOSTILE[name])) < 20 * SLACK
+    assert milliseconds(lambda: of.prepare(HOSTILE[name])) < 20 * SLACK
 
 
 def milliseconds(run: Callable[[], object]) -> float:

@@ -6,7 +6,6 @@ from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
@@ -22,7 +21,7 @@ from tests.fakes import TOKEN, FakeUpstream, build_gallery, document_limits
 from tests.gallery.endpoints import listing
 
 SCHEMA = executable(build_schema())
-DOCUMENTS = Documents(Validator(SCHEMA, document_limits()), max_bytes=100_000)
+DOCUMENTS = Documents(SCHEMA, document_limits(), max_bytes=100_000)
 EXECUTOR = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS))
 CALLER = Caller(TOKEN, secret=b"s" * 32)
 

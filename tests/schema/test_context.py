@@ -12,7 +12,6 @@ from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
@@ -26,7 +25,7 @@ from tests.execution.generated import page_bytes
 from tests.fakes import TOKEN, build_gallery, document_limits, image_body, page_body, project_body
 
 SCHEMA = executable(build_schema())
-DOCUMENTS = Documents(Validator(SCHEMA, document_limits(fields=100_000)), max_bytes=10_000_000)
+DOCUMENTS = Documents(SCHEMA, document_limits(fields=100_000), max_bytes=10_000_000)
 COMPILED = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, COMPILED_ROOTS))
 PLAIN = Executor(SCHEMA, DOCUMENTS, Compiler(SCHEMA, {}))
 CALLER = Caller(TOKEN, secret=b"s" * 32)

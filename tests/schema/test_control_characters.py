@@ -15,7 +15,6 @@ from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.execution.persisted import GraphQLRequest
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts
@@ -138,7 +137,7 @@ async def test_a_control_character_in_a_representation_is_refused_without_a_call
 )
 async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, written: str) -> None:
     upstream = FakeUpstream()
-    documents = Documents(Validator(SCHEMA, document_limits()), max_bytes=1_000_000)
+    documents = Documents(SCHEMA, document_limits(), max_bytes=1_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots))
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
     loaders = GalleryLoader(

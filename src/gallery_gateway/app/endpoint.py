@@ -23,7 +23,6 @@ from gallery_gateway.execution.persisted import (
     check_documents,
     parse_manifest,
 )
-from gallery_gateway.execution.validation import Validator
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.usage import Budget
 from gallery_gateway.schema.build import build_schema, executable
@@ -33,13 +32,12 @@ from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 
 
 def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
-    validator = Validator(
+    return Documents(
         schema,
         DocumentLimits.for_tokens(settings.max_document_tokens),
         introspection=settings.introspection,
         service_sdl=settings.service_sdl,
     )
-    return Documents(validator)
 
 
 def build_source(settings: Settings, documents: Documents) -> DocumentSource:
@@ -86,7 +84,6 @@ def build_endpoint(
         documents,
         Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh),
         source=build_source(settings, documents),
-        suggests=settings.introspection,
     )
     operations = Operations(
         gallery=gallery,

@@ -1,14 +1,35 @@
-"""Prepared documents, found again by their text."""
+"""Documents: parsed, checked and validated once, and found again by their text."""
 
 import gc
 import sys
 from dataclasses import dataclass
 
 from cachetools import LRUCache
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_operation_ast
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    get_operation_ast,
+    parse,
+    validate,
+)
 
-from gallery_gateway.execution.limits import DocumentError, tokens_of
-from gallery_gateway.execution.validation import Validator
+from gallery_gateway.execution.limits import (
+    PARSE_FAILED,
+    VALIDATION_FAILED,
+    DocumentError,
+    DocumentLimits,
+    check_document,
+    check_text,
+    tokens_of,
+    with_code,
+)
+from gallery_gateway.execution.validation import validation_rules
+
+# Each error takes time to find.
+_MAX_ERRORS = 20
 
 # Several hundred documents of the largest size, or 10,000 small ones.
 _MAX_BYTES = 32 * 1024 * 1024
@@ -78,11 +99,26 @@ class Documents:
     """Two LRU caches of one budget: prepared documents, and in a small share of it refused ones.
 
     Args:
+        introspection: whether `__schema` and `__type` may be selected, and errors suggest names.
+        service_sdl: whether federation routers may select `_service`.
         max_bytes: budget for the memory of all cached documents with their plans.
     """
 
-    def __init__(self, validator: Validator, *, max_bytes: int = _MAX_BYTES) -> None:
-        self._validator = validator
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: DocumentLimits,
+        *,
+        introspection: bool = True,
+        service_sdl: bool = True,
+        max_bytes: int = _MAX_BYTES,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._rules = validation_rules(
+            max_comparisons=limits.comparisons, introspection=introspection, service_sdl=service_sdl
+        )
+        self.suggests = introspection
         self._max_bytes = max_bytes
         self._evicted_bytes = 0
         self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
@@ -125,7 +161,7 @@ class Documents:
         if refused is not None:
             raise DocumentError(*refused.errors, document=refused.document)
         try:
-            return PreparedDocument(text, self._validator.document(text))
+            return PreparedDocument(text, self._parse(text))
         except DocumentError as exc:
             # Tracebacks hold frames, and the frames of the first client's request hold its token.
             errors = [error.with_traceback(None) for error in exc.errors]
@@ -133,3 +169,16 @@ class Documents:
             if refused.weight_bytes <= self._refused.maxsize:
                 self._refused[text] = refused
             raise
+
+    def _parse(self, text: str) -> DocumentNode:
+        check_text(text, self._limits)
+        try:
+            document = parse(text, max_tokens=self._limits.tokens)
+        except GraphQLSyntaxError as exc:
+            raise DocumentError(with_code(exc, PARSE_FAILED)) from exc
+        check_document(document, self._limits)
+        hide = not self.suggests
+        errors = validate(self._schema, document, self._rules, _MAX_ERRORS, hide_suggestions=hide)
+        if errors:
+            raise DocumentError(*(with_code(e, VALIDATION_FAILED) for e in errors), document=document)
+        return document

@@ -75,7 +75,6 @@ class Executor:
 
     Args:
         source: finds documents that requests refer to by an id.
-        suggests: whether errors suggest names of the schema.
     """
 
     def __init__(
@@ -85,14 +84,12 @@ class Executor:
         compiler: Compiler,
         *,
         source: DocumentSource | None = None,
-        suggests: bool = True,
         max_variable_values: int = MAX_VARIABLE_VALUES,
     ) -> None:
         self._schema = schema
         self._documents = documents
         self._compiler = compiler
         self._source = source or PersistedQueries()
-        self._suggests = suggests
         self._max_variable_values = max_variable_values
 
     def is_query(self, request: GraphQLRequest) -> bool:
@@ -142,7 +139,7 @@ class Executor:
             context_value=context,
             variable_values=request.variables,
             operation_name=request.operation_name,
-            hide_suggestions=not self._suggests,
+            hide_suggestions=not self._documents.suggests,
         )
         result = await running if isawaitable(running) else running
         causes = [error.original_error for error in result.errors or ()]

@@ -1,19 +1,8 @@
-"""Parses and validates a document within its limits."""
+"""Validation rules: graphql-core's, with a bound of our own and switches for root fields."""
 
 from typing import Any
 
-from graphql import (
-    SKIP,
-    DocumentNode,
-    FieldNode,
-    GraphQLError,
-    GraphQLSchema,
-    GraphQLSyntaxError,
-    VisitorAction,
-    parse,
-    specified_rules,
-    validate,
-)
+from graphql import SKIP, FieldNode, GraphQLError, VisitorAction, specified_rules
 from graphql.validation import (
     ASTValidationRule,
     OverlappingFieldsCanBeMergedRule,
@@ -22,71 +11,31 @@ from graphql.validation import (
 )
 from graphql.validation.validate import ValidationAbortedError
 
-from gallery_gateway.execution.limits import (
-    PARSE_FAILED,
-    VALIDATION_FAILED,
-    DocumentError,
-    DocumentLimits,
-    check_document,
-    check_text,
-    exceeded,
-    with_code,
-)
-
-# Finding each error takes time.
-_MAX_ERRORS = 20
+from gallery_gateway.execution.limits import exceeded
 
 
-class Validator:
-    """Parses and validates documents.
+def validation_rules(
+    *, max_comparisons: int, introspection: bool, service_sdl: bool
+) -> list[type[ASTValidationRule]]:
+    """Return the rules for documents.
 
     Args:
-        introspection: whether `__schema` and `__type` may be selected, and errors may suggest names.
-        service_sdl: whether a federation router may select `_service`.
+        max_comparisons: of fields that share a response key; see `DocumentLimits`.
+        introspection: whether `__schema` and `__type` may be selected.
+        service_sdl: whether `_service` may be selected.
     """
-
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        limits: DocumentLimits,
-        *,
-        introspection: bool = True,
-        service_sdl: bool = True,
-    ) -> None:
-        self._schema = schema
-        self._limits = limits
-        self._introspection = introspection
-        bounded = _bounded_merging(limits)
-        self._rules: list[type[ASTValidationRule]] = [
-            bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
-        ]
-        if not introspection:
-            self._rules.append(_without(frozenset({"__schema", "__type"})))
-        if not service_sdl:
-            self._rules.append(_without(frozenset({"_service"})))
-
-    def document(self, text: str) -> DocumentNode:
-        """Raises: DocumentError: `text` cannot be parsed, exceeds a limit, or is not valid in the schema."""
-        check_text(text, self._limits)
-        try:
-            document = parse(text, max_tokens=self._limits.tokens)
-        except GraphQLSyntaxError as exc:
-            raise DocumentError(with_code(exc, PARSE_FAILED)) from exc
-        check_document(document, self._limits)
-        invalid = validate(
-            self._schema,
-            document,
-            self._rules,
-            max_errors=_MAX_ERRORS,
-            hide_suggestions=not self._introspection,
-        )
-        if invalid:
-            errors = (with_code(error, VALIDATION_FAILED) for error in invalid)
-            raise DocumentError(*errors, document=document)
-        return document
+    bounded = _bounded_merging(max_comparisons)
+    rules: list[type[ASTValidationRule]] = [
+        bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
+    ]
+    if not introspection:
+        rules.append(_without(frozenset({"__schema", "__type"})))
+    if not service_sdl:
+        rules.append(_without(frozenset({"_service"})))
+    return rules
 
 
-def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMergedRule]:
+def _bounded_merging(max_comparisons: int) -> type[OverlappingFieldsCanBeMergedRule]:
     """Return graphql-core's rule, which compares fields in pairs, with a bound of our own.
 
     graphql-core's bound lets the rule run for seconds.
@@ -95,7 +44,7 @@ def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMerge
     class BoundedMergingRule(OverlappingFieldsCanBeMergedRule):
         def __init__(self, context: ValidationContext) -> None:
             super().__init__(context)
-            self.rule_context.remaining_complexity_budget = limits.comparisons
+            self.rule_context.remaining_complexity_budget = max_comparisons
 
         def enter_selection_set(self, *arguments: Any) -> None:
             try:
@@ -103,7 +52,7 @@ def _bounded_merging(limits: DocumentLimits) -> type[OverlappingFieldsCanBeMerge
             except ValidationAbortedError:
                 if self.rule_context.remaining_complexity_budget < 0:
                     unit = "comparisons of fields that share a response key"
-                    raise ValidationAbortedError(exceeded("document", limits.comparisons, unit)) from None
+                    raise ValidationAbortedError(exceeded("document", max_comparisons, unit)) from None
                 raise
 
     return BoundedMergingRule

@@ -4,11 +4,11 @@ from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.schema.context import Info, Subgraph
-from gallery_gateway.schema.entities import SubgraphQuery
+from gallery_gateway.schema.query import Query
 
 
 def build_schema() -> Subgraph:
-    return Subgraph(SubgraphQuery, StrawberryConfig(info_class=Info))
+    return Subgraph(Query, StrawberryConfig(info_class=Info))
 
 
 def executable(schema: Subgraph) -> GraphQLSchema:

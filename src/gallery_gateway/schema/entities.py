@@ -1,4 +1,4 @@
-"""Federation: the root fields for routers, and projects loaded by representations."""
+"""Federation: what routers ask for, projects by representations and the SDL."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn
@@ -12,7 +12,6 @@ from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.gallery.bulk import load_projects
 from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.needs import project_needs
-from gallery_gateway.schema.query import Query
 from gallery_gateway.schema.requests import rejected_argument
 from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream import contract
@@ -87,42 +86,30 @@ class Service:
     sdl: str = strawberry.field(description="SDL with federation directives.")
 
 
-@strawberry.type(name="Query")
-class SubgraphQuery(Query):
-    """The root of the graph, with the fields for routers."""
+async def load_entities(
+    info: Info,
+    representations: Annotated[
+        list[FederationAny],
+        strawberry.argument(description="Objects with `__typename` and the fields of a key."),
+    ],
+) -> list[contract.UpstreamProject | GatewayError | None]:
+    """Return an entity for each representation; graphql-core reports an error instead at its own path."""
+    if len(representations) > _MAX_REPRESENTATIONS:
+        _refuse(
+            f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
+            f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
+        )
+    numbers = [_number_or_error(representation) for representation in representations]
+    needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
+    valid = [number for number in numbers if isinstance(number, int)]
+    loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
+    entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
+    info.context.count_images(info.key, entities, limits)
+    return entities
 
-    @strawberry.field(
-        name="_entities",
-        graphql_type=list[Entity | None],
-        description="For federation routers: the entities of the representations, in the same order.",
-    )
-    async def entities(
-        self,
-        info: Info,
-        representations: Annotated[
-            list[FederationAny],
-            strawberry.argument(description="Objects with `__typename` and the fields of a key."),
-        ],
-    ) -> list[contract.UpstreamProject | GatewayError | None]:
-        """Return an entity for each representation; graphql-core reports an error instead at its own path."""
-        if len(representations) > _MAX_REPRESENTATIONS:
-            _refuse(
-                f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
-                f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
-            )
-        numbers = [_number_or_error(representation) for representation in representations]
-        needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
-        valid = [number for number in numbers if isinstance(number, int)]
-        loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
-        entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
-        info.context.count_images(info.key, entities, limits)
-        return entities
 
-    @strawberry.field(
-        name="_service", graphql_type=Service, description="For federation composers: this subgraph."
-    )
-    def service(self, info: Info) -> Service:
-        return Service(sdl=info.subgraph.sdl)
+def describe_service(info: Info) -> Service:
+    return Service(sdl=info.subgraph.sdl)
 
 
 def _number_or_error(representation: object) -> int | GatewayError:

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from gallery_gateway.schema.entities import Entity, describe_service, load_entities
 from gallery_gateway.schema.roots import GALLERY, NODE, PROJECT, PROJECTS
 from gallery_gateway.schema.types import (
     CONNECTION_SIZE,
@@ -45,4 +46,15 @@ class Query:
         graphql_type=Node | None,
         description="The project with this id; null if it does not exist or the caller may not see it.",
         directives=[UPSTREAM_CALL],
+    )
+    entities = strawberry.field(
+        name="_entities",
+        resolver=load_entities,
+        graphql_type=list[Entity | None],
+        description="For federation routers: the entities of the representations, in the same order.",
+    )
+    service = strawberry.field(
+        name="_service",
+        resolver=describe_service,
+        description="For federation composers: this subgraph.",
     )
