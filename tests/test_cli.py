@@ -97,7 +97,7 @@ async def paste(curl: str) -> Any:
 
 
 async def get(url: str, **headers: str) -> httpx.Response:
-    # With several workers, uvicorn logs the address before any of them listens; seven retries take 30 s.
+    # With several workers, uvicorn logs the address before any of them listens. Seven retries take 30 s.
     transport = httpx.AsyncHTTPTransport(retries=7)
     async with httpx.AsyncClient(transport=transport) as http:
         return await http.get(url, headers=headers)

@@ -202,8 +202,7 @@ async def _post(settings: Settings, document: str) -> Any:
 
 
 def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
-    given = ((name, getattr(arguments, name)) for name in names)
-    return {name: value for name, value in given if value is not None}
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _server_options(settings: Settings) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
@@ -24,8 +24,6 @@ from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
-_Handler = Callable[[int, FrameType | None], object]
-
 
 @contextmanager
 def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
@@ -38,28 +36,23 @@ def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
     if not callable(handler) or not isinstance(getattr(handler, "__self__", None), uvicorn.Server):
         yield
         return
-    drain = _drain(readiness, handler, asyncio.get_running_loop(), delay_seconds)
+    loop = asyncio.get_running_loop()
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        is_first = not readiness.is_leaving
+        readiness.leave()
+        if is_first and delay_seconds:
+            # A signal interrupts the loop between any two steps.
+            loop.call_soon_threadsafe(loop.call_later, delay_seconds, handler, number, None)
+        else:
+            handler(number, frame)
+
     signal.signal(signal.SIGTERM, drain)
     try:
         yield
     finally:
         if signal.getsignal(signal.SIGTERM) is drain:
             signal.signal(signal.SIGTERM, handler)
-
-
-def _drain(
-    readiness: Readiness, handler: _Handler, loop: asyncio.AbstractEventLoop, delay_seconds: float
-) -> _Handler:
-    def drain(number: int, frame: FrameType | None) -> None:
-        if readiness.is_leaving or not delay_seconds:
-            readiness.leave()
-            handler(number, frame)
-            return
-        readiness.leave()
-        # A signal interrupts the loop between any two steps.
-        loop.call_soon_threadsafe(loop.call_later, delay_seconds, handler, number, None)
-
-    return drain
 
 
 def create_app(

@@ -20,8 +20,8 @@ from gallery_gateway.edge.responses import (
     HTTPResponse,
     error_response,
     etag_of,
+    freshness_headers,
     operation_response,
-    replay_response,
     send_response,
     with_etag,
     with_headers,
@@ -90,7 +90,11 @@ class GraphQLEndpoint:
             if exc.status == 405:
                 response.headers.append((b"allow", ALLOWED_METHODS))
         except Exception as exc:  # noqa: BLE001  # the boundary: a bug gets a masked response
-            response = self._mask(exc, request, decision, recorder)
+            identifier = request.id.decode()
+            log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
+            extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": identifier}
+            recorder.record_failure("error", extensions["code"])
+            response = error_response(500, "Something went wrong in the gateway.", extensions, decision.head)
         try:
             await send_response(send, response, request_id=request.id)
         except OSError:
@@ -102,21 +106,12 @@ class GraphQLEndpoint:
         finally:
             recorder.end(status=response.status, size_bytes=len(response.body))
 
-    def _mask(
-        self, bug: Exception, request: HTTPRequest, decision: Decision, recorder: NullRecorder
-    ) -> HTTPResponse:
-        identifier = request.id.decode()
-        log_event("request.bug", level=logging.ERROR, error=bug, request_id=identifier)
-        code = "INTERNAL_SERVER_ERROR"
-        recorder.record_failure("error", code)
-        extensions = {"code": code, "requestId": identifier}
-        return error_response(500, "Something went wrong in the gateway.", extensions, decision.head)
-
     async def _respond(
         self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: NullRecorder
     ) -> HTTPResponse:
         if decision.rejection:
-            raise decision.rejection.error()
+            # A new error each time: an exception that is raised again collects tracebacks.
+            raise RequestError(decision.rejection.message, status=decision.rejection.status)
         if decision.is_preflight:
             return HTTPResponse(204, list(decision.head), b"")
         if decision.shows_page:
@@ -138,10 +133,12 @@ class GraphQLEndpoint:
     def _replay(
         self, request: HTTPRequest, decision: Decision, replay: Replay, body: CachedBody
     ) -> HTTPResponse:
-        response = replay_response(body, decision.head)
+        text, remaining_seconds, age_seconds = body
         head = decision.head
+        caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
+        response = HTTPResponse(200, [*head, *caching], text)
         if request.method == "GET":
-            etag = replay.etag(body[0])
+            etag = replay.etag(text)
             head = (*head, (b"etag", etag))
             response = with_etag(response, etag, request.headers.get(b"if-none-match"))
         remember = request.scope.get("state", {}).get(REMEMBER)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import RawHeader
-from gallery_gateway.errors import RequestError
 
 ALLOWED_METHODS = b"GET, POST"
 
@@ -35,14 +34,18 @@ _END_TO_END = frozenset(
 _PAST_CACHE = frozenset({b"no-cache", b"no-store", b"max-age=0"})
 _IF_ERROR = b"stale-if-error="
 
-# Chromium remembers the answer to a preflight request for no longer than this.
-_PREFLIGHT_MAX_AGE = b"7200"
 # Pages can read the other headers of a response anyway.
 _EXPOSED = b"Age, ETag, X-Request-ID"
 _ALLOWED = (
     b"Apollo-Require-Preflight, Apollographql-Client-Name, Apollographql-Client-Version, Authorization,"
     b" Cache-Control, Content-Type, If-None-Match, Traceparent, Tracestate, X-Apollo-Operation-Name,"
     b" X-Gateway-Report, X-Request-ID"
+)
+_PREFLIGHT_HEAD: tuple[RawHeader, ...] = (
+    (b"access-control-allow-methods", ALLOWED_METHODS),
+    (b"access-control-allow-headers", _ALLOWED),
+    # Chromium remembers the answer for no longer than this.
+    (b"access-control-max-age", b"7200"),
 )
 
 
@@ -104,10 +107,6 @@ class Rejection(NamedTuple):
     message: str
     status: int = 400
 
-    def error(self) -> RequestError:
-        """Return a new error, since one that is raised again and again collects tracebacks."""
-        return RequestError(self.message, status=self.status)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -132,24 +131,12 @@ class Decision:
     head: tuple[RawHeader, ...]
 
 
-class PolicyKey(NamedTuple):
-    """Everything that a decision depends on."""
-
-    method: str
-    is_visit: bool
-    is_preflighted: bool
-    repeated_header: bytes | None
-    accept: bytes
-    content_type: bytes
-    content_encoding: bytes
-    cache_control: bytes
-    connection: bytes
-    report: bytes | None
-    host: bytes | None
-    origin: bytes | None
-    preflight_method: bytes | None
-
-
+# Decisions depend on these headers. Host and Origin count only where the operator has named some, and of the
+# headers that prove a preflight request only that there is one.
+_HEADERS = tuple(
+    b"accept content-type content-encoding cache-control connection x-gateway-report"
+    b" access-control-request-method".split()
+)
 # Clients use few combinations of headers; a client that varies them must not fill the memory.
 _MAX_DECISIONS = 128
 
@@ -181,6 +168,7 @@ class Policy:
         self._always_reports = always_reports
         self._hosts = hosts
         self._origins = frozenset(origin.encode() for origin in origins)
+        self._header_names = (*_HEADERS, *([b"host"] if hosts else []), *([b"origin"] if origins else []))
         vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if origins else b"")
         self._head = ((b"vary", vary), *security_headers)
         self._remembered = lru_cache(_MAX_DECISIONS)(self._decide)
@@ -189,83 +177,76 @@ class Policy:
         method, get = request.method, request.headers.get
         is_get = method == "GET"
         return self._remembered(
-            PolicyKey(
-                method,
-                # A GET without an operation is a person with a browser, or a mistake.
-                is_get and not request.has_document_parameter,
-                not is_get or bool(get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")),
-                request.repeated_header,
-                get(b"accept", b""),
-                get(b"content-type", b""),
-                get(b"content-encoding", b""),
-                get(b"cache-control", b""),
-                get(b"connection", b""),
-                get(b"x-gateway-report"),
-                get(b"host") if self._hosts else None,
-                get(b"origin") if self._origins else None,
-                get(b"access-control-request-method"),
-            )
+            method,
+            # A GET without an operation comes from a person with a browser.
+            is_get and not request.has_document_parameter,
+            is_get and bool(get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")),
+            request.repeated_header,
+            tuple(map(get, self._header_names)),
         )
 
-    def _decide(self, key: PolicyKey) -> Decision:
-        media_type = negotiate(key.accept.decode("latin-1"), offers_html=key.is_visit and self._has_page)
+    def _decide(
+        self,
+        method: str,
+        is_visit: bool,  # noqa: FBT001  # lru_cache is faster without names
+        is_preflighted: bool,  # noqa: FBT001  # see above
+        repeated_header: bytes | None,
+        values: tuple[bytes | None, ...],
+    ) -> Decision:
+        given = zip(self._header_names, values, strict=True)
+        headers = {name: value for name, value in given if value is not None}
+        origin = headers.get(b"origin")
         is_preflight = (
-            key.method == "OPTIONS" and key.preflight_method is not None and key.origin in self._origins
+            method == "OPTIONS" and b"access-control-request-method" in headers and origin in self._origins
         )
-        rejection = self._reject_unsafe(key)
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        media_type = negotiate(accept, offers_html=is_visit and self._has_page)
+        rejection = self._reject_unsafe(headers, repeated_header)
         shows_page = media_type == _HTML and rejection is None
         if rejection is None and not shows_page and not is_preflight:
-            rejection = self._reject_unsupported(key, media_type)
+            rejection = self._reject_unsupported(method, headers, media_type, is_preflighted=is_preflighted)
         if media_type is None or (media_type == _HTML and not shows_page):
             media_type = _JSON
+        content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
+        head = list(_PREFLIGHT_HEAD) if is_preflight else [content_type]
+        if origin is not None and origin in self._origins:
+            head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,
             shows_page=shows_page,
-            directives=parse_directives(key.cache_control),
-            reports=self._always_reports or key.report == b"1",
+            directives=parse_directives(headers.get(b"cache-control", b"")),
+            reports=self._always_reports or headers.get(b"x-gateway-report") == b"1",
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
-            head=self._headers(key, media_type, is_preflight=is_preflight),
+            head=(*head, *self._head),
         )
 
-    def _reject_unsafe(self, key: PolicyKey) -> Rejection | None:
+    def _reject_unsafe(self, headers: dict[bytes, bytes], repeated_header: bytes | None) -> Rejection | None:
         """Return a rejection for headers that no request may have, whatever it asks for."""
-        if key.repeated_header is not None:
-            return Rejection(f"Send the {key.repeated_header.decode().title()} header only once.")
-        if any(_CONTROL.search(value) for value in key if isinstance(value, bytes)):
+        if repeated_header is not None:
+            return Rejection(f"Send the {repeated_header.decode().title()} header only once.")
+        if any(map(_CONTROL.search, headers.values())):
             return Rejection("A header contains a control character.")
-        listed = {part.strip().lower() for part in key.connection.split(b",")}
+        listed = {part.strip().lower() for part in headers.get(b"connection", b"").split(b",")}
         name = min(listed & _END_TO_END, default=None)
         if name is not None:
             return Rejection(f"The Connection header must not list {name.decode().title()}.")
-        if self._hosts and _host_name(key.host or b"") not in self._hosts:
+        if self._hosts and _host_name(headers.get(b"host", b"")) not in self._hosts:
             return Rejection("This host is not served here.", 421)
         return None
 
-    def _reject_unsupported(self, key: PolicyKey, media_type: str | None) -> Rejection | None:
+    def _reject_unsupported(
+        self, method: str, headers: dict[bytes, bytes], media_type: str | None, *, is_preflighted: bool
+    ) -> Rejection | None:
         if media_type is None:
             return Rejection(f"Accept {_GRAPHQL_RESPONSE} or {_JSON}.", 406)
-        if key.method == "POST":
-            return _reject_body(key)
-        if key.method != "GET":
+        content_type = headers.get(b"content-type", b"")
+        if method == "POST":
+            return _reject_body(content_type, headers.get(b"content-encoding", b""))
+        if method != "GET":
             return Rejection("This method is not allowed; use GET or POST.", 405)
-        return _reject_forgeable(key) if self._prevents_csrf else None
-
-    def _headers(self, key: PolicyKey, media_type: str, *, is_preflight: bool) -> tuple[RawHeader, ...]:
-        headers: list[RawHeader] = []
-        if is_preflight:
-            headers += [
-                (b"access-control-allow-methods", ALLOWED_METHODS),
-                (b"access-control-allow-headers", _ALLOWED),
-                (b"access-control-max-age", _PREFLIGHT_MAX_AGE),
-            ]
-        else:
-            headers.append((b"content-type", f"{media_type}; charset=utf-8".encode()))
-        if key.origin in self._origins and key.origin is not None:
-            headers.append((b"access-control-allow-origin", key.origin))
-            headers.append((b"access-control-expose-headers", _EXPOSED))
-        return (*headers, *self._head)
+        return _reject_forgeable(content_type, is_preflighted=is_preflighted) if self._prevents_csrf else None
 
 
 def _host_name(host: bytes) -> str:
@@ -274,28 +255,28 @@ def _host_name(host: bytes) -> str:
     return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
 
 
-def _reject_body(key: PolicyKey) -> Rejection | None:
-    media_type, *parameters = (part.strip().lower() for part in key.content_type.split(b";"))
+def _reject_body(content_type: bytes, content_encoding: bytes) -> Rejection | None:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(b";"))
     charset = next((p[8:].strip(b'"') for p in parameters if p.startswith(b"charset=")), b"utf-8")
     if media_type != b"application/json" or charset not in {b"utf-8", b"utf8"}:
         return Rejection("Send the body as application/json in UTF-8.", 415)
-    if key.content_encoding.strip().lower() not in {b"", b"identity"}:
+    if content_encoding.strip().lower() not in {b"", b"identity"}:
         return Rejection("Send the body without Content-Encoding.", 415)
     return None
 
 
-def _reject_forgeable(key: PolicyKey) -> Rejection | None:
+def _reject_forgeable(content_type: bytes, *, is_preflighted: bool) -> Rejection | None:
     """Return a rejection for a GET that any web page could have sent without a preflight request.
 
     The rule is Apollo Server's of 2026-03 (GHSA-9q82-xgwf-vj6h; GHSA-hff2-gcpx-8f4p for Apollo Router): of
     all content types, only `application/json` proves a preflight request, since a browser has sent others
     without one. Unlike Apollo, this accepts only its usual spellings.
     """
-    if key.content_type.strip():
-        if _USUAL_JSON.fullmatch(key.content_type):
+    if content_type.strip():
+        if _USUAL_JSON.fullmatch(content_type):
             return None
         return Rejection("A GET has no body: omit Content-Type, or send application/json.", 415)
-    if key.is_preflighted:
+    if is_preflighted:
         return None
     return Rejection(
         "Any web page could have sent this GET."

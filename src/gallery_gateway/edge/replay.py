@@ -8,14 +8,15 @@ request, for the server. Every key covers the caller's token.
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
-from typing import NewType, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from cachetools import LRUCache
 
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.request import request_id
 from gallery_gateway.edge.responses import RawHeader, etag_of, freshness_headers, head_lines
+from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
@@ -32,8 +33,12 @@ _MAX_REQUEST_BYTES = 8_192
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 
-ReplayKey = NewType("ReplayKey", bytes)
+ReplayKey = bytes
 """A keyed digest of a request, from which neither its token nor its text can be read."""
+
+# Of different lengths, so that a parsed request and the bytes of a request never have the same key.
+_REQUEST_DIGEST_BYTES = 33
+_WIRE_DIGEST_BYTES = 32
 
 CachedBody = tuple[bytes, float, float]
 """A body, with its remaining freshness and its age in seconds."""
@@ -61,45 +66,24 @@ class ReplayRecord:
         record.saved_bytes = self.saved_bytes
 
 
-class ReplayableResponse(Protocol):
-    """A response that can be repeated while the page that it was made of is fresh."""
-
-    def get(self) -> tuple[bytes, float, float] | None:
-        """Return the body, its remaining lifetime and its age in seconds; `None` if it is not fresh."""
-
-
+@dataclass(slots=True)
 class Replay:
     """A response that may be sent again.
 
     Args:
-        response: the cached body.
+        response: the body, as long as its page is cached and fresh.
         record: the telemetry of the operation; None if telemetry is off.
         head: status line and unchanging headers, if the server sends it.
         method: the method of the request, if the server sends it.
         client_id: the client's `X-Request-ID`, if the server sends it.
     """
 
-    __slots__ = ("_etag", "_response", "client_id", "head", "method", "record")
-
-    def __init__(
-        self,
-        response: ReplayableResponse,
-        record: ReplayRecord | None,
-        *,
-        head: bytes = b"",
-        method: str = "",
-        client_id: bytes | None = None,
-    ) -> None:
-        self._response = response
-        self.record = record
-        self.head = head
-        self.method = method
-        self.client_id = client_id
-        self._etag: bytes | None = None
-
-    def body(self) -> CachedBody | None:
-        """Return the body, or None if its page is no longer cached or fresh."""
-        return self._response.get()
+    response: CachedResponse
+    record: ReplayRecord | None
+    head: bytes = b""
+    method: str = ""
+    client_id: bytes | None = None
+    _etag: bytes | None = None
 
     def etag(self, body: bytes) -> bytes:
         """Return the ETag of the body, which is computed once."""
@@ -107,10 +91,10 @@ class Replay:
             self._etag = etag_of(body)
         return self._etag
 
-    def for_server(self, headers: Sequence[RawHeader], *, method: str, client_id: bytes | None) -> "Replay":
+    def for_server(self, headers: Iterable[RawHeader], *, method: str, client_id: bytes | None) -> "Replay":
         """Return a copy that the server can send by itself, with these headers."""
         head = _OK + head_lines(headers)
-        return Replay(self._response, self.record, head=head, method=method, client_id=client_id)
+        return Replay(self.response, self.record, head, method, client_id)
 
 
 class ReplayStore:
@@ -145,16 +129,13 @@ class ReplayStore:
         # With the lengths in front, no two requests have the same text.
         lengths = len(authorization), len(query_string)
         text = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
-        return self._digest(text, b"request")
+        return hashlib.blake2b(text, key=self._secret, digest_size=_REQUEST_DIGEST_BYTES).digest()
 
     def wire_key(self, data: bytes) -> ReplayKey | None:
         """Return the key of all bytes of a request, or None if it cannot be replayed."""
         if len(data) > _MAX_REQUEST_BYTES or self._readiness.is_leaving:
             return None
-        return self._digest(data, b"wire")
-
-    def _digest(self, text: bytes, kind: bytes) -> ReplayKey:
-        return ReplayKey(hashlib.blake2b(text, key=self._secret, person=kind, digest_size=32).digest())
+        return hashlib.blake2b(data, key=self._secret, digest_size=_WIRE_DIGEST_BYTES).digest()
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self._replays[key] = replay
@@ -164,7 +145,7 @@ class ReplayStore:
         replay = None if key is None else self._replays.get(key)
         if key is None or replay is None:
             return None
-        body = replay.body()
+        body = replay.response.get()
         if body is None:
             del self._replays[key]
             return None

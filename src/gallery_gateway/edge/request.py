@@ -3,7 +3,6 @@
 import math
 import re
 import secrets
-from collections.abc import Iterable
 from itertools import count
 from urllib.parse import parse_qsl
 
@@ -101,16 +100,13 @@ def request_id(client_id: bytes | None) -> bytes:
 def _parse_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
     """Return the headers, and the name of one that came twice and must not."""
     headers = Headers(raw)
-    return (headers, None) if len(headers) == len(raw) else _join_headers(raw)
-
-
-def _join_headers(raw: Iterable[RawHeader]) -> tuple[Headers, bytes | None]:
-    """Join the values of each name to a list (RFC 9110, section 5.3)."""
-    headers = Headers()
-    repeated = None
+    if len(headers) == len(raw):
+        return headers, None
+    headers, repeated = Headers(), None
     for name, value in raw:
         if name in headers:
             repeated = name if name in _SINGLE else repeated
+            # Values of one name make a list (RFC 9110, section 5.3).
             headers[name] = headers[name] + b", " + value
         else:
             headers[name] = value

@@ -90,13 +90,6 @@ def operation_response(
     return HTTPResponse(200, [*head, *caching], body)
 
 
-def replay_response(cached: tuple[bytes, float, float], head: tuple[RawHeader, ...]) -> HTTPResponse:
-    """Return the response for a cached body with its remaining freshness and its age in seconds."""
-    body, remaining_seconds, age_seconds = cached
-    caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-    return HTTPResponse(200, [*head, *caching], body)
-
-
 def error_response(
     status: int, message: str, extensions: Mapping[str, object], head: Iterable[RawHeader]
 ) -> HTTPResponse:
