@@ -2,11 +2,13 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import CachedBody, Replay, ReplayKey, ReplayStore
+from gallery_gateway.gallery.gallery import CachedResponse
 
 CALLERS = [b"Bearer ada", b"Bearer ben", b"Bearer a"]
 BODIES = [b"", b"{}", b'{"query":"{a}"}', b"da{}", b"n{}"]
@@ -74,7 +76,7 @@ class Walk:
         page = Page(caller + b" asked for " + body, self.clock.now + TTL, self.clock)
         self.pages.setdefault(caller, []).append(page)
         self.stored[key] = page
-        self.put(key, Replay(page, None))
+        self.put(key, Replay(cast("CachedResponse", page), None))
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self.store.put(key, replay)

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, WireLimits
+from gallery_gateway.gallery.gallery import CachedResponse
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
 
@@ -160,7 +161,7 @@ class Echo:
         answer = self.answer(scope, body)
         remember = scope["state"].get(REMEMBER)
         if remember is not None:
-            replay = Replay(EchoKept(self, body, answer), None)
+            replay = Replay(cast("CachedResponse", EchoKept(self, body, answer)), None)
             remember(replay.for_server((), method="POST", client_id=None))
         await _send(send, answer)
 

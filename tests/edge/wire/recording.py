@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
+from gallery_gateway.gallery.gallery import CachedResponse
 
 SEEN = b"x-seen"
 CONDUCT = "conduct"
@@ -107,7 +108,7 @@ class RecordingApp:
         remember = scope["state"].get(REMEMBER)
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
         if remember is not None and record.method != b"HEAD":
-            replay = Replay(_Kept(self, record), None)
+            replay = Replay(cast("CachedResponse", _Kept(self, record)), None)
             headers = ((SEEN, record.seen),)
             remember(replay.for_server(headers, method=record.method.decode(), client_id=None))
 
