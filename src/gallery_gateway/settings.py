@@ -34,39 +34,27 @@ _SECRETS = ("caller_key_secret", "shared_cache_url")
 # The prefix is ours, but these names configure other programs of this repository.
 _RESERVED = frozenset({"verify_token", "verify_other_token"})
 
-# What became of the settings of earlier versions; docs/changelog.md holds the same table.
-REMOVED = {
-    **dict.fromkeys(
-        (
-            *("upstream_retry_first_wait_seconds", "upstream_retry_max_wait_seconds"),
-            *("upstream_retry_percent", "upstream_retry_least_per_second", "upstream_slow_seconds"),
-            *("upstream_breaker_failure_percent", "upstream_breaker_slow_percent"),
-            *("upstream_breaker_least_calls", "upstream_breaker_window_seconds"),
-            *("upstream_breaker_open_seconds", "upstream_queue_max_calls", "upstream_queue_timeout_seconds"),
-            *("cors_max_age_seconds", "max_head_bytes", "max_body_bytes", "max_variable_values"),
-            *("prepared_documents_max_bytes", "entities_max_representations", "link_margin_seconds"),
-            *("shared_cache_lock_seconds", "shared_cache_page_max_bytes", "metrics_max_operations"),
-        ),
-        "it is a constant now",
-    ),
-    **dict.fromkeys(
-        (
-            *("max_document_bytes", "max_document_depth", "max_document_fields", "max_document_aliases"),
-            *("max_document_root_fields", "max_document_directives", "max_document_fragments"),
-            "max_document_comparisons",
-        ),
-        "it follows from MAX_DOCUMENT_TOKENS now",
-    ),
-    "upstream_read_timeout_seconds": "UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS and"
-    " UPSTREAM_TOTAL_TIMEOUT_SECONDS bound a call",
-    "graphql_get": "GET is always accepted",
-    "batch_max_operations": "array batching is gone; send one operation in each request",
-    "suggestions": "INTROSPECTION=false turns suggestions off",
-    "operation_max_cost": "OPERATION_MAX_IMAGES bounds the response too",
-    "cache_caller_max_bytes": "one caller gets a quarter of CACHE_MAX_BYTES",
-    "shared_cache_timeout_seconds": "it is 0.05 s, or the socket_timeout in the query of SHARED_CACHE_URL",
-    "shared_cache_encrypted": "pages in the shared cache are always encrypted",
+# What became of the settings of earlier versions. docs/changelog.md holds the same table.
+_REMOVED = {
+    "it is a constant now": "upstream_read_timeout_seconds upstream_retry_first_wait_seconds"
+    " upstream_retry_max_wait_seconds upstream_retry_percent upstream_retry_least_per_second"
+    " upstream_slow_seconds upstream_breaker_failure_percent upstream_breaker_slow_percent"
+    " upstream_breaker_least_calls upstream_breaker_window_seconds upstream_breaker_open_seconds"
+    " upstream_queue_max_calls upstream_queue_timeout_seconds cors_max_age_seconds max_head_bytes"
+    " max_body_bytes max_variable_values prepared_documents_max_bytes entities_max_representations"
+    " link_margin_seconds shared_cache_lock_seconds shared_cache_page_max_bytes metrics_max_operations",
+    "it follows from MAX_DOCUMENT_TOKENS now": "max_document_bytes max_document_depth max_document_fields"
+    " max_document_aliases max_document_root_fields max_document_directives max_document_fragments"
+    " max_document_comparisons",
+    "GET is always accepted": "graphql_get",
+    "array batching is gone; send one operation in each request": "batch_max_operations",
+    "INTROSPECTION=false turns suggestions off": "suggestions",
+    "OPERATION_MAX_IMAGES bounds the response too": "operation_max_cost",
+    "one caller gets a quarter of CACHE_MAX_BYTES": "cache_caller_max_bytes",
+    "it is 0.05 s, or the socket_timeout in the query of SHARED_CACHE_URL": "shared_cache_timeout_seconds",
+    "pages in the shared cache are always encrypted": "shared_cache_encrypted",
 }
+REMOVED = {name: message for message, names in _REMOVED.items() for name in names.split()}
 
 
 class SettingsError(ValueError):

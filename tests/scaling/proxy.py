@@ -1,4 +1,4 @@
-"""A real nginx with the configuration of deploy/nginx, in front of gateways on any ports."""
+"""Real load balancers in front of gateways: nginx as in deploy/nginx, and HAProxy as in docs/scaling.md."""
 
 import asyncio
 import re
@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-PROGRAM = shutil.which("nginx", path=f"{Path('/usr/sbin')}:{Path('/usr/local/sbin')}") or shutil.which(
-    "nginx"
-)
-EXAMPLE = Path(__file__).parents[2] / "deploy/nginx/gallery-gateway.conf"
+_ROOT = Path(__file__).parents[2]
+_SBIN = f"{Path('/usr/sbin')}:{Path('/usr/local/sbin')}"
+PROGRAM = shutil.which("nginx", path=_SBIN) or shutil.which("nginx")
+HAPROXY = shutil.which("haproxy", path=_SBIN) or shutil.which("haproxy")
+EXAMPLE = _ROOT / "deploy/nginx/gallery-gateway.conf"
+PAGE = _ROOT / "docs/scaling.md"
+HASH = "    hash $http_authorization consistent;\n"
 PATIENCE_SECONDS = 20
 
 Configure = Callable[[int, Sequence[int]], str]
 
-# What the example stands in: nginx's own file, all in one folder, and one line for each request.
+# What the example is included in: nginx's own file, all in one folder, and one log line for each request.
 _MAIN = """
 daemon off;
 master_process off;
@@ -34,9 +37,22 @@ http {{
 }}
 """
 
+_HAPROXY_MAIN = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 60s
+    timeout server 60s
+
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend gallery_gateway
+
+"""
+
 
 class Proxy:
-    """nginx under way."""
+    """A load balancer that runs."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
@@ -44,7 +60,7 @@ class Proxy:
 
     @property
     def passed_on(self) -> int:
-        """Requests for which more than one process was asked."""
+        """Requests for which nginx asked more than one process."""
         lines = (self._folder / "access.log").read_text(encoding="utf-8").splitlines()
         return sum("," in line for line in lines)
 
@@ -58,6 +74,23 @@ def configuration(port: int, gateways: Sequence[int]) -> str:
     return configured.replace("listen 8080;", f"listen 127.0.0.1:{port};")
 
 
+def in_turn(port: int, gateways: Sequence[int]) -> str:
+    """The example without hashing: the processes are asked in turn."""
+    hashed = configuration(port, gateways)
+    assert hashed.count(HASH) == 1
+    return hashed.replace(HASH, "")
+
+
+def haproxy_configuration(port: int, gateways: Sequence[int]) -> str:
+    """The lines of docs/scaling.md with other ports, and a frontend."""
+    page = PAGE.read_text(encoding="utf-8")
+    (backend,) = re.findall(r"^```haproxy\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    servers = "".join(f"    server g{gateway} 127.0.0.1:{gateway} check\n" for gateway in gateways)
+    configured, count = re.subn(r"^( *server \w+ [\d.:]+ check\n)+", servers, backend, flags=re.MULTILINE)
+    assert count == 1
+    return _HAPROXY_MAIN.format(port=port) + configured
+
+
 @asynccontextmanager
 async def nginx(
     folder: Path, port: int, gateways: Sequence[int], *, configured: Configure = configuration
@@ -67,14 +100,16 @@ async def nginx(
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder), encoding="utf-8")
     (folder / "gallery-gateway.conf").write_text(configured(port, gateways), encoding="utf-8")
     command = (PROGRAM, "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf")
-    process = await asyncio.create_subprocess_exec(*command)
-    try:
-        await _listens(port)
+    async with _running(command, port):
         yield Proxy(folder, port)
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+
+
+@asynccontextmanager
+async def haproxy(folder: Path, port: int, gateways: Sequence[int]) -> AsyncIterator[Proxy]:
+    assert HAPROXY
+    (folder / "haproxy.cfg").write_text(haproxy_configuration(port, gateways), encoding="utf-8")
+    async with _running((HAPROXY, "-db", "-f", f"{folder}/haproxy.cfg"), port):
+        yield Proxy(folder, port)
 
 
 async def validate(folder: Path, text: str) -> str:
@@ -87,8 +122,20 @@ async def validate(folder: Path, text: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told = (await process.communicate())[0].decode()
-    return told if process.returncode or "[warn]" in told else ""
+    printed = (await process.communicate())[0].decode()
+    return printed if process.returncode or "[warn]" in printed else ""
+
+
+@asynccontextmanager
+async def _running(command: Sequence[str], port: int) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        await _listens(port)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
 
 
 async def _listens(port: int) -> None:

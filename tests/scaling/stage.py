@@ -1,16 +1,17 @@
-"""One Redis, one endpoint, nginx, and any number of gateways: what they cost, and what is lost of it."""
+"""One Redis, one REST API, a load balancer, and any number of gateways."""
 
 import signal
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.scaling.endpoint import CountedEndpoint, counted_endpoint
 from tests.scaling.fleet import Fleet, free_ports
 from tests.scaling.load import Answers, Load, Tally, answers_of_one_process
-from tests.scaling.proxy import Proxy, nginx
+from tests.scaling.proxy import Proxy, configuration, haproxy, in_turn, nginx
 from tests.shared.servers import RedisServer, redis_server
 from tests.shared.stores import patient
 
@@ -28,12 +29,16 @@ _SHORT_LIVED = {
 }
 
 
+Sharing = Literal["nothing", "nginx", "HAProxy", "Redis"]
+"""What makes the processes share pages: a load balancer that hashes, or Redis behind one that does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What so many operations at so many processes cost the endpoint."""
+    """The upstream calls of some operations."""
 
     processes: int
-    is_shared: bool
+    sharing: Sharing
     stats: Tally
     calls: int
 
@@ -60,18 +65,20 @@ class Stage:
         self._endpoint = endpoint
         self._answers = answers
 
-    async def cost(self, processes: int, *, is_shared: bool, clients: int, rounds: int) -> Cost:
+    async def cost(self, processes: int, *, sharing: Sharing, clients: int, rounds: int) -> Cost:
         async with self._redis.client() as client:
             await client.flushall()
-        async with self._gateways(processes, is_shared=is_shared, **_FRESH) as (_, proxy, _ports):
+        async with self._gateways(processes, sharing, **_FRESH) as (_, proxy, _ports):
             before = self._endpoint.calls
             load = Load(proxy.url, self._answers)
             await load.rounds(clients=clients, rounds=rounds)
-            return Cost(processes, is_shared, load.stats, self._endpoint.calls - before)
+            return Cost(processes, sharing, load.stats, self._endpoint.calls - before)
 
-    async def rolling_restart(self, processes: int, *, clients: int, operations: int) -> Trial:
-        """Each process ends and begins anew, with so many operations before the next one does."""
-        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (gateways, proxy, ports):
+    async def rolling_restart(
+        self, processes: int, *, sharing: Sharing, clients: int, operations: int
+    ) -> Trial:
+        """Restart each process in turn, with so many operations in between."""
+        async with self._gateways(processes, sharing, **_SHORT_LIVED) as (gateways, proxy, ports):
             load, statuses = Load(proxy.url, self._answers), []
             async with load.without_end(clients=clients):
                 await load.answered(operations)
@@ -80,9 +87,9 @@ class Stage:
                     await load.answered(operations)
             return Trial(load.stats, proxy.passed_on, tuple(statuses))
 
-    async def death(self, processes: int, *, clients: int, operations: int) -> Trial:
-        """One process is killed in the middle of what it does, and begins anew."""
-        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (gateways, proxy, ports):
+    async def death(self, processes: int, *, sharing: Sharing, clients: int, operations: int) -> Trial:
+        """Kill one process under load, and start it again."""
+        async with self._gateways(processes, sharing, **_SHORT_LIVED) as (gateways, proxy, ports):
             load = Load(proxy.url, self._answers)
             async with load.without_end(clients=clients):
                 await load.answered(operations)
@@ -91,8 +98,8 @@ class Stage:
             return Trial(load.stats, proxy.passed_on, (status,))
 
     async def redis_outage(self, processes: int, *, clients: int, operations: int) -> Trial:
-        """Redis is killed, and is back after so many operations."""
-        async with self._gateways(processes, is_shared=True, **_SHORT_LIVED) as (_, proxy, _ports):
+        """Kill Redis, and start it again after so many operations."""
+        async with self._gateways(processes, "Redis", **_SHORT_LIVED) as (_, proxy, _ports):
             load = Load(proxy.url, self._answers)
             async with load.without_end(clients=clients):
                 await load.answered(operations)
@@ -104,17 +111,25 @@ class Stage:
 
     @asynccontextmanager
     async def _gateways(
-        self, processes: int, *, is_shared: bool, **settings: float | str
+        self, processes: int, sharing: Sharing, **settings: float | str
     ) -> AsyncIterator[tuple[Fleet, Proxy, list[int]]]:
         port, *ports = free_ports(processes + 1)
-        if is_shared:
+        if sharing == "Redis":
             settings |= {"shared_cache_url": patient(self._redis.url, 2), "caller_key_secret": SECRET}
         with tempfile.TemporaryDirectory() as folder:
             async with (
                 Fleet(ports, upstream_url=self._endpoint.url, **settings) as gateways,
-                nginx(Path(folder), port, ports) as proxy,
+                _load_balancer(sharing, Path(folder), port, ports) as proxy,
             ):
                 yield gateways, proxy, ports
+
+
+def _load_balancer(
+    sharing: Sharing, folder: Path, port: int, gateways: list[int]
+) -> AbstractAsyncContextManager[Proxy]:
+    if sharing == "HAProxy":
+        return haproxy(folder, port, gateways)
+    return nginx(folder, port, gateways, configured=configuration if sharing == "nginx" else in_turn)
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ class Instruments:
     def _flush(self) -> None:
         if self._traces is not None:
             self._traces.close()
-        self._events.flush()
+        self._events.lines.flush()
 
 
 def check_metrics_ports(settings: Settings) -> None:

@@ -159,15 +159,12 @@ class EventLog:
     """
 
     def __init__(self, lines: LineWriter, *, level: int, is_json: bool) -> None:
-        self._lines = lines
+        self.lines = lines
         self._level = level
         self._is_json = is_json
 
     def gauges(self) -> Snapshot:
-        return Snapshot(counters={("log_lines_dropped_total", ()): float(self._lines.dropped)})
-
-    def flush(self) -> None:
-        self._lines.flush()
+        return Snapshot(counters={("log_lines_dropped_total", ()): float(self.lines.dropped)})
 
     @property
     def logs_operations(self) -> bool:
@@ -186,10 +183,10 @@ class EventLog:
         now = time.time()
         if self._is_json:
             head = f'{{"time":"{_timestamp(now)}","level":"{level}","event":"{event}",'
-            self._lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
+            self.lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
         else:
             fields = msgspec.to_builtins(record, enc_hook=_safe)
-            self._lines.write(f"{_text(now, level, event, fields)}\n".encode())
+            self.lines.write(f"{_text(now, level, event, fields)}\n".encode())
 
 
 def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
