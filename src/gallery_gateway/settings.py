@@ -421,7 +421,7 @@ _WITH_UNIT = re.compile(r"[\d._]+\s*[A-Za-z]+")
 
 
 def _common_mistake(name: str, value: object) -> str | None:
-    """Return what to do about one of the mistakes that people make most, or None."""
+    """Return what to do about one of the commonest mistakes, or None."""
     if not isinstance(value, str):
         return None
     kind = Settings.model_fields[name].annotation

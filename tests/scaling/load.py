@@ -1,4 +1,4 @@
-"""Clients that ask what several callers ask, and compare what they get with what one process says."""
+"""Clients that send operations of several callers, and compare the responses with those of one process."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from tests.fakes import gateway
 
 PATIENCE_SECONDS = 60
 
-# No page of one holds the answer to another, so each is a call of the endpoint for each caller.
+# No page of one answers another, so each is an upstream call for each caller.
 OPERATIONS = (
     "{ gallery(ownership: MINE, perPage: 4) { pagination { total } projects { projectId totalImages } } }",
     "{ gallery(ownership: MINE, perPage: 4, page: 2) { projects { images(first: 3) { id status } } } }",
@@ -67,7 +67,7 @@ class Load:
         self.stats = Tally()
 
     async def rounds(self, *, clients: int, rounds: int) -> None:
-        """Each client asks everything so many times, in an order of its own."""
+        """Each client asks everything `rounds` times, in an order of its own."""
         orders = (random.Random(client) for client in range(clients))
         async with self._http() as http:
             await asyncio.gather(
@@ -96,7 +96,7 @@ class Load:
                 is_over.set()
 
     async def answered(self, more: int) -> None:
-        """Waits until so many more operations have ended."""
+        """Wait until this many more operations have ended."""
         async with asyncio.timeout(PATIENCE_SECONDS), self._answered:
             wanted = self.stats.operations + more
             await self._answered.wait_for(lambda: self.stats.operations >= wanted)

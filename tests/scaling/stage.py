@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.scaling.endpoint import CountedEndpoint, counted_endpoint
 from tests.scaling.fleet import Fleet, free_ports
 from tests.scaling.load import Answers, Load, Tally, answers_of_one_process
 from tests.scaling.proxy import Proxy, configuration, haproxy, in_turn, nginx
+from tests.scaling.rest_api import CountedAPI, counted_api
 from tests.shared.servers import RedisServer, redis_server
 from tests.shared.stores import patient
 
@@ -22,7 +22,7 @@ _FRESH = {
     "cache_ttl_seconds": 600,
     "cache_unfinished_ttl_seconds": 600,
 }
-# So short that there are calls of the endpoint all the while.
+# So short that there are upstream calls all the time.
 _SHORT_LIVED = {
     "cache_ttl_seconds": 0.2,
     "cache_unfinished_ttl_seconds": 0.2,
@@ -60,24 +60,24 @@ class Trial:
 class Stage:
     """Where it all runs."""
 
-    def __init__(self, redis: RedisServer, endpoint: CountedEndpoint, answers: Answers) -> None:
+    def __init__(self, redis: RedisServer, api: CountedAPI, answers: Answers) -> None:
         self._redis = redis
-        self._endpoint = endpoint
+        self._api = api
         self._answers = answers
 
     async def cost(self, processes: int, *, sharing: Sharing, clients: int, rounds: int) -> Cost:
         async with self._redis.client() as client:
             await client.flushall()
         async with self._gateways(processes, sharing, **_FRESH) as (_, proxy, _ports):
-            before = self._endpoint.calls
+            before = self._api.calls
             load = Load(proxy.url, self._answers)
             await load.rounds(clients=clients, rounds=rounds)
-            return Cost(processes, sharing, load.stats, self._endpoint.calls - before)
+            return Cost(processes, sharing, load.stats, self._api.calls - before)
 
     async def rolling_restart(
         self, processes: int, *, sharing: Sharing, clients: int, operations: int
     ) -> Trial:
-        """Restart each process in turn, with so many operations in between."""
+        """Restart each process in turn, after `operations` more operations each."""
         async with self._gateways(processes, sharing, **_SHORT_LIVED) as (gateways, proxy, ports):
             load, statuses = Load(proxy.url, self._answers), []
             async with load.without_end(clients=clients):
@@ -98,7 +98,7 @@ class Stage:
             return Trial(load.stats, proxy.passed_on, (status,))
 
     async def redis_outage(self, processes: int, *, clients: int, operations: int) -> Trial:
-        """Kill Redis, and start it again after so many operations."""
+        """Kill Redis, and start it again after `operations` more operations."""
         async with self._gateways(processes, "Redis", **_SHORT_LIVED) as (_, proxy, _ports):
             load = Load(proxy.url, self._answers)
             async with load.without_end(clients=clients):
@@ -118,7 +118,7 @@ class Stage:
             settings |= {"shared_cache_url": patient(self._redis.url, 2), "caller_key_secret": SECRET}
         with tempfile.TemporaryDirectory() as folder:
             async with (
-                Fleet(ports, upstream_url=self._endpoint.url, **settings) as gateways,
+                Fleet(ports, upstream_url=self._api.url, **settings) as gateways,
                 _load_balancer(sharing, Path(folder), port, ports) as proxy,
             ):
                 yield gateways, proxy, ports
@@ -134,6 +134,6 @@ def _load_balancer(
 
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
-    with counted_endpoint() as endpoint:
+    with counted_api() as api:
         async with redis_server(folder) as redis:
-            yield Stage(redis, endpoint, await answers_of_one_process(endpoint.url))
+            yield Stage(redis, api, await answers_of_one_process(api.url))

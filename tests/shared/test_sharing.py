@@ -25,8 +25,8 @@ pytestmark = needs_redis
 SECRET = "a-made-up-secret-of-32-characters"
 TOTAL = "{ gallery { pagination { total } } }"
 PROJECTS = "{ gallery { projects { projectId } } }"
-BILL = {"x-gateway-report": "1"}
-ANEW = {"cache-control": "no-cache"}
+REPORT = {"x-gateway-report": "1"}
+BYPASS = {"cache-control": "no-cache"}
 
 
 @asynccontextmanager
@@ -67,12 +67,12 @@ async def test_a_page_that_one_has_fetched_answers_in_the_others(
         fetched = await one.ask(TOTAL)
         await stored(redis)
 
-        answer = (await other.post(TOTAL, headers=BILL)).json()
+        answer = (await other.post(TOTAL, headers=REPORT)).json()
 
     assert answer["data"] == fetched["data"]
     assert len(upstream.requests) == 1
-    bill = answer["extensions"]["upstream"]
-    assert (bill["calls"], bill["hits"], bill["bytes"]) == (0, 1, 0)
+    report = answer["extensions"]["upstream"]
+    assert (report["calls"], report["hits"], report["bytes"]) == (0, 1, 0)
 
 
 async def test_a_page_answers_its_own_caller_only(redis: RedisServer, upstream: FakeUpstream) -> None:
@@ -82,8 +82,8 @@ async def test_a_page_answers_its_own_caller_only(redis: RedisServer, upstream: 
 
         await other.ask(TOTAL, token=OTHER_TOKEN)
 
-    told = [request.headers["authorization"] for request in upstream.requests]
-    assert told == [f"Bearer {TOKEN}", f"Bearer {OTHER_TOKEN}"]
+    sent = [request.headers["authorization"] for request in upstream.requests]
+    assert sent == [f"Bearer {TOKEN}", f"Bearer {OTHER_TOKEN}"]
 
 
 async def test_gateways_of_different_secrets_share_nothing(
@@ -176,7 +176,7 @@ async def test_a_refusal_purges_the_callers_pages_in_all_gateways(
         assert "errors" in await third.ask(TOTAL)
 
 
-async def test_reading_past_the_cache_reads_past_the_shared_one_and_renews_it(
+async def test_bypassing_the_cache_reads_past_the_shared_one_and_replaces_it(
     redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     async with gateways(redis, upstream, 1) as (one,):
@@ -184,17 +184,17 @@ async def test_reading_past_the_cache_reads_past_the_shared_one_and_renews_it(
         await stored(redis)
         upstream.answer(json=page_body(project_body(8)))
 
-        anew = (await one.post(PROJECTS, headers=ANEW)).json()
+        bypassed = (await one.post(PROJECTS, headers=BYPASS)).json()
     # It has given what it had to give before it ended.
     async with gateways(redis, upstream, 1) as (other,):
         shared = await other.ask(PROJECTS)
 
-    assert anew["data"]["gallery"]["projects"] == [{"projectId": 8}]
-    assert shared == anew
+    assert bypassed["data"]["gallery"]["projects"] == [{"projectId": 8}]
+    assert shared == bypassed
     assert len(upstream.requests) == 2
 
 
-async def test_reading_past_the_cache_does_not_take_a_page_that_another_process_fetches_already(
+async def test_bypassing_the_cache_does_not_take_a_page_that_another_process_fetches_already(
     redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     asked, may_answer = asyncio.Event(), asyncio.Event()
@@ -203,7 +203,7 @@ async def test_reading_past_the_cache_does_not_take_a_page_that_another_process_
         earlier = asyncio.create_task(one.ask(PROJECTS))
         await asked.wait()
         upstream.answer(json=page_body(project_body(8)))
-        later = asyncio.create_task(other.post(PROJECTS, headers=ANEW))
+        later = asyncio.create_task(other.post(PROJECTS, headers=BYPASS))
         await asyncio.wait({later}, timeout=5)
         may_answer.set()
         answers = await earlier, (await later).json()
@@ -295,7 +295,7 @@ async def test_a_gateway_finds_redis_again(redis: RedisServer, upstream: FakeUps
 
         async with asyncio.timeout(20):
             while (await one.http.get("/readyz")).json()["sharedCache"] != "available":
-                await one.post(TOTAL, headers=ANEW)
+                await one.post(TOTAL, headers=BYPASS)
 
 
 async def test_nothing_in_redis_can_be_read(redis: RedisServer, upstream: FakeUpstream) -> None:

@@ -38,12 +38,14 @@ class Receiver:
 
 def attributes(holder: Any) -> dict[str, Any]:
     """Of a span or a resource, as Python's own values."""
-    told = {}
+    attributes = {}
     for attribute in holder.attributes:
         kind = attribute.value.WhichOneof("value")
         value = getattr(attribute.value, kind)
-        told[attribute.key] = [item.string_value for item in value.values] if kind == "array_value" else value
-    return told
+        attributes[attribute.key] = (
+            [item.string_value for item in value.values] if kind == "array_value" else value
+        )
+    return attributes
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from gallery_gateway.telemetry.records import CallRecord, OperationRecord
 
 
 def operation(name: Any = "Dashboard", **fields: Any) -> OperationRecord:
-    told: dict[str, Any] = {"request_id": "r1", "method": "POST", "outcome": "ok", "kind": "query"}
-    return OperationRecord(operation=name, **(told | {"seconds": 0.002} | fields))
+    defaults: dict[str, Any] = {"request_id": "r1", "method": "POST", "outcome": "ok", "kind": "query"}
+    return OperationRecord(operation=name, **(defaults | {"seconds": 0.002} | fields))
 
 
 def call(**fields: Any) -> CallRecord:
-    told: dict[str, Any] = {"outcome": "ok", "status": 200, "seconds": 0.2}
-    return CallRecord(**(told | fields))
+    defaults: dict[str, Any] = {"outcome": "ok", "status": 200, "seconds": 0.2}
+    return CallRecord(**(defaults | fields))
 
 
 def samples(text: str) -> list[Sample]:

@@ -59,12 +59,16 @@ def test_names_beyond_the_bound_are_counted_as_one() -> None:
     for name in ["A", "B", "C", "D", "A", None]:
         counters.operation_ended(operation(name, codes=("FORBIDDEN",)))
 
-    told = operations(counters)
-    assert told == {("A", "ok"): 2, ("B", "ok"): 1, ("other", "ok"): 2, ("anonymous", "ok"): 1}
+    assert operations(counters) == {
+        ("A", "ok"): 2,
+        ("B", "ok"): 1,
+        ("other", "ok"): 2,
+        ("anonymous", "ok"): 1,
+    }
     assert counter(counters, "operation_errors_total", "other", "FORBIDDEN") == 2
 
 
-def test_a_bound_of_0_tells_no_names() -> None:
+def test_a_bound_of_0_shows_no_names() -> None:
     counters = MetricCounters(max_operations=0)
 
     counters.operation_ended(operation("A"))
@@ -72,7 +76,7 @@ def test_a_bound_of_0_tells_no_names() -> None:
     assert operations(counters) == {("other", "ok"): 1}
 
 
-def test_a_name_that_is_too_long_for_a_label_is_not_told() -> None:
+def test_a_name_that_is_too_long_for_a_label_is_not_shown() -> None:
     counters = MetricCounters(max_operations=10)
 
     counters.operation_ended(operation("A" * 65))
@@ -118,8 +122,16 @@ def test_answers_are_counted_by_where_they_were_got(field: str, source: str) -> 
     counters.operation_ended(operation(**{field: 3}))
 
     counted = counters.snapshot().counters
-    told = {labels[0]: count for (name, labels), count in counted.items() if name == "answers_total"}
-    assert told == {"hit": 0, "shared": 0, "stale": 0, "miss": 0, "collapsed": 0, "merged": 0, source: 3}
+    counted_by = {labels[0]: count for (name, labels), count in counted.items() if name == "answers_total"}
+    assert counted_by == {
+        "hit": 0,
+        "shared": 0,
+        "stale": 0,
+        "miss": 0,
+        "collapsed": 0,
+        "merged": 0,
+        source: 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -145,9 +157,9 @@ def test_calls_are_counted_by_outcome_and_status() -> None:
     counters.call_ended(call(bytes=100))
     counters.call_ended(call(outcome="UPSTREAM_TIMEOUT", status=None, attempt=2))
 
-    told = counters.snapshot().histograms
-    assert sum(told["upstream_call_duration_seconds", ("ok", "200")].counts) == 1
-    assert sum(told["upstream_call_duration_seconds", ("UPSTREAM_TIMEOUT", "none")].counts) == 1
+    histograms = counters.snapshot().histograms
+    assert sum(histograms["upstream_call_duration_seconds", ("ok", "200")].counts) == 1
+    assert sum(histograms["upstream_call_duration_seconds", ("UPSTREAM_TIMEOUT", "none")].counts) == 1
     assert counter(counters, "upstream_received_bytes_total") == 100
     assert counter(counters, "upstream_retries_total") == 1
 
@@ -166,7 +178,7 @@ def test_a_traced_value_is_the_exemplar_of_its_bucket() -> None:
 def test_what_others_stand_at_is_read_with_each_snapshot() -> None:
     pages = [1.0]
     counters = MetricCounters(max_operations=10)
-    counters.read(lambda: Snapshot(gauges={("cache_entries", ()): pages[0]}))
+    counters.add_gauges(lambda: Snapshot(gauges={("cache_entries", ()): pages[0]}))
     pages[0] = 2.0
 
     assert counters.snapshot().gauges == {("workers", ()): 1.0, ("cache_entries", ()): 2.0}
@@ -178,9 +190,9 @@ def test_everything_that_is_counted_is_declared_with_its_labels() -> None:
     counters.call_ended(call())
     declared = {(metric.kind, metric.name): len(metric.labels) for metric in METRICS}
 
-    told = counters.snapshot()
+    snapshot = counters.snapshot()
 
-    series = [("counter", *series) for series in told.counters]
-    series += [("gauge", *series) for series in told.gauges]
-    series += [("histogram", *series) for series in told.histograms]
+    series = [("counter", *series) for series in snapshot.counters]
+    series += [("gauge", *series) for series in snapshot.gauges]
+    series += [("histogram", *series) for series in snapshot.histograms]
     assert {(kind, name): len(labels) for kind, name, labels in series}.items() <= declared.items()

@@ -23,7 +23,7 @@ def written() -> Written:
     return stream
 
 
-def told(written: Written) -> str:
+def line_of(written: Written) -> str:
     """The line without its time."""
     return written.getvalue().split(" ", 1)[1]
 
@@ -31,7 +31,7 @@ def told(written: Written) -> str:
 def test_an_event_is_its_level_its_name_and_its_fields(written: Written) -> None:
     log_event("page.served", outcome="hit", count=3, stale=False, caller=None)
 
-    assert told(written) == "info page.served outcome=hit count=3 stale=False caller=None\n"
+    assert line_of(written) == "info page.served outcome=hit count=3 stale=False caller=None\n"
 
 
 def test_a_line_begins_with_its_time_to_the_millisecond(written: Written) -> None:
@@ -66,7 +66,7 @@ def test_seconds_have_four_decimals(written: Written) -> None:
 def test_a_value_cannot_begin_a_line_or_a_field(written: Written, value: str) -> None:
     log_event("page.served", outcome=value, status=200)
 
-    assert told(written) == f"info page.served outcome={value!r} status=200\n"
+    assert line_of(written) == f"info page.served outcome={value!r} status=200\n"
 
 
 def test_what_is_below_the_level_is_not_logged(written: Written) -> None:
@@ -81,7 +81,9 @@ def test_a_bug_is_logged_with_its_traceback(written: Written) -> None:
     except ZeroDivisionError as exc:
         log_event("operation.bug", level=logging.ERROR, error=exc, request_id="r1")
 
-    assert told(written).startswith("error operation.bug request_id=r1\nTraceback (most recent call last):\n")
+    assert line_of(written).startswith(
+        "error operation.bug request_id=r1\nTraceback (most recent call last):\n"
+    )
     assert written.getvalue().endswith("ZeroDivisionError: integer division or modulo by zero\n")
 
 
@@ -91,13 +93,13 @@ def test_an_event_without_an_error_has_no_traceback(written: Written) -> None:
     except ZeroDivisionError:
         log_event("operation.error")
 
-    assert told(written) == "info operation.error\n"
+    assert line_of(written) == "info operation.error\n"
 
 
 def test_the_lines_of_uvicorn_look_the_same(written: Written) -> None:
     logging.getLogger("uvicorn.error").warning("Started %s", "well")
 
-    assert told(written) == "warning Started well\n"
+    assert line_of(written) == "warning Started well\n"
 
 
 def test_lines_go_to_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +147,7 @@ def test_people_at_a_terminal_read_text_and_everything_else_reads_json() -> None
         log_event("page.served")
         stream.getvalue()
 
-    assert told(terminal) == "info page.served\n"
+    assert line_of(terminal) == "info page.served\n"
     assert pipe.lines()[0]["event"] == "page.served"
 
 
@@ -209,7 +211,7 @@ def test_an_operation_is_one_line_of_text(written: Written) -> None:
 
     events.operation_ended(operation("Dashboard", outcome="error", codes=("FORBIDDEN", "RATE_LIMITED")))
 
-    assert told(written) == (
+    assert line_of(written) == (
         "info operation.served request_id=r1 method=POST operation=Dashboard kind=query outcome=error"
         " codes=FORBIDDEN,RATE_LIMITED seconds=0.0020\n"
     )
@@ -282,9 +284,9 @@ def test_lines_come_out_in_their_order_whichever_thread_they_came_from() -> None
         thread.join()
     lines.flush()
 
-    told = stream.getvalue().splitlines()
+    printed = stream.getvalue().splitlines()
     for name in "ab":
-        assert [line for line in told if line[0] == name] == [f"{name} {number}" for number in range(500)]
+        assert [line for line in printed if line[0] == name] == [f"{name} {number}" for number in range(500)]
 
 
 def test_lines_are_written_without_being_asked_for() -> None:
@@ -303,17 +305,17 @@ def test_a_reader_that_stalls_holds_up_nobody_and_costs_lines() -> None:
     with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
         lines = LineWriter(stream, max_waiting=1000)
 
-        # Far more than a pipe holds: whoever wrote them himself would wait here for ever.
+        # Far more than a pipe holds: a direct write would block here.
         for _ in range(3000):
             lines.write(b"x" * 999 + b"\n")
         dropped = lines.dropped
         closing = threading.Thread(target=lines.close)
         closing.start()
-        told = [reader.readline() for _ in range(3000 - dropped)]
+        printed = [reader.readline() for _ in range(3000 - dropped)]
         closing.join()
 
     assert 0 < dropped < 3000
-    assert set(told) == {"x" * 999 + "\n"}
+    assert set(printed) == {"x" * 999 + "\n"}
 
 
 def test_a_stream_that_was_closed_costs_lines_and_nothing_else() -> None:

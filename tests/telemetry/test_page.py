@@ -1,4 +1,4 @@
-"""The page for operators tells of every metric, and of no other."""
+"""The page for operators lists every metric, and no other."""
 
 import re
 from pathlib import Path
@@ -16,9 +16,9 @@ def row(metric: Metric) -> str:
     return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |"
 
 
-def test_each_metric_is_told_with_its_kind_labels_and_meaning_and_no_other() -> None:
+def test_each_metric_is_listed_with_its_kind_labels_and_meaning_and_no_other() -> None:
     assert ROW.findall(PAGE) == [row(metric) for metric in METRICS]
 
 
-def test_the_prefix_is_told() -> None:
+def test_the_prefix_is_given() -> None:
     assert f"`{PREFIX}`" in PAGE

@@ -169,7 +169,7 @@ async def asked(url: str, path: str, **parameters: str) -> list[Any]:
     return list(found["result"] if isinstance(found, dict) else found)
 
 
-async def told(url: str, path: str, **parameters: str) -> list[Any]:
+async def answered(url: str, path: str, **parameters: str) -> list[Any]:
     """Its first answer that is one: it looks at us in its own time."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := await asked(url, path, **parameters)):  # noqa: ASYNC110  # another program
@@ -190,18 +190,18 @@ async def test_a_real_prometheus_scrapes_two_workers_with_their_exemplars(
             prometheus([f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"], tmp_path) as url,
         ):
             upstream.release()
-            await told(url, "/api/v1/query", query=f"sum({PREFIX}workers) == 2")
+            await answered(url, "/api/v1/query", query=f"sum({PREFIX}workers) == 2")
             for number in range(8):
                 connection = await server.connect()
                 await connection.send(named_operation(number))
                 assert (await connection.answer())[0] == 200
 
             counted = f'sum({PREFIX}operation_duration_seconds_count{{operation="Named",outcome="ok"}}) == 8'
-            (series,) = await told(url, "/api/v1/query", query=counted)
+            (series,) = await answered(url, "/api/v1/query", query=counted)
             lagged = f"{PREFIX}event_loop_lag_seconds_count > 0"
-            assert await told(url, "/api/v1/query", query=lagged)
-            names = await told(url, "/api/v1/label/__name__/values")
-            exemplars = await told(
+            assert await answered(url, "/api/v1/query", query=lagged)
+            names = await answered(url, "/api/v1/label/__name__/values")
+            exemplars = await answered(
                 url,
                 "/api/v1/query_exemplars",
                 query=f"{PREFIX}operation_duration_seconds_bucket",

@@ -34,7 +34,7 @@ def forced_switching() -> Iterator[None]:
 def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> None:
     cache = PageCache(max_bytes=200_000, caller_max_bytes=100_000, clock=SYSTEM_CLOCK)
     counters = MetricCounters(max_operations=1_000_000)
-    counters.read(lambda: read_cache(cache))
+    counters.add_gauges(lambda: read_cache(cache))
     ended = threading.Event()
     failures: list[Exception] = []
 

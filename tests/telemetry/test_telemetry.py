@@ -1,4 +1,4 @@
-"""What the gateway tells of operations and calls, from the request to the line and the figure."""
+"""Operations and upstream calls, from the request to the log line and the metric."""
 
 import asyncio
 import json
@@ -154,7 +154,7 @@ async def discard(_message: Any) -> None:
 
 
 BODY = json.dumps({"query": DASHBOARD}).encode()
-WHOLE = {"type": "http.request", "body": BODY, "more_body": False}
+COMPLETE = {"type": "http.request", "body": BODY, "more_body": False}
 HALF = {"type": "http.request", "body": BODY[:9], "more_body": True}
 
 
@@ -169,7 +169,9 @@ async def test_a_client_that_leaves_while_it_sends_is_one_cancelled_operation(
     assert (line["outcome"], line.get("status"), line.get("codes")) == ("cancelled", None, None)
 
 
-@pytest.mark.parametrize("messages", [[HALF], [WHOLE]], ids=["within its body", "while upstream is called"])
+@pytest.mark.parametrize(
+    "messages", [[HALF], [COMPLETE]], ids=["within its body", "while upstream is called"]
+)
 async def test_an_operation_that_the_process_gives_up_is_one_cancelled_operation(
     monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, messages: list[dict[str, Any]]
 ) -> None:
@@ -214,7 +216,7 @@ async def test_an_answer_that_is_cancelled_while_it_is_sent_is_one_cancelled_ope
         await asyncio.Future()
 
     async with observed(monkeypatch, upstream) as app:
-        running = asyncio.create_task(app.run(sending(WHOLE), send))
+        running = asyncio.create_task(app.run(sending(COMPLETE), send))
         await sending_began.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -231,7 +233,7 @@ async def test_a_client_that_has_gone_when_it_is_answered_is_one_cancelled_opera
         raise ConnectionResetError
 
     async with observed(monkeypatch, upstream) as app:
-        await app.run(sending(WHOLE), send)
+        await app.run(sending(COMPLETE), send)
 
         line = await app.only_operation()
     assert (line["outcome"], line["operation"], line["status"]) == ("cancelled", "Dashboard", 200)
@@ -263,7 +265,7 @@ async def test_each_retry_is_a_line_of_its_own(
         ("{ a: gallery(page: 0) { pagination { total } } __typename }", "error", ["BAD_USER_INPUT"]),
     ],
 )
-async def test_what_went_wrong_is_told_by_its_codes(
+async def test_errors_are_reported_by_their_codes(
     monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, document: str, outcome: str, codes: list[str]
 ) -> None:
     with json_log(monkeypatch) as written:
@@ -274,7 +276,7 @@ async def test_what_went_wrong_is_told_by_its_codes(
     assert (line["outcome"], line["codes"]) == (outcome, codes)
 
 
-async def test_a_request_that_is_no_operation_is_told_as_refused(
+async def test_a_request_that_is_no_operation_is_reported_as_refused(
     monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
 ) -> None:
     with json_log(monkeypatch) as written:
@@ -348,7 +350,9 @@ async def test_the_parts_are_read_with_each_scrape(upstream: FakeUpstream) -> No
 SECRETS = ["made-up-token", "7391", "hidden-word", "hidden.example", "hidden-id", "nothing-such", "gallery("]
 
 
-async def test_nothing_private_is_told(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> None:
+async def test_nothing_private_is_logged_or_measured(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
     port = free_port()
     url = "https://hidden.example"
 

@@ -173,8 +173,8 @@ async def test_a_traced_operation_is_an_exemplar_of_the_metrics(
         await client.post(DASHBOARD)
         text = await scraped(port)
 
-    told = {sample.exemplar.labels["trace_id"] for sample in samples(text) if sample.exemplar}
-    assert told == {span.trace_id.hex() for span in receiver.spans(SERVER)}
+    traced = {sample.exemplar.labels["trace_id"] for sample in samples(text) if sample.exemplar}
+    assert traced == {span.trace_id.hex() for span in receiver.spans(SERVER)}
 
 
 async def test_nothing_of_a_document_or_a_token_is_in_a_trace(
@@ -189,10 +189,10 @@ async def test_nothing_of_a_document_or_a_token_is_in_a_trace(
             headers={"authorization": f"Bearer {TOKEN}"},
         )
 
-    told = b"".join(receiver.raw)
+    sent = b"".join(receiver.raw)
     assert receiver.spans(CLIENT)
     assert [
-        secret for secret in (TOKEN.encode(), b"word", b"7391", b"gallery(", b"typename") if secret in told
+        secret for secret in (TOKEN.encode(), b"word", b"7391", b"gallery(", b"typename") if secret in sent
     ] == []
 
 
@@ -247,6 +247,6 @@ create_app(Settings.read(_env_file=None))
 print([name for name in sys.modules if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))])
 """
 
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603
 
-    assert told.stdout == "[]\n"
+    assert ended.stdout == "[]\n"

@@ -78,7 +78,7 @@ def build_endpoint(
 ) -> GraphQLEndpoint:
     schema = executable(build_schema())
     documents = build_documents(settings, schema)
-    instruments.read(lambda: read_documents(documents))
+    instruments.add_gauges(lambda: read_documents(documents))
     executor = Executor(
         schema,
         documents,

@@ -87,7 +87,7 @@ def build_gallery(
         caller_max_bytes=int(settings.cache_max_bytes * _CALLER_SHARE),
         clock=clock,
     )
-    instruments.read(lambda: read_cache(cache))
+    instruments.add_gauges(lambda: read_cache(cache))
     client = _client(settings, transport, clock, instruments, rules)
     alone = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
     fetcher: PageFetcher | SharedFetcher = alone
@@ -101,7 +101,7 @@ def build_gallery(
             max_wait_seconds=settings.upstream_total_timeout_seconds,
         )
     gallery = Gallery(fetcher=fetcher, cache=cache, clock=clock)
-    instruments.read(lambda: read_sharing(gallery))
+    instruments.add_gauges(lambda: read_sharing(gallery))
     return gallery
 
 
@@ -118,7 +118,7 @@ def _client(
         max_connections=settings.upstream_max_connections,
         clock=clock.monotonic,
     )
-    instruments.read(lambda: read_resilience(resilience))
+    instruments.add_gauges(lambda: read_resilience(resilience))
     return GalleryClient(
         base_url=str(settings.upstream_url),
         transport=transport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gallery_gateway import __version__
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
-from gallery_gateway.telemetry.counters import MetricCounters, Readings
+from gallery_gateway.telemetry.counters import Gauges, MetricCounters
 from gallery_gateway.telemetry.exposition import exposed, watch_lag
 from gallery_gateway.telemetry.metrics import registry_of
 from gallery_gateway.telemetry.telemetry import Observer, Telemetry
@@ -39,10 +39,10 @@ class Instruments:
             observers = [*observers, self._events]
         self.operations = Telemetry(observers, self._traces) if observers or self._traces else None
 
-    def read(self, gauges: Readings) -> None:
+    def add_gauges(self, gauges: Gauges) -> None:
         """Include these counters and gauges in every scrape."""
         if self._counters is not None:
-            self._counters.read(gauges)
+            self._counters.add_gauges(gauges)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ class Instruments:
             # In a thread: a receiver of traces, or a reader of the log, may be slow.
             stack.push_async_callback(asyncio.to_thread, self._flush)
             if self._counters is not None:
-                self._counters.read(self._events.gauges)
+                self._counters.add_gauges(self._events.gauges)
                 registry = registry_of(self._counters.snapshot, version=__version__)
                 ports = _metrics_ports(self._settings)
                 await stack.enter_async_context(exposed(registry, host=self._settings.host, ports=ports))

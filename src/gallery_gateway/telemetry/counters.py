@@ -59,7 +59,7 @@ class Snapshot(msgspec.Struct):
     gauges: Values = {}
 
 
-Readings = Callable[[], Snapshot]
+Gauges = Callable[[], Snapshot]
 """Returns the counters and gauges of another part of the gateway; called from the thread of a scrape."""
 
 # Values of the label `operation` that stand for something else than a name.
@@ -82,7 +82,7 @@ class MetricCounters:
 
     def __init__(self, *, max_operations: int = _MAX_OPERATIONS) -> None:
         self._max_operations = max_operations
-        self._gauges: list[Readings] = []
+        self._gauges: list[Gauges] = []
         self._names: set[str] = set()
         self._operations: dict[tuple[str | None, str, str | None], Histogram] = {}
         self._errors: Counter[tuple[str | None, str]] = Counter()
@@ -126,7 +126,7 @@ class MetricCounters:
         """Record how late the event loop woke up."""
         self._lag.observe(seconds)
 
-    def read(self, gauges: Readings) -> None:
+    def add_gauges(self, gauges: Gauges) -> None:
         """Include these counters and gauges in every snapshot."""
         self._gauges.append(gauges)
 

@@ -1,4 +1,4 @@
-"""The demo's endpoint on a real port, whose clock stands still and whose calls are counted."""
+"""The demo's REST API on a real port. It counts its calls, and its clock stands still."""
 
 import time
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
 
-# As long as a quick endpoint takes, so that operations meet while a call is under way.
+# The duration of a fast call, so that operations meet while a call is in flight.
 DELAY_SECONDS = 0.02
 
 
-class CountedEndpoint:
+class CountedAPI:
     """Counts the calls of an app."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,9 +26,9 @@ class CountedEndpoint:
 
 
 @contextmanager
-def counted_endpoint() -> Iterator[CountedEndpoint]:
-    # Nothing on it changes, so that any two answers to one question are the same.
+def counted_api() -> Iterator[CountedAPI]:
+    # Nothing changes with time, so equal requests have equal responses.
     now = time.time()
-    endpoint = CountedEndpoint(create_upstream(clock=lambda: now, delay_seconds=DELAY_SECONDS))
-    with serve_in_thread(endpoint) as endpoint.url:
-        yield endpoint
+    api = CountedAPI(create_upstream(clock=lambda: now, delay_seconds=DELAY_SECONDS))
+    with serve_in_thread(api) as api.url:
+        yield api
