@@ -1,40 +1,42 @@
-"""Structs that are projected into responses by msgspec."""
+"""The base of frozen structs whose attributes can be read under aliases.
+
+An alias is an attribute's name with a suffix: `images__first_3` is a list's first three items, and
+`images__again_1` the same value under another name. So msgspec, which reads attributes by their name, can
+read one of them several times, or a part of it.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
-_AGAIN = "again"
-_FIRST = "first"
-
 
 class ProjectionSource(msgspec.Struct, frozen=True, gc=False):
-    """The base of all structs that are projected: it understands the hints behind an attribute's name.
+    """A frozen struct with aliases.
 
-    `derived` names, for each property, the attributes that it is made of.
+    `derived` names, for each property, the attributes that it is computed from.
     """
 
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    # Called only for names that are no attributes, so plain ones cost nothing.
+    # Python calls this for names that are not attributes only, so the others cost nothing.
     def __getattr__(self, name: str) -> Any:
-        attribute, _, hints = name.partition("__")
-        if not attribute or not hints:
+        attribute, _, suffixes = name.partition("__")
+        if not attribute or not suffixes:
             raise AttributeError(name)
         value = getattr(self, attribute)
-        for hint in hints.split("__"):
-            kind, _, number = hint.partition("_")
-            if kind == _FIRST and isinstance(value, list):
+        for suffix in suffixes.split("__"):
+            kind, _, number = suffix.partition("_")
+            if kind == "first" and isinstance(value, list):
                 value = value[: int(number)]
         return value
 
 
 def first(attribute: str, limit: int) -> str:
-    """The name of a list's first items."""
-    return f"{attribute}__{_FIRST}_{limit}"
+    """Return the alias for the first items of a list."""
+    return f"{attribute}__first_{limit}"
 
 
 def again(attribute: str, number: int) -> str:
-    """A further name of an attribute; each number is another name."""
-    return f"{attribute}__{_AGAIN}_{number}"
+    """Return an alias for the same value; each number is another alias."""
+    return f"{attribute}__again_{number}"

@@ -1,1 +1,1 @@
-"""The REST endpoint: its contract, the client, and the translation of its failures."""
+"""The REST API: its contract, a client for it, and what protects it and its callers from each other."""

@@ -1,9 +1,9 @@
-"""The endpoint's answer as msgspec structs: an attribute for each REST field, under its REST name.
+"""The responses of the REST API as msgspec structs, with an attribute for each field under its REST name.
 
-Two names differ, where the graph adds a derived value: `UpstreamImage.result_id` is REST's `id`, and `id` is
-the global id on images and projects alike. Fields that "treat as yes" in the contract may be null or absent;
-newer fields may be absent; unknown fields are ignored. JSON of no known shape stays as the bytes it
-came in. Pages are shared between operations, so all of it is frozen.
+Two names differ, because the graph adds a derived value: `UpstreamImage.result_id` is REST's `id`, while `id`
+is the global id of an image or a project. Fields that the contract says to "treat as yes" may be null or
+absent, newer fields may be absent, and unknown fields are ignored. JSON of unknown shape stays as bytes.
+Operations share pages, so everything is frozen.
 
 Source: `GET /gallery/by-project`, response, in both known renderings of its documentation.
 """
@@ -12,15 +12,14 @@ from typing import ClassVar
 
 from msgspec import Raw, Struct
 
-from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.structs import ProjectionSource
-from gallery_gateway.upstream.identity import image_global_id, project_global_id
+from gallery_gateway.upstream.identity import id_of_image, id_of_project
 
 JSON_NULL = Raw(b"null")
 
 
 class UpstreamImageFile(ProjectionSource, frozen=True, gc=False):
-    """Links to one picture in two sizes; fetched without the token, maybe signed and expiring."""
+    """Links to one picture in two sizes; they need no token, and may be signed and expire."""
 
     full_size: str | None = None
     thumbnail: str | None = None
@@ -56,13 +55,8 @@ class UpstreamImage(ProjectionSource, frozen=True, gc=False, rename={"result_id"
     review_annotations: Raw = JSON_NULL
     retouch_claim: Raw = JSON_NULL
 
-    @property
-    def id(self) -> str:
-        try:
-            return image_global_id(self.job_id, self.image_index, self.group_index, self.version)
-        # A damaged answer is kept as it came, so the declared types are no promise.
-        except TypeError as exc:
-            raise UpstreamContractError("The gallery sent an image without what identifies it.") from exc
+    # A page has a thousand images, so their ids take no detour.
+    id = property(id_of_image)
 
 
 class UpstreamProject(ProjectionSource, frozen=True, gc=False):
@@ -83,16 +77,11 @@ class UpstreamProject(ProjectionSource, frozen=True, gc=False):
     completed_images: int | None = None
     failed_images: int | None = None
 
-    @property
-    def id(self) -> str:
-        try:
-            return project_global_id(self.project_id)
-        except TypeError as exc:
-            raise UpstreamContractError("The gallery sent a project without its id.") from exc
+    id = property(id_of_project)
 
     @property
     def pending_images(self) -> int | None:
-        """Neither completed nor failed, never below 0; null unless all three counters are there."""
+        """Images neither completed nor failed, at least 0; `None` unless all three counters are known."""
         total, completed, failed = self.total_images, self.completed_images, self.failed_images
         if type(total) is not int or type(completed) is not int or type(failed) is not int:
             return None
@@ -100,7 +89,7 @@ class UpstreamProject(ProjectionSource, frozen=True, gc=False):
 
 
 class UpstreamPagination(ProjectionSource, frozen=True, gc=False):
-    """Where a page stands; `total` counts projects."""
+    """Position of a page; `total` counts projects."""
 
     page: int
     per_page: int
@@ -111,19 +100,19 @@ class UpstreamPagination(ProjectionSource, frozen=True, gc=False):
 
 
 class Page(ProjectionSource, frozen=True, gc=False):
-    """One answer of the endpoint."""
+    """One page of projects."""
 
     pagination: UpstreamPagination
     projects: list[UpstreamProject]
 
 
 class ErrorDetail(Struct, frozen=True, gc=False):
-    """What the endpoint says of one parameter that it refused."""
+    """What the REST API says about one rejected parameter."""
 
     field: str | None = None
 
 
 class InvalidRequest(Struct, frozen=True, gc=False):
-    """The body of a 400 or 422, where it is JSON."""
+    """The body of a 400 or 422, if it is JSON."""
 
     detail: list[ErrorDetail] = []

@@ -1,9 +1,9 @@
-"""Opaque global ids, made of what identifies a project or an image.
+"""Opaque global ids of projects and images.
 
 An id is base64url without padding of `Project:<project_id>` or
-`Image:<image_index>:<group_index>:<version>:<job_id>`; the job id stands last as it may hold colons. What
-stands before it is made a multiple of three bytes long by spaces behind the version, so that both can be
-encoded apart: a page has a thousand images, but few such beginnings.
+`Image:<image_index>:<group_index>:<version>:<job_id>`. The job id is the last part because it may hold
+colons. Spaces after the version make the text before the job id a multiple of three bytes long, so that both
+can be encoded separately: a page has a thousand images, but few different positions.
 """
 
 import base64
@@ -11,18 +11,21 @@ import binascii
 from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from gallery_gateway.errors import UpstreamContractError
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectIdentity:
-    """What identifies a project."""
+    """The fields that identify a project."""
 
     project_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ImageIdentity:
-    """What identifies an image."""
+    """The fields that identify an image."""
 
     job_id: str
     image_index: int
@@ -30,56 +33,80 @@ class ImageIdentity:
     version: int
 
 
+def id_of_project(project: Any) -> str:
+    """Return the global id of a project of the REST API.
+
+    Raises:
+        UpstreamContractError: the project is damaged, which its declared types do not exclude.
+    """
+    try:
+        return project_global_id(project.project_id)
+    except TypeError as exc:
+        raise UpstreamContractError("The gallery API sent a project without its id.") from exc
+
+
+def id_of_image(image: Any) -> str:
+    """Return the global id of an image of the REST API.
+
+    Raises:
+        UpstreamContractError: the image is damaged, which its declared types do not exclude.
+    """
+    try:
+        return image_global_id(image.job_id, image.image_index, image.group_index, image.version)
+    except TypeError as exc:
+        raise UpstreamContractError("The gallery API sent an image without its identity.") from exc
+
+
 def project_global_id(project_id: int) -> str:
-    """Raises: TypeError: that is no whole number."""
-    _check_whole(project_id)
+    """Raises: TypeError: the id is not an integer."""
+    _check_integers(project_id)
     return _encoded(f"Project:{project_id}")
 
 
 def image_global_id(job_id: str, image_index: int, group_index: int, version: int) -> str:
-    """Raises: TypeError: one of them is not of its type."""
+    """Raises: TypeError: an argument has another type."""
     if type(job_id) is not str:
-        raise TypeError("a job id is a text")
+        raise TypeError("the job id is not a string")
     return _image_position(image_index, group_index, version) + _encoded(job_id)
 
 
 def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
-    """Raises: ValueError: this is no id of ours."""
+    """Raises: ValueError: this is not a global id of the gateway."""
     text = _decoded(global_id)
     match text.split(":", 4):
-        case ["Project", project_id]:
-            identity: ProjectIdentity | ImageIdentity = ProjectIdentity(int(project_id))
-            canonical = project_global_id(int(project_id))
+        case ["Project", number]:
+            identity: ProjectIdentity | ImageIdentity = ProjectIdentity(int(number))
+            canonical = project_global_id(int(number))
         case ["Image", image_index, group_index, version, job_id]:
             position = int(image_index), int(group_index), int(version)
             identity = ImageIdentity(job_id, *position)
             canonical = image_global_id(job_id, *position)
         case _:
-            raise ValueError("an id of no known type")
+            raise ValueError("unknown type")
     if canonical != global_id:
-        raise ValueError("an id in another spelling than ours")
+        raise ValueError("not in canonical form")
     return identity
 
 
-# By type too, so that nothing passes for a number that was equal to one.
+# Also keyed by type, because True equals 1.
 @lru_cache(maxsize=16_384, typed=True)
 def _image_position(image_index: int, group_index: int, version: int) -> str:
-    _check_whole(image_index, group_index, version)
-    beginning = f"Image:{image_index}:{group_index}:{version}"
-    return _encoded(beginning + " " * (-len(beginning + ":") % 3) + ":")
+    _check_integers(image_index, group_index, version)
+    position = f"Image:{image_index}:{group_index}:{version}"
+    return _encoded(position + " " * (-len(position + ":") % 3) + ":")
 
 
-def _check_whole(*numbers: int) -> None:
-    # A bool is an int that is none.
+def _check_integers(*numbers: int) -> None:
+    # A bool is an int.
     if any(type(number) is not int for number in numbers):
-        raise TypeError("not a whole number")
+        raise TypeError("not an integer")
 
 
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 
 def _encoded(text: str) -> str:
-    # What base64.urlsafe_b64encode does, in half the time: a page has a thousand ids.
+    # The same as base64.urlsafe_b64encode, in half the time: a page has a thousand ids.
     return b2a_base64(text.encode(), newline=False).translate(_URL_ALPHABET, b"=").decode()
 
 
@@ -88,4 +115,4 @@ def _decoded(global_id: str) -> str:
         padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
         return base64.urlsafe_b64decode(padded).decode()
     except (UnicodeError, binascii.Error) as exc:
-        raise ValueError("an id that is not base64url") from exc
+        raise ValueError("not base64url") from exc

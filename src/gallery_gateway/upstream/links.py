@@ -1,4 +1,4 @@
-"""When the links of a page expire, as far as they say so themselves (the contract's open question 5)."""
+"""When the links of a page expire, if they say so themselves (open question 5 of the REST contract)."""
 
 import base64
 import binascii
@@ -12,17 +12,17 @@ import msgspec
 
 from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
 
-# The part of a link in JSON that says when it expires, if it is one part; some encoders escape the ampersand.
+# The part of a link that says when it expires, as it stands in JSON; some encoders escape the ampersand.
 _SIGNING = re.compile(rb"X-(Amz|Goog)-Date=(\w+)(?:&|\\u0026)X-\1-Expires=(\d+)(?:&|\\u0026)")
 
 
 def earliest_link_expiry(body: bytes, parse: Callable[[bytes], Page]) -> float | None:
-    """Seconds since 1970 at which the first link of a page expires; None if none says so.
+    """Return when the first link of a page expires, in seconds since 1970, or `None` if no link says so.
 
-    Links are mostly signed all at once. So the page, which is JSON, is parsed only if they are not: to count
-    in it costs a twentieth of that.
+    Mostly all links are signed at the same moment. The JSON is parsed only if they are not: counting in it
+    takes a twentieth of that time.
     """
-    # Leaving bytes out is five times as fast as counting them (CPython 3.11 to 3.13).
+    # Removing bytes is five times as fast as counting them (CPython 3.11 to 3.13).
     questions = len(body) - len(body.replace(b"?", b""))
     if not questions and b"\\u003" not in body:
         return None
@@ -34,9 +34,9 @@ def earliest_link_expiry(body: bytes, parse: Callable[[bytes], Page]) -> float |
 
 
 def link_expiry(url: str) -> float | None:
-    """Seconds since 1970 at which the link expires; None if it does not say.
+    """Return when the link expires, in seconds since 1970, or `None` if it does not say so.
 
-    Reads S3 and GCS (version 4: `X-Amz-Date` or `X-Goog-Date` with `-Expires`; version 2: `Expires`),
+    Understands S3 and GCS (version 4: `X-Amz-Date` or `X-Goog-Date` with `-Expires`; version 2: `Expires`),
     CloudFront (`Expires`, or a custom `Policy`) and Azure (`se`).
     """
     _, _, query = url.partition("?")
@@ -56,7 +56,7 @@ def link_expiry(url: str) -> float | None:
 
 def _links(page: Page) -> Iterator[str]:
     for project in page.projects:
-        # A damaged page may hold None, or a value of any other type, in each of these places.
+        # In a damaged page, each of these may be None or of any other type.
         for image in (isinstance(project, UpstreamProject) and project.images) or ():
             if isinstance(image, UpstreamImage):
                 for file in (*(image.inputs or ()), image.output):
@@ -65,7 +65,7 @@ def _links(page: Page) -> Iterator[str]:
 
 
 def _parameter(query: str, name: str) -> str:
-    """A parameter's value, still encoded; empty if there is none."""
+    """Return the value of a parameter, still encoded, or an empty string."""
     marker = name + "="
     start = 0 if query.startswith(marker) else query.find("&" + marker) + 1
     if not start and not query.startswith(marker):
@@ -75,7 +75,7 @@ def _parameter(query: str, name: str) -> str:
     return query[start:] if end < 0 else query[start:end]
 
 
-# All links of a page are signed within a second or two, so few of these are computed.
+# All links of a page are signed within a second or two, so most calls are hits.
 @lru_cache(maxsize=1024)
 def _dated_expiry(date: str, seconds: str) -> float | None:
     try:
@@ -91,7 +91,7 @@ def _epoch(text: str) -> float | None:
 
 @lru_cache(maxsize=1024)
 def _policy_expiry(policy: str) -> float | None:
-    # CloudFront's own alphabet for base64 in URLs.
+    # CloudFront has its own alphabet for base64 in URLs.
     encoded = unquote(policy).translate(str.maketrans("-_~", "+=/"))
     try:
         statement = msgspec.json.decode(base64.b64decode(encoded), type=_Policy).statements[0]
