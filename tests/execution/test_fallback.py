@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gallery_gateway.errors import ForbiddenError
-from gallery_gateway.execution.compiler import Compiler, Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.compiler import Compiler, Load, PrepareLoad
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.schema.build import build_schema, executable
 from tests.fakes import document_limits
@@ -27,7 +27,7 @@ def failing_with(*errors: Exception) -> Compiler:
     def prepare(_arguments: object) -> Load:
         return load  # type: ignore[return-value]  # it never returns
 
-    def root(_selection: RootSelection) -> PrepareLoad:
+    def root(_selection: object, _plan: object) -> PrepareLoad:
         return prepare
 
     return Compiler(SCHEMA, {"gallery": root})
@@ -62,7 +62,7 @@ async def test_an_expected_error_is_left_to_plain_execution_without_a_word(
 
 @pytest.mark.parametrize("error", [TypeError("a bug"), KeyError("a bug"), RecursionError("a bug")])
 async def test_a_bug_while_planning_is_logged_once_too(logged: Written, error: Exception) -> None:
-    def root(_selection: RootSelection) -> PrepareLoad:
+    def root(_selection: object, _plan: object) -> PrepareLoad:
         raise error
 
     compiler = Compiler(SCHEMA, {"gallery": root})

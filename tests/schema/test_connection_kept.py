@@ -49,9 +49,9 @@ async def test_a_connection_of_one_page_is_kept_once_it_was_come_by_twice(
 ) -> None:
     answers = [await run(gallery, document) for _ in range(3)]
 
-    kept = answers[-1].kept and answers[-1].kept.get()
-    assert kept
-    assert kept[0] == answers[0].body == answers[1].body == answers[2].body
+    cached = answers[-1].cached and answers[-1].cached.get()
+    assert cached
+    assert cached[0] == answers[0].body == answers[1].body == answers[2].body
 
 
 async def test_two_connections_of_one_page_are_kept_apart(gallery: Gallery) -> None:
@@ -71,4 +71,4 @@ async def test_a_connection_of_two_pages_is_not_kept(gallery: Gallery) -> None:
 
     assert answers[0].body.count(b'"id"') == 44
     assert answers[0].body == answers[2].body
-    assert answers[2].kept is None
+    assert answers[2].cached is None

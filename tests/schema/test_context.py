@@ -143,7 +143,7 @@ async def test_a_response_that_cannot_be_repeated_is_refused_again(executor: Exe
     response = await run(executor, document, body, max_images=3)
 
     assert response.codes == ("BAD_USER_INPUT",)
-    assert response.kept is None
+    assert response.cached is None
 
 
 @pytest.mark.parametrize("damages", range(1, 4))

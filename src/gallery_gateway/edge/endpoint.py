@@ -166,8 +166,8 @@ class GraphQLEndpoint:
         recorder.record_response(result, context.usage)
         extensions = context.extensions(reports=decision.reports)
         body = result.with_extensions(extensions) if extensions else result.body
-        if key is not None and result.kept is not None and context.caller is not None:
-            self._replays.put(key, Replay(result.kept, recorder.replay_record()))
+        if key is not None and result.cached is not None and context.caller is not None:
+            self._replays.put(key, Replay(result.cached, recorder.replay_record()))
         response = operation_response(
             result, body, context.usage, decision.head, request_error_status=decision.request_error_status
         )

@@ -52,7 +52,7 @@ class RootValue(Protocol):
     def remember(self, plan: Plan, rendered: bytes) -> None:
         """Keep rendered bytes with the page, if the page is likely to be used again."""
 
-    def kept(self, plan: Plan) -> Any:
+    def cached_response(self, plan: Plan) -> Any:
         """Return a handle that repeats the rendered bytes while the page is fresh, or `None`."""
 
 
@@ -63,28 +63,12 @@ PrepareLoad = Callable[[Mapping[str, Any]], Load]
 """Makes a load of coerced arguments; raises `GatewayError` if it refuses one."""
 
 
-@dataclass(frozen=True, slots=True)
-class RootSelection:
-    """A root field of an operation, to be compiled.
-
-    Args:
-        is_alone: whether the operation has no other root field.
-    """
-
-    selection: Selection
-    plan: Plan
-    is_alone: bool
+CompileRoot = Callable[[Selection, Plan | None], PrepareLoad]
+"""Compiles a root field from its selection, and its plan if the operation has no other root field."""
 
 
-CompileRoot = Callable[[RootSelection], PrepareLoad]
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledResponse:
-    """A response, and the handle that repeats it; see `RootValue.kept`."""
-
-    body: bytes
-    kept: Any = None
+CompiledResponse = tuple[bytes, Any]
+"""The body of a response, and the handle that repeats it; see `RootValue.cached_response`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +78,7 @@ class _Root:
     Args:
         opening: JSON before the value: the response key and a colon.
         fields: number of fields below it.
-        response: makes the complete response of the projected value.
+        wrap: makes the response of the value of the only root field, so that its bytes are never copied.
         load: `None` if arguments depend on variables; then each run prepares its own.
     """
 
@@ -103,7 +87,7 @@ class _Root:
     field: SelectedField
     plan: Plan
     fields: int
-    response: Callable[[object], msgspec.Struct]
+    wrap: Callable[[object], msgspec.Struct] | None
     prepare: PrepareLoad
     load: Load | None
 
@@ -204,23 +188,18 @@ class Compiler:
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
     def _respond(self, roots: Sequence[_Root], loaded: Sequence[RootValue]) -> CompiledResponse:
+        rendered = [self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            # The complete response is rendered and kept, so that it is never copied.
-            root, source = roots[0], loaded[0]
-            return CompiledResponse(self._render(root, source, is_complete=True), source.kept(root.plan))
-        members = (
-            root.opening + self._render(root, source, is_complete=False)
-            for root, source in zip(roots, loaded, strict=True)
-        )
-        return CompiledResponse(b'{"data":{%b}}' % b",".join(members))
+            return rendered[0], loaded[0].cached_response(roots[0].plan)
+        members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
+        return b'{"data":{%b}}' % b",".join(members), None
 
-    def _render(self, root: _Root, loaded: RootValue, *, is_complete: bool) -> bytes:
-        """Return the value as JSON, or the complete response; a plan is only ever rendered in one way."""
+    def _render(self, root: _Root, loaded: RootValue) -> bytes:
         rendered = loaded.recall(root.plan)
         if rendered is None:
             value = loaded.value
             projected = None if value is None else msgspec.convert(value, root.plan, from_attributes=True)
-            rendered = self._encode(root.response(projected) if is_complete else projected)
+            rendered = self._encode(root.wrap(projected) if root.wrap else projected)
             loaded.remember(root.plan, rendered)
         return rendered
 
@@ -278,14 +257,14 @@ class Compiler:
             raise UnplannableError(selected.name)
         selection = selected.selection()
         plan = plan_selection(selection)
-        prepare = compile_root(RootSelection(selection, plan, is_alone))
+        prepare = compile_root(selection, plan if is_alone else None)
         return _Root(
             key=key,
             opening=b'"%b":' % key.encode(),
             field=selected,
             plan=plan,
             fields=selection.count(),
-            response=_response_of(key),
+            wrap=_response_of(key) if is_alone else None,
             prepare=prepare,
             load=None if selected.has_variables else prepare(selected.arguments()),
         )

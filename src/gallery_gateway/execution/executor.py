@@ -52,7 +52,7 @@ class GraphQLResponse:
         codes: distinct codes of the errors.
         operation: name of the operation that was run, if it has one.
         executor: `compiled` or `plain`.
-        kept: handle that repeats the response without running anything; see `RootValue.kept`.
+        cached: handle that repeats the response without running anything; see `RootValue.cached_response`.
     """
 
     body: bytes
@@ -63,7 +63,7 @@ class GraphQLResponse:
     codes: tuple[str, ...] = ()
     operation: str | None = None
     executor: str = field(default=PLAIN, compare=False)
-    kept: Any = field(default=None, compare=False)
+    cached: Any = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
         """Return the body with `extensions` as its last member."""
@@ -126,7 +126,8 @@ class Executor:
         name = operation.name.value if operation.name else None
         compiled = await self._compiler.run(prepared, operation, request.variables, context)
         if compiled is not None:
-            return GraphQLResponse(body=compiled.body, operation=name, executor=COMPILED, kept=compiled.kept)
+            body, cached = compiled
+            return GraphQLResponse(body=body, operation=name, executor=COMPILED, cached=cached)
         result = await self._execute_plainly(prepared, request, context)
         return _respond(result, request_id=request_id, operation=name)
 

@@ -24,7 +24,7 @@ class GraphQLRequest:
 
     Args:
         document_id: id of a persisted or trusted document.
-        registers: SHA-256 under which a valid document is to be persisted.
+        registers: SHA-256 under which a valid document will be persisted.
     """
 
     query: str | None = None

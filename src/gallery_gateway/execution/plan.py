@@ -49,11 +49,11 @@ def plan_selection(selection: Selection) -> Plan:
     response_keys: dict[str, str] = {}
     for response_key, field in selection.by_response_key.items():
         default: Any = msgspec.NODEFAULT
-        if field.name == "__typename":
-            # Sources do not have this attribute, so the field takes its default.
+        if field.definition is None:
+            # `__typename`: sources do not have this attribute, so the field takes its default.
             attribute, kind, default = "typename_", str, selection.object_type.name
         else:
-            attribute, kind = _attribute(field), _kind(field)
+            attribute, kind = _attribute(field), _kind_of(field.definition.type, field)
         if attribute in response_keys:
             attribute = structs.again(attribute, len(fields))
         fields.append((attribute, kind, default))
@@ -80,12 +80,6 @@ def _attribute(field: SelectedField) -> str:
         # Plain execution reports the error.
         raise UnplannableError(field.name)
     return structs.first(attribute, limit)
-
-
-def _kind(field: SelectedField) -> Any:
-    if field.definition is None:
-        raise UnplannableError(field.name)
-    return _kind_of(field.definition.type, field)
 
 
 def _kind_of(graphql_type: GraphQLOutputType, field: SelectedField) -> Any:

@@ -26,12 +26,15 @@ _MAX_REPRESENTATIONS = 1_000
 _MAX_SHOWN = 50
 
 
-def _project_number(representation: object) -> int:
-    """Return the number of the project; members other than the keys are ignored.
+def _project_number(representation: object) -> int | BadUserInputError:
+    """Return the number of the project, or why there is none; members other than the keys are ignored."""
+    try:
+        return _parse(representation)
+    except BadUserInputError as exc:
+        return exc
 
-    Raises:
-        BadUserInputError: the representation does not name a project.
-    """
+
+def _parse(representation: object) -> int:
     if not isinstance(representation, Mapping):
         _refuse("A representation must be an object.")
     type_name = representation.get("__typename")
@@ -99,7 +102,7 @@ async def load_entities(
             f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
             f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
-    numbers = [_number_or_error(representation) for representation in representations]
+    numbers = [_project_number(representation) for representation in representations]
     needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
     valid = [number for number in numbers if isinstance(number, int)]
     loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
@@ -110,13 +113,6 @@ async def load_entities(
 
 def describe_service(info: Info) -> Service:
     return Service(sdl=info.subgraph.sdl)
-
-
-def _number_or_error(representation: object) -> int | GatewayError:
-    try:
-        return _project_number(representation)
-    except BadUserInputError as exc:
-        return exc
 
 
 def _entity(found: Any) -> contract.UpstreamProject | GatewayError | None:

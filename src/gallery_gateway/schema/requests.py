@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated, Any, TypeVar
 
 import strawberry
-from strawberry import UNSET
+from strawberry import UNSET, argument
 
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.gallery.pagination import Step
@@ -64,45 +64,38 @@ class Ownership(Enum):
     SHARED = _member("shared", description="What members of the caller's group share.")
 
 
-PageArgument = Annotated[int, strawberry.argument(description="Number of the page, from 1.")]
-PerPageArgument = Annotated[int, strawberry.argument(description="Projects per page, from 1 to 100.")]
-OrderArgument = Annotated[SortOrder, strawberry.argument(description="Sort direction.")]
-StatusArgument = Annotated[str | None, strawberry.argument(description="Only images with this status.")]
-FeedbackArgument = Annotated[
-    list[str] | None, strawberry.argument(description="Only images with one of these feedback values.")
-]
-SortByArgument = Annotated[ImageSort, strawberry.argument(description="Sort key of the images.")]
+PageArgument = Annotated[int, argument(description="Number of the page, from 1.")]
+PerPageArgument = Annotated[int, argument(description="Projects per page, from 1 to 100.")]
+OrderArgument = Annotated[SortOrder, argument(description="Sort direction.")]
+StatusArgument = Annotated[str | None, argument(description="Only images with this status.")]
+FeedbackArgument = Annotated[list[str] | None, argument(description="Only images with one of these values.")]
+SortByArgument = Annotated[ImageSort, argument(description="Sort key of the images.")]
 MaxImagesArgument = Annotated[
-    int, strawberry.argument(description="Maximum number of images per project, from 1 to 200.")
+    int, argument(description="Maximum number of images per project, from 1 to 200.")
 ]
-ProjectIdFilter = Annotated[int | None, strawberry.argument(description="Only the project with this number.")]
+ProjectIdFilter = Annotated[int | None, argument(description="Only the project with this number.")]
 OwnershipArgument = Annotated[
-    Ownership | None, strawberry.argument(description="Only what the caller owns, or only what is shared.")
+    Ownership | None, argument(description="Only what the caller owns, or only what is shared.")
 ]
 SearchArgument = Annotated[
-    str | None, strawberry.argument(description="Only projects with this text in their name, key or id.")
+    str | None, argument(description="Only projects with this text in their name, key or id.")
 ]
 FirstArgument = Annotated[
     int | None,
-    strawberry.argument(
-        description="Number of projects after `after`, or from the start; from 1 to 100, by default 20."
-    ),
+    argument(description="Number of projects after `after` or from the start, from 1 to 100; by default 20."),
 ]
-AfterArgument = Annotated[
-    str | None, strawberry.argument(description="Cursor of the project before the first one.")
-]
+AfterArgument = Annotated[str | None, argument(description="Cursor of the project before the first one.")]
 LastArgument = Annotated[
     int | None,
-    strawberry.argument(
-        description="Number of projects before `before`, or up to the end; from 1 to 100, not with `first`."
+    argument(
+        description="Number of projects before `before` or at the end, from 1 to 100; not with `first`."
     ),
 ]
 BeforeArgument = Annotated[
-    str | None,
-    strawberry.argument(description="Cursor of the project after the last one; not with `after`."),
+    str | None, argument(description="Cursor of the project after the last one; not with `after`.")
 ]
-ProjectIdArgument = Annotated[int, strawberry.argument(description="Number of the project in the REST API.")]
-IdArgument = Annotated[strawberry.ID, strawberry.argument(description="`id` of a Project.")]
+ProjectIdArgument = Annotated[int, argument(description="Number of the project in the REST API.")]
+IdArgument = Annotated[strawberry.ID, argument(description="`id` of a Project.")]
 
 Value = TypeVar("Value")
 
@@ -112,32 +105,32 @@ def given(value: Value | None) -> Value | None:
     return None if value is UNSET else value
 
 
-def check_range(argument: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
+def check_range(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
     """Raises: BadUserInputError: `value` is less than `minimum` or more than `maximum`."""
     if value < minimum or (maximum is not None and value > maximum):
         bounds = f"from {minimum} to {maximum}" if maximum is not None else f"{minimum} or more"
-        raise BadUserInputError(f"`{argument}` must be {bounds}, not {value}.", argument=argument)
+        raise BadUserInputError(f"`{name}` must be {bounds}, not {value}.", argument=name)
 
 
-def check_text(argument: str, value: str | None) -> None:
+def check_text(name: str, value: str | None) -> None:
     """Raises: BadUserInputError: `value` is too long, or holds a control character."""
     if not value:
         return
     if len(value) > _MAX_TEXT_LENGTH:
-        message = f"`{argument}` must be at most {_MAX_TEXT_LENGTH} characters, not {len(value)}."
-        raise BadUserInputError(message, argument=argument)
+        message = f"`{name}` must be at most {_MAX_TEXT_LENGTH} characters, not {len(value)}."
+        raise BadUserInputError(message, argument=name)
     control = _CONTROL.search(value)
     if control is not None:
-        message = f"`{argument}` must not hold control characters; U+{ord(control[0]):04X} is one."
-        raise BadUserInputError(message, argument=argument)
+        message = f"`{name}` must not hold control characters; U+{ord(control[0]):04X} is one."
+        raise BadUserInputError(message, argument=name)
 
 
 def rejected_argument(error: RejectedParameterError, arguments: Mapping[str, str]) -> BadUserInputError:
     """Return the REST API's rejection with `arguments` of the graph by REST parameter."""
-    argument = arguments.get(error.parameter or "")
-    if argument is None:
+    name = arguments.get(error.parameter or "")
+    if name is None:
         return BadUserInputError(str(error))
-    return BadUserInputError(f"The gallery API did not accept `{argument}`.", argument=argument)
+    return BadUserInputError(f"The gallery API did not accept `{name}`.", argument=name)
 
 
 def gallery_request(
@@ -242,11 +235,9 @@ def _step(
 ) -> Step:
     is_forward = last is None and before is None
     if not is_forward and (first is not None or after is not None):
-        argument = "last" if last is not None else "before"
-        message = f"`{argument}` does not go with `{'first' if first is not None else 'after'}`."
-        raise BadUserInputError(
-            f"{message} Give `first` and `after`, or `last` and `before`.", argument=argument
-        )
+        name, other = "last" if last is not None else "before", "first" if first is not None else "after"
+        message = f"`{name}` does not go with `{other}`. Give `first` and `after`, or `last` and `before`."
+        raise BadUserInputError(message, argument=name)
     count_name, count = ("first", first) if is_forward else ("last", last)
     cursor_name, cursor = ("after", after) if is_forward else ("before", before)
     count = _DEFAULT_COUNT if count is None else count

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from inspect import Parameter, Signature, signature
 from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
 from gallery_gateway.errors import RejectedParameterError
-from gallery_gateway.execution.compiler import Load, PrepareLoad, RootSelection
+from gallery_gateway.execution.compiler import Load, PrepareLoad
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection, selection_of
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
@@ -59,7 +60,7 @@ class LoadedRoot:
         if self.source is not None:
             self.loaders.remember(self.source, (plan, self.positions), rendered)
 
-    def kept(self, plan: Plan) -> CachedResponse | None:
+    def cached_response(self, plan: Plan) -> CachedResponse | None:
         return None if self.source is None else self.loaders.replayable(self.source, (plan, self.positions))
 
 
@@ -85,10 +86,14 @@ class RootField:
     alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
     arguments: Mapping[str, str]
 
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The parameters of `request` by argument; `signature` is too slow for each operation."""
+        return {to_camel_case(name): name for name in signature(self.request).parameters}
+
     def resolver(self) -> Callable[..., Awaitable[Any]]:
         """Return a resolver whose arguments are the parameters of `request`."""
-        parameters = signature(self.request).parameters
-        arguments = {**{name: to_camel_case(name) for name in parameters}, **self.arguments}
+        arguments = {**{name: argument for argument, name in self._names.items()}, **self.arguments}
 
         async def resolve(info: Info, **given: Any) -> Any:
             request = self.request(**given)
@@ -103,18 +108,18 @@ class RootField:
 
         # Strawberry reads the arguments from the signature.
         info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)
-        resolve.__signature__ = Signature([info, *parameters.values()])  # type: ignore[attr-defined]
+        parameters = [info, *signature(self.request).parameters.values()]
+        resolve.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         return resolve
 
-    def compile(self, root: RootSelection) -> PrepareLoad:
-        # `signature` takes too long to be called for each operation.
-        names = {to_camel_case(name): name for name in signature(self.request).parameters}
-        needs, limits = self.needs(root.selection)
-        if root.is_alone:
-            needs = self.alone(needs, root.plan)
+    def compile(self, selection: Selection, plan: Plan | None) -> PrepareLoad:
+        """Return a function that makes the load of coerced arguments; see `CompileRoot`."""
+        needs, limits = self.needs(selection)
+        if plan is not None:
+            needs = self.alone(needs, plan)
 
         def prepare(arguments: Mapping[str, Any]) -> Load:
-            request = self.request(**{names[name]: value for name, value in arguments.items()})
+            request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
                 found = await context.load(key, lambda loaders: self.load(loaders, request, needs))

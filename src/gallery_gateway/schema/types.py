@@ -52,7 +52,7 @@ def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> List
     )
 
 
-def _described(description: str, **options: Any) -> Any:
+def _field(description: str, **options: Any) -> Any:
     return federation.field(description=description, **options)
 
 
@@ -77,13 +77,9 @@ def _json(attribute: str, description: str, **options: Any) -> Any:
 class ImageFile:
     """`contract.UpstreamImageFile`."""
 
-    full_size: str | None = _described(
-        "URL of the full-size picture. Fetch it without the access token.", tags=[LINK]
-    )
-    thumbnail: str | None = _described(
-        "URL of a small version. Fetch it without the access token.", tags=[LINK]
-    )
-    uuid: str | None = _described("Id of the stored file, if known.")
+    full_size: str | None = _field("URL of the full-size picture. Fetch it without the token.", tags=[LINK])
+    thumbnail: str | None = _field("URL of a small version. Fetch it without the token.", tags=[LINK])
+    uuid: str | None = _field("Id of the stored file, if known.")
 
 
 @federation.type(
@@ -96,33 +92,27 @@ class ImageFile:
 class Image:
     """`contract.UpstreamImage`."""
 
-    id: strawberry.ID = _described("Opaque, globally unique id.")
-    result_id: int | None = _described("Number of the result in the REST API, if known.")
-    job_id: str = _described("Id of the job that generated the image.")
-    image_index: int = _described("Position in the job, from 0.")
-    group_index: int = _described("Number of the variation, from 0.")
-    version: int = _described("Number of regenerations and retouches.")
-    original_filename: str | None = _described(
-        "Name of the source file. Names repeat across jobs: use `id` as a key."
-    )
-    download_filename: str | None = _described("File name to suggest for a download.")
-    inputs: list[ImageFile] = _described("Source pictures of the image.", directives=[sized(10)])
-    output: ImageFile | None = _described("The generated picture; null until it exists.")
-    model_used: str | None = _described("Model that generated the image, if known.")
-    detail_needs_review: bool | None = _described("Whether a person should review a detail of the image.")
-    detail_review_reason: str | None = _described("Why a detail should be reviewed.")
-    status: str | None = _described(
-        "Status of the image: `pending`, `processing`, `completed`, `failed`, or another value."
-    )
-    quality_score: float | None = _described("Quality score; the REST API does not document its scale.")
-    processing_time: float | None = _described(
-        "Duration of the generation; the REST API does not document its unit."
-    )
-    error_message: str | None = _described("Why the generation failed; null if it did not.")
-    feedback: str | None = _described("Feedback of the user, such as `like`; any value may occur.")
-    feedback_comment: str | None = _described("Comment of the user on the image.", tags=[PERSONAL])
-    created_at: str | None = _described("Creation time, in the format of the REST API.")
-    review_status: str | None = _described("Status of the review; any value may occur.")
+    id: strawberry.ID = _field("Opaque, globally unique id.")
+    result_id: int | None = _field("Number of the result in the REST API, if known.")
+    job_id: str = _field("Id of the job that generated the image.")
+    image_index: int = _field("Position in the job, from 0.")
+    group_index: int = _field("Number of the variation, from 0.")
+    version: int = _field("Number of regenerations and retouches.")
+    original_filename: str | None = _field("Name of the source file; not unique across jobs.")
+    download_filename: str | None = _field("File name to suggest for a download.")
+    inputs: list[ImageFile] = _field("Source pictures of the image.", directives=[sized(10)])
+    output: ImageFile | None = _field("The generated picture; null until it exists.")
+    model_used: str | None = _field("Model that generated the image, if known.")
+    detail_needs_review: bool | None = _field("Whether a person should review a detail of the image.")
+    detail_review_reason: str | None = _field("Why a detail should be reviewed.")
+    status: str | None = _field("`pending`, `processing`, `completed`, `failed`, or another value.")
+    quality_score: float | None = _field("Quality score, on an undocumented scale.")
+    processing_time: float | None = _field("Duration of the generation, in an undocumented unit.")
+    error_message: str | None = _field("Why the generation failed; null if it did not.")
+    feedback: str | None = _field("Feedback of the user, such as `like`; any value may occur.")
+    feedback_comment: str | None = _field("Comment of the user on the image.", tags=[PERSONAL])
+    created_at: str | None = _field("Creation time, in the format of the REST API.")
+    review_status: str | None = _field("Status of the review; any value may occur.")
 
     input_description = _json("input_description", "Instructions for the generation; any JSON.")
     review_annotations = _json("review_annotations", "Remarks of the review; any JSON.", tags=[PERSONAL])
@@ -133,38 +123,34 @@ class Image:
 class Node:
     """Relay's interface of objects with a global id."""
 
-    id: strawberry.ID = _described("Opaque, globally unique id.")
+    id: strawberry.ID = _field("Opaque, globally unique id.")
 
 
 @federation.type(description="The position of a page in the list of all projects.", shareable=True)
 class Pagination:
     """`contract.UpstreamPagination`."""
 
-    page: int = _described("Number of the page, from 1.")
-    per_page: int = _described("Maximum number of projects per page.")
-    total: int = _described("Number of projects on all pages.")
-    pages: int = _described("Number of pages.")
-    has_next: bool = _described("Whether there is a next page.")
-    has_prev: bool = _described("Whether there is a previous page.")
+    page: int = _field("Number of the page, from 1.")
+    per_page: int = _field("Maximum number of projects per page.")
+    total: int = _field("Number of projects on all pages.")
+    pages: int = _field("Number of pages.")
+    has_next: bool = _field("Whether there is a next page.")
+    has_prev: bool = _field("Whether there is a previous page.")
 
 
 @federation.type(description="A project and its images.", keys=[key("id"), key("projectId")])
 class Project(Node):
     """`contract.UpstreamProject`."""
 
-    project_id: int = _described("Number of the project in the REST API.")
-    project_name: str | None = _described("Name of the project.")
-    project_key: str | None = _described(
-        "Text id of the project; other endpoints of the REST API call it `project_id`."
-    )
-    created_at: str | None = _described("Creation time, in the format of the REST API.")
-    created_by: str | None = _described("User who created the project.", tags=[PERSONAL])
-    total_images: int | None = _described("Number of images.")
-    completed_images: int | None = _described("Number of completed images.")
-    failed_images: int | None = _described("Number of failed images.")
-    pending_images: int | None = _described(
-        "Number of images that are neither completed nor failed; null if a count is unknown."
-    )
+    project_id: int = _field("Number of the project in the REST API.")
+    project_name: str | None = _field("Name of the project.")
+    project_key: str | None = _field("Text id of the project, `project_id` elsewhere in the REST API.")
+    created_at: str | None = _field("Creation time, in the format of the REST API.")
+    created_by: str | None = _field("User who created the project.", tags=[PERSONAL])
+    total_images: int | None = _field("Number of images.")
+    completed_images: int | None = _field("Number of completed images.")
+    failed_images: int | None = _field("Number of failed images.")
+    pending_images: int | None = _field("Images neither completed nor failed; null if unknown.")
 
     @strawberry.field(
         graphql_type=list[Image],
@@ -195,26 +181,26 @@ class Project(Node):
 class Gallery:
     """`contract.Page`."""
 
-    pagination: Pagination = _described("Position of the page.")
-    projects: list[Project] = _described("Projects of the page.")
+    pagination: Pagination = _field("Position of the page.")
+    projects: list[Project] = _field("Projects of the page.")
 
 
 @federation.type(description="A project and its cursor.", shareable=True)
 class ProjectEdge:
     """`connection.EdgeSource`."""
 
-    cursor: str = _described("Cursor for `after` and `before`, with the same filters and order.")
-    node: Project = _described("The project.")
+    cursor: str = _field("Cursor for `after` and `before`, with the same filters and order.")
+    node: Project = _field("The project.")
 
 
 @federation.type(description="What is before and after the edges.", shareable=True)
 class PageInfo:
     """`connection.PageInfoSource`."""
 
-    has_next_page: bool = _described("Whether there are projects after the edges.")
-    has_previous_page: bool = _described("Whether there are projects before the edges.")
-    start_cursor: str | None = _described("Cursor of the first edge; null if there are no edges.")
-    end_cursor: str | None = _described("Cursor of the last edge; null if there are no edges.")
+    has_next_page: bool = _field("Whether there are projects after the edges.")
+    has_previous_page: bool = _field("Whether there are projects before the edges.")
+    start_cursor: str | None = _field("Cursor of the first edge; null if there are no edges.")
+    end_cursor: str | None = _field("Cursor of the last edge; null if there are no edges.")
 
 
 @federation.type(
@@ -224,7 +210,7 @@ class PageInfo:
 class ProjectConnection:
     """`connection.ConnectionSource`."""
 
-    edges: list[ProjectEdge] = _described("Projects with their cursors.")
-    nodes: list[Project] = _described("Projects without their cursors.")
-    page_info: PageInfo = _described("What is before and after the edges.")
-    total_count: int = _described("Number of projects in the complete list.")
+    edges: list[ProjectEdge] = _field("Projects with their cursors.")
+    nodes: list[Project] = _field("Projects without their cursors.")
+    page_info: PageInfo = _field("What is before and after the edges.")
+    total_count: int = _field("Number of projects in the complete list.")
