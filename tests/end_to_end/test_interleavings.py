@@ -98,26 +98,26 @@ class Walk:
     async def _operation(self, caller: Caller) -> None:
         usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
         skips = self._chance.random() < 0.05
-        loaders = GalleryLoader(self.gallery, caller, usage, narrows=True, accepts=Accepts(fresh=not skips))
-        fields = [self._field(loaders) for _ in range(self._chance.randrange(1, 4))]
+        loader = GalleryLoader(self.gallery, caller, usage, narrows=True, accepts=Accepts(fresh=not skips))
+        fields = [self._field(loader) for _ in range(self._chance.randrange(1, 4))]
         for found in await asyncio.gather(*fields):
             for project in found:
                 self.seen[caller.authorization, f"Bearer {project.created_by}"] += 1
                 for image in project.images:
                     self.seen[caller.authorization, f"Bearer {image.job_id}"] += 1
 
-    async def _field(self, loaders: GalleryLoader) -> list[UpstreamProject]:
+    async def _field(self, loader: GalleryLoader) -> list[UpstreamProject]:
         chance = self._chance
         needs = FieldNeeds(chance.choice([0, 1, 2, None]), needs_links=chance.random() < 0.5)
         sort_by: SortBy = chance.choice(("original_filename", "quality_score"))
         with suppress(GatewayError):
             if chance.random() < 0.4:
                 request = GalleryRequest(project_id=chance.randrange(TOTAL_PROJECTS), sort_by=sort_by)
-                project = (await loaders.project(request, needs)).value
+                project = (await loader.project(request, needs)).value
                 return [project] if project else []
             per_page = chance.choice([2, 4, 12])
             request = GalleryRequest(page=chance.randrange(1, 3), per_page=per_page, sort_by=sort_by)
-            return (await loaders.page(request, needs)).value.projects
+            return (await loader.page(request, needs)).value.projects
         return []
 
     def _end(self, task: "asyncio.Task[None]") -> None:

@@ -79,8 +79,8 @@ async def run(executor: Executor, document: str, body: bytes) -> GraphQLResponse
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     gallery = build_gallery(transport)
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
-    context = OperationContext(usage, loaders)
+    loader = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
+    context = OperationContext(usage, loader)
     request = GraphQLRequest(query=document, variables=VARIABLES)
     return await executor.execute(request, context, request_id="r")
 

@@ -46,7 +46,7 @@ async def gallery(upstream: FakeUpstream) -> AsyncIterator[Gallery]:
     await gallery.aclose()
 
 
-def loaders(
+def loader(
     gallery: Gallery,
     *,
     token: str = TOKEN,
@@ -73,7 +73,7 @@ def known(found: Mapping[int, Found]) -> list[int]:
 async def test_twenty_projects_of_the_first_page_cost_one_call(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await load_projects(loaders(gallery), range(20, 40), NAMES)).found
+    found = (await load_projects(loader(gallery), range(20, 40), NAMES)).found
 
     assert known(found) == list(range(20, 40))
     assert asked(upstream) == ["page 1 of 100"]
@@ -81,14 +81,14 @@ async def test_twenty_projects_of_the_first_page_cost_one_call(
 
 
 async def test_projects_of_two_pages_cost_two_calls(gallery: Gallery, upstream: FakeUpstream) -> None:
-    found = (await load_projects(loaders(gallery), range(90, 110), NAMES)).found
+    found = (await load_projects(loader(gallery), range(90, 110), NAMES)).found
 
     assert known(found) == list(range(90, 110))
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
 
 
 async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await load_projects(loaders(gallery), [1, 2], NAMES)
+    await load_projects(loader(gallery), [1, 2], NAMES)
 
     assert asked(upstream) == ["1", "2"]
 
@@ -96,7 +96,7 @@ async def test_two_projects_are_asked_for_one_by_one(gallery: Gallery, upstream:
 async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await load_projects(loaders(gallery), [1, 2, 3, 230, 999], NAMES)).found
+    found = (await load_projects(loader(gallery), [1, 2, 3, 230, 999], NAMES)).found
 
     assert known(found) == [1, 2, 3, 230]
     assert found[999] is None
@@ -104,7 +104,7 @@ async def test_what_a_page_did_not_bring_is_asked_for_one_by_one(
 
 
 async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await load_projects(loaders(gallery), [1, 201, 202, 203], NAMES)
+    await load_projects(loader(gallery), [1, 201, 202, 203], NAMES)
 
     assert asked(upstream) == ["page 1 of 100", "201", "202", "203"]
 
@@ -112,7 +112,7 @@ async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, ups
 async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream) -> None:
     upstream.handler = listing(*(1 for _ in range(10)))
 
-    found = (await load_projects(loaders(gallery), [*range(1, 11), 997, 998, 999], NAMES)).found
+    found = (await load_projects(loader(gallery), [*range(1, 11), 997, 998, 999], NAMES)).found
 
     assert known(found) == list(range(1, 11))
     assert asked(upstream) == ["page 1 of 100", "997", "998", "999"]
@@ -120,7 +120,7 @@ async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream
 
 async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream: FakeUpstream) -> None:
     found = (
-        await load_projects(loaders(gallery), range(1, 6), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loader(gallery), range(1, 6), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert known(found) == list(range(1, 6))
@@ -130,7 +130,7 @@ async def test_pages_of_many_images_are_not_worth_it(gallery: Gallery, upstream:
 
 async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Gallery) -> None:
     found = (
-        await load_projects(loaders(gallery), range(1, 21), FieldNeeds(max_images=2, needs_links=False))
+        await load_projects(loader(gallery), range(1, 21), FieldNeeds(max_images=2, needs_links=False))
     ).found
 
     counts = {len(project.images) for project in found.values() if isinstance(project, UpstreamProject)}
@@ -138,9 +138,9 @@ async def test_each_project_has_as_many_images_as_were_asked_for(gallery: Galler
 
 
 async def test_what_a_cached_page_holds_costs_nothing(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+    await loader(gallery).page(GalleryRequest(per_page=20), NAMES)
 
-    found = (await load_projects(loaders(gallery), [3, 1, 20], NAMES)).found
+    found = (await load_projects(loader(gallery), [3, 1, 20], NAMES)).found
 
     assert known(found) == [3, 1, 20]
     assert len(upstream.requests) == 1
@@ -149,17 +149,17 @@ async def test_what_a_cached_page_holds_costs_nothing(gallery: Gallery, upstream
 async def test_only_what_the_cache_does_not_hold_is_asked_for(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+    await loader(gallery).page(GalleryRequest(per_page=20), NAMES)
 
-    await load_projects(loaders(gallery), [1, 2, 3, 4, 21], NAMES)
+    await load_projects(loader(gallery), [1, 2, 3, 4, 21], NAMES)
 
     assert asked(upstream) == ["page 1 of 20", "21"]
 
 
 async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await load_projects(loaders(gallery), range(1, 21), NAMES)
+    await load_projects(loader(gallery), range(1, 21), NAMES)
 
-    found = (await load_projects(loaders(gallery), [*range(1, 11), *range(101, 111)], NAMES)).found
+    found = (await load_projects(loader(gallery), [*range(1, 11), *range(101, 111)], NAMES)).found
 
     assert known(found) == [*range(1, 11), *range(101, 111)]
     assert asked(upstream) == ["page 1 of 100", "page 2 of 100"]
@@ -168,10 +168,10 @@ async def test_a_cached_list_page_is_not_asked_for_again(gallery: Gallery, upstr
 async def test_a_project_that_is_past_its_freshness_is_asked_for_again(upstream: FakeUpstream) -> None:
     clock = ManualClock()
     gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
-    await load_projects(loaders(gallery), [1, 2], NAMES)
+    await load_projects(loader(gallery), [1, 2], NAMES)
     clock.step(61)
 
-    await load_projects(loaders(gallery), [1, 2], NAMES)
+    await load_projects(loader(gallery), [1, 2], NAMES)
 
     assert asked(upstream) == ["1", "2"] * 2
 
@@ -179,19 +179,19 @@ async def test_a_project_that_is_past_its_freshness_is_asked_for_again(upstream:
 async def test_a_project_that_is_known_to_be_gone_is_not_taken_from_an_older_page(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    await loaders(gallery).page(GalleryRequest(per_page=20), NAMES)
+    await loader(gallery).page(GalleryRequest(per_page=20), NAMES)
     upstream.answer(404)
-    await load_projects(loaders(gallery, skips_cache=True), [3], NAMES)
+    await load_projects(loader(gallery, skips_cache=True), [3], NAMES)
 
-    found = (await load_projects(loaders(gallery), [3, 4], NAMES)).found
+    found = (await load_projects(loader(gallery), [3, 4], NAMES)).found
 
     assert (found[3], known(found)) == (None, [4])
 
 
 async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: FakeUpstream) -> None:
-    await load_projects(loaders(gallery), range(1, 21), NAMES)
+    await load_projects(loader(gallery), range(1, 21), NAMES)
 
-    await load_projects(loaders(gallery, skips_cache=True), range(1, 21), NAMES)
+    await load_projects(loader(gallery, skips_cache=True), range(1, 21), NAMES)
 
     assert asked(upstream) == ["page 1 of 100"] * 2
 
@@ -199,9 +199,9 @@ async def test_reading_past_the_cache_asks_anew(gallery: Gallery, upstream: Fake
 async def test_what_one_caller_knows_is_asked_for_again_by_another(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    await load_projects(loaders(gallery), range(1, 21), NAMES)
+    await load_projects(loader(gallery), range(1, 21), NAMES)
 
-    await load_projects(loaders(gallery, token=OTHER_TOKEN), range(1, 21), NAMES)
+    await load_projects(loader(gallery, token=OTHER_TOKEN), range(1, 21), NAMES)
 
     assert asked(upstream) == ["page 1 of 100"] * 2
 
@@ -209,7 +209,7 @@ async def test_what_one_caller_knows_is_asked_for_again_by_another(
 async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await load_projects(loaders(gallery, max_calls=4), [1, 201, 202, 203, 204, 205], NAMES)).found
+    found = (await load_projects(loader(gallery, max_calls=4), [1, 201, 202, 203, 204, 205], NAMES)).found
 
     assert known(found) == [1, 201, 202, 203]
     for number in (204, 205):
@@ -222,7 +222,7 @@ async def test_what_the_budget_does_not_allow_is_told_and_the_rest_is_loaded(
 async def test_a_page_of_more_images_than_the_budget_allows_gives_way_to_single_projects(
     gallery: Gallery, upstream: FakeUpstream
 ) -> None:
-    found = (await load_projects(loaders(gallery, max_images=99), [1, 2, 3], NAMES)).found
+    found = (await load_projects(loader(gallery, max_images=99), [1, 2, 3], NAMES)).found
 
     assert known(found) == [1, 2, 3]
     assert asked(upstream) == ["1", "2", "3"]
@@ -236,12 +236,12 @@ async def test_a_cached_page_whose_links_have_expired_is_not_enough_for_those_wh
     upstream.answer(json=page_body(*(project_body(number, image) for number in range(1, 21))))
     clock = ManualClock()
     gallery = build_gallery(upstream, ttl_seconds=60, clock=clock.clock)
-    await load_projects(loaders(gallery), range(1, 21), NAMES)
+    await load_projects(loader(gallery), range(1, 21), NAMES)
     clock.step(11)
 
-    await load_projects(loaders(gallery), range(1, 21), NAMES)
+    await load_projects(loader(gallery), range(1, 21), NAMES)
     spared = len(upstream.requests)
-    await load_projects(loaders(gallery), range(1, 21), FieldNeeds(max_images=1, needs_links=True))
+    await load_projects(loader(gallery), range(1, 21), FieldNeeds(max_images=1, needs_links=True))
 
     assert spared == 1
     assert asked(upstream) == ["page 1 of 100"] * 2
@@ -255,7 +255,7 @@ async def test_a_cached_page_is_parsed_once_for_all_even_if_there_is_no_room_to_
     upstream.answer(content=body)
     gallery = build_gallery(upstream, ttl_seconds=60, caller_max_bytes=int(1.1 * len(body)))
     everything = FieldNeeds(max_images=None, needs_links=False)
-    await loaders(gallery).page(GalleryRequest(per_page=100), everything)
+    await loader(gallery).page(GalleryRequest(per_page=100), everything)
 
     def seconds_for(count: int) -> float:
         keys = [LoadKey(GalleryRequest(project_id=n), False, is_project=True) for n in range(1, count + 1)]
@@ -288,7 +288,7 @@ async def test_no_more_than_eight_calls_are_under_way_at_once(
     upstream.handler = answer
 
     found = (
-        await load_projects(loaders(gallery), range(201, 218), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loader(gallery), range(201, 218), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert len(known(found)) == 17
@@ -301,7 +301,7 @@ async def test_a_page_that_is_refused_is_not_followed_by_a_call_for_each(
 ) -> None:
     upstream.answer(status)
 
-    found = (await load_projects(loaders(gallery), range(1, 21), NAMES)).found
+    found = (await load_projects(loader(gallery), range(1, 21), NAMES)).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
     assert len(upstream.requests) == 1
@@ -314,7 +314,7 @@ async def test_what_would_be_said_to_all_is_not_asked_for_each(
     upstream.answer(status)
 
     found = (
-        await load_projects(loaders(gallery), range(1, 18), FieldNeeds(max_images=None, needs_links=False))
+        await load_projects(loader(gallery), range(1, 18), FieldNeeds(max_images=None, needs_links=False))
     ).found
 
     assert all(isinstance(refusal, GatewayError) for refusal in found.values())
@@ -332,7 +332,7 @@ async def test_a_page_that_makes_no_sense_leaves_each_project_to_its_own_call(
 
     upstream.handler = answer
 
-    found = (await load_projects(loaders(gallery), [1, 2, 3], NAMES)).found
+    found = (await load_projects(loader(gallery), [1, 2, 3], NAMES)).found
 
     assert known(found) == [1, 2, 3]
 
@@ -355,7 +355,7 @@ async def test_a_damaged_project_of_a_page_is_asked_for_alone(
 
     upstream.handler = answer
 
-    found = (await load_projects(loaders(gallery), [1, 2, 3, 4, 5], NAMES)).found
+    found = (await load_projects(loader(gallery), [1, 2, 3, 4, 5], NAMES)).found
 
     assert known(found) == [1, 2, 3, 4, 5]
     assert asked(upstream) == ["page 1 of 100", "2", "3", "4"]

@@ -23,25 +23,25 @@ def gallery(upstream: FakeUpstream) -> Gallery:
 
 
 @pytest.fixture
-async def loaders(gallery: Gallery) -> GalleryLoader:
+async def loader(gallery: Gallery) -> GalleryLoader:
     usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
     caller = Caller(TOKEN, secret=b"s" * 32)
     return GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts())
 
 
 async def test_one_request_is_asked_once_in_an_operation(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
-    first = await loaders.page(GalleryRequest(), EVERYTHING)
+    first = await loader.page(GalleryRequest(), EVERYTHING)
 
-    second = await loaders.page(GalleryRequest(per_page=20), EVERYTHING)
+    second = await loader.page(GalleryRequest(per_page=20), EVERYTHING)
 
     assert first is second
     assert len(upstream.requests) == 1
 
 
 async def test_requests_of_one_moment_are_under_way_together(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     both_are_here = asyncio.Barrier(2)
 
@@ -51,35 +51,35 @@ async def test_requests_of_one_moment_are_under_way_together(
 
     upstream.handler = answer
 
-    await asyncio.gather(*(loaders.page(GalleryRequest(page=page), EVERYTHING) for page in (1, 2)))
+    await asyncio.gather(*(loader.page(GalleryRequest(page=page), EVERYTHING) for page in (1, 2)))
 
     assert len(upstream.requests) == 2
 
 
 async def test_the_largest_request_of_one_moment_is_the_one_that_is_asked(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     needs = [FieldNeeds(max_images=most, needs_links=False) for most in (2, 0, 30, None, 7)]
 
-    await asyncio.gather(*(loaders.page(GalleryRequest(), needs) for needs in needs))
+    await asyncio.gather(*(loader.page(GalleryRequest(), needs) for needs in needs))
 
     assert caps(upstream) == [50]
 
 
 async def test_a_failed_request_fails_alone_and_is_not_remembered(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     upstream.handler = lambda request: httpx.Response(
         503 if request.url.params["page"] == "2" else 200, json=page_body()
     )
     good, bad = await asyncio.gather(
-        loaders.page(GalleryRequest(page=1), EVERYTHING),
-        loaders.page(GalleryRequest(page=2), EVERYTHING),
+        loader.page(GalleryRequest(page=1), EVERYTHING),
+        loader.page(GalleryRequest(page=2), EVERYTHING),
         return_exceptions=True,
     )
     upstream.answer(json=page_body())
 
-    again = await loaders.page(GalleryRequest(page=2), EVERYTHING)
+    again = await loader.page(GalleryRequest(page=2), EVERYTHING)
 
     assert not isinstance(good, BaseException)
     assert isinstance(bad, UpstreamUnavailableError)
@@ -87,7 +87,7 @@ async def test_a_failed_request_fails_alone_and_is_not_remembered(
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -97,8 +97,8 @@ async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
         return httpx.Response(200, json=page_body())
 
     upstream.handler = answer
-    first = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
-    second = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
+    first = asyncio.create_task(loader.page(GalleryRequest(), EVERYTHING))
+    second = asyncio.create_task(loader.page(GalleryRequest(), EVERYTHING))
     await asked.wait()
 
     first.cancel()
@@ -109,7 +109,7 @@ async def test_a_waiter_that_is_cancelled_leaves_the_others_theirs(
 
 
 async def test_a_field_after_a_cancelled_one_gets_what_both_asked_for(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
@@ -119,25 +119,25 @@ async def test_a_field_after_a_cancelled_one_gets_what_both_asked_for(
         return httpx.Response(200, json=page_body())
 
     upstream.handler = answer
-    first = asyncio.create_task(loaders.page(GalleryRequest(), EVERYTHING))
+    first = asyncio.create_task(loader.page(GalleryRequest(), EVERYTHING))
     await asked.wait()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     answered.set()
 
-    second = await loaders.page(GalleryRequest(), EVERYTHING)
+    second = await loader.page(GalleryRequest(), EVERYTHING)
 
     assert second.value.projects
     assert len(upstream.requests) == 1
 
 
 async def test_a_project_is_the_one_asked_for_whatever_else_is_listed(
-    loaders: GalleryLoader, upstream: FakeUpstream
+    loader: GalleryLoader, upstream: FakeUpstream
 ) -> None:
     upstream.answer(json=page_body(project_body(1), project_body(2)))
 
-    found = await loaders.project(GalleryRequest(project_id=2), EVERYTHING)
-    missing = await loaders.project(GalleryRequest(project_id=3), EVERYTHING)
+    found = await loader.project(GalleryRequest(project_id=2), EVERYTHING)
+    missing = await loader.project(GalleryRequest(project_id=3), EVERYTHING)
 
     assert found.value is not None
     assert found.value.project_id == 2
@@ -151,8 +151,8 @@ async def test_a_page_is_fetched_once_at_whatever_moment_of_its_fetched_it_is_as
 
     async def ask(gallery: Gallery) -> None:
         usage = OperationUsage(Budget(max_calls=20, max_images=20_000))
-        loaders = GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts())
-        await loaders.page(GalleryRequest(), EVERYTHING)
+        loader = GalleryLoader(gallery, caller, usage, narrows=True, accepts=Accepts())
+        await loader.page(GalleryRequest(), EVERYTHING)
 
     for turns in range(60):
         gallery = build_gallery(upstream, ttl_seconds=60)

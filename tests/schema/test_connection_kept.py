@@ -38,8 +38,8 @@ def gallery() -> Gallery:
 
 async def run(gallery: Gallery, document: str) -> GraphQLResponse:
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
-    context = OperationContext(usage, loaders)
+    loader = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
+    context = OperationContext(usage, loader)
     return await EXECUTOR.execute(GraphQLRequest(query=document), context, request_id="r")
 
 

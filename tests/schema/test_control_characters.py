@@ -140,14 +140,14 @@ async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, 
     documents = Documents(SCHEMA, document_limits(), max_bytes=1_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, roots))
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loaders = GalleryLoader(
+    loader = GalleryLoader(
         build_gallery(upstream), Caller(TOKEN, secret=b"s" * 32), usage, narrows=True, accepts=Accepts()
     )
     request = GraphQLRequest(query=argument.document('"silk\\u0000"'))
     if written == "in a variable":
         request = GraphQLRequest(query=argument.document_with_variable(), variables={"text": "silk\x00"})
 
-    answer = await executor.execute(request, OperationContext(usage, loaders), request_id="r")
+    answer = await executor.execute(request, OperationContext(usage, loader), request_id="r")
 
     assert answer.codes == ("BAD_USER_INPUT",)
     assert upstream.requests == []

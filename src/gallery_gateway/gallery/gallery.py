@@ -45,6 +45,8 @@ class LoadResult(Generic[Value]):
         is_complete: whether `read` has all fields.
     """
 
+    gallery: "Gallery"
+    caller_key: CallerKey
     request: GalleryRequest
     read: Value
     entry: CacheEntry
@@ -64,6 +66,21 @@ class LoadResult(Generic[Value]):
     def recall(self, writer: Hashable) -> bytes | None:
         """Return the response that this writer wrote from the answer before, if it is kept."""
         return self.entry.rendered.get((writer, self.request))
+
+    def remember(self, writer: Hashable, rendered: bytes) -> None:
+        """Keep a response with its page, if the page came from the cache: it may well be used again."""
+        if self.status in {CacheStatus.HIT, CacheStatus.STALE}:
+            self.gallery.cache.remember(self.caller_key, self.entry, (writer, self.request), rendered)
+
+    def cached_response(self, writer: Hashable) -> "CachedResponse | None":
+        """Return the kept response, if the next request would be answered from the same entry."""
+        key = writer, self.request
+        if self.entry.request != self.request or key not in self.entry.rendered:
+            return None
+        entry = weakref.ref(self.entry)
+        return CachedResponse(
+            key, entry, self.needs_links, self.caller_key, self.gallery.cache, self.gallery.clock
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +130,9 @@ class Gallery:
         """Whether pages are shared with other processes at present; `None` without a shared cache."""
         return self._fetcher.is_sharing
 
-    async def join(self, flight: Flight, key: LoadKey, *, until: float | None) -> LoadResult[Page] | None:
+    async def join(
+        self, flight: Flight, caller: Caller, key: LoadKey, *, until: float | None
+    ) -> LoadResult[Page] | None:
         """Wait for a flight that covers the key; return `None` if its page cannot answer after all.
 
         Raises:
@@ -123,7 +142,7 @@ class Gallery:
         # Only a complete page can be sliced.
         page = fetched.read(key.decoder if flight.request == key.request else parse_page)
         sliced = slice_page(page, of=flight.request, to=key.request)
-        return None if sliced is None else _load_result(key, sliced, fetched, CacheStatus.COLLAPSED)
+        return None if sliced is None else self._result(caller, key, sliced, fetched, CacheStatus.COLLAPSED)
 
     async def fetch(
         self, caller: Caller, key: LoadKey, *, bypass_cache: bool = False, until: float | None = None
@@ -140,7 +159,7 @@ class Gallery:
         flight = self.flights.start(caller.key, key.request, call, deadline=deadline)
         fetched = await flight.land(until)
         status = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
-        return _load_result(key, fetched.read(key.decoder), fetched, status)
+        return self._result(caller, key, fetched.read(key.decoder), fetched, status)
 
     def revalidate(self, caller: Caller, key: LoadKey, answer: CachedAnswer) -> bool:
         """Fetch the page of a stale answer in the background; return whether a call is under way.
@@ -158,19 +177,6 @@ class Gallery:
         flight.task.add_done_callback(lambda _task: self._end_revalidation(caller.key))
         return True
 
-    def remember(self, caller: Caller, result: LoadResult[Any], writer: Hashable, rendered: bytes) -> None:
-        """Keep a response with the page that it was written from, if the page came from the cache."""
-        if result.status in {CacheStatus.HIT, CacheStatus.STALE}:
-            self.cache.remember(caller.key, result.entry, (writer, result.request), rendered)
-
-    def replayable(self, caller: Caller, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
-        """Return the kept response, if the next request would be answered from the same entry."""
-        key = writer, result.request
-        if result.entry.request != result.request or key not in result.entry.rendered:
-            return None
-        entry = weakref.ref(result.entry)
-        return CachedResponse(key, entry, result.needs_links, caller.key, self.cache, self.clock)
-
     async def open(self) -> None:
         await self._fetcher.open()
         self._sweeping = asyncio.create_task(self._sweep())
@@ -180,6 +186,20 @@ class Gallery:
             self._sweeping.cancel()
         await self.flights.aclose()
         await self._fetcher.aclose()
+
+    def _result(
+        self, caller: Caller, key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus
+    ) -> LoadResult[Page]:
+        return LoadResult(
+            self,
+            caller.key,
+            key.request,
+            page,
+            fetched.entry,
+            status,
+            key.needs_links,
+            is_complete=fetched.is_complete,
+        )
 
     async def _revalidate(self, caller: Caller, key: LoadKey) -> FetchResult:
         try:
@@ -198,9 +218,3 @@ class Gallery:
         while True:
             await asyncio.sleep(self._sweep_seconds)
             self.cache.remove_expired()
-
-
-def _load_result(key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus) -> LoadResult[Page]:
-    return LoadResult(
-        key.request, page, fetched.entry, status, key.needs_links, is_complete=fetched.is_complete
-    )

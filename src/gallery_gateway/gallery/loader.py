@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.gallery import CachedResponse, Gallery, LoadResult
+from gallery_gateway.gallery.entry import CacheEntry
+from gallery_gateway.gallery.gallery import Gallery, LoadResult
 from gallery_gateway.gallery.lookup import (
     Accepts,
     CachedAnswer,
@@ -19,6 +20,7 @@ from gallery_gateway.gallery.lookup import (
     Fresh,
     LoadKey,
     Miss,
+    Staleness,
     StaleWhileRevalidate,
 )
 from gallery_gateway.gallery.request import GalleryRequest
@@ -83,12 +85,6 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
             narrows=self._narrows,
             accepts=Accepts(fresh=False, if_error_seconds=self._accepts.if_error_seconds),
         )
-
-    def remember(self, result: LoadResult[Any], writer: Hashable, rendered: bytes) -> None:
-        self._gallery.remember(self._caller, result, writer, rendered)
-
-    def replayable(self, result: LoadResult[Any], writer: Hashable) -> CachedResponse | None:
-        return self._gallery.replayable(self._caller, result, writer)
 
     def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
         """Narrow a request to a field's needs, and count it as asked for."""
@@ -201,21 +197,19 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
                 listed = listed_project(page.value, key.request.project_id)
                 project = listed and slice_project(listed, of=page.request, to=key.request)
                 if project is not None or (listed is None and page.request.covers(key.request)):
-                    result = LoadResult(
-                        key.request, project, page.entry, CacheStatus.COLLAPSED, key.needs_links
-                    )
+                    result = self._result(key, project, page.entry, CacheStatus.COLLAPSED)
                     self._record(result)
                     return result
         page = await self._fetch(key)
         project = listed_project(page.value, key.request.project_id)
-        return LoadResult(key.request, project, page.entry, page.status, key.needs_links)
+        return self._result(key, project, page.entry, page.status)
 
     async def _fetch(self, key: LoadKey) -> LoadResult[Page]:
         """Join a flight that covers the request, or else fetch its page."""
         first_flight = self._first_flight
         flights = self._gallery.flights
         while (flight := flights.find(self._caller.key, key.request, since=first_flight)) is not None:
-            joined = await self._gallery.join(flight, key, until=self._until)
+            joined = await self._gallery.join(flight, self._caller, key, until=self._until)
             if joined is not None:
                 self._record(joined)
                 return joined
@@ -249,11 +243,21 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         self._charged.update(calls)
 
     def _answered(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> _Result:
-        result: LoadResult[Any] = LoadResult(
-            key.request, answer.value, answer.entry, status, key.needs_links, staleness=answer.staleness
-        )
+        result = self._result(key, answer.value, answer.entry, status, staleness=answer.staleness)
         self._record(result)
         return result
+
+    def _result(
+        self,
+        key: LoadKey,
+        value: Page | UpstreamProject | None,
+        entry: CacheEntry,
+        status: CacheStatus,
+        *,
+        staleness: Staleness | None = None,
+    ) -> LoadResult[Any]:
+        gallery, caller_key = self._gallery, self._caller.key
+        return LoadResult(gallery, caller_key, key.request, value, entry, status, key.needs_links, staleness)
 
     def _record(self, result: LoadResult[Any]) -> None:
         clock, entry = self._gallery.clock, result.entry

@@ -18,25 +18,25 @@ MAX_PER_PAGE = 100
 
 
 @lru_cache(maxsize=4096)
-def smallest_pages(places: range) -> tuple[tuple[int, int], ...]:
+def smallest_pages(positions: range) -> tuple[tuple[int, int], ...]:
     """Return number and size of the smallest pages that hold the positions: one page, or else two.
 
     Args:
-        places: positions in the list, from 0; 1 to 100 of them.
+        positions: in the list, from 0; 1 to 100 of them.
     """
     for pages in (1, 2):
-        for per_page in range(-(-len(places) // pages), MAX_PER_PAGE + 1):
-            first, last = places.start // per_page, (places.stop - 1) // per_page
+        for per_page in range(-(-len(positions) // pages), MAX_PER_PAGE + 1):
+            first, last = positions.start // per_page, (positions.stop - 1) // per_page
             if last - first < pages:
                 return tuple((number + 1, per_page) for number in range(first, last + 1))
-    raise ValueError(f"two pages do not hold {len(places)} positions")
+    raise ValueError(f"two pages do not hold {len(positions)} positions")
 
 
-def without(places: range, known: range) -> list[range]:
+def without(positions: range, known: range) -> list[range]:
     """Return the positions before and after the known ones."""
-    before = range(places.start, min(places.stop, known.start))
-    behind = range(max(places.start, known.stop), places.stop)
-    return [rest for rest in ((before, behind) if known else (places,)) if rest]
+    before = range(positions.start, min(positions.stop, known.start))
+    behind = range(max(positions.start, known.stop), positions.stop)
+    return [rest for rest in ((before, behind) if known else (positions,)) if rest]
 
 
 # The least that can be requested of a project.
@@ -62,20 +62,20 @@ class ProjectRange:
     results: tuple[LoadResult[Page], ...]
 
     @property
-    def places(self) -> range:
+    def positions(self) -> range:
         """The positions from the first project to the last."""
         return range(min(self.projects), max(self.projects) + 1) if self.projects else range(0)
 
     def find(self, project_id: int | None) -> int | None:
         """Return the position of a project, or `None`."""
-        for place, project in self.projects.items():
+        for cursor, project in self.projects.items():
             # A damaged page may hold None, or a project without its id.
             if (
                 project_id is not None
                 and isinstance(project, UpstreamProject)
                 and project.project_id == project_id
             ):
-                return place
+                return cursor
         return None
 
     def joined(self, other: "ProjectRange") -> "ProjectRange":
@@ -84,7 +84,7 @@ class ProjectRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListReader:
+class ListLoader:
     """Loads ranges of one list.
 
     Args:
@@ -92,31 +92,31 @@ class ListReader:
         strictly: whether pages with different totals raise `ListChangedError`.
     """
 
-    loaders: GalleryLoader
+    loader: GalleryLoader
     request: GalleryRequest
     needs: FieldNeeds
     strictly: bool = True
 
-    def thin(self) -> "ListReader":
-        """Return a reader of the same list that loads only the ids of its projects."""
+    def thin(self) -> "ListLoader":
+        """Return a loader of the same list that loads only the ids of its projects."""
         return dataclasses.replace(self, needs=THIN)
 
-    def bypassing_cache(self) -> "ListReader":
-        """Return a reader of the same list that makes new calls and accepts different totals."""
-        return dataclasses.replace(self, loaders=self.loaders.bypassing_cache(), strictly=False)
+    def bypassing_cache(self) -> "ListLoader":
+        """Return a loader of the same list that makes new calls and accepts different totals."""
+        return dataclasses.replace(self, loader=self.loader.bypassing_cache(), strictly=False)
 
-    async def read(self, places: range, *, beside: ProjectRange | None = None) -> ProjectRange:
+    async def load(self, positions: range, *, beside: ProjectRange | None = None) -> ProjectRange:
         """Load the pages that hold the positions.
 
         Args:
-            places: positions from 0; 1 to 100 of them.
+            positions: from 0; 1 to 100 of them.
             beside: a range whose total must be the same.
 
         Raises:
             GatewayError: an upstream call failed, or the budget is used up.
             ListChangedError: the pages give different totals.
         """
-        pages = [self._page(*page) for page in smallest_pages(places)]
+        pages = [self._page(*page) for page in smallest_pages(positions)]
         project_range, *others = [await pages[0]] if len(pages) == 1 else await asyncio.gather(*pages)
         counted = {part.total for part in (project_range, beside, *others) if part}
         if self.strictly and len(counted) > 1:
@@ -127,7 +127,7 @@ class ListReader:
 
     async def _page(self, page: int, per_page: int) -> ProjectRange:
         request = replace(self.request, page=page, per_page=per_page)
-        result = await self.loaders.page(request, self.needs)
+        result = await self.loader.page(request, self.needs)
         total = result.value.pagination.total
         # A damaged page may hold a total of any type.
         known = total if type(total) is int else None
@@ -152,11 +152,11 @@ class CursorPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """The projects to load: `count` after a place or before it; without a place, from an end of the list."""
+    """The projects to load: `count` after a cursor or before it; without one, from an end of the list."""
 
     count: int
     is_forward: bool
-    place: CursorPosition | None = None
+    cursor: CursorPosition | None = None
 
     def wanted(self, position: int) -> range:
         """Return the positions of the step that starts beside this one."""
@@ -166,70 +166,70 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class Paginated:
     """The positions of a step in the list as it is now, and the range that was loaded for them."""
 
     wanted: range
     project_range: ProjectRange
 
 
-async def walk(reader: ListReader, step: Step) -> Walked:
+async def paginate(loader: ListLoader, step: Step) -> Paginated:
     """Load the projects of a step.
 
     Raises:
         GatewayError: an upstream call failed, or the budget is used up.
     """
     try:
-        return await _walk(reader, step)
+        return await _paginate(loader, step)
     except ListChangedError:
-        return await _walk(reader.bypassing_cache(), step)
+        return await _paginate(loader.bypassing_cache(), step)
 
 
-async def _walk(reader: ListReader, step: Step) -> Walked:
-    if step.place is not None:
-        return await _from_place(reader, step, step.place)
+async def _paginate(loader: ListLoader, step: Step) -> Paginated:
+    if step.cursor is not None:
+        return await _from_cursor(loader, step, step.cursor)
     if not step.is_forward:
-        return await _from_end(reader, step)
+        return await _from_end(loader, step)
     wanted = step.wanted(-1)
-    return Walked(wanted, await reader.read(wanted))
+    return Paginated(wanted, await loader.load(wanted))
 
 
-async def _from_end(reader: ListReader, step: Step) -> Walked:
-    length = (await reader.thin().read(range(1))).total or 0
-    project_range = await reader.read(step.wanted(length) or range(1))
+async def _from_end(loader: ListLoader, step: Step) -> Paginated:
+    length = (await loader.thin().load(range(1))).total or 0
+    project_range = await loader.load(step.wanted(length) or range(1))
     wanted = step.wanted(length if project_range.total is None else project_range.total)
-    return Walked(wanted, await _extended(reader, project_range, wanted))
+    return Paginated(wanted, await _extended(loader, project_range, wanted))
 
 
-async def _from_place(reader: ListReader, step: Step, place: CursorPosition) -> Walked:
-    wanted = step.wanted(place.position)
+async def _from_cursor(loader: ListLoader, step: Step, cursor: CursorPosition) -> Paginated:
+    wanted = step.wanted(cursor.position)
     # Nothing was before the first position, but by now something may be.
-    project_range = await reader.read(wanted or range(place.position, place.position + 1))
-    position = await _position(reader, step, place, project_range)
-    if position == place.position:
-        return Walked(wanted, project_range)
+    project_range = await loader.load(wanted or range(cursor.position, cursor.position + 1))
+    position = await _position(loader, step, cursor, project_range)
+    if position == cursor.position:
+        return Paginated(wanted, project_range)
     wanted = step.wanted(position)
-    return Walked(wanted, await _extended(reader, project_range, wanted))
+    return Paginated(wanted, await _extended(loader, project_range, wanted))
 
 
 async def _position(
-    reader: ListReader, step: Step, place: CursorPosition, project_range: ProjectRange
+    loader: ListLoader, step: Step, cursor: CursorPosition, project_range: ProjectRange
 ) -> int:
     """Return where the cursor's project is now; if it cannot be found, estimate it from the totals."""
-    found = project_range.find(place.project_id)
+    found = project_range.find(cursor.project_id)
     if found is not None:
         return found
-    if place.total is None or project_range.total is None or place.total == project_range.total:
-        return place.position
-    grown, descends = project_range.total - place.total, reader.request.order == "desc"
-    if place.project_id is not None:
-        for places in _searched(place.position, grown, project_range.places, descends=descends):
-            searched = await reader.thin().read(places, beside=project_range)
-            found = searched.find(place.project_id)
+    if cursor.total is None or project_range.total is None or cursor.total == project_range.total:
+        return cursor.position
+    grown, descends = project_range.total - cursor.total, loader.request.order == "desc"
+    if cursor.project_id is not None:
+        for positions in _searched(cursor.position, grown, project_range.positions, descends=descends):
+            searched = await loader.thin().load(positions, beside=project_range)
+            found = searched.find(cursor.project_id)
             if found is not None:
                 return found
     moved = _moved(grown, is_forward=step.is_forward, descends=descends)
-    return max(-1 if step.is_forward else 0, place.position + moved)
+    return max(-1 if step.is_forward else 0, cursor.position + moved)
 
 
 def _searched(position: int, grown: int, known: range, *, descends: bool) -> list[range]:
@@ -243,20 +243,20 @@ def _searched(position: int, grown: int, known: range, *, descends: bool) -> lis
     near = max(0, likeliest - MAX_PER_PAGE // 2)
     around = range(near, near + MAX_PER_PAGE)
     between = [range(low, high + 1)] if high - low < MAX_PER_PAGE else []
-    rest = [piece for places in between for piece in without(places, known)]
-    return [*sorted(rest, key=lambda places: likeliest not in places), *without(around, known)]
+    rest = [piece for positions in between for piece in without(positions, known)]
+    return [*sorted(rest, key=lambda positions: likeliest not in positions), *without(around, known)]
 
 
 def _moved(grown: int, *, is_forward: bool, descends: bool) -> int:
-    """Return how far the place of a deleted project moved; in doubt a project is repeated, not left out."""
+    """Return how far the position of a deleted project moved; in doubt a project is repeated."""
     if is_forward:
         return grown if descends else min(grown, -1)
     return max(grown + 1, 0) if descends else 0
 
 
-async def _extended(reader: ListReader, project_range: ProjectRange, wanted: range) -> ProjectRange:
+async def _extended(loader: ListLoader, project_range: ProjectRange, wanted: range) -> ProjectRange:
     """Load the wanted positions that the range lacks."""
     last = wanted.stop if project_range.total is None else min(wanted.stop, project_range.total)
-    for places in without(range(wanted.start, last), project_range.places):
-        project_range = project_range.joined(await reader.read(places, beside=project_range))
+    for positions in without(range(wanted.start, last), project_range.positions):
+        project_range = project_range.joined(await loader.load(positions, beside=project_range))
     return project_range

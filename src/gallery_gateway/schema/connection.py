@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from gallery_gateway.gallery.pagination import CursorPosition, Walked
+from gallery_gateway.gallery.pagination import CursorPosition, Paginated
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from gallery_gateway.structs import ProjectionSource
@@ -54,8 +54,8 @@ class ConnectionSource(ProjectionSource, frozen=True, gc=False):
         return [edge.node for edge in self.edges]
 
     @classmethod
-    def of(cls, request: GalleryRequest, walked: Walked) -> Self:
-        wanted, project_range = walked.wanted, walked.project_range
+    def of(cls, request: GalleryRequest, paginated: Paginated) -> Self:
+        wanted, project_range = paginated.wanted, paginated.project_range
         listed, total, projects = list_hash(request), project_range.total, project_range.projects
         edges = [EdgeSource(projects[at], at, total, listed) for at in wanted if at in projects]
         page_info = PageInfoSource(

@@ -46,7 +46,7 @@ class OperationContext:
     """Made for each operation; without a caller there are no loaders, and so no upstream call."""
 
     usage: OperationUsage
-    loaders: GalleryLoader | None
+    loader: GalleryLoader | None
     caller: Caller | None = None
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
@@ -101,11 +101,11 @@ class OperationContext:
 
     def known_loaders(self) -> GalleryLoader:
         """Raises: UnauthenticatedError: there is no caller."""
-        if self.loaders is None:
+        if self.loader is None:
             raise UnauthenticatedError(
                 "Send your access token in the header `Authorization: Bearer <token>`."
             )
-        return self.loaders
+        return self.loader
 
 
 def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
@@ -151,7 +151,7 @@ class Operations:
         if token is None:
             return OperationContext(usage, None)
         caller = Caller(token, secret=self.secret)
-        loaders = GalleryLoader(
+        loader = GalleryLoader(
             self.gallery,
             caller,
             usage,
@@ -159,7 +159,7 @@ class Operations:
             accepts=Accepts(fresh=not skips_cache, if_error_seconds=if_error_seconds),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
         )
-        return OperationContext(usage, loaders, caller)
+        return OperationContext(usage, loader, caller)
 
 
 class Info(strawberry.Info[OperationContext, None]):

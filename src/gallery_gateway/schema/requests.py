@@ -243,7 +243,7 @@ def _step(
     count = _DEFAULT_COUNT if count is None else count
     check_range(count_name, count, minimum=1, maximum=_MAX_COUNT)
     position = None if cursor is None else decode_cursor(cursor_name, cursor, list_hash(listed))
-    return Step(count=count, is_forward=is_forward, place=position)
+    return Step(count=count, is_forward=is_forward, cursor=position)
 
 
 def _image_parameters(

@@ -15,7 +15,7 @@ from gallery_gateway.execution.selection import Selection, selection_of
 from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, Staleness, oldest
-from gallery_gateway.gallery.pagination import THIN, ListReader, Walked, walk
+from gallery_gateway.gallery.pagination import THIN, ListLoader, Paginated, paginate
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext
@@ -33,7 +33,7 @@ from gallery_gateway.upstream.decoding import reader_for
 
 @dataclass(frozen=True, slots=True)
 class LoadedRoot:
-    """The value of a root field, with the page and the loaders that keep its rendered bytes.
+    """The value of a root field, and the page that keeps its rendered bytes.
 
     Args:
         value: the value as a plan reads it.
@@ -44,7 +44,6 @@ class LoadedRoot:
 
     value: Any
     source: LoadResult[Any] | None
-    loaders: GalleryLoader
     staleness: Staleness | None
     positions: range | None = None
 
@@ -58,10 +57,10 @@ class LoadedRoot:
 
     def remember(self, plan: Plan, rendered: bytes) -> None:
         if self.source is not None:
-            self.loaders.remember(self.source, (plan, self.positions), rendered)
+            self.source.remember((plan, self.positions), rendered)
 
     def cached_response(self, plan: Plan) -> CachedResponse | None:
-        return None if self.source is None else self.loaders.replayable(self.source, (plan, self.positions))
+        return None if self.source is None else self.source.cached_response((plan, self.positions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +98,7 @@ class RootField:
             request = self.request(**given)
             needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             try:
-                found = await info.context.load(info.key, lambda loaders: self.load(loaders, request, needs))
+                found = await info.context.load(info.key, lambda loader: self.load(loader, request, needs))
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
             value = found.complete
@@ -122,7 +121,7 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                found = await context.load(key, lambda loaders: self.load(loaders, request, needs))
+                found = await context.load(key, lambda loader: self.load(loader, request, needs))
                 context.count_images(key, self.projects(found.value), limits)
                 return found
 
@@ -131,29 +130,30 @@ class RootField:
         return prepare
 
 
-async def _load_page(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
-    result = await loaders.page(request, needs)
-    return LoadedRoot(result.read, result, loaders, result.staleness)
+async def _load_page(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+    result = await loader.page(request, needs)
+    return LoadedRoot(result.read, result, result.staleness)
 
 
-async def _load_project(loaders: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
-    result = await loaders.project(request, needs)
-    return LoadedRoot(result.read, result, loaders, result.staleness)
+async def _load_project(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+    result = await loader.project(request, needs)
+    return LoadedRoot(result.read, result, result.staleness)
 
 
 async def _load_connection(
-    loaders: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None
+    loader: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None
 ) -> LoadedRoot:
-    reader = ListReader(loaders=loaders, request=request.listed, needs=needs or THIN)
+    pages = ListLoader(loader=loader, request=request.listed, needs=needs or THIN)
     # Without needs only the total is selected. Every page has it, so the smallest is enough.
-    walked = await walk(reader, request.step) if needs else Walked(range(0), await reader.read(range(1)))
-    results = walked.project_range.results
+    paginated = (
+        await paginate(pages, request.step) if needs else Paginated(range(0), await pages.load(range(1)))
+    )
+    results = paginated.project_range.results
     return LoadedRoot(
-        ConnectionSource.of(request.listed, walked),
+        ConnectionSource.of(request.listed, paginated),
         results[0] if len(results) == 1 else None,
-        loaders,
         oldest(result.staleness for result in results),
-        walked.wanted,
+        paginated.wanted,
     )
 
 
