@@ -40,7 +40,7 @@ class Deadline:
 
 _MAX_CALLERS = 10_000
 
-# A caller that is told by mistake to wait for a year may call again after an hour.
+# If the API asks a caller by mistake to wait for a year, the caller may call again after an hour.
 _MAX_WAIT_SECONDS = 3_600.0
 
 

@@ -46,7 +46,7 @@ class RetryBudget:
         min_per_second: retries earned by waiting.
         clock: monotonic seconds.
 
-    Whoever makes a first attempt adds 1 to `calls`.
+    `calls` counts the first attempts since the last retry; `Resilience.admit` adds to it.
     """
 
     def __init__(self, *, share: float, min_per_second: float, clock: Callable[[], float]) -> None:
