@@ -109,7 +109,7 @@ async def two_content_lengths(exchange: Exchange) -> None:
 
 
 def _beginning(exchange: Exchange, *, body_bytes: int | None = None) -> bytes:
-    """The right answer up to the middle of its body, or so many bytes of it."""
+    """Send the right response up to the middle of its body, or up to a number of bytes."""
     raw = http_response(exchange.body, "Content-Type: application/json")
     kept = len(exchange.body) // 2 if body_bytes is None else body_bytes
     return raw[: len(raw) - len(exchange.body) + kept]

@@ -1,4 +1,4 @@
-"""The REST endpoint on a real port, right by default, and wrong by name and by rate when it is told to be."""
+"""The REST API on a real port: correct by default, with faults by name and rate."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ def one_page(_parameters: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """So many requests at a time, each for so long; the others wait for their turn."""
+    """A number of concurrent requests, each of which takes some seconds; others wait."""
 
     slots: int
     seconds: float
@@ -42,7 +42,7 @@ class Capacity:
 
 
 class FaultyEndpoint:
-    """Told at any time what is wrong with it; nothing is, to begin with.
+    """A REST API into which faults can be injected at any time.
 
     Args:
         pages: makes the right answers.

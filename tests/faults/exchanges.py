@@ -39,7 +39,7 @@ class Exchange:
         await self.writer.drain()
 
     async def answer(self, body: bytes | None = None, *headers: str, status: str = "200 OK") -> None:
-        """A whole answer; the right one unless it is told otherwise."""
+        """Send a complete response, by default the right one."""
         body = self.body if body is None else body
         await self.send(http_response(body, "Content-Type: application/json", *headers, status=status))
 

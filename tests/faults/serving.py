@@ -1,4 +1,4 @@
-"""The whole gateway on a real port, in a thread of its own, in front of whatever endpoint it is told of."""
+"""The complete gateway on a real port, in a thread of its own, in front of any upstream."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ def served_gateway(
     """Gives its base URL; settings by their Python names."""
     chosen = {"upstream_url": upstream_url, "log_level": "error", **settings}
     app = create_app(Settings.read(_env_file=None, **chosen), rules=rules)
-    # It listens from here on, so that nobody has to wait for the thread.
+    # It listens from here on, so no test has to wait for the thread.
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -1,4 +1,4 @@
-"""Every fault, one after the other, against one gateway over real sockets, and what its client got."""
+"""Every fault in turn, against one gateway over real sockets, and what the client got."""
 
 import asyncio
 import time
@@ -131,7 +131,7 @@ async def _row(fault: str, endpoint: FaultyEndpoint, client: httpx.AsyncClient, 
 
 
 async def _is_healthy(client: httpx.AsyncClient, token: str, good: Any) -> bool:
-    """At once, or when a caller who was told to wait has done so."""
+    """Return whether the next operation succeeds, after any `retryAfter`."""
     answer = (await _ask(client, token)).json()
     for error in answer.get("errors", []):
         await asyncio.sleep(error["extensions"].get("retryAfter", 0))

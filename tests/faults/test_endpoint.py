@@ -1,4 +1,4 @@
-"""The fault-injecting endpoint does what it is told, and nothing else."""
+"""The fault-injecting API injects the given faults and nothing else."""
 
 import asyncio
 import json
@@ -31,12 +31,12 @@ async def status_of(endpoint: FaultyEndpoint) -> bytes:
         writer.close()
 
 
-def test_there_are_more_faults_than_were_asked_for() -> None:
+def test_there_are_at_least_25_faults() -> None:
     assert len(NAMES) >= 25
     assert {"reset-half-way", "gzip-bomb", "429-retry-after", "503"} <= set(NAMES)
 
 
-async def test_it_is_right_until_it_is_told_otherwise(endpoint: FaultyEndpoint) -> None:
+async def test_it_answers_correctly_without_a_fault(endpoint: FaultyEndpoint) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", endpoint.server.port)
     writer.write(REQUEST)
     head = await reader.readuntil(b"\r\n\r\n")
@@ -75,7 +75,7 @@ async def test_a_rate_is_a_share_of_the_requests_and_the_same_each_time() -> Non
     assert 3 <= counts[0]["404"] <= 20
 
 
-async def test_the_coming_requests_can_be_told_one_by_one(endpoint: FaultyEndpoint) -> None:
+async def test_faults_can_be_set_request_by_request(endpoint: FaultyEndpoint) -> None:
     endpoint.then("503", GOOD, "404")
 
     answers = [await status_of(endpoint) for _ in range(4)]
@@ -106,7 +106,7 @@ async def test_it_can_be_out_of_reach_and_come_back(endpoint: FaultyEndpoint) ->
 
 
 @pytest.mark.parametrize("rates", [{"unheard-of": 0.1}, {"503": 0.6, "404": 0.6}, {"refused": 0.5}])
-async def test_what_is_no_mix_of_faults_is_told(endpoint: FaultyEndpoint, rates: dict[str, float]) -> None:
+async def test_an_invalid_mix_of_faults_is_refused(endpoint: FaultyEndpoint, rates: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="not a mix"):
         await endpoint.mix(rates)
 

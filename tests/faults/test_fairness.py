@@ -1,4 +1,4 @@
-"""One greedy caller and seven modest ones: whatever the greedy one does, the others are served."""
+"""One greedy caller and seven modest ones: the greedy one never keeps the others from being served."""
 
 import asyncio
 import statistics
@@ -118,7 +118,7 @@ def test_each_modest_caller_takes_no_more_than_twice_its_time_alone_and_nothing_
     assert max(virtual_time.run(run)) <= 2 * CALL_SECONDS
 
 
-def test_a_caller_who_comes_while_700_calls_of_another_wait_is_served_at_once() -> None:
+def test_a_caller_is_served_at_once_while_700_calls_of_another_wait() -> None:
     async def run() -> float:
         async with (
             fair_gateway(answering(answered_late)) as client,

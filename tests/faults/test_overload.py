@@ -1,4 +1,4 @@
-"""Ten times as much as the REST API can do: it goes on at its capacity, and nobody waits for long."""
+"""Ten times the load that the API can take: its throughput stays, and no client waits long."""
 
 import asyncio
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ async def load(client: Client, *, per_second: float, seconds: float) -> Load:
     return Load(sorted(answered), sorted(refused), now() - began)
 
 
-def test_under_ten_times_its_capacity_it_does_four_fifths_of_it_and_nobody_waits_for_long(
+def test_ten_times_the_capacity_leaves_four_fifths_of_the_throughput_and_bounds_each_wait(
     request: pytest.FixtureRequest,
 ) -> None:
     capacity = SLOTS / CALL_SECONDS

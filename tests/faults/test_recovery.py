@@ -1,4 +1,4 @@
-"""What passes is asked for again, over real sockets; what will not is not; and who was told to wait waits."""
+"""Over real sockets: passing faults are retried, permanent ones are not, and rate limits hold."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def client(endpoint: FaultyEndpoint) -> AsyncIterator[Client]:
         "504",
     ],
 )
-async def test_what_passes_is_asked_for_again(endpoint: FaultyEndpoint, client: Client, fault: str) -> None:
+async def test_a_passing_fault_is_retried(endpoint: FaultyEndpoint, client: Client, fault: str) -> None:
     endpoint.then(fault, fault, GOOD)
 
     assert await client.ask(TOTAL) == WHOLE
@@ -61,9 +61,7 @@ async def test_what_passes_is_asked_for_again(endpoint: FaultyEndpoint, client: 
 
 
 @pytest.mark.parametrize("fault", ["500", "401", "404", "html", "cut-json", "no-http", "truncated-gzip"])
-async def test_what_will_not_pass_is_asked_for_once(
-    endpoint: FaultyEndpoint, client: Client, fault: str
-) -> None:
+async def test_a_permanent_fault_is_not_retried(endpoint: FaultyEndpoint, client: Client, fault: str) -> None:
     endpoint.then(fault)
 
     answer = await client.ask(TOTAL)
@@ -72,7 +70,7 @@ async def test_what_will_not_pass_is_asked_for_once(
     assert endpoint.answered == {fault: 1}
 
 
-async def test_an_endpoint_that_is_back_in_time_is_found(endpoint: FaultyEndpoint) -> None:
+async def test_an_api_that_recovers_in_time_is_found(endpoint: FaultyEndpoint) -> None:
     await endpoint.inject("refused")
     # So that there is time to come back between two attempts.
     async with opened(endpoint, upstream_max_attempts=10) as client:
@@ -83,7 +81,7 @@ async def test_an_endpoint_that_is_back_in_time_is_found(endpoint: FaultyEndpoin
         assert await asking == WHOLE
 
 
-async def test_a_short_time_that_was_told_is_waited_for(endpoint: FaultyEndpoint, client: Client) -> None:
+async def test_a_short_retry_after_is_waited_for(endpoint: FaultyEndpoint, client: Client) -> None:
     endpoint.then("429-retry-after", GOOD)
     started = asyncio.get_running_loop().time()
 
@@ -91,7 +89,7 @@ async def test_a_short_time_that_was_told_is_waited_for(endpoint: FaultyEndpoint
     assert asyncio.get_running_loop().time() - started >= 0.99
 
 
-async def test_who_was_told_to_wait_is_not_asked_for_before_and_others_are(endpoint: FaultyEndpoint) -> None:
+async def test_a_rate_limit_holds_for_its_caller_alone(endpoint: FaultyEndpoint) -> None:
     endpoint.then("429-retry-after")
     async with opened(endpoint, rules=ResilienceRules(retries=RetryRules(max_wait_seconds=0))) as client:
         await client.ask(TOTAL)
@@ -104,7 +102,7 @@ async def test_who_was_told_to_wait_is_not_asked_for_before_and_others_are(endpo
         assert await client.ask(TOTAL, token=OTHER_TOKEN) == WHOLE
 
 
-async def test_an_endpoint_that_is_down_is_left_alone(endpoint: FaultyEndpoint) -> None:
+async def test_an_api_that_is_down_gets_no_more_calls(endpoint: FaultyEndpoint) -> None:
     await endpoint.inject("500")
     async with opened(endpoint, rules=ResilienceRules(breaker=BreakerRules(min_calls=5))) as client:
         for _ in range(5):
@@ -116,7 +114,7 @@ async def test_an_endpoint_that_is_down_is_left_alone(endpoint: FaultyEndpoint) 
     assert endpoint.answered == {"500": 5}
 
 
-async def test_values_that_nobody_has_heard_of_come_through(endpoint: FaultyEndpoint, client: Client) -> None:
+async def test_unknown_enum_values_are_passed_on(endpoint: FaultyEndpoint, client: Client) -> None:
     endpoint.then("unknown-enum")
 
     answer = await client.ask("{ gallery { projects { images(first: 1) { status feedback } } } }")

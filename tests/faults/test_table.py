@@ -1,4 +1,4 @@
-"""What `docs/faults.md` says of each fault is what happens, over real sockets, to one gateway."""
+"""The table of `docs/faults.md` is what happens over real sockets."""
 
 import re
 from pathlib import Path
@@ -15,11 +15,11 @@ PATIENCE_SECONDS = 10
 
 
 async def test_each_fault_does_what_the_page_says_and_leaves_the_gateway_healthy() -> None:
-    told = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    documented = ROW.findall(PAGE.read_text(encoding="utf-8"))
 
     seen = [row async for row in rows()]
 
-    assert [row.shown() for row in seen] == told
+    assert [row.shown() for row in seen] == documented
     assert [row.fault for row in seen] == list(NAMES)
     assert [row.fault for row in seen if not row.is_healthy] == []
     for row in seen:

@@ -39,7 +39,7 @@ def self_signed(folder: Path) -> SelfSigned:
 
 
 def certified(folder: Path, *, host: str = "127.0.0.1", valid_days: tuple[int, int] = (-1, 1)) -> SelfSigned:
-    """For any host, and valid from and until so many days from now."""
+    """Return a certificate for any host, valid between these two days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)

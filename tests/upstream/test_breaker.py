@@ -1,4 +1,4 @@
-"""The breaker as a state machine: what opens it, and that half-open it lets exactly one call through."""
+"""The breaker as a state machine: what opens it, and how one probe closes it."""
 
 import pytest
 from hypothesis import strategies as st
@@ -60,7 +60,7 @@ def test_it_opens_when_too_many_of_enough_calls_failed_or_were_slow(
     assert breaker.state is state
 
 
-def test_what_left_the_window_does_not_count(clock: Seconds) -> None:
+def test_calls_outside_the_window_do_not_count(clock: Seconds) -> None:
     breaker = Breaker(RULES, clock)
     call(breaker, *[CallResult.FAILED] * 3)
 
@@ -80,7 +80,7 @@ def test_the_window_slides_and_does_not_jump(clock: Seconds) -> None:
     assert breaker.state is State.OPEN
 
 
-def test_an_open_one_lets_nothing_through_until_its_time(clock: Seconds) -> None:
+def test_an_open_breaker_lets_no_call_through_before_its_time(clock: Seconds) -> None:
     breaker = opened(clock)
 
     clock.step(OPEN_SECONDS - 0.01)
@@ -89,7 +89,7 @@ def test_an_open_one_lets_nothing_through_until_its_time(clock: Seconds) -> None
     assert breaker.begin() is None
 
 
-def test_half_open_it_lets_one_through_and_its_success_closes(clock: Seconds) -> None:
+def test_a_half_open_breaker_admits_one_call_whose_success_closes_it(clock: Seconds) -> None:
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
 
@@ -114,7 +114,7 @@ def test_a_probe_that_fails_opens_it_again(clock: Seconds, result: CallResult) -
     assert breaker.begin() is None
 
 
-def test_a_probe_that_was_given_up_leaves_its_place_to_the_next(clock: Seconds) -> None:
+def test_the_next_call_probes_after_a_probe_is_given_up(clock: Seconds) -> None:
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
 
@@ -215,7 +215,7 @@ def test_the_caller_whose_probe_failed_leaves_the_next_probe_to_others_for_anoth
     assert breaker.begin(b"ben") is not None
 
 
-def test_the_caller_whose_probe_failed_probes_again_if_nobody_else_calls(clock: Seconds) -> None:
+def test_the_caller_whose_probe_failed_probes_again_if_no_other_caller_does(clock: Seconds) -> None:
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
     probe = breaker.begin(b"ada")
@@ -243,7 +243,7 @@ def test_a_probe_that_takes_too_long_leaves_its_place_to_another_caller(clock: S
     assert breaker.state is State.CLOSED
 
 
-def test_several_callers_with_bad_questions_keep_it_open_for_one_pause_each(clock: Seconds) -> None:
+def test_several_callers_with_bad_requests_keep_it_open_for_one_pause_each(clock: Seconds) -> None:
     breaker = opened(clock)
 
     for bad in (b"a", b"b", b"c"):
@@ -260,7 +260,7 @@ def test_several_callers_with_bad_questions_keep_it_open_for_one_pause_each(cloc
     assert breaker.state is State.CLOSED
 
 
-def test_a_caller_who_is_not_to_probe_does_so_as_a_last_resort(clock: Seconds) -> None:
+def test_a_caller_that_may_not_probe_does_so_as_a_last_resort(clock: Seconds) -> None:
     breaker = opened(clock)
     clock.step(OPEN_SECONDS)
 

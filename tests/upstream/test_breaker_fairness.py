@@ -1,4 +1,4 @@
-"""Who is shut out by whose failures: everybody by an outage, and nobody by another caller's trouble."""
+"""An outage shuts everybody out; the failures of one caller shut out that caller alone."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ def call(breakers: CircuitBreakers, caller: bytes | None, question: str, result:
 
 @pytest.mark.parametrize("result", BAD)
 @pytest.mark.parametrize("others", [0, 1, 7])
-def test_one_callers_bad_calls_shut_out_that_caller_and_nobody_else(result: CallResult, others: int) -> None:
+def test_the_bad_calls_of_one_caller_shut_out_that_caller_alone(result: CallResult, others: int) -> None:
     breakers = made()
 
     for number in range(100):
@@ -51,7 +51,7 @@ def test_one_callers_bad_calls_shut_out_that_caller_and_nobody_else(result: Call
 
 
 @pytest.mark.parametrize("result", BAD)
-def test_one_question_that_fails_for_all_callers_leaves_the_api_open(result: CallResult) -> None:
+def test_one_request_that_fails_for_all_callers_does_not_open_the_api_breaker(result: CallResult) -> None:
     breakers = made()
 
     for _ in range(4):
@@ -76,7 +76,7 @@ def test_an_outage_that_all_callers_see_shuts_everybody_out(result: CallResult, 
     assert breakers.is_shut(b"a caller who never called")
 
 
-def test_made_up_tokens_whose_calls_fail_have_no_say_beside_callers_who_were_served() -> None:
+def test_failing_made_up_tokens_do_not_count_beside_callers_that_got_pages() -> None:
     breakers = made()
     for caller in MODEST:
         call(breakers, caller, "page 1", CallResult.FINE)
@@ -103,7 +103,7 @@ def test_callers_who_were_served_before_shut_everybody_out_in_an_outage() -> Non
     assert breakers.api.state is State.OPEN
 
 
-def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() -> None:
+def test_unreachable_calls_of_one_caller_open_the_api_breaker() -> None:
     breakers = made()
 
     for _ in range(20):
@@ -112,7 +112,7 @@ def test_an_api_that_cannot_be_reached_by_one_caller_can_be_reached_by_none() ->
     assert breakers.api.state is State.OPEN
 
 
-def test_a_question_that_always_fails_for_many_callers_is_not_judged_by_all_of_them_at_each_call() -> None:
+def test_a_request_that_fails_for_many_callers_does_not_cost_a_full_check_per_call() -> None:
     breakers = made()
     callers = [b"key-%d" % number for number in range(2_000)]
     api = breakers.api = CountingBreaker(RULES, Seconds(), breakers._served)
@@ -154,7 +154,7 @@ def test_a_caller_that_was_shut_out_probes_alone_and_comes_back() -> None:
     assert call(breakers, GREEDY, "page 1", CallResult.FINE)
 
 
-def test_a_probe_for_which_there_was_no_connection_leaves_its_place_to_the_next() -> None:
+def test_the_next_call_probes_after_a_probe_without_a_connection() -> None:
     clock = Seconds()
     breakers = made(clock)
     for _ in range(20):
@@ -189,7 +189,7 @@ def test_a_greedy_callers_probe_does_not_keep_the_api_shut_for_the_others() -> N
     ),
     st.sampled_from(BAD),
 )
-def test_whatever_one_caller_does_the_others_who_are_fine_get_through(
+def test_no_behaviour_of_one_caller_shuts_out_the_others(
     greedy_calls: list[tuple[bytes, int, CallResult]], bad: CallResult
 ) -> None:
     clock = Seconds()

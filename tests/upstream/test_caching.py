@@ -10,7 +10,7 @@ def rules(**headers: str) -> CachingRules:
     return parse_caching_rules(httpx.Headers({n.replace("_", "-"): value for n, value in headers.items()}))
 
 
-def test_an_answer_without_headers_says_nothing() -> None:
+def test_a_response_without_caching_headers_has_no_rules() -> None:
     assert rules() == NOTHING_SAID
 
 
@@ -37,7 +37,7 @@ def test_an_answer_without_headers_says_nothing() -> None:
         ("max-age=" + "9" * 400, None),
     ],
 )
-def test_cache_control_says_how_long_an_answer_is_fresh(value: str, seconds: float | None) -> None:
+def test_cache_control_sets_the_lifetime(value: str, seconds: float | None) -> None:
     assert rules(cache_control=value).lifetime_seconds == seconds
 
 
@@ -45,7 +45,7 @@ def test_cache_control_says_how_long_an_answer_is_fresh(value: str, seconds: flo
     ("value", "is_storable"),
     [("no-store", False), ("max-age=60, No-Store", False), ("no-cache", True), ("private", True)],
 )
-def test_no_store_says_that_an_answer_is_not_kept(value: str, is_storable: bool) -> None:
+def test_no_store_forbids_storing(value: str, is_storable: bool) -> None:
     assert rules(cache_control=value).is_storable is is_storable
 
 
@@ -54,12 +54,12 @@ def test_age_is_taken_off_the_lifetime(age: str, seconds: float) -> None:
     assert rules(cache_control="max-age=60", age=age).lifetime_seconds == seconds
 
 
-def test_age_is_told() -> None:
+def test_age_is_parsed() -> None:
     assert rules(age="15").age_seconds == 15
 
 
 @pytest.mark.parametrize("etag", ['"a"', 'W/"a"'])
-def test_an_etag_is_kept_as_it_came(etag: str) -> None:
+def test_an_etag_is_unchanged(etag: str) -> None:
     assert rules(etag=etag).etag == etag
 
 
@@ -69,7 +69,7 @@ def test_several_headers_of_one_name_count_as_one() -> None:
     assert parse_caching_rules(headers).lifetime_seconds == 5
 
 
-def test_a_renewal_changes_what_it_says() -> None:
+def test_a_304_replaces_the_rules_that_it_has() -> None:
     known = rules(cache_control="max-age=60", etag='"a"')
 
     renewed = known.renewed(rules(cache_control="max-age=5", etag='"b"', age="1"))
@@ -77,13 +77,13 @@ def test_a_renewal_changes_what_it_says() -> None:
     assert renewed == CachingRules(lifetime_seconds=4, age_seconds=1, etag='"b"')
 
 
-def test_a_renewal_leaves_what_it_does_not_say() -> None:
+def test_a_304_keeps_the_rules_that_it_does_not_have() -> None:
     known = rules(cache_control="max-age=60", etag='"a"')
 
     assert known.renewed(rules()) == known
 
 
-def test_a_renewal_may_forbid_to_keep_the_answer() -> None:
+def test_a_304_may_forbid_storing() -> None:
     known = rules(cache_control="max-age=60", etag='"a"')
 
     assert not known.renewed(rules(cache_control="no-store")).is_storable

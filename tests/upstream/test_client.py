@@ -1,4 +1,4 @@
-"""One request, one page or one error: what is sent, and what every failure becomes."""
+"""One request becomes one page or one error: what is sent, and which error each failure becomes."""
 
 import time
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ async def test_one_authorization_header_is_sent(upstream: FakeUpstream) -> None:
     assert upstream.requests[0].headers.get_list("authorization") == [AUTHORIZATION]
 
 
-async def test_the_headers_say_who_asks_and_for_what(upstream: FakeUpstream) -> None:
+async def test_exactly_these_headers_are_sent(upstream: FakeUpstream) -> None:
     await fetch(upstream)
 
     sent = dict(upstream.requests[0].headers)
@@ -99,7 +99,7 @@ async def test_feedback_is_sent_as_repeated_keys(upstream: FakeUpstream) -> None
     assert upstream.requests[0].url.params.get_list("feedback") == ["a", "b"]
 
 
-async def test_what_is_not_given_is_not_sent(upstream: FakeUpstream) -> None:
+async def test_absent_parameters_are_not_sent(upstream: FakeUpstream) -> None:
     await fetch(upstream)
 
     assert set(upstream.requests[0].url.params) == {
@@ -112,7 +112,7 @@ async def test_what_is_not_given_is_not_sent(upstream: FakeUpstream) -> None:
 
 
 @pytest.mark.parametrize("text", ["a b", "a+b", "a&page=9", "a%20b", "\u00e9\U0001f600", "#?/", "\x00\n"])
-async def test_any_text_arrives_as_it_was_given(upstream: FakeUpstream, text: str) -> None:
+async def test_any_text_arrives_unchanged(upstream: FakeUpstream, text: str) -> None:
     await fetch(upstream, GalleryRequest(search=text))
 
     assert upstream.requests[0].url.params.get_list("search") == [text]
@@ -151,7 +151,7 @@ async def test_every_error_of_httpx_has_a_code(
 
 
 @pytest.mark.parametrize("kind", ERRORS_OF_HTTPX)
-async def test_no_detail_of_an_error_of_httpx_is_told(
+async def test_no_detail_of_an_httpx_error_is_in_the_message(
     upstream: FakeUpstream, kind: type[httpx.TransportError]
 ) -> None:
     upstream.fail(kind("https://api.example: secret detail"))
@@ -163,7 +163,7 @@ async def test_no_detail_of_an_error_of_httpx_is_told(
     assert "api.example" not in str(caught.value)
 
 
-async def test_an_answer_above_the_cap_is_refused(upstream: FakeUpstream) -> None:
+async def test_a_response_above_the_limit_is_refused(upstream: FakeUpstream) -> None:
     with pytest.raises(UpstreamContractError, match="larger than 20 bytes"):
         await make_client(upstream, max_bytes=20).fetch_page((), authorization=AUTHORIZATION)
 

@@ -1,4 +1,4 @@
-"""The cap on an answer's size: on the wire, and inflated; and the compressions that are read."""
+"""Bodies: the limits on their size, on the wire and inflated, and the content codings."""
 
 import gzip
 import tracemalloc
@@ -37,7 +37,7 @@ def in_pieces(body: bytes, size: int = 7) -> list[bytes]:
 
 
 @pytest.mark.parametrize("encoding", [None, "identity", "Identity", ""])
-async def test_a_plain_body_is_read_whole(encoding: str | None) -> None:
+async def test_a_plain_body_is_read_completely(encoding: str | None) -> None:
     body = await read_body(response(*in_pieces(TEXT), encoding=encoding), max_bytes=len(TEXT))
 
     assert body == TEXT
@@ -78,7 +78,7 @@ async def test_one_inflated_byte_too_many_is_refused() -> None:
         await read_body(response(gzip.compress(TEXT), encoding="gzip"), max_bytes=len(TEXT) - 1)
 
 
-async def test_nothing_is_read_beyond_the_cap() -> None:
+async def test_nothing_is_read_beyond_the_limit() -> None:
     stream = Chunks([b"0123456789"] * 100)
 
     with pytest.raises(UpstreamContractError):
@@ -87,7 +87,7 @@ async def test_nothing_is_read_beyond_the_cap() -> None:
     assert stream.taken == 5
 
 
-async def test_a_bomb_is_found_out_before_it_has_inflated() -> None:
+async def test_a_bomb_is_refused_before_it_has_inflated() -> None:
     bomb = gzip.compress(bytes(100_000_000))
     max_bytes = 200_000
     tracemalloc.start()
@@ -102,7 +102,7 @@ async def test_a_bomb_is_found_out_before_it_has_inflated() -> None:
     assert peak < 4 * max_bytes
 
 
-async def test_a_bomb_in_small_pieces_is_found_out_too() -> None:
+async def test_a_bomb_in_small_pieces_is_refused_too() -> None:
     bomb = gzip.compress(bytes(100_000_000))
     stream = Chunks(in_pieces(bomb, size=100))
 
@@ -124,7 +124,7 @@ async def test_a_bomb_in_small_pieces_is_found_out_too() -> None:
     ],
     ids=["empty blocks", "after the end"],
 )
-async def test_the_cap_holds_for_the_bytes_on_the_wire_too(endless: list[bytes]) -> None:
+async def test_the_limit_holds_for_the_bytes_on_the_wire_too(endless: list[bytes]) -> None:
     with pytest.raises(UpstreamContractError, match="larger than"):
         await read_body(response(*endless, encoding="gzip"), max_bytes=len(TEXT))
 
@@ -146,7 +146,7 @@ async def test_an_unknown_compression_is_refused(encoding: str) -> None:
         await read_body(response(TEXT, encoding=encoding), max_bytes=len(TEXT))
 
 
-async def test_white_space_that_inflates_a_hundredfold_is_no_page() -> None:
+async def test_white_space_that_inflates_a_hundredfold_is_refused() -> None:
     bomb = gzip.compress(b'{"projects": []' + b" " * 5_000_000 + b"}")
 
     with pytest.raises(UpstreamContractError, match="inflates too much"):

@@ -1,4 +1,4 @@
-"""The connections over real sockets: how answers come, and how they break."""
+"""Connections over real sockets: how responses arrive, and how they break."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ async def code_of_answer(raw: bytes) -> str:
     return caught.value.code
 
 
-async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> None:
+async def test_an_unsolicited_response_does_not_answer_the_next_request() -> None:
     answers = [http_response(PAGE) + http_response(b"{}"), http_response(PAGE)]
 
     async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +36,7 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next() -> No
     assert server.connections == 2
 
 
-async def test_what_comes_after_an_answer_ends_the_connection() -> None:
+async def test_bytes_after_a_response_end_the_connection() -> None:
     async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(http_response(PAGE))
         await writer.drain()
@@ -62,7 +62,7 @@ async def test_what_comes_after_an_answer_ends_the_connection() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n}" % (len(PAGE), PAGE),
     ],
 )
-async def test_what_comes_with_an_answer_does_not_spoil_it(answer: bytes) -> None:
+async def test_bytes_after_a_response_do_not_change_it(answer: bytes) -> None:
     async with serving(always(answer)) as server, opened(server.url) as client:
         fetched = [await fetch(client), await fetch(client)]
 
@@ -71,7 +71,7 @@ async def test_what_comes_with_an_answer_does_not_spoil_it(answer: bytes) -> Non
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
-async def test_an_answer_may_come_in_two_pieces_cut_anywhere(cut: int) -> None:
+async def test_a_response_may_arrive_in_two_pieces_cut_anywhere(cut: int) -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http_response(PAGE)
 
     async def in_two_pieces(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +88,7 @@ async def test_an_answer_may_come_in_two_pieces_cut_anywhere(cut: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
-async def test_an_answer_in_chunks_is_put_together(size: int) -> None:
+async def test_a_chunked_response_is_joined(size: int) -> None:
     chunks = b"".join(
         b"%x\r\n%b\r\n" % (len(piece), piece)
         for piece in (PAGE[start : start + size] for start in range(0, len(PAGE), size))
@@ -117,7 +117,7 @@ async def test_an_older_version_ends_the_connection(options: bytes, is_chunked: 
     assert server.connections == 2
 
 
-async def test_a_trailer_says_nothing_about_the_next_answer() -> None:
+async def test_a_trailer_does_not_affect_the_next_response() -> None:
     frame = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nConnection: close\r\n\r\n"
     answer = frame % (len(PAGE), PAGE)
 
@@ -137,7 +137,7 @@ async def test_white_space_around_a_header_is_no_part_of_it() -> None:
     assert fetched.body == PAGE
 
 
-async def test_an_answer_may_end_with_its_connection() -> None:
+async def test_the_end_of_the_connection_may_end_a_response() -> None:
     answer = b"HTTP/1.1 200 OK\r\n\r\n" + PAGE
 
     async with serving(always(answer, then_close=True)) as server, opened(server.url) as client:
@@ -146,7 +146,7 @@ async def test_an_answer_may_end_with_its_connection() -> None:
     assert fetched.body == PAGE
 
 
-async def test_a_whole_answer_stays_whole_when_its_connection_ends() -> None:
+async def test_a_complete_response_survives_the_end_of_its_connection() -> None:
     ended = asyncio.Event()
 
     async with serving(always(http_response(PAGE), then_close=True)) as server:
@@ -182,9 +182,9 @@ async def test_a_head_without_an_end_is_not_read_for_ever() -> None:
 
 async def test_a_refused_connection_is_unavailability() -> None:
     async with serving(always(b"")) as server:
-        port_of_nobody = server.port
+        free_port = server.port
 
-    async with opened(f"http://127.0.0.1:{port_of_nobody}") as client:
+    async with opened(f"http://127.0.0.1:{free_port}") as client:
         with pytest.raises(GatewayError) as caught:
             await fetch(client)
 
@@ -255,7 +255,7 @@ async def test_a_reset_is_unavailability(beginning: bytes) -> None:
     ],
     ids=lambda raw: repr(raw[:60]),
 )
-async def test_an_answer_that_is_cut_or_no_http_is_unavailability(raw: bytes) -> None:
+async def test_a_response_that_is_cut_off_or_not_http_is_unavailability(raw: bytes) -> None:
     assert await code_of_answer(raw) == "UPSTREAM_UNAVAILABLE"
 
 
@@ -275,7 +275,7 @@ async def test_an_answer_that_is_cut_or_no_http_is_unavailability(raw: bytes) ->
     ],
     ids=lambda value: repr(value[:60]),
 )
-async def test_an_odd_answer_keeps_the_code_of_its_status(raw: bytes, code: str) -> None:
+async def test_an_odd_response_has_the_code_of_its_status(raw: bytes, code: str) -> None:
     assert await code_of_answer(raw) == code
 
 
@@ -297,9 +297,7 @@ async def test_a_connection_that_is_not_made_in_time_is_a_timeout() -> None:
     ],
     ids=["no answer", "half a body", "no chunk"],
 )
-async def test_silence_is_a_timeout_long_before_the_call_as_a_whole_is(
-    beginning: bytes, timeouts: dict[str, Any]
-) -> None:
+async def test_silence_times_out_before_the_call_does(beginning: bytes, timeouts: dict[str, Any]) -> None:
     async with (
         serving(always(beginning)) as server,
         opened(server.url, **timeouts) as client,
@@ -309,7 +307,7 @@ async def test_silence_is_a_timeout_long_before_the_call_as_a_whole_is(
             await fetch(client)
 
 
-async def test_silence_before_an_answer_may_be_shorter_than_within_it() -> None:
+async def test_the_first_byte_has_a_timeout_of_its_own() -> None:
     async with (
         serving(always(b"")) as server,
         opened(server.url, first_byte_seconds=0.05) as client,
@@ -319,7 +317,7 @@ async def test_silence_before_an_answer_may_be_shorter_than_within_it() -> None:
             await fetch(client)
 
 
-async def test_an_answer_that_has_begun_is_waited_for_as_long_as_a_read_may_last() -> None:
+async def test_a_response_that_has_begun_may_pause_for_the_read_timeout() -> None:
     answer = http_response(PAGE)
 
     async def in_two_parts(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -383,7 +381,7 @@ async def test_cancelled_calls_leave_the_pool_usable(beginning: bytes) -> None:
     assert [len(fetched.body) for fetched in pages] == [len(PAGE)] * 4
 
 
-async def test_answers_that_were_refused_leave_the_pool_usable() -> None:
+async def test_refused_responses_leave_the_pool_usable() -> None:
     answers = [http_response(b" " * 2_000_000)] * 4
 
     async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The endpoint's answer as structs: both renderings, what is ignored, what may be absent."""
+"""Responses as structs: both renderings, unknown fields, absent fields."""
 
 import json
 from pathlib import Path
@@ -86,13 +86,13 @@ def test_free_json_is_kept_byte_for_byte(name: str, text: str) -> None:
     assert bytes(getattr(page.projects[0].images[0], name)) == text.encode()
 
 
-def test_an_images_id_says_what_identifies_it() -> None:
+def test_the_id_of_an_image_holds_its_identity() -> None:
     image = parse_image(job_id="a:b", image_index=1, group_index=2, version=3)
 
     assert parse_global_id(image.id) == ImageIdentity("a:b", 1, 2, 3)
 
 
-def test_a_projects_id_says_its_number() -> None:
+def test_the_id_of_a_project_holds_its_number() -> None:
     project = parse_project()
 
     assert parse_global_id(project.id) == ProjectIdentity(7)
@@ -102,7 +102,7 @@ def test_a_projects_id_says_its_number() -> None:
     "fields",
     [{"job_id": None}, {"job_id": 5}, {"image_index": "0"}, {"group_index": None}, {"version": True}],
 )
-def test_an_image_without_what_identifies_it_has_no_id(fields: dict[str, Any]) -> None:
+def test_an_image_without_its_identity_has_no_id(fields: dict[str, Any]) -> None:
     image = parse_image(**fields)
 
     with pytest.raises(UpstreamContractError):

@@ -49,7 +49,7 @@ def body_with(name: str, text: bytes) -> bytes:
         ("detail_needs_review", "yes"),
     ],
 )
-def test_a_scalar_of_the_wrong_type_is_kept_as_it_came(name: str, value: object) -> None:
+def test_a_scalar_of_the_wrong_type_is_kept_unchanged(name: str, value: object) -> None:
     image = parse_with(name, value)
 
     assert getattr(image, name) == value
@@ -118,14 +118,14 @@ def test_a_damaged_page_keeps_free_json_byte_for_byte() -> None:
     assert bytes(page.projects[0].images[0].review_annotations) == b'{"b" : [1.50]}'
 
 
-def test_a_huge_integer_is_kept_as_it_came() -> None:
+def test_a_huge_integer_is_kept_unchanged() -> None:
     image = parse_with("image_index", 10**400)
 
     assert image.image_index == 10**400
 
 
 @pytest.mark.parametrize("name", ["review_annotations", "unknown"])
-def test_an_integer_beyond_what_python_reads_is_no_matter_where_nobody_reads_it(name: str) -> None:
+def test_an_integer_too_long_for_python_is_ignored_in_fields_that_are_not_read(name: str) -> None:
     page = parse_page(body_with(name, b"9" * 5000))
 
     assert page.projects[0].images[0].status == "completed"
@@ -149,14 +149,14 @@ def test_an_integer_beyond_what_python_reads_is_no_matter_where_nobody_reads_it(
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_what_is_not_json_in_utf8_is_refused_wherever_it_stands(name: str, text: bytes) -> None:
+def test_a_body_that_is_not_json_in_utf8_is_refused(name: str, text: bytes) -> None:
     body = body_with(name, text)
 
     with pytest.raises(UpstreamContractError):
         parse_page(body)
 
 
-def test_an_integer_beyond_what_python_reads_is_refused_where_it_is_read() -> None:
+def test_an_integer_too_long_for_python_is_refused_in_fields_that_are_read() -> None:
     body = body_with("image_index", b"9" * 5000)
 
     with pytest.raises(UpstreamContractError):
@@ -185,7 +185,7 @@ def test_an_integer_beyond_what_python_reads_is_refused_where_it_is_read() -> No
         json.dumps(page_body()).encode("utf-16"),
     ],
 )
-def test_what_is_no_page_at_all_is_refused(body: bytes) -> None:
+def test_json_that_is_not_a_page_is_refused(body: bytes) -> None:
     with pytest.raises(UpstreamContractError):
         parse_page(body)
 

@@ -20,12 +20,12 @@ def spelled(text: str) -> str:
 
 
 @given(st.integers())
-def test_a_projects_id_leads_back_to_it(project_id: int) -> None:
+def test_a_project_id_round_trips(project_id: int) -> None:
     assert parse_global_id(project_global_id(project_id)) == ProjectIdentity(project_id)
 
 
 @given(st.text(), st.integers(), st.integers(), st.integers())
-def test_an_images_id_leads_back_to_it(job_id: str, image_index: int, group_index: int, version: int) -> None:
+def test_an_image_id_round_trips(job_id: str, image_index: int, group_index: int, version: int) -> None:
     global_id = image_global_id(job_id, image_index, group_index, version)
 
     assert parse_global_id(global_id) == ImageIdentity(job_id, image_index, group_index, version)
@@ -41,7 +41,7 @@ image_like = st.text(alphabet="0123 +-:").map(lambda text: spelled(f"Image:{text
 
 
 @given(st.text() | st.text().map(spelled) | image_like)
-def test_any_text_is_refused_or_the_one_spelling_of_an_id(text: str) -> None:
+def test_any_text_is_refused_or_canonical(text: str) -> None:
     try:
         identity = parse_global_id(text)
     except ValueError:
@@ -86,6 +86,6 @@ def test_any_text_is_refused_or_the_one_spelling_of_an_id(text: str) -> None:
         "A",
     ],
 )
-def test_what_is_not_our_own_spelling_is_refused(global_id: str) -> None:
+def test_an_id_that_is_not_canonical_is_refused(global_id: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # int() has words of its own
         parse_global_id(global_id)

@@ -24,7 +24,7 @@ def record(limit: AdaptiveLimit, calls: int, *, congested: int = 0, in_flight: i
         limit.record(caller, limit.era, is_congested=number < congested, in_flight=at_a_time)
 
 
-def test_it_begins_where_it_is_told_to() -> None:
+def test_it_begins_with_the_first_limit() -> None:
     assert limit_of(first_calls=20, max_calls=100).calls == 20
     assert limit_of(first_calls=20, max_calls=3).calls == 3
 
@@ -56,7 +56,7 @@ def test_it_halves_when_more_than_half_of_the_calls_were_congested() -> None:
     assert limit.calls == 10
 
 
-def test_what_began_before_it_shrank_does_not_shrink_it_again() -> None:
+def test_calls_from_before_it_shrank_do_not_shrink_it_again() -> None:
     limit = limit_of(first_calls=20, max_calls=100)
     era = limit.era
 
@@ -140,7 +140,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_as_many_as_the_limit_says_go_through_at_a_time() -> None:
+async def test_no_more_calls_than_the_limit_hold_a_place() -> None:
     limiter = made(calls=2)
 
     tasks = [asyncio.create_task(enter(limiter, ADA)) for _ in range(3)]
@@ -154,7 +154,7 @@ async def test_as_many_as_the_limit_says_go_through_at_a_time() -> None:
     assert (limiter.in_flight, limiter.waiting) == (2, 0)
 
 
-async def test_the_first_to_come_is_the_first_to_go_through() -> None:
+async def test_calls_of_one_caller_keep_their_order() -> None:
     limiter = made(calls=1)
     order: list[int] = []
 
@@ -169,7 +169,7 @@ async def test_the_first_to_come_is_the_first_to_go_through() -> None:
     assert order == [0, 1, 2]
 
 
-async def test_who_finds_the_queue_full_is_told_at_once_and_when_to_come_again() -> None:
+async def test_a_call_that_finds_the_queue_full_fails_at_once_with_a_retry_time() -> None:
     limiter = made(calls=1, max_waiting=0, max_wait_seconds=2.5)
     await enter(limiter, ADA)
 
@@ -179,7 +179,7 @@ async def test_who_finds_the_queue_full_is_told_at_once_and_when_to_come_again()
     assert caught.value.retry_after_seconds == 3
 
 
-async def test_who_has_waited_for_too_long_is_told_so() -> None:
+async def test_a_call_that_waits_too_long_fails() -> None:
     limiter = made(calls=1, max_wait_seconds=0.01)
     await enter(limiter, ADA)
 
@@ -189,7 +189,7 @@ async def test_who_has_waited_for_too_long_is_told_so() -> None:
     assert (limiter.in_flight, limiter.waiting) == (1, 0)
 
 
-async def test_a_waiter_that_goes_leaves_its_place() -> None:
+async def test_a_cancelled_waiter_leaves_the_queue() -> None:
     limiter = made(calls=1)
     await enter(limiter, ADA)
     first, second = (asyncio.create_task(enter(limiter, ADA)) for _ in range(2))
@@ -203,7 +203,7 @@ async def test_a_waiter_that_goes_leaves_its_place() -> None:
     assert (limiter.in_flight, limiter.waiting) == (1, 0)
 
 
-async def test_a_waiter_that_goes_when_its_turn_has_come_hands_it_on() -> None:
+async def test_a_waiter_cancelled_on_its_turn_passes_the_place_on() -> None:
     limiter = made(calls=1)
     await enter(limiter, ADA)
     first, second = (asyncio.create_task(enter(limiter, ADA)) for _ in range(2))
@@ -278,9 +278,7 @@ async def test_one_caller_leaves_a_third_of_the_places_free() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
-def test_a_place_is_free_for_a_caller_who_comes_later_however_many_are_greedy(
-    calls: int, callers: int
-) -> None:
+def test_a_later_caller_finds_a_place_however_many_callers_are_greedy(calls: int, callers: int) -> None:
     async def run() -> None:
         limiter = made(calls=calls, max_waiting=10_000)
         tasks = [

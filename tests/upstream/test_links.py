@@ -131,12 +131,12 @@ JUNK_POLICIES = [
 
 
 @pytest.mark.parametrize("url", JUNK)
-def test_a_link_that_makes_no_sense_says_nothing(url: str) -> None:
+def test_a_malformed_link_has_no_expiry(url: str) -> None:
     assert link_expiry(url) is None
 
 
 @pytest.mark.parametrize("policy", JUNK_POLICIES, ids=lambda policy: str(policy)[:40])
-def test_a_policy_that_makes_no_sense_says_nothing(policy: Any) -> None:
+def test_a_malformed_policy_has_no_expiry(policy: Any) -> None:
     assert link_expiry(f"https://d1.cloudfront.net/k?Policy={cloudfront_policy(policy)}") is None
 
 
@@ -180,11 +180,11 @@ def test_the_first_link_of_a_page_to_expire_counts(fields: dict[str, Any]) -> No
     assert expiry_with(later, image_body(1, **fields)) == NOON + 60
 
 
-def test_a_page_without_signed_links_says_nothing() -> None:
+def test_a_page_without_signed_links_has_no_expiry() -> None:
     assert expiry_with(image_body(0), image_body(1, output=None, inputs=[])) is None
 
 
-def test_a_damaged_page_says_what_its_sound_links_say() -> None:
+def test_the_intact_links_of_a_damaged_page_count() -> None:
     damaged = [
         None,
         3,

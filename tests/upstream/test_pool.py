@@ -46,7 +46,7 @@ async def ask(pool: Pool) -> RawResponse:
 
 
 @load_keys_openssl
-async def test_an_answer_comes_over_tls_and_the_connection_is_used_again(tmp_path: Path) -> None:
+async def test_responses_arrive_over_one_tls_connection(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
 
     async with serving(always(http_response(LARGE)), tls=certificate.server) as server:
@@ -59,7 +59,7 @@ async def test_an_answer_comes_over_tls_and_the_connection_is_used_again(tmp_pat
 
 
 @load_keys_openssl
-async def test_a_certificate_for_another_host_gets_no_request(tmp_path: Path) -> None:
+async def test_no_request_is_sent_to_a_host_with_the_wrong_certificate(tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
 
     async with serving(always(http_response(b"{}")), tls=certificate.server) as server:
@@ -107,7 +107,7 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
     assert server.connections == 2
 
 
-async def test_whoever_gives_up_hangs_up() -> None:
+async def test_a_cancelled_call_closes_its_connection() -> None:
     async def silent(_head: bytes, writer: asyncio.StreamWriter) -> None:
         await server.wait_until_gone(writer)
         gone.set()
@@ -124,7 +124,7 @@ async def test_whoever_gives_up_hangs_up() -> None:
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
-async def test_an_answer_that_is_too_large_is_not_read_to_its_end(length: bytes) -> None:
+async def test_a_response_that_is_too_large_is_not_read_to_its_end(length: bytes) -> None:
     async def endless(_head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % length)
         while not writer.is_closing():
@@ -138,7 +138,7 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end(length: bytes)
 
 
 @pytest.mark.parametrize("surplus", [b"", b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
-async def test_of_what_comes_too_much_the_answer_alone_is_taken(surplus: bytes) -> None:
+async def test_surplus_bytes_are_not_part_of_the_response(surplus: bytes) -> None:
     whole = http_response(LARGE) + surplus
 
     async def in_two_pieces(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -185,7 +185,7 @@ async def finish(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def test_bytes_that_came_while_the_loop_was_busy_are_not_the_next_callers_answer() -> None:
+async def test_bytes_that_arrive_while_the_loop_is_busy_do_not_answer_the_next_caller() -> None:
     async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(http_response(owner_in(head)))
         await writer.drain()
@@ -206,7 +206,7 @@ async def test_bytes_that_came_while_the_loop_was_busy_are_not_the_next_callers_
     assert answers == [BEN, ADA] * 20
 
 
-async def test_an_upstream_that_answers_everything_twice_shows_no_caller_the_answer_of_another() -> None:
+async def test_an_upstream_that_answers_everything_twice_shows_no_caller_anothers_response() -> None:
     async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(http_response(owner_in(head)))
         await writer.drain()
@@ -259,7 +259,7 @@ async def test_a_connection_that_was_just_used_is_not_handed_to_another_caller()
     assert server.connections == 2
 
 
-async def test_where_all_connections_are_open_a_call_waits_until_anothers_has_been_silent() -> None:
+async def test_with_all_connections_open_a_call_waits_until_one_is_silent() -> None:
     async with serving(always(http_response(b"{}"))) as server:
         pool = opened(server.url, max_connections=1)
         await ask_as(pool, ADA)
@@ -371,7 +371,7 @@ async def test_idle_connections_that_are_all_reset_cost_the_next_callers_nothing
 
 
 @pytest.mark.parametrize("status", ["408 Request Timeout", "421 Misdirected Request", "425 Too Early"])
-async def test_a_status_that_speaks_of_a_used_connection_is_answered_by_a_new_one(status: str) -> None:
+async def test_a_status_about_a_used_connection_leads_to_a_new_one(status: str) -> None:
     used: set[asyncio.StreamWriter] = set()
 
     async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -450,7 +450,7 @@ async def test_a_connection_whose_call_ends_after_the_pool_was_closed_is_closed_
         await gone.wait()
 
 
-async def test_a_connection_for_which_the_calls_own_time_was_too_short_is_a_total_timeout() -> None:
+async def test_a_connection_that_takes_longer_than_the_call_is_a_total_timeout() -> None:
     async with serving(always(b"")) as server:
         # Accepted, and then no word of TLS.
         pool = opened(server.url.replace("http:", "https:"))

@@ -1,4 +1,4 @@
-"""Answers other than 200: a code for each status, whatever the body is."""
+"""Statuses other than 200: each has its code, whatever the body is."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -75,7 +75,7 @@ def test_a_status_has_its_code_whatever_the_body_is(
 
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("status", [status for status, _, _ in ANSWERS])
-def test_nothing_of_body_or_headers_is_told(status: int, kind: str) -> None:
+def test_no_part_of_body_or_headers_is_in_the_message(status: int, kind: str) -> None:
     body = BODIES[kind].replace(b"%s", SECRET.encode())
 
     error = refused(status, body=body, location=SECRET, retry_after=SECRET)
@@ -138,7 +138,7 @@ def test_retry_after_is_never_in_the_past(date: str) -> None:
     ],
     ids=lambda value: value[:30],
 )
-def test_retry_after_that_is_nonsense_is_left_out(value: str) -> None:
+def test_a_malformed_retry_after_is_ignored(value: str) -> None:
     error = refused(429, retry_after=value)
 
     assert error.extensions == {"code": "RATE_LIMITED"}

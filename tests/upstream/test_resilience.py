@@ -1,4 +1,4 @@
-"""A call with everything that stands around it: what is counted, who is refused, and what is let go."""
+"""Calls with everything around them: what counts, which calls are refused, and what is released."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -106,9 +106,12 @@ async def run(
 
 @pytest.mark.parametrize(
     "error",
-    [UpstreamUnavailableError("told", kind="status_5xx"), UpstreamTimeoutError("told", kind="read_timeout")],
+    [
+        UpstreamUnavailableError("failed", kind="status_5xx"),
+        UpstreamTimeoutError("failed", kind="read_timeout"),
+    ],
 )
-async def test_an_endpoint_that_fails_is_left_alone_and_then_tried_by_one_call(
+async def test_an_api_that_fails_gets_no_calls_and_then_one_probe(
     clock: Seconds, error: GatewayError
 ) -> None:
     resilience = made(clock)
@@ -137,16 +140,16 @@ async def test_an_endpoint_that_fails_is_left_alone_and_then_tried_by_one_call(
 @pytest.mark.parametrize(
     "error",
     [
-        UnauthenticatedError("told"),
-        ForbiddenError("told"),
-        UpstreamNotFoundError("told"),
-        RejectedParameterError("told", parameter=None),
-        RateLimitedError("told"),
-        UpstreamContractError("told"),
+        UnauthenticatedError("failed"),
+        ForbiddenError("failed"),
+        UpstreamNotFoundError("failed"),
+        RejectedParameterError("failed", parameter=None),
+        RateLimitedError("failed"),
+        UpstreamContractError("failed"),
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_an_endpoint_that_answers_is_not_left_alone(clock: Seconds, error: GatewayError) -> None:
+async def test_an_api_that_answers_opens_no_breaker(clock: Seconds, error: GatewayError) -> None:
     resilience = made(clock)
 
     for _ in range(50):
@@ -170,7 +173,7 @@ async def test_calls_that_are_slow_open_the_breaker_and_lower_the_limit(clock: S
     assert resilience.limiter.limit.calls == 10
 
 
-async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(clock: Seconds) -> None:
+async def test_calls_that_are_given_up_early_do_not_count(clock: Seconds) -> None:
     resilience = made(clock)
 
     async def never() -> str:
@@ -188,7 +191,7 @@ async def test_a_client_that_gives_up_early_says_nothing_about_the_endpoint(cloc
     assert resilience.limiter.limit.calls == 20
 
 
-async def test_a_bug_lets_go_of_its_place(clock: Seconds) -> None:
+async def test_an_unexpected_exception_releases_the_place(clock: Seconds) -> None:
     resilience = made(clock)
 
     async def broken() -> str:
@@ -200,9 +203,9 @@ async def test_a_bug_lets_go_of_its_place(clock: Seconds) -> None:
     assert resilience.limiter.in_flight == 0
 
 
-async def test_who_was_told_to_wait_is_answered_here_until_then(clock: Seconds) -> None:
+async def test_a_rate_limited_caller_makes_no_call_before_its_time(clock: Seconds) -> None:
     resilience = made(clock)
-    await run(resilience, failing(RateLimitedError("told", retry_after_seconds=7)))
+    await run(resilience, failing(RateLimitedError("failed", retry_after_seconds=7)))
     clock.step(2.5)
 
     refused = await run(resilience, fine)
@@ -214,16 +217,16 @@ async def test_who_was_told_to_wait_is_answered_here_until_then(clock: Seconds) 
     assert await run(resilience, fine) == "page"
 
 
-async def test_what_waited_for_its_turn_while_the_breaker_opened_is_not_called(clock: Seconds) -> None:
+async def test_a_call_that_waited_while_the_breaker_opened_is_not_made(clock: Seconds) -> None:
     resilience = made(clock, max_connections=1)
     release = asyncio.Event()
 
     async def failing_when_released() -> str:
         await release.wait()
-        raise UpstreamUnavailableError("told", kind="status_5xx")
+        raise UpstreamUnavailableError("failed", kind="status_5xx")
 
     for _ in range(3):
-        await run(resilience, failing(UpstreamUnavailableError("told", kind="status_5xx")))
+        await run(resilience, failing(UpstreamUnavailableError("failed", kind="status_5xx")))
     first = asyncio.create_task(run(resilience, failing_when_released))
     await asyncio.sleep(0)
     second = asyncio.create_task(run(resilience, fine))
@@ -257,7 +260,7 @@ async def test_more_calls_than_may_wait_are_refused(clock: Seconds) -> None:
     ]
 
 
-async def test_while_the_breaker_is_open_nobody_queues(clock: Seconds) -> None:
+async def test_no_call_queues_while_the_breaker_is_open(clock: Seconds) -> None:
     resilience = made(clock, max_connections=1)
     release = asyncio.Event()
 
@@ -298,7 +301,7 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
     async def failing_call() -> str:
         nonlocal attempts
         attempts += 1
-        raise UpstreamUnavailableError("told", kind="status_503", retry_after_seconds=1)
+        raise UpstreamUnavailableError("failed", kind="status_503", retry_after_seconds=1)
 
     with pytest.raises(UpstreamUnavailableError):
         await fetch(
@@ -314,7 +317,7 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
 async def test_calls_that_were_not_made_earn_no_retries(clock: Seconds) -> None:
     resilience = made(clock, retries=RetryRules(budget_share=0.5, min_per_second=0))
     for _ in range(4):
-        await run(resilience, failing(UpstreamUnavailableError("told", kind="status_5xx")))
+        await run(resilience, failing(UpstreamUnavailableError("failed", kind="status_5xx")))
     while resilience.retries.spend(ADA):
         pass
 

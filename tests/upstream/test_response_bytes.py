@@ -1,7 +1,7 @@
-"""Responses made by a generator, valid ones and others, read by our connections and by h11.
+"""Generated responses, valid and invalid ones, read by our connections and by h11.
 
-Where h11 accepts and ours does not, ours is the stricter one, and that is well. Where ours accepts what h11
-refuses, the difference has a name in `DIFFERENCES`, and h11 has to agree once it is mended.
+Our connections may refuse what h11 accepts. If they accept what h11 refuses, the difference has a name in
+`DIFFERENCES`, and h11 has to agree once that difference is mended.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ DIFFERENCES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         lambda raw: re.sub(rb"(\A|(?<=\r\n\r\n))(RTSP|ICE)/", b"HTTP/", raw),
     ),
     "reason phrase": (
-        "A control character in it is dropped with the phrase, which nobody reads.",
+        "A control character in it is dropped with the phrase, which is not used.",
         lambda raw: re.sub(rb"(\A|(?<=\r\n\r\n))(HTTP/1\.[01] [0-9]{3}) [^\r\n]*", rb"\2", raw),
     ),
     "zeros before a chunk's size": (
@@ -99,7 +99,7 @@ class Wire(asyncio.Transport):
         return self.protocol.send(HEAD, PATIENCE, until=until)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """To nobody."""
+        """Discard the request."""
 
     def abort(self) -> None:
         if not self.is_aborted:
@@ -303,9 +303,7 @@ def endless(name: str) -> tuple[bytes, bytes]:
         ("trailers", "overhead_too_large"),
     ],
 )
-async def test_what_never_ends_is_cut_off_before_it_costs_much(
-    name: str, reason: str, piece_bytes: int
-) -> None:
+async def test_endless_responses_are_cut_off_early(name: str, reason: str, piece_bytes: int) -> None:
     beginning, again = endless(name)
     wire = Wire()
     waiter = wire.ask()
@@ -331,7 +329,7 @@ async def test_what_never_ends_is_cut_off_before_it_costs_much(
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 10000000", b"Transfer-Encoding: chunked\r\n\r\n989680", b"Connection: close"]
 )
-async def test_of_a_body_that_is_too_large_little_more_is_taken_than_is_allowed(head: bytes) -> None:
+async def test_a_body_that_is_too_large_is_cut_just_above_the_limit(head: bytes) -> None:
     end = b"\r\n" if b"chunked" in head else b"\r\n\r\n"
     wire = Wire()
     waiter = wire.ask()
@@ -410,7 +408,7 @@ async def ask_often(
     [(0.0, True), (1.0, False)],
     ids=["connections change hands", "bytes come late"],
 )
-async def test_two_callers_of_one_pool_never_see_an_answer_of_the_other(
+async def test_two_callers_of_one_pool_never_see_each_others_responses(
     pytestconfig: pytest.Config, silent_seconds: float, is_complete: bool
 ) -> None:
     cases = pytestconfig.getoption("response_cases") // 40

@@ -1,4 +1,4 @@
-"""Which failures are tried again, after how long, and how many of them."""
+"""Which failures are retried, after how long, and how often."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from gallery_gateway.upstream.retries import Retries, RetryBudget, RetryRules
 from tests.upstream.clocks import Seconds
 
 ADA, BEN = b"key-of-ada", b"key-of-ben"
-PASSING = UpstreamUnavailableError("told", kind="reset")
+PASSING = UpstreamUnavailableError("failed", kind="reset")
 
 
 async def no_sleep(_seconds: float) -> None:
@@ -46,28 +46,28 @@ async def attempts(retries: Retries, *errors: GatewayError) -> int:
     return len(errors) + 1
 
 
-async def test_a_call_that_failed_is_made_again() -> None:
+async def test_a_failed_call_is_retried() -> None:
     assert await attempts(made(jitter=0), PASSING) == 2
 
 
-async def test_it_is_made_no_more_than_so_many_times() -> None:
+async def test_the_number_of_attempts_is_bounded() -> None:
     assert await attempts(made(jitter=0), *[PASSING] * 5) == 3
 
 
-async def test_an_error_that_will_not_pass_ends_it() -> None:
-    assert await attempts(made(jitter=0), PASSING, UnauthenticatedError("told")) == 2
+async def test_a_permanent_error_ends_the_attempts() -> None:
+    assert await attempts(made(jitter=0), PASSING, UnauthenticatedError("failed")) == 2
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        UpstreamUnavailableError("told", kind="status_5xx"),
-        UpstreamTimeoutError("told", kind="read_timeout"),
-        UpstreamContractError("told", kind="not_json"),
-        OverloadedError("told", retry_after_seconds=1),
+        UpstreamUnavailableError("failed", kind="status_5xx"),
+        UpstreamTimeoutError("failed", kind="read_timeout"),
+        UpstreamContractError("failed", kind="not_json"),
+        OverloadedError("failed", retry_after_seconds=1),
     ],
 )
-def test_what_will_not_pass_is_not_tried_again(error: GatewayError) -> None:
+def test_permanent_errors_are_not_retried(error: GatewayError) -> None:
     assert made().wait_seconds(error, attempt=1, remaining_seconds=60) is None
 
 
@@ -82,8 +82,8 @@ def test_the_wait_is_any_time_up_to_one_that_doubles(number: int, longest: float
 
 
 @pytest.mark.parametrize("jitter", [0, 1])
-def test_a_told_time_is_waited_for_and_never_less(jitter: float) -> None:
-    error = RateLimitedError("told", retry_after_seconds=1)
+def test_no_retry_comes_before_retry_after(jitter: float) -> None:
+    error = RateLimitedError("failed", retry_after_seconds=1)
 
     wait = made(jitter=jitter).wait_seconds(error, attempt=1, remaining_seconds=60)
 
@@ -91,13 +91,13 @@ def test_a_told_time_is_waited_for_and_never_less(jitter: float) -> None:
     assert 1 <= wait <= 1.1
 
 
-def test_who_is_told_to_wait_for_long_is_not_kept_waiting() -> None:
-    error = UpstreamUnavailableError("told", kind="status_503", retry_after_seconds=3)
+def test_a_long_retry_after_is_not_waited_for() -> None:
+    error = UpstreamUnavailableError("failed", kind="status_503", retry_after_seconds=3)
 
     assert made().wait_seconds(error, attempt=1, remaining_seconds=60) is None
 
 
-def test_no_wait_goes_past_the_deadline() -> None:
+def test_no_wait_exceeds_the_deadline() -> None:
     assert made().wait_seconds(PASSING, attempt=1, remaining_seconds=0.1) is None
     assert made().wait_seconds(PASSING, attempt=1, remaining_seconds=0.11) is not None
 
@@ -148,7 +148,7 @@ def count_call(resilience: Resilience, caller_key: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from(["greedy", "modest", "second"]), max_size=400))
-def test_a_caller_who_retries_all_the_time_leaves_the_others_what_they_earned(events: list[str]) -> None:
+def test_a_caller_that_retries_all_the_time_does_not_spend_what_others_earn(events: list[str]) -> None:
     clock = Seconds()
     resilience = Resilience(max_attempts=3, max_connections=10, clock=clock)
     retries = resilience.retries

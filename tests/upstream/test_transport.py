@@ -28,7 +28,7 @@ def parameters_in(head: bytes) -> dict[str, list[str]]:
     return parse_qs(urlsplit(target).query, keep_blank_values=True)
 
 
-async def test_a_page_comes_over_the_wire() -> None:
+async def test_a_page_arrives_over_the_wire() -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
         fetched = await fetch(client)
 
@@ -36,7 +36,7 @@ async def test_a_page_comes_over_the_wire() -> None:
     assert fetched.page.projects[0].project_id == 7
 
 
-async def test_nothing_is_sent_but_what_the_client_says() -> None:
+async def test_the_transport_adds_no_headers() -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
         await fetch(client)
 
@@ -53,7 +53,7 @@ async def test_nothing_is_sent_but_what_the_client_says() -> None:
     "text",
     ["a b", "a+b", "a%2Bb", "%41", "a&page=9", "a=b;c", "\u00e9\U0001f600", "#?/\\", "\x00\n\x7f", "'\"", ""],
 )
-async def test_a_text_arrives_as_it_was_given(text: str) -> None:
+async def test_a_text_arrives_unchanged(text: str) -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
         await fetch(client, (("search", text), ("page", "2")))
 
@@ -96,7 +96,7 @@ async def test_a_connection_is_used_again_after_a_refusal() -> None:
     assert server.connections == 1
 
 
-async def test_a_connection_that_upstream_closed_meanwhile_costs_nothing() -> None:
+async def test_a_connection_that_upstream_closed_meanwhile_is_replaced() -> None:
     answer = http_response(PAGE, "Connection: close")
 
     async with serving(always(answer, then_close=True)) as server, opened(server.url) as client:
@@ -166,7 +166,7 @@ async def test_a_netrc_does_not_touch_the_token(monkeypatch: pytest.MonkeyPatch,
 
 
 @load_keys_openssl
-async def test_a_certificate_that_nobody_vouches_for_gets_no_token(tmp_path: Path) -> None:
+async def test_no_token_is_sent_to_a_host_with_an_untrusted_certificate(tmp_path: Path) -> None:
     async with (
         serving(always(http_response(PAGE)), tls=self_signed(tmp_path).server) as server,
         opened(server.url.replace("http:", "https:")) as client,

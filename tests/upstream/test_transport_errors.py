@@ -1,4 +1,4 @@
-"""Each reason for which an upstream call can fail, had by the real thing, as operators and clients see it."""
+"""Each reason for a failed upstream call, caused over real sockets: operators see it, clients do not."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of one operation, wherever it can be seen."""
+    """The result of one operation: the response, the log lines, the failures counted by reason."""
 
     response: httpx.Response
     lines: list[dict[str, Any]]
@@ -45,7 +45,7 @@ class Seen:
 
 
 class Watched(httpx.AsyncBaseTransport):
-    """A transport that tells when a call has ended: the answer to the client may come before that."""
+    """A transport that says when a call has ended, which may be after the response to the client."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self.has_ended = asyncio.Event()
@@ -98,9 +98,9 @@ def check_that_operators_alone_see(reason: str, seen: Seen) -> None:
     (error,) = seen.response.json()["errors"]
     assert error["extensions"].keys() <= {"code", "requestId"}
     assert line["outcome"] in {error["extensions"]["code"], "cancelled"}
-    told = seen.response.text + str(seen.response.headers)
+    visible = seen.response.text + str(seen.response.headers)
     words = {word for word in REASONS if "_" in word} | {"reason", "Errno", "127.0.0.1", "localhost", "ssl"}
-    assert not {word for word in words if word in told}
+    assert not {word for word in words if word in visible}
 
 
 # The upstream, or what stands in its place.
@@ -190,7 +190,7 @@ ANSWERS: list[tuple[str, Respond, dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("reason", "respond", "settings"), ANSWERS, ids=[f"{case[0]}-{n}" for n, case in enumerate(ANSWERS)]
 )
-async def test_how_an_answer_fails_is_for_operators_alone(
+async def test_operators_alone_see_how_a_response_failed(
     monkeypatch: pytest.MonkeyPatch, reason: str, respond: Respond, settings: dict[str, Any]
 ) -> None:
     async with serving(respond) as server, asyncio.timeout(10):
@@ -201,7 +201,7 @@ async def test_how_an_answer_fails_is_for_operators_alone(
 
 
 @asynccontextmanager
-async def nobody(_folder: Path) -> AsyncIterator[Pool]:
+async def free(_folder: Path) -> AsyncIterator[Pool]:
     async with serving(silent()) as server:
         url = server.url
     yield pool_of(url)
@@ -209,7 +209,7 @@ async def nobody(_folder: Path) -> AsyncIterator[Pool]:
 
 @asynccontextmanager
 async def paused(_folder: Path) -> AsyncIterator[Pool]:
-    """A listener that accepts nobody, and before which others wait already."""
+    """A listener that accepts no connection, and whose queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
         waiting = [socket.socket() for _ in range(3)]
@@ -273,7 +273,7 @@ def pool_of(url: str, *, ssl_context: ssl.SSLContext | None = None, max_connecti
 CONNECTIONS: list[tuple[str, Any]] = [
     ("dns", named("http://nowhere.invalid")),
     ("dns", named(f"http://{'a' * 64}.example")),
-    ("connect_refused", nobody),
+    ("connect_refused", free),
     # That of a broadcast.
     ("connect_unreachable", named("http://127.255.255.255")),
     ("connect_timeout", paused),
@@ -293,7 +293,7 @@ CONNECTIONS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(
     ("reason", "connections"), CONNECTIONS, ids=[f"{case[0]}-{n}" for n, case in enumerate(CONNECTIONS)]
 )
-async def test_why_there_is_no_connection_is_for_operators_alone(
+async def test_operators_alone_see_why_there_is_no_connection(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reason: str, connections: Any
 ) -> None:
     async with connections(tmp_path) as pool, asyncio.timeout(10):
@@ -329,7 +329,7 @@ class WithoutDescriptors(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_that_no_file_descriptor_is_left_is_for_operators_alone(
+async def test_operators_alone_see_that_no_file_descriptor_is_left(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     # The resolver reads its configuration once, and would remember that it could not.
@@ -342,7 +342,7 @@ async def test_that_no_file_descriptor_is_left_is_for_operators_alone(
     check_that_operators_alone_see("no_file_descriptors", seen)
 
 
-async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
+async def test_waiting_too_long_for_a_connection_is_a_total_timeout() -> None:
     pool = pool_of("http://127.0.0.1:1", max_connections=0)
 
     with pytest.raises(httpx.PoolTimeout) as caught:
@@ -351,7 +351,7 @@ async def test_a_turn_that_does_not_come_is_a_call_that_took_too_long() -> None:
     assert transport_error_kind(caught.value) == "total_timeout"
 
 
-async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_operators_alone_see_that_a_request_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     class Misled(httpx.AsyncBaseTransport):
         """Gives a header that is two, as no part of the gateway does."""
 
@@ -365,15 +365,15 @@ async def test_a_request_that_cannot_be_sent_is_for_operators_alone(monkeypatch:
     check_that_operators_alone_see("bad_request", seen)
 
 
-async def test_a_bug_is_for_operators_alone(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> None:
-    upstream.fail(RuntimeError("nobody thought of that"))
+async def test_operators_alone_see_a_bug(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> None:
+    upstream.fail(RuntimeError("unexpected"))
 
     seen = await ask_gateway(monkeypatch, upstream)
 
     check_that_operators_alone_see("other", seen)
 
 
-def test_every_reason_is_had_here() -> None:
+def test_every_reason_is_tested_here() -> None:
     tables = {reason for reason, *_ in [*ANSWERS, *CONNECTIONS]}
 
     assert tables | {"no_file_descriptors", "bad_request", "other"} == REASONS
