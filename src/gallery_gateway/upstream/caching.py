@@ -44,14 +44,13 @@ class CachingRules:
 
 NOTHING_SAID = CachingRules()
 
-_CACHING_HEADERS = {"cache-control", "age", "etag"}
+CACHING_HEADERS = frozenset({"cache-control", "age", "etag"})
+"""Headers without which a response has no caching rules."""
 
 _NEVER_STALE = {"no-cache", "no-store", "must-revalidate"}
 
 
 def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
-    if _CACHING_HEADERS.isdisjoint(headers):
-        return NOTHING_SAID
     pairs = (part.partition("=") for part in headers.get("cache-control", "").lower().split(","))
     directives = {name.strip(): argument.strip().strip('"') for name, _, argument in pairs}
     age = _seconds(headers.get("age", "")) or 0.0

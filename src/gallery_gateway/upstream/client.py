@@ -22,7 +22,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.telemetry.records import CallRecord, Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
-from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules, parse_caching_rules
+from gallery_gateway.upstream.caching import CACHING_HEADERS, NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.refusals import status_error, transport_error
@@ -224,9 +224,12 @@ class GalleryClient:
                 if response.status_code == 200:
                     body = await read_body(response, max_bytes=self._max_bytes)
                     page = decode(body)
-                    rules = parse_caching_rules(response.headers)
+                    headers = response.headers
+                    has_rules = not CACHING_HEADERS.isdisjoint(headers)
                     record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                    return FetchedPage(page, body, rules)
+                    return FetchedPage(
+                        page, body, parse_caching_rules(headers) if has_rules else NOTHING_SAID
+                    )
                 if response.status_code == 304 and "if-none-match" in request.headers:
                     record.outcome, record.reason = "unchanged", None
                     return NotModified(parse_caching_rules(response.headers))
