@@ -10,8 +10,8 @@ from gallery_gateway.errors import ERRORS, Consequences, GatewayError
 PAGE = (Path(__file__).parents[1] / "docs" / "errors.md").read_text(encoding="utf-8")
 
 HEAD = """\
-| kind | cause | code | HTTP | reason | retried | breaker | lowers limit | stale | purges | log |
-|---|---|---|---:|---|---|---|---|---|---|---|
+| kind | cause | code | HTTP | reason | retried | breaker | lowers limit | stale | pauses | purges | log |
+|---|---|---|---:|---|---|---|---|---|---|---|---|
 """
 
 
@@ -30,6 +30,7 @@ def shown(kind: str, row: Consequences) -> str:
         breaker,
         yes_or_no(row.is_congestion),
         yes_or_no(row.allows_stale),
+        yes_or_no(row.pauses_caller),
         yes_or_no(row.purges_caller),
         logging.getLevelName(row.log_level).lower(),
     ]

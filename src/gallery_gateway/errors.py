@@ -47,6 +47,7 @@ class Consequences:
             no caller can be to blame.
         is_congestion: whether the call is a reason to lower the limit on concurrent calls.
         allows_stale: whether a stale page may be served instead of the error.
+        pauses_caller: whether the gateway makes no call for the caller until a `Retry-After` has passed.
         purges_caller: whether the caller's cached pages are deleted.
         log_level: level of the call's log line, as in `logging`.
     """
@@ -61,6 +62,7 @@ class Consequences:
     is_unreachable: bool = False
     is_congestion: bool = False
     allows_stale: bool = False
+    pauses_caller: bool = False
     purges_caller: bool = False
     log_level: int = logging.INFO
 
@@ -112,7 +114,10 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     ),
     "forbidden": Consequences("status 402 or 403", code="FORBIDDEN", purges_caller=True),
     "rate_limited": _failed(
-        "status 429, or an earlier `Retry-After` has not passed", code="RATE_LIMITED", is_retried=True
+        "status 429, or an earlier `Retry-After` has not passed",
+        code="RATE_LIMITED",
+        is_retried=True,
+        pauses_caller=True,
     ),
     "status_404": _contract(
         "status 404, except for an unknown project or a page past the end", "status", allows_stale=False

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ FAILURES: dict[str, Exception | Callable[[], httpx.Response]] = {
     "bug": RuntimeError("no"),
 }
 """How the upstream fails, by kind."""
+
+STATUSES = {kind: failure for kind, failure in FAILURES.items() if not isinstance(failure, Exception)}
 
 TRUSTED = {"trusted_documents": "a manifest"}
 
@@ -253,6 +256,31 @@ def test_purges() -> None:
     run(scenario)
 
     assert seen == {kind: row.purges_caller for kind, row in rows_of(FAILURES)}
+
+
+def test_pauses() -> None:
+    seen = {}
+
+    async def scenario(upstream: FakeUpstream) -> None:
+        async with opened(upstream, rules=NO_BREAKERS) as client:
+            for kind, failure in STATUSES.items():
+                upstream.handler = partial(with_retry_after, failure)
+                await client.ask(page(1), token=kind)
+                heal(upstream)
+                before = len(upstream.requests)
+                await client.ask(page(2), token=kind)
+                seen[kind] = len(upstream.requests) == before
+
+    run(scenario)
+
+    assert seen == {kind: row.pauses_caller for kind, row in rows_of(STATUSES)}
+    assert not any(row.pauses_caller for kind, row in ERRORS.items() if kind not in STATUSES)
+
+
+def with_retry_after(failure: Callable[[], httpx.Response], _request: httpx.Request) -> httpx.Response:
+    response = failure()
+    response.headers["retry-after"] = "60"
+    return response
 
 
 async def is_shut_out(client: Client, upstream: FakeUpstream, caller: str) -> bool:

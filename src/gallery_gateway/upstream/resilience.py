@@ -151,11 +151,7 @@ class Resilience:
         else:
             ticket.result = CallResult.UNREACHABLE if consequences.is_unreachable else CallResult.FAILED
         ticket.is_congestion = consequences.is_congestion
-        if (
-            isinstance(error, RateLimitedError)
-            and error.retry_after_seconds
-            and ticket.caller_key is not None
-        ):
+        if consequences.pauses_caller and error.retry_after_seconds and ticket.caller_key is not None:
             self.rate_limits.remember(ticket.caller_key, error.retry_after_seconds)
 
     def release(self, ticket: Ticket) -> None:
