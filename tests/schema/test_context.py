@@ -167,6 +167,14 @@ def test_each_list_counts_what_it_holds_of_each_project(limits: tuple[int | None
     assert images_in(page.projects, limits) == number
 
 
+def test_damaged_projects_and_lists_count_nothing() -> None:
+    whole, without = project_body(1, image_body(0)), project_body(2, image_body(0), images=7)
+    page = parse_page(json.dumps(page_body(whole, without) | {"projects": [whole, None, without]}).encode())
+
+    assert images_in(page.projects, (None,)) == 1
+    assert images_in([None], (None,)) == 0
+
+
 def test_every_list_of_images_is_a_field_of_a_project() -> None:
     lists = {
         f"{kind.name}.{name}"

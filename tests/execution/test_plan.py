@@ -1,4 +1,4 @@
-"""An excerpt of a struct decodes to what is read of it, and skips the rest."""
+"""A subset of a struct decodes what is read of it, and skips the rest."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a connection was written as is kept with its page, as a gallery's is."""
+"""The rendered bytes of a connection are kept with its page."""
 
 import pytest
 
@@ -44,7 +44,7 @@ async def run(gallery: Gallery, document: str) -> GraphQLResponse:
 
 
 @pytest.mark.parametrize("document", ["{ projects { nodes { id } } }", "{ projects { totalCount } }"])
-async def test_a_connection_of_one_page_is_kept_once_it_was_come_by_twice(
+async def test_a_connection_of_one_page_is_kept_once_it_is_found_again(
     gallery: Gallery, document: str
 ) -> None:
     answers = [await run(gallery, document) for _ in range(3)]
