@@ -37,13 +37,7 @@ def key(fields: str, *, is_resolvable: bool = True) -> Key:
 
 
 def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> ListSize:
-    """Return the size of a list for routers.
-
-    Args:
-        assumed: the size if `by` says nothing.
-        by: argument with the size.
-        of: the list, if it is a field below and not this field.
-    """
+    """Return the size of a list: its argument `by`, else `assumed`; `of` names a list below this field."""
     return ListSize(
         assumed_size=assumed,
         slicing_arguments=[by] if by else UNSET,
