@@ -110,7 +110,7 @@ def status_of(*arguments: str) -> int:
         return int(exc.code or 0)
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     status = status_of("--version")
 
     assert (status, capsys.readouterr().out) == (0, f"{__version__}\n")
@@ -149,7 +149,7 @@ def test_each_command_explains_itself(
         ["demo", "--once", "--upstream-only"],
     ],
 )
-def test_wrong_arguments_are_told(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_wrong_arguments_are_reported(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     status = status_of(*arguments)
 
     assert status == 2
@@ -201,7 +201,7 @@ def test_an_operation_that_fails_has_status_1(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("name", ["missing.graphql", ".", "binary.graphql"])
-def test_a_file_that_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_file_that_cannot_be_read_is_reported(capsys: pytest.CaptureFixture[str], name: str) -> None:
     Path("binary.graphql").write_bytes(b"\xff\xfe")
 
     status = status_of("demo", "--once", name)
@@ -233,7 +233,7 @@ def test_a_wrong_setting_stops_the_start(
         (["demo", "--port", "-1"], "PORT"),
     ],
 )
-def test_a_wrong_option_is_told_under_the_settings_name(
+def test_a_wrong_option_is_reported_under_the_name_of_its_setting(
     capsys: pytest.CaptureFixture[str], arguments: list[str], name: str
 ) -> None:
     status = status_of(*arguments)
@@ -246,7 +246,7 @@ def test_a_wrong_option_is_told_under_the_settings_name(
     ("option", "told"),
     [("--port", "The gateway cannot listen: "), ("--upstream-port", "The stand-in cannot listen: ")],
 )
-def test_a_port_that_is_in_use_is_told(
+def test_a_port_that_is_in_use_is_reported(
     capsys: pytest.CaptureFixture[str], taken_port: int, option: str, told: str
 ) -> None:
     status = status_of("demo", "--port", "0", option, str(taken_port))
@@ -258,7 +258,7 @@ def test_a_port_that_is_in_use_is_told(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_serve_tells_of_a_port_that_is_in_use(taken_port: int, workers: str) -> None:
+async def test_serve_reports_a_port_that_is_in_use(taken_port: int, workers: str) -> None:
     async with started("serve", "--port", str(taken_port), "--workers", workers) as command:
         message = await command.read_until(r'"level":"error"(.*)', errors=True)
 

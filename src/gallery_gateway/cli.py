@@ -26,7 +26,6 @@ from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from gallery_gateway.edge.uvicorn_protocol import (
     ReplayProtocol,
     UnsupportedServerError,
-    WireLimits,
     check_uvicorn,
 )
 from gallery_gateway.schema.build import build_schema, print_schema
@@ -70,8 +69,6 @@ def _parser() -> argparse.ArgumentParser:
         help="serve the gateway in front of the real REST API",
         description="Serve the gateway. Settings come from GALLERY_GATEWAY_* variables and from .env.",
     )
-    serve.add_argument("--host", help="address to listen on")
-    serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
     serve.add_argument("--workers", type=int, help="number of processes")
     serve.set_defaults(command=_serve)
 
@@ -80,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         help="serve the gateway in front of a built-in stand-in with made-up projects",
         description="Start a stand-in for the REST API, and the gateway in front of it.",
     )
-    demo.add_argument("--host", help="address to listen on")
-    demo.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
+    for command in (serve, demo):
+        command.add_argument("--host", help="address to listen on")
+        command.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
     demo.add_argument("--upstream-port", type=_port, default=0, help="port of the stand-in (a free one)")
     kind = demo.add_mutually_exclusive_group()
     kind.add_argument(
@@ -214,7 +212,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # The gateway does not use the client's address.
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(ReplayProtocol, limits=WireLimits(timeout_seconds=settings.request_timeout_seconds)),
+        "http": partial(ReplayProtocol, timeout_seconds=settings.request_timeout_seconds),
         "ws": "none",
         # A worker answers no health check while it imports the app, which takes long on a busy machine.
         "timeout_worker_healthcheck": 30,

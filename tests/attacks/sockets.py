@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are, and reads whatever comes until the server hangs up."""
+"""A client that sends raw bytes, and reads until the server closes the connection."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Operations that schemathesis makes of the schema: all valid, with arguments that nobody would send."""
+"""Operations that schemathesis generates from the schema: valid, with unusual arguments."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Attacks on the wire: requests that two readers would cut in two ways, and those that never end."""
+"""Attacks on the wire: ambiguous requests, and requests that never end."""
 
 import asyncio
 import re

@@ -81,7 +81,7 @@ def test_the_explorer_keeps_to_its_content_security_policy(use: Use) -> None:
     assert violations == []
 
 
-def test_the_documentation_tells_what_a_field_is(use: Use) -> None:
+def test_the_documentation_describes_a_field(use: Use) -> None:
     documentation = use.documentation
 
     assert "A page of projects with their images" in documentation

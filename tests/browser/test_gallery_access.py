@@ -139,7 +139,7 @@ def test_the_way_back_moves_the_focus_to_the_project_one_comes_from(gallery: Pag
     expect(gallery.get_by_role("link", name=name, exact=True)).to_be_focused()
 
 
-def test_what_is_shown_is_told_to_a_screen_reader(gallery: Page) -> None:
+def test_changes_are_announced_to_a_screen_reader(gallery: Page) -> None:
     status = gallery.get_by_role("status")
 
     expect(status).to_have_text(re.compile(rf"^{span(1, 6)} \d+ projects$"))

@@ -82,7 +82,7 @@ def test_a_search_keeps_the_projects_with_that_text(gallery: Page) -> None:
 
 
 @pytest.mark.parametrize(("ownership", "owner"), [("Mine", "by ada"), ("Shared", "by ben")])
-def test_the_owner_switch_tells_own_projects_from_shared_ones(
+def test_the_owner_switch_separates_own_projects_from_shared_ones(
     gallery: Page, ownership: str, owner: str
 ) -> None:
     gallery.get_by_label(ownership).check()
@@ -175,7 +175,7 @@ def test_a_project_shows_its_images_in_full(page: Page) -> None:
     assert page.locator(".image .frame img").first.evaluate("image => image.naturalWidth") == 960
 
 
-def test_a_failed_image_tells_why(page: Page) -> None:
+def test_a_failed_image_shows_the_reason(page: Page) -> None:
     page.goto("/?status=failed&perPage=6")
     cards(page).filter(has=page.locator(".is-failed")).first.get_by_role("link").click()
 
@@ -194,7 +194,7 @@ def test_an_operation_opens_in_graphiql_with_its_variables(page: Page) -> None:
     expect(page.get_by_label("Variables")).to_contain_text('"search": "dress"')
 
 
-def test_the_bill_tells_the_upstream_calls(page: Page, watched: WatchedPage) -> None:
+def test_the_usage_report_shows_the_upstream_calls(page: Page, watched: WatchedPage) -> None:
     page.goto("/?search=the bill")
     bill = page.locator(".receipt summary").first
 

@@ -71,7 +71,7 @@ def test_an_error_is_shown_with_its_code_and_what_to_do(page: Page, code: str, a
     expect(notice).to_contain_text(advice)
 
 
-def test_a_limit_tells_how_long_to_wait(page: Page) -> None:
+def test_a_rate_limit_shows_how_long_to_wait(page: Page) -> None:
     page.route("**/graphql", answering(GalleryPage=refused("RATE_LIMITED", retryAfter=7)))
 
     page.goto("/")
@@ -95,7 +95,7 @@ def test_a_number_out_of_its_range_is_explained_by_the_gateway(page: Page) -> No
 
 
 @pytest.mark.parametrize("answer", ["<p>A proxy</p>", "null", "{}"])
-def test_an_answer_that_is_no_graphql_is_told(page: Page, answer: str) -> None:
+def test_a_response_that_is_not_graphql_is_reported(page: Page, answer: str) -> None:
     page.route("**/graphql", lambda route: route.fulfill(status=502, body=answer))
 
     page.goto("/")
@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_graphql_is_told(page: Page, answer: str) -> None:
     expect(page.locator(".notice")).to_contain_text("HTTP 502")
 
 
-def test_a_gateway_that_is_gone_is_told(page: Page) -> None:
+def test_an_unreachable_gateway_is_reported(page: Page) -> None:
     page.route("**/graphql", lambda route: route.abort())
 
     page.goto("/")
@@ -128,7 +128,7 @@ def test_a_page_after_the_last_one_leads_to_the_last_one(page: Page) -> None:
     expect(page.get_by_role("heading", name="Projects")).to_be_visible()
 
 
-def test_a_project_that_the_caller_may_not_see_is_told(page: Page) -> None:
+def test_a_forbidden_project_is_reported(page: Page) -> None:
     page.goto("/?project=999999")
 
     expect(page.get_by_role("heading", name="No project 999999")).to_be_visible()
@@ -196,7 +196,7 @@ def test_nothing_is_asked_again_when_all_is_done(timed: WatchedPage) -> None:
     assert len(timed.operations()) == 1
 
 
-def test_nothing_is_asked_while_nobody_looks(timed: WatchedPage) -> None:
+def test_a_hidden_page_sends_no_requests(timed: WatchedPage) -> None:
     timed.page.route("**/graphql", answering(OneProject=found(project())))
     timed.page.goto("/?project=1")
     expect(timed.page.locator(".numbers")).to_be_visible()

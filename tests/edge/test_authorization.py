@@ -70,7 +70,7 @@ async def test_without_a_token_there_is_no_upstream_request(
     assert upstream.requests == []
 
 
-async def test_a_missing_token_is_told_how_to_be_sent(client: Client) -> None:
+async def test_the_error_for_a_missing_token_explains_how_to_send_one(client: Client) -> None:
     answer = await client.ask(TOTAL, token=None)
 
     assert answer["data"] == {"gallery": None}

@@ -75,7 +75,7 @@ async def test_null_is_as_good_as_absent(client: Client, parameter: str) -> None
     assert response.json() == {"data": {"__typename": "Query"}}
 
 
-async def test_members_that_nobody_asked_for_are_ignored(client: Client) -> None:
+async def test_unknown_members_are_ignored(client: Client) -> None:
     response = await send(client, b'{"query": "{ __typename }", "id": "\xc3\xa9", "extensions": {"a": 1}}')
 
     assert response.json() == {"data": {"__typename": "Query"}}
@@ -99,7 +99,7 @@ async def test_text_beyond_ascii_is_read_as_utf8(client: Client, upstream: FakeU
         ("{ __typename }", "A"),
     ],
 )
-async def test_an_operation_that_cannot_be_told_is_a_bad_request(
+async def test_an_operation_that_cannot_be_identified_is_a_bad_request(
     client: Client, document: str, operation_name: str | None
 ) -> None:
     body = json.dumps({"query": document, "operationName": operation_name}).encode()

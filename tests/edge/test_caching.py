@@ -1,4 +1,4 @@
-"""What clients are told of keeping an answer, and how they ask past what is kept."""
+"""Caching headers of responses, and requests that bypass the cache."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Pages of other origins: none may read an answer, but those that are named."""
+"""CORS: pages of the listed origins can read responses, and no others."""
 
 from collections.abc import AsyncIterator
 
@@ -85,9 +85,7 @@ async def test_credentials_of_the_browser_are_never_asked_for(open_to_shop: Clie
 
 
 @pytest.mark.parametrize("origin", [SHOP, "https://evil.example", None])
-async def test_caches_are_told_that_answers_differ_by_origin(
-    open_to_shop: Client, origin: str | None
-) -> None:
+async def test_vary_contains_origin(open_to_shop: Client, origin: str | None) -> None:
     headers = {"origin": origin} if origin else {}
 
     for response in [

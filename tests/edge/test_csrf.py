@@ -1,4 +1,4 @@
-"""No request that any web page could send unasked (a "simple" one) becomes an operation."""
+"""No request that any web page can send without a preflight (a "simple" one) runs an operation."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The client's own deadline, the operation's, and those who wait for the same call for longer."""
+"""The timeouts of the client and of the operation, and waiters that wait longer for the same call."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ class Held:
         ({"x-request-timeout": "9" * 400}, float("inf")),
     ],
 )
-def test_the_shortest_that_the_client_names_counts(headers: dict[str, str], seconds: float) -> None:
+def test_the_shortest_timeout_of_the_client_counts(headers: dict[str, str], seconds: float) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     request = HTTPRequest({"method": "POST", "query_string": b"", "headers": raw})
@@ -50,7 +50,7 @@ def test_the_shortest_that_the_client_names_counts(headers: dict[str, str], seco
 
 
 @pytest.mark.parametrize("headers", [{"x-request-timeout": "0.05"}, {"x-envoy-expected-rq-timeout-ms": "50"}])
-async def test_a_client_is_answered_by_its_own_deadline(
+async def test_a_client_gets_a_response_within_its_own_timeout(
     client: Client, upstream: FakeUpstream, headers: dict[str, str]
 ) -> None:
     Held(upstream)
@@ -99,7 +99,7 @@ async def test_who_joins_with_a_short_deadline_gives_up_alone(client: Client, up
     assert len(upstream.requests) == 1
 
 
-async def test_a_call_that_nobody_waits_for_any_more_is_given_up(upstream: FakeUpstream) -> None:
+async def test_a_call_without_waiters_is_cancelled(upstream: FakeUpstream) -> None:
     given_up = asyncio.Event()
 
     async def never(_request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Limits and switches as a client meets them, over HTTP."""
+"""Document limits and switches, as a client sees them over HTTP."""
 
 import sys
 import time
@@ -114,7 +114,7 @@ async def test_a_hostile_body_is_refused_within_20_milliseconds(upstream: FakeUp
         ("service_sdl", "_service", "{ _service { sdl } }"),
     ],
 )
-async def test_what_tells_of_the_graph_can_be_switched_off(
+async def test_introspection_and_sdl_can_be_switched_off(
     upstream: FakeUpstream, switch: str, field: str, document: str
 ) -> None:
     settings: dict[str, Any] = {switch: False}

@@ -1,4 +1,4 @@
-"""Every code of the design's table, as a client of the whole app sees it."""
+"""Every error code, as a client of the complete app sees it."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ async def test_a_refused_parameter_is_named_as_the_graph_names_it(
     assert answer["errors"][0]["extensions"]["argument"] == "maxImagesPerProject"
 
 
-async def test_an_argument_out_of_range_is_told_without_an_upstream_request(
+async def test_an_argument_out_of_range_is_an_error_without_an_upstream_call(
     client: Client, upstream: FakeUpstream
 ) -> None:
     answer = await client.ask("{ gallery(perPage: 101) { pagination { total } } }")
@@ -175,7 +175,7 @@ async def test_a_document_that_cannot_be_run_has_its_code_and_costs_no_upstream_
     assert upstream.requests == []
 
 
-async def test_a_bug_is_masked_and_told_apart_by_its_request_id(
+async def test_a_bug_is_masked_and_identified_by_its_request_id(
     client: Client, upstream: FakeUpstream
 ) -> None:
     upstream.fail(RuntimeError("inner-detail"))

@@ -171,13 +171,13 @@ async def test_a_file_has_the_type_of_its_name(client: Client, suffix: str, cont
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_file_is_kept_for_ever(client: Client) -> None:
+async def test_a_file_is_immutable(client: Client) -> None:
     response = await get_asset(client, SCRIPT)
 
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-async def test_a_file_without_a_hash_in_its_name_is_asked_for_again(client: Client) -> None:
+async def test_a_file_without_a_hash_in_its_name_is_revalidated(client: Client) -> None:
     response = await get_asset(client, "LICENSES.txt")
 
     assert response.headers["cache-control"] == "no-cache"

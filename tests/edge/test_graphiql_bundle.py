@@ -1,4 +1,4 @@
-"""The committed GraphiQL bundle belongs to its source, keeps to our origin and stays small."""
+"""The committed GraphiQL bundle matches its source, loads from this origin only, and stays small."""
 
 import gzip
 import hashlib

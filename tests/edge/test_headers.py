@@ -1,4 +1,4 @@
-"""Headers and addresses that two readers could understand in two ways, or that give something away."""
+"""Headers and URLs that are ambiguous, or that reveal a token."""
 
 import gzip
 
@@ -136,7 +136,7 @@ async def test_a_control_character_in_a_token_goes_nowhere(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_token_in_the_address_is_refused_and_told_to_nobody(
+async def test_a_token_in_the_url_is_rejected_and_not_logged(
     client: Client, upstream: FakeUpstream, name: str, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {"content-type": JSON, "authorization": f"Bearer {TOKEN}"}

@@ -1,4 +1,4 @@
-"""Nothing that the gateway keeps or shows holds a token, and no caller learns of another by time."""
+"""Nothing that the gateway stores or shows contains a token, and durations reveal no other caller."""
 
 import gc
 import secrets
@@ -58,7 +58,7 @@ async def test_no_token_stays_in_memory_once_its_operation_has_ended() -> None:
         assert list(held(token)) == []
 
 
-async def test_a_callers_first_request_is_answered_from_nothing_of_another() -> None:
+async def test_a_callers_first_request_uses_no_data_of_another() -> None:
     """Neither from the cache nor from a repeat: so its time is that of a call."""
     endpoint = Forgetful()
     async with gateway(endpoint) as client:
@@ -73,7 +73,7 @@ async def test_a_callers_first_request_is_answered_from_nothing_of_another() -> 
 
 
 @pytest.mark.parametrize("show", [repr, str, ascii, "{}".format, "{!r}".format])
-def test_what_holds_a_token_does_not_show_it(show: object) -> None:
+def test_no_object_that_holds_a_token_shows_it(show: object) -> None:
     authorization = (b"authorization", f"Bearer {TOKEN}".encode())
     scope = {"method": "POST", "query_string": b"", "headers": [authorization]}
     request = HTTPRequest(scope)

@@ -84,7 +84,7 @@ async def test_a_refused_accept_costs_no_upstream_request(client: Client, upstre
     assert upstream.requests == []
 
 
-async def test_a_browser_that_opens_a_query_has_its_answer_where_there_is_no_page(
+async def test_a_browser_that_opens_a_query_gets_its_result_if_there_is_no_page(
     upstream: FakeUpstream,
 ) -> None:
     async with gateway(upstream, graphiql=False) as client:
@@ -107,7 +107,7 @@ async def test_a_browser_that_opens_a_query_has_its_answer_where_there_is_no_pag
         (f"{HTML}; q=0, */*", JSON),
     ],
 )
-def test_a_page_that_is_on_offer_is_chosen_by_who_likes_it_best(accept: str, media_type: str) -> None:
+def test_the_page_is_chosen_if_it_is_preferred(accept: str, media_type: str) -> None:
     assert negotiate(accept, offers_html=True) == media_type
 
 

@@ -1,4 +1,4 @@
-"""More than the endpoint takes: a 503 where nothing could be answered, else what could be."""
+"""Overload: a 503 if no field has a value, and otherwise the fields that have one."""
 
 import asyncio
 from collections.abc import AsyncIterator

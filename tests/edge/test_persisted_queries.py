@@ -1,4 +1,4 @@
-"""Automatic persisted queries, as Apollo's clients and servers speak of them."""
+"""Automatic persisted queries, by Apollo's protocol."""
 
 import hashlib
 import json

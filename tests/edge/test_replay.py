@@ -1,4 +1,4 @@
-"""The same request of the same caller again: answered without an operation, as long as its page is fresh."""
+"""Replays by the endpoint: a repeated request runs no operation while its page is fresh."""
 
 import gc
 from collections.abc import AsyncIterator
@@ -49,7 +49,7 @@ def named(answer: Any) -> str:
     return name
 
 
-async def test_a_request_made_many_times_has_one_answer_of_the_same_bytes(
+async def test_a_repeated_request_gets_the_same_bytes_each_time(
     client: Client, upstream: FakeUpstream
 ) -> None:
     answers = [await client.post(TOTALS) for _ in range(5)]
@@ -58,7 +58,7 @@ async def test_a_request_made_many_times_has_one_answer_of_the_same_bytes(
     assert len(upstream.requests) == 1
 
 
-async def test_a_repeated_answer_tells_its_age_and_what_is_left(client: Client, time: Time) -> None:
+async def test_a_replay_has_its_current_age_and_remaining_freshness(client: Client, time: Time) -> None:
     for _ in range(3):
         await client.post(TOTALS)
     time.passed = 12
@@ -69,7 +69,7 @@ async def test_a_repeated_answer_tells_its_age_and_what_is_left(client: Client, 
     assert answer.headers["cache-control"] == f"private, max-age={TTL_SECONDS}"
 
 
-async def test_an_answer_is_not_repeated_past_its_freshness(
+async def test_a_response_is_not_replayed_past_its_freshness(
     client: Client, upstream: FakeUpstream, time: Time
 ) -> None:
     for _ in range(3):
@@ -80,7 +80,7 @@ async def test_an_answer_is_not_repeated_past_its_freshness(
     assert named(await client.ask(TOTALS)) == "new"
 
 
-async def test_an_answer_is_not_repeated_once_its_page_was_read_anew(
+async def test_a_response_is_not_replayed_once_its_page_was_fetched_again(
     client: Client, upstream: FakeUpstream
 ) -> None:
     for _ in range(3):
@@ -91,7 +91,7 @@ async def test_an_answer_is_not_repeated_once_its_page_was_read_anew(
     assert named(await client.ask(TOTALS)) == "new"
 
 
-async def test_an_answer_is_not_repeated_after_its_caller_was_refused(
+async def test_a_response_is_not_replayed_after_its_caller_was_refused(
     client: Client, upstream: FakeUpstream
 ) -> None:
     for _ in range(3):
@@ -104,7 +104,7 @@ async def test_an_answer_is_not_repeated_after_its_caller_was_refused(
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_an_answer_is_repeated_to_its_own_caller_only(client: Client, upstream: FakeUpstream) -> None:
+async def test_a_response_is_replayed_to_its_own_caller_only(client: Client, upstream: FakeUpstream) -> None:
     for _ in range(3):
         await client.post(TOTALS)
     name_now(upstream, "ben's")
@@ -113,7 +113,7 @@ async def test_an_answer_is_repeated_to_its_own_caller_only(client: Client, upst
     assert named(await client.ask(TOTALS)) == "Project 7"
 
 
-async def test_a_repeated_answer_has_the_media_type_that_is_asked_for_now(client: Client) -> None:
+async def test_a_replay_has_the_media_type_of_the_current_request(client: Client) -> None:
     for _ in range(3):
         await client.post(TOTALS)
 
@@ -122,7 +122,7 @@ async def test_a_repeated_answer_has_the_media_type_that_is_asked_for_now(client
     assert answer.headers["content-type"].startswith("application/graphql-response+json")
 
 
-async def test_a_body_that_is_no_request_is_not_answered_as_a_query_string_was(client: Client) -> None:
+async def test_a_body_gets_no_replay_of_an_equal_query_string(client: Client) -> None:
     headers = {"authorization": f"Bearer {TOKEN}", **PREFLIGHTED}
     query_string = httpx.QueryParams(query=TOTALS)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The store of replays: no walk through it shows a caller anything of another, or anything that has ended."""
+"""The store of replays: no caller finds the replay of another, or one that has ended."""
 
 import random
 from dataclasses import dataclass, field

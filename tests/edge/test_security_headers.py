@@ -1,4 +1,4 @@
-"""Whatever is answered tells browsers to make nothing else of it."""
+"""Every response has security headers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Trusted documents: of a manifest in either form, and no others."""
+"""Trusted documents: only those of a manifest run, in both of its formats."""
 
 import hashlib
 import json
@@ -146,7 +146,7 @@ WRONG: list[tuple[object, list[str]]] = [
 
 
 @pytest.mark.parametrize(("manifest", "told"), WRONG, ids=range(len(WRONG)))
-async def test_a_manifest_that_cannot_be_used_stops_the_start_and_all_is_told(
+async def test_an_unusable_manifest_stops_the_start_with_all_its_faults(
     upstream: FakeUpstream, tmp_path: Path, manifest: object, told: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as caught:

@@ -1,4 +1,4 @@
-"""The GraphQL request in an HTTP body or a query string (GraphQL over HTTP, request parameters)."""
+"""Parses the GraphQL request in a body or a query string (GraphQL over HTTP, request parameters)."""
 
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ class _Parameters(msgspec.Struct, rename="camel"):
     variables: dict[str, Any] | None = None
     extensions: dict[str, Any] | None = None
     document_id: str | None = None
-    # Relay's name for it.
+    # Relay's name of `documentId`.
     doc_id: str | None = msgspec.field(default=None, name="doc_id")
 
 
@@ -38,7 +38,7 @@ def parse_body(body: bytes) -> GraphQLRequest:
         # msgspec does not check the encoding of members that it skips.
         if not body.isascii():
             body.decode()
-        return _request(_decoder.decode(body))
+        parameters = _decoder.decode(body)
     except msgspec.ValidationError as exc:
         if body.lstrip().startswith(b"["):
             raise RequestError("Send one operation as a JSON object: batching is not offered.") from exc
@@ -47,20 +47,25 @@ def parse_body(body: bytes) -> GraphQLRequest:
         raise RequestError("The body is not JSON in UTF-8.") from exc
     except RecursionError as exc:
         raise RequestError("The body is nested too deeply.") from exc
+    return _request(parameters)
 
 
 def parse_query(query_string: bytes) -> GraphQLRequest:
-    """Raises: RequestError: not a GraphQL request, or a parameter that is given twice."""
+    """Return the GraphQL request in a query string.
+
+    Raises:
+        RequestError: it is not a GraphQL request, or repeats a parameter.
+    """
     named = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     given = dict(named)
     if len(given) < len(named):
-        raise RequestError("Send each parameter once.")
+        raise RequestError("Send each parameter only once.")
     members: dict[str, object] = {name: given[name] for name in _TEXTS if name in given}
     members |= {name: _parse_map(name, given.get(name)) for name in ("variables", "extensions")}
     try:
         parameters = msgspec.convert(members, _Parameters)
     except msgspec.ValidationError as exc:
-        raise RequestError(f"This is not a GraphQL request: {exc}.") from exc
+        raise RequestError(f"The query string is not a GraphQL request: {exc}.") from exc
     return _request(parameters)
 
 
@@ -78,7 +83,7 @@ def _request(parameters: _Parameters) -> GraphQLRequest:
     if parameters.extensions and document_id is None:
         document_id = _persisted_hash(parameters.extensions.get("persistedQuery"))
     if parameters.query is None and document_id is None:
-        raise RequestError("There is no document: send `query`, or the id of a persisted one.")
+        raise RequestError("The request has no document: send `query`, or the id of a persisted document.")
     return GraphQLRequest(
         query=parameters.query,
         operation_name=parameters.operation_name or None,
@@ -88,13 +93,13 @@ def _request(parameters: _Parameters) -> GraphQLRequest:
 
 
 def _persisted_hash(extension: object) -> str | None:
-    """Apollo's way to ask for a document: `{"version": 1, "sha256Hash": "..."}`."""
+    """Return the hash in Apollo's extension: `{"version": 1, "sha256Hash": "..."}`."""
     if extension is None:
         return None
     try:
         persisted = msgspec.convert(extension, _PersistedQuery)
     except msgspec.ValidationError as exc:
-        raise RequestError(f"`extensions.persistedQuery` is not one: {exc}.") from exc
+        raise RequestError(f"`extensions.persistedQuery` is invalid: {exc}.") from exc
     if persisted.version != 1:
         raise RequestError("Unsupported persisted query version")
     return persisted.sha256_hash

@@ -6,7 +6,6 @@ uvicorn/protocols/http/httptools_impl.py.
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from operator import itemgetter
@@ -61,28 +60,10 @@ def _names_in(kind: type) -> set[str]:
     return set(dir(kind)).union(*(method.__code__.co_names for method in methods))
 
 
+# Request line and headers; twice what most proxies accept for one line.
+MAX_HEAD_BYTES = 16 * 1024
 # A chunk of one byte takes six bytes on the wire. A client that sends more for a byte wants no response.
 _MAX_CHUNK_OVERHEAD = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireLimits:
-    """The limits of one request.
-
-    Args:
-        timeout_seconds: the time from its first byte to its last.
-        max_head_bytes: request line and headers; twice what most proxies accept for one line.
-        max_body_bytes: the endpoint rejects larger bodies; this limit is for bodies that no app reads.
-    """
-
-    timeout_seconds: float
-    max_head_bytes: int = 16 * 1024
-    max_body_bytes: int = MAX_BODY_BYTES
-
-    @property
-    def max_bytes(self) -> int:
-        return self.max_head_bytes + _MAX_CHUNK_OVERHEAD * self.max_body_bytes
-
 
 # How long a rejected client may go on sending; what it sends is ignored.
 _LINGER_SECONDS = 2.0
@@ -134,11 +115,25 @@ class _Parser(httptools.HttpRequestParser):
 
 
 class WireProtocol(HttpToolsProtocol):
-    """One connection with limits. A request that comes in one piece, as nearly all do, needs no timer."""
+    """One connection with limits. A request that comes in one piece, as nearly all do, needs no timer.
 
-    def __init__(self, *arguments: Any, limits: WireLimits, **options: Any) -> None:
+    Args:
+        timeout_seconds: the time from the first byte of a request to its last.
+        max_body_bytes: the endpoint rejects larger bodies; this limit is for bodies that no app reads.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        timeout_seconds: float,
+        max_head_bytes: int = MAX_HEAD_BYTES,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
-        self._limits = limits
+        self._timeout_seconds = timeout_seconds
+        self._max_head_bytes = max_head_bytes
+        self._max_bytes = max_head_bytes + _MAX_CHUNK_OVERHEAD * max_body_bytes
         # Bytes of the request that is not complete yet.
         self._received_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -193,7 +188,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         parser = self.parser
-        if self._received_bytes > self._limits.max_head_bytes:
+        if self._received_bytes > self._max_head_bytes:
             self._check_head_size()
         # For most requests, this look at the header names is all.
         if parser.get_http_version() != "1.1" or _TRANSFER_ENCODING in map(_name_of, self.headers):
@@ -238,8 +233,7 @@ class WireProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def _start_write_timer(self, unsent_bytes: int) -> None:
-        seconds = self._limits.timeout_seconds
-        self._write_timer = self.loop.call_later(seconds, self._end_writing, unsent_bytes)
+        self._write_timer = self.loop.call_later(self._timeout_seconds, self._end_writing, unsent_bytes)
 
     def _end_writing(self, unsent_before: int) -> None:
         """Abort the connection if the client has read nothing of its response for the timeout."""
@@ -255,10 +249,9 @@ class WireProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     def _check_head_size(self) -> None:
-        limit = self._limits.max_head_bytes
         head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if head_bytes > limit:
-            self._rejection = (431, f"The request line and the headers are larger than {limit} bytes.")
+        if head_bytes > self._max_head_bytes:
+            self._rejection = (431, self._head_message())
             raise _RejectedError
 
     def _check_framing(self, version: str) -> None:
@@ -288,16 +281,16 @@ class WireProtocol(HttpToolsProtocol):
             self._received_bytes = 0
         if self._timer is None:
             self._start_timer()
-        limits = self._limits
-        if has_head and self._received_bytes > limits.max_bytes:
-            self._reject(413, f"The body is larger than {limits.max_body_bytes} bytes.")
-        elif not has_head and self._received_bytes > limits.max_head_bytes:
-            self._reject(
-                431, f"The request line and the headers are larger than {limits.max_head_bytes} bytes."
-            )
+        if has_head and self._received_bytes > self._max_bytes:
+            self._reject(413, f"The request is larger than {self._max_bytes} bytes.")
+        elif not has_head and self._received_bytes > self._max_head_bytes:
+            self._reject(431, self._head_message())
+
+    def _head_message(self) -> str:
+        return f"The request line and the headers are larger than {self._max_head_bytes} bytes."
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(self._limits.timeout_seconds, self._end_waiting)
+        self._timer = self.loop.call_later(self._timeout_seconds, self._end_waiting)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -312,8 +305,8 @@ class WireProtocol(HttpToolsProtocol):
             return
         self._timer = None
         if self._received_bytes:
-            seconds = self._limits.timeout_seconds
-            self._reject(408, f"The request did not arrive completely within {seconds:g} seconds.")
+            seconds = f"{self._timeout_seconds:g} seconds"
+            self._reject(408, f"The request did not arrive completely within {seconds}.")
         else:
             self.transport.close()
 

@@ -1,4 +1,4 @@
-"""The real server in this process, over an app that lets it give answers again."""
+"""The real server in this process, over an app that lets it replay responses."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
-from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, WireLimits
+from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol
 from gallery_gateway.gallery.gallery import CachedResponse
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
@@ -21,7 +21,7 @@ from tests.process.serving import PATIENCE_SECONDS, Connection
 UVLOOP = "asyncio", {"use_uvloop": True}
 """The event loop that the command line's server runs on."""
 
-LIMITS = WireLimits(max_head_bytes=2_048, max_body_bytes=16_384, timeout_seconds=PATIENCE_SECONDS)
+MAX_HEAD_BYTES = 2_048
 
 
 class Client(Connection):
@@ -81,7 +81,7 @@ class Served:
 async def served(
     app: ASGIApp,
     *,
-    limits: WireLimits = LIMITS,
+    timeout_seconds: float = PATIENCE_SECONDS,
     keep_alive_seconds: float = PATIENCE_SECONDS,
     send_buffer_bytes: int | None = None,
 ) -> AsyncIterator[Served]:
@@ -92,7 +92,12 @@ async def served(
         "access_log": False,
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(ReplayProtocol, limits=limits),
+        "http": partial(
+            ReplayProtocol,
+            timeout_seconds=timeout_seconds,
+            max_head_bytes=MAX_HEAD_BYTES,
+            max_body_bytes=16_384,
+        ),
         "ws": "none",
         "lifespan": "on",
         "timeout_keep_alive": keep_alive_seconds,
@@ -115,13 +120,13 @@ async def served(
 
 
 class Echo:
-    """An ASGI app that answers each POST with its own body, and lets the server give the answer again.
+    """An ASGI app that responds to each POST with its own body, and lets the server replay the response.
 
-    `asked` are the bodies of the requests that it was run for, `given_again` those that the server answered
-    by itself. It answers once `may_answer` is set, as it is to begin with.
+    `asked` are the bodies of the requests that the app ran for, and `given_again` those of the requests that
+    the server replayed. The app responds while `may_answer` is set, as it is at first.
 
     Args:
-        times: how often the body stands in its answer.
+        times: how often the response repeats the body.
     """
 
     def __init__(self, *, times: int = 1) -> None:

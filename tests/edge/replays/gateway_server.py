@@ -1,4 +1,4 @@
-"""The whole gateway, served in this process, its app counted; and requests for it as bytes."""
+"""The complete gateway on a server in this process that counts runs of the app; requests as bytes."""
 
 import re
 from collections.abc import AsyncIterator
@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.app import create_app
 from gallery_gateway.clock import Clock
-from gallery_gateway.edge.uvicorn_protocol import WireLimits
 from gallery_gateway.settings import Settings
 from tests.edge.replays.echo_server import Served, served
 from tests.fakes import TOKEN
@@ -22,7 +21,7 @@ BY_POST = operation(NAMES)
 TTL_SECONDS = 30
 
 RUNS = 3
-"""The app fetches, then answers from what is kept, and with the next answer lets the server do so."""
+"""The app fetches a page, then replays it, and with the next replay lets the server take over."""
 
 
 class Time:
@@ -69,7 +68,7 @@ async def gateway(
     chosen = Settings.read(_env_file=None, stale_while_revalidate_seconds=0, **settings)
     time = time or Time()
     app = _Counted(create_app(chosen, transport=transport, clock=Clock(monotonic=time, wall=time)))
-    async with served(app, limits=WireLimits(timeout_seconds=chosen.request_timeout_seconds)) as server:
+    async with served(app, timeout_seconds=chosen.request_timeout_seconds) as server:
         yield Gateway(app, server)
 
 

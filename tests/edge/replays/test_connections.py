@@ -1,12 +1,11 @@
-"""Connections on which requests are answered again: how long they are kept, and what waits on them."""
+"""Connections with replays: how long they stay open, and what waits on them."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
-from tests.edge.replays.echo_server import LIMITS, Client, Echo, Served, echoed, served
+from tests.edge.replays.echo_server import Client, Echo, Served, echoed, served
 
 ONE = echoed(b"one")
 
@@ -32,9 +31,7 @@ async def kept_asking(client: Client, *, seconds: float) -> None:
         await client.ask(ONE)
 
 
-async def test_a_connection_is_kept_for_as_long_as_something_is_answered_again_on_it(
-    app: Echo, server: Served
-) -> None:
+async def test_replays_keep_a_connection_open(app: Echo, server: Served) -> None:
     client = await server.connect()
     await client.ask(ONE)
 
@@ -43,7 +40,7 @@ async def test_a_connection_is_kept_for_as_long_as_something_is_answered_again_o
     assert app.asked == [b"one"]
 
 
-async def test_a_connection_on_which_all_is_answered_again_is_kept_too(app: Echo, server: Served) -> None:
+async def test_a_connection_with_nothing_but_replays_stays_open(app: Echo, server: Served) -> None:
     await server.ask(ONE)
     client = await server.connect()
 
@@ -53,7 +50,7 @@ async def test_a_connection_on_which_all_is_answered_again_is_kept_too(app: Echo
 
 
 @pytest.mark.parametrize("begins_with_the_app", [True, False])
-async def test_a_connection_is_closed_once_it_was_idle_for_its_time(
+async def test_a_connection_is_closed_once_it_is_idle_for_the_keep_alive_time(
     app: Echo, server: Served, begins_with_the_app: bool
 ) -> None:
     client = await server.connect()
@@ -69,8 +66,8 @@ async def test_a_connection_is_closed_once_it_was_idle_for_its_time(
     assert app.asked == [b"one"]
 
 
-async def test_the_time_for_a_request_to_come_ends_with_an_answer_that_is_given_again(app: Echo) -> None:
-    async with served(app, limits=replace(LIMITS, timeout_seconds=KEEP_ALIVE_SECONDS)) as server:
+async def test_a_replay_stops_the_timer_of_its_request(app: Echo) -> None:
+    async with served(app, timeout_seconds=KEEP_ALIVE_SECONDS) as server:
         await server.ask(ONE)
         client = await server.connect()
 
@@ -79,8 +76,8 @@ async def test_the_time_for_a_request_to_come_ends_with_an_answer_that_is_given_
     assert app.asked == [b"one"]
 
 
-async def test_half_a_request_after_an_answer_that_was_given_again_is_cut_off(app: Echo) -> None:
-    async with served(app, limits=replace(LIMITS, timeout_seconds=KEEP_ALIVE_SECONDS)) as server:
+async def test_half_a_request_after_a_replay_times_out(app: Echo) -> None:
+    async with served(app, timeout_seconds=KEEP_ALIVE_SECONDS) as server:
         await server.ask(ONE)
         client = await server.connect()
         await client.ask(ONE)
@@ -90,7 +87,7 @@ async def test_half_a_request_after_an_answer_that_was_given_again_is_cut_off(ap
         assert head.startswith("http/1.1 408 ")
 
 
-async def test_whoever_does_not_read_is_not_answered_without_end() -> None:
+async def test_a_client_that_does_not_read_gets_a_limited_number_of_replays() -> None:
     app = Echo(times=100_000)
     # Small buffers, or the system would take several megabytes off the server's hands.
     async with served(app, send_buffer_bytes=65_536) as server:
@@ -104,7 +101,7 @@ async def test_whoever_does_not_read_is_not_answered_without_end() -> None:
         assert len(app.given_again) < 10
 
 
-async def test_a_request_that_comes_while_an_answer_waits_is_not_remembered_as_the_one_before() -> None:
+async def test_a_request_during_a_response_is_not_remembered_as_the_one_before() -> None:
     # More than all buffers between here and there hold.
     app = Echo(times=1_000_000)
     async with served(app, send_buffer_bytes=65_536) as server:
@@ -119,7 +116,7 @@ async def test_a_request_that_comes_while_an_answer_waits_is_not_remembered_as_t
         assert body == b"one" * 1_000_000
 
 
-async def test_whoever_reads_late_has_an_answer_to_each_request() -> None:
+async def test_a_client_that_reads_late_gets_a_response_to_each_request() -> None:
     app = Echo(times=100_000)
     async with served(app, send_buffer_bytes=65_536) as server:
         await server.ask(ONE)

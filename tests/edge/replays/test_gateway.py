@@ -1,4 +1,4 @@
-"""What the server answers to a request that came before is what the gateway's app would have answered."""
+"""A replay of the server equals the response of the gateway's app."""
 
 import json
 import random
@@ -59,7 +59,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
-async def test_the_app_is_not_asked_any_more_once_it_has_answered_from_what_is_kept(
+async def test_the_app_does_not_run_again_after_a_cached_response(
     server: Gateway, client: Client, request_text: bytes
 ) -> None:
     for _ in range(8):
@@ -69,7 +69,7 @@ async def test_the_app_is_not_asked_any_more_once_it_has_answered_from_what_is_k
 
 
 @pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
-async def test_an_answer_of_the_server_has_the_status_and_the_headers_of_the_usual_one(
+async def test_a_replay_has_the_status_and_the_headers_of_the_app(
     client: Client, request_text: bytes
 ) -> None:
     heads = [(await client.ask(request_text))[0] for _ in range(RUNS + 2)]
@@ -79,9 +79,7 @@ async def test_an_answer_of_the_server_has_the_status_and_the_headers_of_the_usu
 
 
 @pytest.mark.parametrize("request_text", REQUESTS.values(), ids=REQUESTS.keys())
-async def test_an_answer_of_the_server_has_the_body_of_the_usual_one(
-    client: Client, request_text: bytes
-) -> None:
+async def test_a_replay_has_the_body_of_the_app(client: Client, request_text: bytes) -> None:
     bodies = [(await client.ask(request_text))[1] for _ in range(RUNS + 2)]
 
     assert set(bodies) == {b'{"data":{"gallery":{"projects":[{"projectName":"Project 7"}]}}}'}
@@ -91,7 +89,7 @@ async def test_an_answer_of_the_server_has_the_body_of_the_usual_one(
     "name",
     ["content-type", "vary", "cache-control", "age", "content-length", "access-control-allow-origin", "etag"],
 )
-async def test_a_header_of_the_server_has_the_usual_value(client: Client, name: str) -> None:
+async def test_a_header_of_a_replay_has_the_value_of_the_app(client: Client, name: str) -> None:
     request = by_get("origin: https://shop.example", "accept: application/graphql-response+json")
 
     heads = [(await client.ask(request))[0] for _ in range(RUNS + 2)]
@@ -99,13 +97,13 @@ async def test_a_header_of_the_server_has_the_usual_value(client: Client, name: 
     assert len({header(head, name) for head in heads}) == 1
 
 
-async def test_each_answer_has_a_request_id_of_its_own(client: Client) -> None:
+async def test_each_replay_has_its_own_request_id(client: Client) -> None:
     heads = [(await client.ask(BY_POST))[0] for _ in range(RUNS + 2)]
 
     assert len({header(head, "x-request-id") for head in heads}) == len(heads)
 
 
-async def test_each_answer_has_the_request_id_that_the_client_gave(client: Client) -> None:
+async def test_each_replay_has_the_request_id_of_the_client(client: Client) -> None:
     request = with_header(BY_POST, b"x-request-id: mine-1")
 
     heads = [(await client.ask(request))[0] for _ in range(RUNS + 2)]
@@ -113,7 +111,7 @@ async def test_each_answer_has_the_request_id_that_the_client_gave(client: Clien
     assert [header(head, "x-request-id") for head in heads] == ["mine-1"] * len(heads)
 
 
-async def test_an_answer_of_the_server_tells_its_age(server: Gateway, client: Client, time: Time) -> None:
+async def test_a_replay_has_its_current_age(server: Gateway, client: Client, time: Time) -> None:
     for _ in range(RUNS):
         await client.ask(BY_POST)
 
@@ -127,7 +125,7 @@ async def test_an_answer_of_the_server_tells_its_age(server: Gateway, client: Cl
     assert server.runs == RUNS
 
 
-async def test_an_answer_is_not_given_again_past_its_freshness(
+async def test_the_server_replays_nothing_past_its_freshness(
     upstream: FakeUpstream, client: Client, time: Time
 ) -> None:
     for _ in range(RUNS + 2):
@@ -140,7 +138,7 @@ async def test_an_answer_is_not_given_again_past_its_freshness(
     assert json.loads(body)["data"]["gallery"]["projects"] == [{"projectName": "new"}]
 
 
-async def test_an_answer_is_not_given_again_after_its_caller_was_refused(
+async def test_the_server_replays_nothing_after_its_caller_was_refused(
     upstream: FakeUpstream, client: Client
 ) -> None:
     for _ in range(RUNS + 2):
@@ -153,7 +151,7 @@ async def test_an_answer_is_not_given_again_after_its_caller_was_refused(
     assert json.loads(body)["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_who_asks_past_the_cache_costs_an_upstream_request_each_time(
+async def test_a_request_that_bypasses_the_cache_costs_an_upstream_call_each_time(
     upstream: FakeUpstream, client: Client
 ) -> None:
     for _ in range(RUNS + 2):
@@ -162,7 +160,7 @@ async def test_who_asks_past_the_cache_costs_an_upstream_request_each_time(
     assert len(upstream.requests) == RUNS + 2
 
 
-async def test_who_has_an_answer_already_is_told_so_each_time(client: Client) -> None:
+async def test_a_client_that_has_the_response_gets_a_304_each_time(client: Client) -> None:
     head, _ = await client.ask(by_get())
     conditional = by_get(f"if-none-match: {header(head, 'etag')}")
 
@@ -171,7 +169,7 @@ async def test_who_has_an_answer_already_is_told_so_each_time(client: Client) ->
     assert [(head.split()[1], body) for head, body in answers] == [("304", b"")] * len(answers)
 
 
-async def test_who_has_another_answer_is_given_the_whole_of_it_each_time(client: Client) -> None:
+async def test_a_client_with_another_etag_gets_the_complete_response_each_time(client: Client) -> None:
     conditional = by_get('if-none-match: "another"')
 
     answers = [await client.ask(conditional) for _ in range(RUNS + 2)]
@@ -198,7 +196,7 @@ class Stamping:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_walk_shows_a_caller_what_is_not_its_own_or_has_ended(
+async def test_no_walk_shows_a_caller_the_data_of_another_or_data_that_has_ended(
     upstream: FakeUpstream, time: Time, server: Gateway, seed: int
 ) -> None:
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""However callers share connections, and requests are cut and strung together, each gets its own answer."""
+"""Callers that share connections get their own responses, however requests are cut and joined."""
 
 import random
 
@@ -39,7 +39,7 @@ def cut(chance: random.Random, stream: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_interleaving_gives_a_caller_the_answer_of_another(
+async def test_no_interleaving_gives_a_caller_the_response_of_another(
     app: Whose, server: Served, seed: int
 ) -> None:
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A connection on which no request ever comes again spends next to nothing on looking for replays."""
+"""On a connection whose requests never repeat, look-ups become rare."""
 
 from itertools import count
 

@@ -1,4 +1,4 @@
-"""Where a request ends is told by its bytes, never by the pieces that it comes in."""
+"""The bytes of a request decide where it ends, never the pieces in which they arrive."""
 
 import pytest
 
@@ -37,7 +37,7 @@ async def answered(client: Client, count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-async def test_a_request_that_was_answered_before_may_come_in_two_pieces(
+async def test_a_request_that_has_a_replay_may_come_in_two_pieces(
     app: Echo, server: Served, client: Client, cut: int
 ) -> None:
     await client.ask(ONE)
@@ -60,9 +60,7 @@ async def test_no_piece_of_a_request_is_remembered(app: Echo, server: Served, cu
 
 
 @pytest.mark.parametrize("piece", [ONE + ONE, ONE + TWO], ids=["the same twice", "two"])
-async def test_requests_in_one_piece_have_an_answer_each_however_often_it_comes(
-    app: Echo, server: Served, piece: bytes
-) -> None:
+async def test_requests_in_one_piece_get_a_response_each(app: Echo, server: Served, piece: bytes) -> None:
     await server.ask(ONE)
     clients = [await server.connect() for _ in range(3)]
 
@@ -75,7 +73,7 @@ async def test_requests_in_one_piece_have_an_answer_each_however_often_it_comes(
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-async def test_a_request_with_another_half_begun_behind_it_is_not_remembered_as_that(
+async def test_a_request_with_half_of_another_behind_it_is_not_remembered(
     app: Echo, server: Served, cut: int
 ) -> None:
     clients = [await server.connect() for _ in range(3)]
@@ -87,7 +85,7 @@ async def test_a_request_with_another_half_begun_behind_it_is_not_remembered_as_
     assert app.asked == [b"one", b"two"] * 3
 
 
-async def test_a_body_that_looks_like_a_request_that_came_before_is_a_body(
+async def test_a_body_that_looks_like_an_earlier_request_is_a_body(
     app: Echo, server: Served, client: Client
 ) -> None:
     await server.ask(ONE)
@@ -98,7 +96,7 @@ async def test_a_body_that_looks_like_a_request_that_came_before_is_a_body(
     assert app.asked == [b"one", ONE]
 
 
-async def test_a_value_that_looks_like_a_request_that_came_before_is_a_value(
+async def test_a_value_that_looks_like_an_earlier_request_is_a_value(
     app: Echo, server: Served, client: Client
 ) -> None:
     await server.ask(ONE)
@@ -112,7 +110,7 @@ async def test_a_value_that_looks_like_a_request_that_came_before_is_a_value(
 @pytest.mark.parametrize(
     "beginning", [b"POST / HTTP/1.1\r\nx-a: ", echoed(ONE).removesuffix(ONE)], ids=["a value", "a body"]
 )
-async def test_what_ends_another_request_is_no_request_after_one_in_the_same_piece_either(
+async def test_the_end_of_a_request_is_not_a_request_after_one_in_the_same_piece(
     app: Echo, server: Served, client: Client, beginning: bytes
 ) -> None:
     await server.ask(ONE)
@@ -124,9 +122,7 @@ async def test_what_ends_another_request_is_no_request_after_one_in_the_same_pie
     assert app.asked == [b"one", b"two", body]
 
 
-async def test_an_answer_under_way_comes_before_that_to_a_request_that_came_before(
-    app: Echo, server: Served, client: Client
-) -> None:
+async def test_a_response_under_way_comes_before_a_replay(app: Echo, server: Served, client: Client) -> None:
     await server.ask(ONE)
     app.may_answer.clear()
     await client.send(TWO)
@@ -138,7 +134,7 @@ async def test_an_answer_under_way_comes_before_that_to_a_request_that_came_befo
     assert await answered(client, 2) == [b"two", b"one"]
 
 
-async def test_a_request_that_another_one_came_after_is_answered_once(
+async def test_a_request_with_another_behind_it_gets_one_response(
     app: Echo, server: Served, client: Client
 ) -> None:
     app.may_answer.clear()

@@ -1,4 +1,4 @@
-"""Those whom the server answers are told apart, and told when to leave; the operator hears of each answer."""
+"""Replays of the server: by caller, closed when the process leaves, and recorded by telemetry."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def served_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "operation.served"]
 
 
-async def test_two_callers_have_their_own_answers_to_otherwise_the_same_bytes() -> None:
+async def test_two_callers_get_their_own_responses_to_otherwise_equal_bytes() -> None:
     document = "{ gallery(perPage: 3) { pagination { total } projects { projectName } } }"
     by_ada = operation(document, token="demo-ada-token")
     by_ben = by_ada.replace(b"demo-ada-token", b"demo-ben-token")
@@ -40,7 +40,7 @@ async def test_two_callers_have_their_own_answers_to_otherwise_the_same_bytes() 
     assert [len(set(answers[::2])), len(set(answers[1::2])), len(set(answers))] == [1, 1, 2]
 
 
-async def test_the_same_end_of_two_requests_is_answered_to_the_caller_in_their_beginnings(
+async def test_equal_ends_of_two_requests_belong_to_the_callers_in_their_beginnings(
     upstream: FakeUpstream,
 ) -> None:
     def named_after_the_caller(request: httpx.Request) -> httpx.Response:
@@ -65,7 +65,7 @@ async def test_the_same_end_of_two_requests_is_answered_to_the_caller_in_their_b
     assert names == ["ada's"] * RUNS + ["another's"]
 
 
-async def test_the_connection_of_whoever_asks_again_ends_while_the_process_is_leaving() -> None:
+async def test_a_repeated_request_closes_its_connection_while_the_process_leaves() -> None:
     request = operation(NAMES, token="demo-ada-token")
     with serve_in_thread(create_upstream()) as upstream_url:
         async with serve(upstream_url, shutdown_delay_seconds=120) as server:
@@ -84,7 +84,7 @@ async def test_the_connection_of_whoever_asks_again_ends_while_the_process_is_le
             await client.hang_up()
 
 
-async def test_each_answer_of_the_server_is_counted_as_an_operation_under_its_name(
+async def test_each_replay_is_counted_as_an_operation_under_its_name(
     upstream: FakeUpstream,
 ) -> None:
     port = free_port()
@@ -99,7 +99,7 @@ async def test_each_answer_of_the_server_is_counted_as_an_operation_under_its_na
     assert value(text, "operation_duration_seconds_count", operation="Names", outcome="ok") == COUNT
 
 
-async def test_each_answer_of_the_server_is_counted_as_a_hit_with_what_it_weighs(
+async def test_each_replay_is_counted_as_a_hit_with_its_size(
     upstream: FakeUpstream,
 ) -> None:
     port = free_port()
@@ -114,7 +114,7 @@ async def test_each_answer_of_the_server_is_counted_as_a_hit_with_what_it_weighs
     assert value(text, "response_bytes_total") == sum(len(body) for body in bodies)
 
 
-async def test_each_answer_of_the_server_has_a_line_with_its_request_id(
+async def test_each_replay_has_a_log_line_with_its_request_id(
     upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with gateway(upstream, log_level="info", log_format="json") as server:
@@ -126,7 +126,7 @@ async def test_each_answer_of_the_server_has_a_line_with_its_request_id(
     assert told == [header(head, "x-request-id") for head in heads]
 
 
-async def test_the_line_of_an_answer_of_the_server_tells_what_that_of_any_hit_does(
+async def test_the_log_line_of_a_replay_has_the_fields_of_any_hit(
     upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with gateway(upstream, log_level="info", log_format="json") as server:
@@ -144,7 +144,7 @@ async def test_the_line_of_an_answer_of_the_server_tells_what_that_of_any_hit_do
     assert hits == [hits[0]] * (COUNT - 1)
 
 
-async def test_what_is_traced_is_answered_by_the_app_each_time(
+async def test_the_app_responds_to_each_request_if_traces_are_on(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with receiving() as receiver:

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.edge.replays.echo_server import LIMITS, Client, Served
+from tests.edge.replays.echo_server import MAX_HEAD_BYTES, Client, Served
 from tests.process.serving import PATIENCE_SECONDS
 
 LINGER_SECONDS = 2.0
-LONG_HEAD = b"POST / HTTP/1.1\r\nx-a: " + b"a" * LIMITS.max_head_bytes
+LONG_HEAD = b"POST / HTTP/1.1\r\nx-a: " + b"a" * MAX_HEAD_BYTES
 
 
 async def rejected(server: Served) -> Client:

@@ -1,4 +1,4 @@
-"""A request that came before byte for byte is answered on the wire, and any other one by the app."""
+"""The server replays a request that is equal byte for byte; the app responds to any other."""
 
 import pytest
 
@@ -11,7 +11,7 @@ HEAD = ONE.removesuffix(b"one")
 MAX_BYTES = 8_192
 
 
-async def test_the_same_bytes_cost_one_run_of_the_app(app: Echo, server: Served) -> None:
+async def test_the_same_bytes_run_the_app_once(app: Echo, server: Served) -> None:
     client = await server.connect()
 
     answers = [await client.ask(ONE) for _ in range(5)]
@@ -20,7 +20,7 @@ async def test_the_same_bytes_cost_one_run_of_the_app(app: Echo, server: Served)
     assert app.asked == [b"one"]
 
 
-async def test_the_same_bytes_cost_no_run_over_another_connection_either(app: Echo, server: Served) -> None:
+async def test_the_same_bytes_run_the_app_once_over_two_connections(app: Echo, server: Served) -> None:
     await server.ask(ONE)
 
     _, body = await server.ask(ONE)
@@ -39,7 +39,7 @@ async def test_bytes_that_differ_in_one_place_are_another_request(app: Echo, ser
     assert app.asked == [b"one", b"onE", b"one"]
 
 
-async def test_what_is_answered_again_counts_as_a_request(server: Served) -> None:
+async def test_a_replay_counts_as_a_request(server: Served) -> None:
     client = await server.connect()
 
     for _ in range(5):
@@ -48,7 +48,7 @@ async def test_what_is_answered_again_counts_as_a_request(server: Served) -> Non
     assert server.total_requests == 5
 
 
-async def test_an_answer_that_may_not_be_given_any_more_is_the_apps_again(app: Echo, server: Served) -> None:
+async def test_the_app_responds_once_a_replay_has_ended(app: Echo, server: Served) -> None:
     client = await server.connect()
     for _ in range(2):
         await client.ask(ONE)
@@ -61,9 +61,7 @@ async def test_an_answer_that_may_not_be_given_any_more_is_the_apps_again(app: E
     assert app.given_again == [b"one"]
 
 
-async def test_an_answer_of_the_app_is_given_again_after_one_that_was_too_old(
-    app: Echo, server: Served
-) -> None:
+async def test_a_new_response_is_replayed_after_one_that_was_too_old(app: Echo, server: Served) -> None:
     client = await server.connect()
     await client.ask(ONE)
     app.is_fresh = False
@@ -76,7 +74,7 @@ async def test_an_answer_of_the_app_is_given_again_after_one_that_was_too_old(
     assert app.given_again == [b"one"]
 
 
-async def test_the_age_of_an_answer_is_told_as_it_is_now(app: Echo, server: Served) -> None:
+async def test_the_age_of_a_replay_is_the_current_one(app: Echo, server: Served) -> None:
     client = await server.connect()
     await client.ask(ONE)
 
@@ -88,7 +86,7 @@ async def test_the_age_of_an_answer_is_told_as_it_is_now(app: Echo, server: Serv
     assert ["\r\nage: 1\r\n" in heads[0], "\r\nage: 12\r\n" in heads[1]] == [True, True]
 
 
-async def test_whoever_is_leaving_lets_the_app_answer(app: Echo, server: Served) -> None:
+async def test_a_process_that_leaves_lets_the_app_respond(app: Echo, server: Served) -> None:
     client = await server.connect()
     await client.ask(ONE)
 
@@ -107,7 +105,7 @@ async def test_whoever_is_leaving_lets_the_app_answer(app: Echo, server: Served)
     ],
     ids=["it is asked to", "HTTP/1.0", "HTTP/1.0 that asks for the contrary"],
 )
-async def test_a_connection_that_ends_with_its_answer_ends_each_time(
+async def test_a_connection_that_closes_with_its_response_does_so_each_time(
     app: Echo, server: Served, request_text: bytes
 ) -> None:
     for _ in range(3):
@@ -122,7 +120,7 @@ async def test_a_connection_that_ends_with_its_answer_ends_each_time(
 @pytest.mark.parametrize(
     ("size_bytes", "runs"), [(MAX_BYTES, 1), (MAX_BYTES + 1, 3)], ids=["the largest", "too large"]
 )
-async def test_a_request_is_remembered_up_to_its_largest_size(
+async def test_a_request_has_a_replay_up_to_a_maximum_size(
     app: Echo, server: Served, size_bytes: int, runs: int
 ) -> None:
     request = echoed(b"one", size_bytes=size_bytes)

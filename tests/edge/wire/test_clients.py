@@ -1,4 +1,4 @@
-"""Clients that offer an upgrade with each request, as they do by default, are served over HTTP/1.1."""
+"""Clients that offer an upgrade with each request by default are served over HTTP/1.1."""
 
 import asyncio
 import json

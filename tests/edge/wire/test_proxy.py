@@ -1,4 +1,4 @@
-"""Clients who share the connections of a real nginx, with attackers among them, get their own answers."""
+"""Clients that share the connections of a real nginx with attackers get their own responses."""
 
 import itertools
 import json
@@ -87,7 +87,7 @@ def attacking(port: int, app: WatchedApp) -> Callable[[], Awaitable[bytes]]:
 
 
 @pytest.mark.parametrize("buffering", BUFFERINGS)
-async def test_nobody_gets_the_answer_of_another(
+async def test_no_client_gets_the_response_to_another(
     app: WatchedApp, server: Listening, tmp_path: Path, honest_requests: int, buffering: str
 ) -> None:
     async with behind(tmp_path, server.port, buffering=buffering) as port:

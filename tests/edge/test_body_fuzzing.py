@@ -1,4 +1,4 @@
-"""Whatever is posted: an answer in JSON, and never a server error."""
+"""Any body gets a response in JSON, and never a server error."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The edge and h11 read the same requests out of any bytes, however they are cut."""
+"""The server and h11 parse the same requests from any bytes, in any pieces."""
 
 import asyncio
 import random
