@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -29,7 +30,7 @@ from gallery_gateway.edge.uvicorn_protocol import (
     check_uvicorn,
 )
 from gallery_gateway.schema.build import build_schema, print_schema
-from gallery_gateway.settings import Settings, SettingsError
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
 
 _EXAMPLE = """{
@@ -105,13 +106,16 @@ def _port(text: str) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = Settings.read(**_overrides(arguments, "host", "port", "workers"))
+    overrides = _overrides(arguments, "host", "port", "workers")
+    settings = Settings.read(**overrides)
     logs.configure(settings.log_level, settings.log_format)
     if settings.trusted_documents:
         # Fail here: uvicorn restarts a worker that cannot start again and again.
         create_app(settings)
     with _reported("The metrics cannot be served"):
         check_metrics_ports(settings)
+    # The workers read the settings themselves.
+    os.environ.update({f"{ENVIRONMENT_PREFIX}{name.upper()}": str(overrides[name]) for name in overrides})
     uvicorn.run(
         "gallery_gateway.app:create_app",
         factory=True,

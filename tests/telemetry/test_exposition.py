@@ -14,9 +14,10 @@ from gallery_gateway.telemetry.counters import MetricCounters
 from gallery_gateway.telemetry.exposition import exposed, watch_lag
 from gallery_gateway.telemetry.metrics import registry_of
 from tests.logging_to import Written
+from tests.process.serving import PATIENCE_SECONDS, started
 from tests.scaling.fleet import free_ports
 from tests.telemetry.recording import operation, value
-from tests.telemetry.scraping import scraped
+from tests.telemetry.scraping import first_of_two_free_ports, scraped
 
 HOST = "127.0.0.1"
 
@@ -74,9 +75,9 @@ async def test_a_worker_takes_the_port_of_the_one_that_it_replaces() -> None:
     assert (before, after) == (1, 2)
 
 
-async def is_served(port: int) -> bool:
+async def is_served(port: int, host: str = HOST) -> bool:
     try:
-        await scraped(port)
+        await scraped(port, host)
     except OSError:
         return False
     return True
@@ -105,6 +106,19 @@ def test_a_taken_port_stops_the_command_and_says_why(
     logging.getLogger("gallery_gateway").handlers.clear()
     assert status == 2
     assert capsys.readouterr().err.startswith("The metrics cannot be served: ")
+
+
+async def test_workers_and_address_of_the_command_line_hold_for_the_metrics_too() -> None:
+    port = first_of_two_free_ports()
+    arguments = ("serve", "--host", "127.0.0.2", "--port", "0", "--workers", "2")
+
+    async with (
+        started(*arguments, announced=r"running on http://([\d.]+):(\d+)", metrics_port=port),
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        for each in (port, port + 1):
+            while not await is_served(each, host="127.0.0.2"):  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.05)
 
 
 async def test_the_lag_of_the_event_loop_is_recorded_in_seconds() -> None:

@@ -5,12 +5,11 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from gallery_gateway.telemetry.metrics import METRICS, PREFIX
 from tests.fakes import TOKEN
 from tests.process.serving import PATIENCE_SECONDS, TOTAL, serve, slow_upstream
 from tests.telemetry.receiver import receiving
-from tests.telemetry.scraping import free_port
+from tests.telemetry.scraping import first_of_two_free_ports, free_port
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
@@ -145,14 +144,6 @@ async def prometheus(targets: list[str], folder: Path) -> AsyncIterator[str]:
     finally:
         process.kill()
         await process.wait()
-
-
-def first_of_two_free_ports() -> int:
-    while True:
-        port = free_port()
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port + 1))
-            return port
 
 
 async def asked(url: str, path: str, **parameters: str) -> list[Any]:
