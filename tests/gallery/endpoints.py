@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.request import GalleryRequest, query_parameters
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import parse_page
 from tests.fakes import FakeUpstream, Handler, image_body, parameters_of, project_body
@@ -72,7 +72,7 @@ def listing(*sizes: int, **headers: str) -> Handler:
 
 
 def parsed_page(projects: Sequence[dict[str, Any]], request: GalleryRequest) -> Page:
-    return parse_page(json.dumps(page_of(projects, dict(request.parameters()))).encode())
+    return parse_page(json.dumps(page_of(projects, dict(query_parameters(request)))).encode())
 
 
 def caps(upstream: FakeUpstream) -> list[int]:

@@ -56,7 +56,7 @@ def test_who_shares_a_page_reads_of_it_what_the_first_did_not() -> None:
     page = fetched.read(KEYS)
 
     assert hasattr(page.projects[0], "project_key")
-    assert not fetched.is_complete
+    assert fetched.decoder is KEYS
 
 
 def test_a_page_that_was_read_whole_is_read_by_everybody() -> None:

@@ -15,7 +15,7 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.request import GalleryRequest, query_parameters
 from gallery_gateway.upstream.client import GalleryClient
 from gallery_gateway.upstream.resilience import Resilience
 from gallery_gateway.upstream.transport import Timeouts
@@ -42,7 +42,7 @@ def make_client(
 
 
 async def fetch(transport: httpx.AsyncBaseTransport, request: GalleryRequest | None = None) -> None:
-    parameters = (request or GalleryRequest()).parameters()
+    parameters = query_parameters(request or GalleryRequest())
     await make_client(transport).fetch_page(parameters, authorization=AUTHORIZATION)
 
 

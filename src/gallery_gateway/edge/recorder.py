@@ -70,14 +70,14 @@ class OperationRecorder(NullRecorder):
         record.operation = response.operation
         record.kind = "query"
         record.executor = response.executor
-        figures = usage.figures()
-        record.calls = figures.calls
-        record.hits = figures.hits
-        record.shared = figures.shared
-        record.stale = figures.stale
-        record.collapsed = figures.collapsed
-        record.merged = figures.merged
-        record.saved_bytes = figures.saved_bytes
+        counts = usage.counts()
+        record.calls = counts.calls
+        record.hits = counts.hits
+        record.shared = counts.shared
+        record.stale = counts.stale
+        record.collapsed = counts.collapsed
+        record.merged = counts.merged
+        record.saved_bytes = counts.saved_bytes
         record.narrowed_images = usage.spared_images
         self._shared_calls = usage.shared_calls
 

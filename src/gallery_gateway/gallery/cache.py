@@ -319,8 +319,9 @@ class CallerIndex:
         start = (request.page - 1) * request.per_page
         shapes = self._pages.get(request.listing, {})
         for (per_page, _), pages in islice(reversed(shapes.items()), _MAX_SHAPES):
-            entry = pages.get(start // per_page + 1)
-            if entry is not None and entry.request.spans(request):
+            page = start // per_page + 1
+            entry = pages.get(page)
+            if entry is not None and page * per_page >= start + request.per_page:
                 yield entry
 
     def _with_project(self, request: GalleryRequest) -> Iterator[CacheEntry]:

@@ -16,27 +16,21 @@ CallerKey = NewType("CallerKey", bytes)
 class Caller:
     """A bearer token and the key that is derived from it, from which the token cannot be recovered.
 
-    Callers with the same token are equal. `repr` and `fingerprint` show the beginning of the key.
+    Callers with the same token are equal. `authorization` is the value of the header of upstream calls, its
+    only use. `fingerprint` is the beginning of the key, for `repr` and log lines.
 
     Args:
         token: the bearer token, without its scheme.
         secret: key of the HMAC; the same in all processes that share a cache.
     """
 
-    __slots__ = ("_token", "key")
+    __slots__ = ("_token", "authorization", "fingerprint", "key")
 
     def __init__(self, token: str, *, secret: bytes) -> None:
         self._token = token
+        self.authorization = f"Bearer {token}"
         self.key = CallerKey(hmac.digest(secret, token.encode(), hashlib.sha256))
-
-    @property
-    def authorization(self) -> str:
-        """The value of the Authorization header of upstream calls, its only use."""
-        return f"Bearer {self._token}"
-
-    @property
-    def fingerprint(self) -> str:
-        return self.key[:4].hex()
+        self.fingerprint = self.key[:4].hex()
 
     @property
     def expires_at(self) -> float:

@@ -178,13 +178,9 @@ class FetchResult:
     decoder: PageDecoder = parse_page
     is_shared: bool = False
 
-    @property
-    def is_complete(self) -> bool:
-        return self.decoder is parse_page
-
     def read(self, decoder: PageDecoder) -> Page:
         """Return the page with the fields that `decoder` reads."""
-        if not self.is_complete and decoder is not self.decoder:
+        if self.decoder is not parse_page and decoder is not self.decoder:
             self.page, self.decoder = decoder(self.entry.body), decoder
         return self.page
 

@@ -9,7 +9,7 @@ from gallery_gateway.errors import GatewayError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.request import GalleryRequest, query_parameters
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
@@ -81,7 +81,7 @@ class PageFetcher:
             if known is None or known.rules.etag is None:
                 return _received(await self._fetch(caller, request, deadline, decoder), decoder)
             response = await self._client.revalidate_page(
-                request.parameters(),
+                query_parameters(request),
                 authorization=caller.authorization,
                 etag=known.rules.etag,
                 caller_key=caller.key,
@@ -99,7 +99,7 @@ class PageFetcher:
         self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
     ) -> FetchedPage:
         return await self._client.fetch_page(
-            request.parameters(),
+            query_parameters(request),
             authorization=caller.authorization,
             caller_key=caller.key,
             deadline=deadline,

@@ -27,19 +27,22 @@ class Flight:
     task: asyncio.Task[FetchResult]
     deadline: Deadline | None = None
 
+    def join(self, until: float | None) -> None:
+        """Extend the deadline of the call to that of a new waiter."""
+        if self.deadline is not None and until is not None:
+            self.deadline.extend(until)
+
     async def land(self, until: float | None = None) -> FetchResult:
         """Wait for the result; a waiter that gives up leaves the flight to the others.
 
         Args:
-            until: when this waiter gives up, in the loop's seconds. The flight's deadline is extended to it.
+            until: when this waiter gives up, in the loop's seconds.
 
         Raises:
             GatewayError: the call failed.
             UpstreamTimeoutError: there was no result by `until`.
             UpstreamUnavailableError: the flight was cancelled by the shutdown.
         """
-        if self.deadline is not None and until is not None:
-            self.deadline.extend(until)
         # Shielded, so that a waiter that is cancelled does not cancel the task.
         landing = asyncio.shield(self.task)
         # asyncio.timeout would cost three times as much; most waiters never need it.

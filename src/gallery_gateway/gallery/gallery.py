@@ -138,6 +138,7 @@ class Gallery:
         Raises:
             GatewayError: the call failed, or `until` passed.
         """
+        flight.join(until)
         fetched = await flight.land(until)
         # Only a complete page can be sliced.
         page = fetched.read(key.decoder if flight.request == key.request else parse_page)
@@ -198,7 +199,7 @@ class Gallery:
             fetched.entry,
             status,
             key.needs_links,
-            is_complete=fetched.is_complete,
+            is_complete=fetched.decoder is parse_page,
         )
 
     async def _revalidate(self, caller: Caller, key: LoadKey) -> FetchResult:

@@ -53,10 +53,6 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
         force_setattr(self, "listing", (*_LISTING(self), cap))
         force_setattr(self, "images", (*_IMAGES(self), cap))
 
-    def parameters(self) -> tuple[tuple[str, str], ...]:
-        """Return the query parameters; `feedback` is repeated."""
-        return _parameters(self)
-
     @property
     def window(self) -> range:
         """The positions in the list that this page holds, from 0."""
@@ -115,7 +111,8 @@ def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
 
 
 @lru_cache(maxsize=256)
-def _parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
+def query_parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
+    """Return the query parameters of a request; `feedback` is repeated."""
     pairs: list[tuple[str, str]] = []
     for name in _PARAMETERS:
         value = getattr(request, name)

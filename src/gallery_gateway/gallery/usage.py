@@ -127,7 +127,7 @@ class OperationUsage:
         joined = self._entries(CacheStatus.COLLAPSED)
         return [entry.call for entry in joined if entry.call is not None and entry not in own]
 
-    def figures(self) -> UsageCounts:
+    def counts(self) -> UsageCounts:
         shared = self._entries(CacheStatus.SHARED)
         own = self._entries(CacheStatus.MISS) + shared
         joined = self._entries(CacheStatus.COLLAPSED)
@@ -148,7 +148,7 @@ class OperationUsage:
     def report(self) -> dict[str, object]:
         """Return the value of `extensions.upstream`."""
         own = self._entries(CacheStatus.MISS) + self._entries(CacheStatus.SHARED)
-        counts = self.figures()
+        counts = self.counts()
         narrowed = {"from": self.wanted_images, "to": self.narrowed_images}
         return {
             "calls": counts.calls,

@@ -1,4 +1,4 @@
-"""What the resolvers of one operation share, and the graph as a federation subgraph."""
+"""The context that the resolvers of one operation share, and the federation subgraph."""
 
 import asyncio
 import math
@@ -22,7 +22,7 @@ from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.needs import ImageLimits
 from gallery_gateway.structs import ProjectionSource
 
-# The newest that composers agree on: Strawberry's own default is beyond some of them.
+# The newest version that all composers support; Strawberry's default is newer.
 _FEDERATION_VERSION: Final = "2.9"
 
 
@@ -34,7 +34,7 @@ class Subgraph(federation.Schema):
 
     @cached_property
     def sdl(self) -> str:
-        """What `_service` tells a composer, and what is committed in `schema.graphql`."""
+        """The SDL that `_service` returns and `schema.graphql` holds."""
         return self.as_str() + "\n"
 
 
@@ -43,7 +43,11 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class OperationContext:
-    """Made for each operation; without a caller there are no loaders, and so no upstream call."""
+    """The loader and the counts of one operation; without a caller there is no loader.
+
+    A root field is loaded once in an operation, also if the operation is executed by plans first and plainly
+    afterwards: values and errors are kept by the response key of the field.
+    """
 
     usage: OperationUsage
     loader: GalleryLoader | None
@@ -51,18 +55,21 @@ class OperationContext:
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
-    async def load(self, key: str, call: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
-        """What a root field loads, asked for once in an operation, whichever way the field is run.
-
-        `key` is the response key of the root field.
+    async def load(self, key: str, load: Callable[..., Awaitable[Value]], *arguments: object) -> Value:
+        """Return what `load` gives for the loader and the arguments.
 
         Raises:
-            Exception: what was raised the first time.
+            UnauthenticatedError: there is no caller.
+            Exception: `load` raised it, now or the first time.
         """
+        if self.loader is None:
+            raise UnauthenticatedError(
+                "Send your access token in the header `Authorization: Bearer <token>`."
+            )
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = await call(self.known_loaders())
-            except Exception as exc:  # noqa: BLE001  # a fence: it is raised again below, and for who comes next
+                self._outcomes[key] = await load(self.loader, *arguments)
+            except Exception as exc:  # noqa: BLE001  # raised below, and for later fields under this key
                 self._outcomes[key] = exc
         outcome: Value | Exception = self._outcomes[key]
         if isinstance(outcome, Exception):
@@ -81,7 +88,7 @@ class OperationContext:
             raise TooManyImagesError(total, max_images=self.usage.budget.max_images)
 
     def extensions(self, *, reports: bool) -> dict[str, object]:
-        """What the answer says of itself: what of it is stale, and the bill if it `reports`."""
+        """Return the `extensions` of the response: stale root fields, and the usage if it `reports`."""
         extensions: dict[str, object] = {}
         if self.usage.stale:
             extensions["stale"] = [
@@ -93,19 +100,10 @@ class OperationContext:
         return extensions
 
     def _staleness(self) -> Iterator[tuple[str, Staleness]]:
-        """Of whatever a root field has loaded; what can be stale says so by its `staleness`."""
         for key, loaded in self._outcomes.items():
             stale: Staleness | None = getattr(loaded, "staleness", None)
             if stale is not None:
                 yield key, stale
-
-    def known_loaders(self) -> GalleryLoader:
-        """Raises: UnauthenticatedError: there is no caller."""
-        if self.loader is None:
-            raise UnauthenticatedError(
-                "Send your access token in the header `Authorization: Bearer <token>`."
-            )
-        return self.loader
 
 
 def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
@@ -122,12 +120,12 @@ def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """Opens operations, each with a budget and loaders of its own.
+    """Opens operations, each with its own budget and loader.
 
     Args:
-        secret: the key of the HMAC that callers are known by.
-        timeout_seconds: the longest time for one operation.
-        narrows: whether loaders ask for no more images than are selected.
+        secret: the key of the HMAC that makes caller keys.
+        timeout_seconds: the maximum duration of an operation.
+        narrows: whether loaders request only as many images as are selected.
     """
 
     gallery: Gallery
@@ -143,8 +141,8 @@ class Operations:
 
         Args:
             token: the caller's bearer token; without one, nothing is loaded.
-            skips_cache: whether only pages that are fetched from now on may answer.
-            if_error_seconds: how long past its freshness a page may answer if upstream fails.
+            skips_cache: whether only pages fetched from now on are accepted.
+            if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
         """
         usage = OperationUsage(self.budget)
@@ -163,7 +161,7 @@ class Operations:
 
 
 class Info(strawberry.Info[OperationContext, None]):
-    """Strawberry's info, with graphql-core's own behind it."""
+    """Strawberry's info, with access to graphql-core's."""
 
     @property
     def resolve_info(self) -> GraphQLResolveInfo[Any]:

@@ -98,7 +98,7 @@ class RootField:
             request = self.request(**given)
             needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             try:
-                found = await info.context.load(info.key, lambda loader: self.load(loader, request, needs))
+                found = await info.context.load(info.key, self.load, request, needs)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
             value = found.complete
@@ -121,7 +121,7 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                found = await context.load(key, lambda loader: self.load(loader, request, needs))
+                found = await context.load(key, self.load, request, needs)
                 context.count_images(key, self.projects(found.value), limits)
                 return found
 
