@@ -74,7 +74,7 @@ OTHER_VALUES: dict[str, object] = {
     "keeps_cap": True,
 }
 WINDOW = {"page", "per_page", "max_images_per_project"}
-DERIVED = {"listing", "images"}
+DERIVED = {"listing", "images", "max_images"}
 FIELDS = [field.name for field in msgspec.structs.fields(GalleryRequest) if field.name not in DERIVED]
 
 

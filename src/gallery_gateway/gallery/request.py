@@ -19,13 +19,14 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
     Each attribute is a REST parameter with its REST default; `None` means that the parameter is not sent.
     Requests with the same meaning are equal: `feedback` is sorted without repeats, an empty text is `None`.
 
-    Three attributes are no parameters:
+    Four attributes are no parameters:
 
     - `keeps_cap`: only a page requested with the same `max_images_per_project` can answer (REST contract,
       open question 3).
     - `listing`: the projects and images that all pages of one list share, in their order. It holds every
       attribute but the window and the cap, so a new parameter belongs to it without being named.
     - `images`: the images of a project and their order, whichever page lists the project.
+    - `max_images`: the number of images that the page can hold.
 
     Source: REST contract, `GET /gallery/by-project`, request.
     """
@@ -44,6 +45,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
     # Derived once: every lookup reads them.
     listing: tuple[object, ...] = ()
     images: tuple[object, ...] = ()
+    max_images: int = 0
 
     def __post_init__(self) -> None:
         force_setattr(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
@@ -52,17 +54,13 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
         cap = self.max_images_per_project if self.keeps_cap else None
         force_setattr(self, "listing", (*_LISTING(self), cap))
         force_setattr(self, "images", (*_IMAGES(self), cap))
+        projects = self.per_page if self.project_id is None else 1
+        force_setattr(self, "max_images", projects * self.max_images_per_project)
 
     @property
     def window(self) -> range:
         """The positions in the list that this page holds, from 0."""
         return range((self.page - 1) * self.per_page, self.page * self.per_page)
-
-    @property
-    def max_images(self) -> int:
-        """The number of images that the page can hold."""
-        projects = self.per_page if self.project_id is None else 1
-        return projects * self.max_images_per_project
 
     def narrowed(self, max_images: int | None) -> "GalleryRequest":
         """Return the request for at most `max_images` of each project; `None` keeps the cap.
@@ -86,7 +84,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
         )
 
 
-_DERIVED = {"keeps_cap", "listing", "images"}
+_DERIVED = {"keeps_cap", "listing", "images", "max_images"}
 _PARAMETERS = [field.name for field in fields(GalleryRequest) if field.name not in _DERIVED]
 _WINDOW = {"page", "per_page", "max_images_per_project"}
 _PROJECTS_ONLY = {"project_id", "ownership", "search"}
