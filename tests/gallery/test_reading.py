@@ -9,7 +9,7 @@ from gallery_gateway.gallery.entry import CacheEntry, FetchResult
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.caching import NOTHING_SAID
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.decoding import PageDecoder, parse_page, reader_for
+from gallery_gateway.upstream.decoding import PageDecoder, decoder_for, parse_page
 from tests.fakes import image_body, page_body, project_body
 
 BODY = json.dumps(page_body(project_body(7, image_body(0)))).encode()
@@ -18,7 +18,7 @@ BODY = json.dumps(page_body(project_body(7, image_body(0)))).encode()
 def reading(*attributes: str) -> PageDecoder:
     """What reads these attributes of the projects."""
     project = msgspec.defstruct("ProjectPlan", [(name, Any) for name in attributes])
-    return reader_for(msgspec.defstruct("PagePlan", [("projects", list[project])]))  # type: ignore[valid-type]  # made here
+    return decoder_for(msgspec.defstruct("PagePlan", [("projects", list[project])]))  # type: ignore[valid-type]  # made here
 
 
 NAMES, KEYS = reading("project_name"), reading("project_key")

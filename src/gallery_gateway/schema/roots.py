@@ -28,7 +28,7 @@ from gallery_gateway.schema.requests import (
     project_request,
     rejected_argument,
 )
-from gallery_gateway.upstream.decoding import reader_for
+from gallery_gateway.upstream.decoding import decoder_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ GALLERY = RootField(
     load=_load_page,
     projects=lambda page: page.projects,
     # With other root fields, a field may read what another selects, and the page must be complete.
-    alone=lambda needs, plan: replace(needs, decoder=reader_for(plan), is_alone=True),
+    alone=lambda needs, plan: replace(needs, decoder=decoder_for(plan), is_alone=True),
     arguments={},
 )
 PROJECTS = RootField(

@@ -57,30 +57,30 @@ def parse_rejected_parameter(body: bytes) -> str | None:
     return next((entry.field for entry in detail if entry.field), None)
 
 
-class _KeptImage(Struct):
+class _RequiredImage(Struct):
     status: Any
 
 
-class _KeptProject(Struct):
+class _RequiredProject(Struct):
     project_id: Any
     pending_images: Any
-    images: list[_KeptImage]
+    images: list[_RequiredImage]
 
 
-class _KeptPage(Struct):
+class _RequiredPage(Struct):
     """The fields that the gateway itself reads of every page: its projects, and whether they are finished."""
 
     pagination: UpstreamPagination
-    projects: list[_KeptProject]
+    projects: list[_RequiredProject]
 
 
 # One for each subset of a page.
 _MAX_DECODERS = 512
 
 
-def reader_for(plan: type[Struct]) -> PageDecoder:
+def decoder_for(plan: type[Struct]) -> PageDecoder:
     """Return a decoder of only those fields that a plan reads; equal plans share one."""
-    return _page_decoder_of(subset_of(Page, _KeptPage, plan))
+    return _page_decoder_of(subset_of(Page, _RequiredPage, plan))
 
 
 @lru_cache(_MAX_DECODERS)
