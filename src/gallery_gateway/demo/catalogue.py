@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from gallery_gateway.demo.callers import DemoCaller
 from gallery_gateway.demo.images import DemoImage, images_at, make_images
-from gallery_gateway.demo.parameters import Parameters
 from gallery_gateway.demo.projects import DemoProject, make_projects
+from gallery_gateway.demo.query_parameters import Parameters
 
 _Sortable = TypeVar("_Sortable", str, float)
 

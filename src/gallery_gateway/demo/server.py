@@ -19,10 +19,10 @@ from starlette.types import ASGIApp
 from gallery_gateway.demo.callers import authenticate
 from gallery_gateway.demo.catalogue import Catalogue, ListedProject, Listing
 from gallery_gateway.demo.images import DemoImage
-from gallery_gateway.demo.links import LinkError, LinkSigner
-from gallery_gateway.demo.parameters import InvalidParametersError, Parameters, parse_parameters
 from gallery_gateway.demo.pictures import draw_picture
 from gallery_gateway.demo.projects import DemoProject
+from gallery_gateway.demo.query_parameters import InvalidParametersError, Parameters, parse_parameters
+from gallery_gateway.demo.signing import LinkError, LinkSigner
 
 _Body = dict[str, object]
 _Sign = Callable[[str], str]
