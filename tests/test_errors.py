@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import gallery_gateway.app  # noqa: F401  # imports every module that defines an error
 from gallery_gateway.errors import ERRORS, Consequences, GatewayError
 
 PAGE = (Path(__file__).parents[1] / "docs" / "errors.md").read_text(encoding="utf-8")
