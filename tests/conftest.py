@@ -16,6 +16,7 @@ hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("short")
 
 _TESTS = Path(__file__).parent
+_FAST = "not slow"
 
 # Folders and files whose tests are marked `slow`, and the seconds after which one of their tests fails.
 SLOW_TESTS = {
@@ -31,6 +32,7 @@ SLOW_TESTS = {
     "end_to_end/test_isolation.py": 300,
     "end_to_end/test_thrift.py": 120,
     "execution/test_differential.py": 300,
+    "execution/test_documents.py": 60,
     "faults": 180,
     "federation": 600,
     "process": 120,
@@ -43,6 +45,7 @@ SLOW_TESTS = {
     "telemetry/test_traces.py": 60,
     "test_canary.py": 120,
     "test_cli.py": 120,
+    "upstream/test_breaker_fairness.py": 60,
     "upstream/test_pool.py": 120,
     "upstream/test_response_bytes.py": 300,
 }
@@ -53,14 +56,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return 0, which runs without workers, for the tests of one file; else one more than there are cores.
+    """Return 0, which runs without workers, for the tests of one file; else the number of workers.
 
-    Starting workers takes longer than most files. One more, because many tests wait for other processes.
+    Starting workers takes longer than most files. Slow tests wait for other processes, so there is one worker
+    more than cores for them.
     """
     files = {argument.partition("::")[0] for argument in config.args}
     if len(files) == 1 and files.pop().endswith(".py"):
         return 0
-    return (os.cpu_count() or 1) + 1
+    cores = os.cpu_count() or 1
+    return cores if config.option.markexpr == _FAST else cores + 1
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import slow tests that `-m "not slow"` leaves out."""
+    is_left_out = config.option.markexpr == _FAST and any(
+        collection_path == _TESTS / name for name in SLOW_TESTS
+    )
+    return True if is_left_out else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

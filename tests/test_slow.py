@@ -26,6 +26,6 @@ def test_every_path_of_a_slow_test_exists() -> None:
     ],
 )
 def test_only_the_tests_of_one_file_run_without_workers(arguments: list[str], has_workers: bool) -> None:
-    config: Any = SimpleNamespace(args=arguments)
+    config: Any = SimpleNamespace(args=arguments, option=SimpleNamespace(markexpr=""))
 
     assert bool(pytest_xdist_auto_num_workers(config)) == has_workers
