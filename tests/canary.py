@@ -1,7 +1,7 @@
-"""The canary: no made-up token comes out of anything that the whole run looks at; what was is counted.
+"""Checks that no made-up token leaks into anything that the test run produces, and counts what it checks.
 
-All made-up tokens hold `MARK`. Looked at are the responses that clients of the gateway get, what the servers
-under test print, and whatever a test leaves on standard output, standard error and in its logs.
+All made-up tokens contain `MARK`. Checked are the responses to clients of the gateway, the output of servers
+under test, and everything that a test leaves on standard output, on standard error and in its logs.
 """
 
 from collections import Counter
@@ -12,18 +12,22 @@ import pytest
 
 MARK = "made-up-token"
 
-# Over all processes of the run, once it has ended.
+# The sum over all processes of the run, once it has ended.
 counted: Counter[str] = Counter()
 
 
 class LeakError(AssertionError):
-    """A token came out; what it stood in is told, and never the token."""
+    """A token leaked; the message names the place and never shows the token."""
 
 
-def look_at(what: str, told: str | bytes) -> None:
-    """Raises: LeakError: there is a token in it."""
+def look_at(what: str, content: str | bytes) -> None:
+    """Count `content` as one `what`.
+
+    Raises:
+        LeakError: it contains a token.
+    """
     counted[what] += 1
-    text = told.decode("latin-1") if isinstance(told, bytes) else told
+    text = content.decode("latin-1") if isinstance(content, bytes) else content
     if MARK in text:
         raise LeakError(f"a made-up token stands in {what}")
 
@@ -32,7 +36,7 @@ def look_at(what: str, told: str | bytes) -> None:
 def pytest_runtest_makereport() -> Iterator[None]:
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
-    # A failed test shows its values, and tokens among them.
+    # The report of a failed test shows its values, which may be tokens.
     if report.when != "teardown" or report.failed:
         return
     for title, content in report.sections:
@@ -56,5 +60,5 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if counted:
-        told = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
-        terminalreporter.write_line(f"looked at: {told}")
+        summary = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
+        terminalreporter.write_line(f"looked at: {summary}")

@@ -1,4 +1,4 @@
-"""The edge of the gateway, faked: an upstream that counts, a body maker, a client of the app."""
+"""Fakes around the gateway: an upstream that records requests, REST bodies, and a client of the app."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +28,7 @@ Handler = Callable[[httpx.Request], Awaitable[httpx.Response] | httpx.Response]
 
 
 class FakeUpstream(httpx.AsyncBaseTransport):
-    """Answers with `handler` (a page of one project to begin with), and keeps what it was asked."""
+    """A REST API that answers with `handler`, by default a page of one project, and records its requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -50,7 +50,7 @@ class FakeUpstream(httpx.AsyncBaseTransport):
 
 
 class Client:
-    """A client of the gateway, over ASGI."""
+    """A client of the gateway over ASGI."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
@@ -70,7 +70,7 @@ class Client:
     async def ask(
         self, document: str, variables: dict[str, Any] | None = None, *, token: str | None = TOKEN
     ) -> Any:
-        """The GraphQL response to an operation."""
+        """Return the GraphQL response to an operation."""
         return (await self.post(document, variables, token=token)).json()
 
 
@@ -82,8 +82,8 @@ async def gateway(
     rules: ResilienceRules = PRODUCTION_RULES,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """The whole app over `transport`, its lifespan entered; settings by their Python names."""
-    # A failure is one at once, and costs one request; tests of retries ask for them.
+    """Start the complete app over `transport`; settings by their Python names."""
+    # A failure is final after one request; tests of retries set more attempts.
     settings = {"upstream_max_attempts": 1, **settings}
     app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock, rules=rules)
     async with (
@@ -103,7 +103,7 @@ async def _look_at(response: httpx.Response) -> None:
 
 
 def document_limits(**limits: int) -> DocumentLimits:
-    """The default ones, but for those that are given."""
+    """Return the default limits with some replaced."""
     return replace(DocumentLimits.for_tokens(2_000), **limits)
 
 
@@ -117,7 +117,7 @@ def build_gallery(
     stale_while_revalidate_seconds: float = 0,
     stale_if_error_seconds: float = 0,
 ) -> Gallery:
-    """The gallery alone over `transport`, without an edge and a schema; by default it keeps nothing."""
+    """Build the gallery over `transport`, without edge and schema; by default it caches nothing."""
     client = GalleryClient(
         base_url="https://gallery.example",
         transport=transport,
@@ -139,7 +139,7 @@ def build_gallery(
 
 
 def page_body(*projects: dict[str, Any], **pagination: Any) -> dict[str, Any]:
-    """A page with these projects, or with one."""
+    """Return the body of a page with these projects, or with one."""
     listed = list(projects or [project_body()])
     return {
         "pagination": {
@@ -200,5 +200,5 @@ def parameters_of(request: httpx.Request) -> dict[str, str]:
 
 
 def dumped(response: httpx.Response) -> str:
-    """Everything of a response that a client can see."""
+    """Return everything of a response that a client can see."""
     return json.dumps([response.text, list(response.headers.items())])

@@ -1,7 +1,7 @@
 """Runs the gateway for minutes under faults, an outage and clients that hang up: `python -m tests.soak`.
 
-The gateway is a process of its own; the endpoint with its faults and the clients share another. Linux: memory
-and sockets are read from /proc. `phases.py` says what is scaled.
+The gateway is a process of its own; the faulty REST API and the clients share another. Needs Linux, because
+memory and sockets are read from /proc. `phases.py` explains the scale of the clock.
 """
 
 import argparse
@@ -10,19 +10,19 @@ import sys
 import time
 
 from tests.soak.load import FAILED, FRESH, STALE
-from tests.soak.phases import WITH_RULES, WITHOUT_RULES, Outcome, Tick, disconnects, faults, outage
-from tests.soak.running import Taken
+from tests.soak.phases import WITH_RULES, WITHOUT_RULES, PhaseResult, Tick, disconnects, faults, outage
+from tests.soak.running import Resources
 
 _RATE = 0.2
 
-# Scaled as the settings are: ten minutes of the gateway.
+# Scaled like the settings: ten minutes for the gateway.
 _OUTAGE_SECONDS = 10
 
 _BAR_WIDTH = 30
 
 
 class Progress:
-    """A bar for each phase where there is a terminal, and else a line."""
+    """A progress bar for each phase on a terminal, else a line."""
 
     def __init__(self) -> None:
         self._drawn_at = 0.0
@@ -40,7 +40,7 @@ class Progress:
         return on_tick
 
 
-def table(outcomes: list[Outcome], hung_up: int, before: Taken, after: Taken) -> str:
+def table(outcomes: list[PhaseResult], hung_up: int, before: Resources, after: Resources) -> str:
     rows = [
         "| phase | operations | fresh | stale | failed | before | after |",
         "|---|---:|---:|---:|---:|---|---|",
@@ -70,11 +70,9 @@ async def soak(*, minutes: float, hung_up: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.soak", description="Runs the gateway under faults."
-    )
-    parser.add_argument("--minutes", type=float, default=5.0, help="of the faults and the outage")
-    parser.add_argument("--disconnects", type=int, default=10_000, help="how many clients hang up")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Run the gateway under faults.")
+    parser.add_argument("--minutes", type=float, default=5.0, help="minutes of faults and outage")
+    parser.add_argument("--disconnects", type=int, default=10_000, help="number of clients that hang up")
     arguments = parser.parse_args()
     print(asyncio.run(soak(minutes=arguments.minutes, hung_up=arguments.disconnects)))
 

@@ -1,4 +1,4 @@
-"""The gateway's own command, which also prints how many tasks it has whenever it gets SIGUSR1."""
+"""The gateway's command, which also prints its number of tasks on SIGUSR1."""
 
 import asyncio
 import signal
@@ -8,10 +8,10 @@ from types import FrameType
 from gallery_gateway.cli import main
 
 
-def _tell(_number: int, _frame: FrameType | None) -> None:
+def _print_tasks(_number: int, _frame: FrameType | None) -> None:
     sys.stdout.write(f"tasks {len(asyncio.all_tasks())}\n")
     sys.stdout.flush()
 
 
-signal.signal(signal.SIGUSR1, _tell)
+signal.signal(signal.SIGUSR1, _print_tasks)
 sys.exit(main())

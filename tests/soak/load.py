@@ -1,4 +1,4 @@
-"""Clients that ask again and again, and what they get: fresh, stale or failed."""
+"""Clients that send operations continuously, and count the outcomes: fresh, stale or failed."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import aiohttp
 
 FRESH, STALE, FAILED = "fresh", "stale", "failed"
 
-# Between two operations of one client.
+# The pause between two operations of one client.
 _THINKING_SECONDS = 0.02
 
 CALLERS = [f"made-up-token-{number}" for number in range(4)]
@@ -40,7 +40,7 @@ def cold() -> Operation:
 
 
 def mixed(chance: random.Random) -> Operation:
-    """Most of what people ask for was asked for before."""
+    """Return an operation that most often was sent before."""
     point = chance.random()
     return hot(chance) if point < 0.7 else warm(chance) if point < 0.9 else cold()
 
@@ -69,7 +69,7 @@ async def load(
     clients: int = 20,
     on_tick: Callable[[float], None] = lambda _done: None,
 ) -> Counter[str]:
-    """How many operations were answered in which way; `on_tick` is told how much of the time is over."""
+    """Return the number of operations by outcome; `on_tick` gets the share of the time that has passed."""
     outcomes: Counter[str] = Counter()
     began = time.monotonic()
     timeout = aiohttp.ClientTimeout(total=15)
@@ -89,7 +89,7 @@ async def load(
 async def hang_up(
     port: int, *, times: int, at_once: int = 50, on_tick: Callable[[float], None] = lambda _done: None
 ) -> None:
-    """So many clients that send an operation nobody has asked for, and do not wait for its answer."""
+    """Run clients that send a new operation each and hang up before its answer, `times` in all."""
     numbers = iter(range(times))
     chance = random.Random(7)
 

@@ -1,4 +1,4 @@
-"""The gateway in a process of its own, and what it takes: memory, tasks, sockets."""
+"""The gateway in a process of its own, and its resources: memory, tasks and sockets."""
 
 import asyncio
 import os
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PATIENCE_SECONDS = 30
-# All operations of clients that hung up go on to their end.
+# Operations of clients that hung up continue to their end.
 _SETTLING_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a process takes at one moment."""
+class Resources:
+    """The resources of a process at one moment."""
 
     rss_bytes: int
     tasks: int
@@ -28,7 +28,7 @@ class Taken:
 
 
 class Gateway:
-    """A gateway under way."""
+    """A running gateway."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
@@ -38,41 +38,43 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/graphql"
 
-    async def taken(self) -> Taken:
+    async def resources(self) -> Resources:
         assert self._process.stdout
         self._process.send_signal(signal.SIGUSR1)
         async with asyncio.timeout(_PATIENCE_SECONDS):
             line = await self._process.stdout.readline()
         process = Path("/proc") / str(self._process.pid)
         rss_pages = int((process / "statm").read_text().split()[1])
-        return Taken(
+        return Resources(
             rss_bytes=rss_pages * os.sysconf("SC_PAGE_SIZE"),
             tasks=int(line.split()[1]),
             sockets=sum(_is_socket(file) for file in (process / "fd").iterdir()),
         )
 
-    async def settled(self, *, tasks: int, sockets: int) -> Taken:
-        """What it takes once it has no more tasks and sockets than these; or after a while."""
-        taken = await self.taken()
+    async def settled(self, *, tasks: int, sockets: int) -> Resources:
+        """Wait until it has at most these tasks and sockets, or for a while; return its resources."""
+        resources = await self.resources()
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLING_SECONDS):
-                while taken.tasks > tasks or taken.sockets > sockets:
+                while resources.tasks > tasks or resources.sockets > sockets:
                     await asyncio.sleep(0.1)
-                    taken = await self.taken()
-        return taken
+                    resources = await self.resources()
+        return resources
 
 
 @asynccontextmanager
 async def running_gateway(upstream_url: str, **settings: float | str) -> AsyncIterator[Gateway]:
-    """Settings by their Python names; those of the environment are left out."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GALLERY_GATEWAY_")}
+    """Start a gateway; settings by their Python names, without those of the environment."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("GALLERY_GATEWAY_")
+    }
     chosen = {"upstream_url": upstream_url, "log_level": "error", **settings}
-    known |= {f"GALLERY_GATEWAY_{name.upper()}": str(value) for name, value in chosen.items()}
+    environment |= {f"GALLERY_GATEWAY_{name.upper()}": str(value) for name, value in chosen.items()}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.soak.gateway", "serve", "--port", str(port)),
-        env=known,
+        env=environment,
         cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.PIPE,
     )
@@ -99,7 +101,7 @@ async def _listening(port: int) -> None:
 
 
 def _is_socket(file: Path) -> bool:
-    # It may be closed while it is looked at.
+    # The file may be closed meanwhile.
     with suppress(OSError):
         return str(file.readlink()).startswith("socket:")
     return False
