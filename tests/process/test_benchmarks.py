@@ -3,7 +3,7 @@ import re
 import sys
 
 # About 10 s where it has the machine to itself.
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 500
 
 
 async def test_the_short_benchmark_ends_well_and_compares_all_three_queries() -> None:
