@@ -25,7 +25,7 @@ from tests.benchmarks.rounds import Contest, Options
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much is measured beside the rounds.
+    """The measurements beside the rounds.
 
     Args:
         more_starts: of the gateway, besides the one that is measured anyway.
@@ -69,7 +69,7 @@ async def measure(options: Options, extent: Extent) -> Results:
             }
             return Results(
                 options=options,
-                pinned=stage.cores.told,
+                pinned=stage.cores.description,
                 figures=figures,
                 rss_bytes={name: rss_bytes(server.process_id) for name, server in servers.items()},
                 start_seconds=statistics.median(start_seconds),

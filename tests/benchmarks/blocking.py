@@ -1,4 +1,4 @@
-"""How long the largest answer keeps the event loop from everything else: 100 projects of 200 images."""
+"""The time for which the largest response blocks the event loop: 100 projects of 200 images."""
 
 import asyncio
 import statistics
@@ -14,7 +14,7 @@ _RUNS = 3
 
 
 async def longest_blocking_seconds(*, projects: int, images: int) -> float:
-    """The longest time between two turns of the loop while one such answer is made; median of three."""
+    """Return the longest time between two iterations of the loop during such a response; median of three."""
     body = page_json(projects=projects, images=images)
     document = f"{{ gallery(perPage: {projects}, maxImagesPerProject: {images}) {{ {EVERYTHING} }} }}"
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
@@ -23,7 +23,7 @@ async def longest_blocking_seconds(*, projects: int, images: int) -> float:
         for run in range(_RUNS):
             is_answered = asyncio.Event()
             ticker = asyncio.create_task(_longest_gap_seconds(is_answered))
-            # So that it ticks before the answer is begun.
+            # The ticks start before the request.
             await asyncio.sleep(0)
             response = await client.post(document, token=token("blocking", run))
             is_answered.set()
@@ -35,7 +35,7 @@ async def longest_blocking_seconds(*, projects: int, images: int) -> float:
 async def _longest_gap_seconds(is_answered: asyncio.Event) -> float:
     longest, last = 0.0, time.perf_counter()
     while not is_answered.is_set():
-        # Not awaited but ticked: it is the turns of the loop that are timed.
+        # Polled instead of awaited, because the iterations of the loop are timed.
         await asyncio.sleep(0)
         now = time.perf_counter()
         longest, last = max(longest, now - last), now

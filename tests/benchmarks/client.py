@@ -1,4 +1,4 @@
-"""A client of one keep-alive connection, for everything that is asked outside of the rounds."""
+"""A client with one keep-alive connection, for requests outside the rounds."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ class Answer:
 
 
 class Connection:
-    """To a server on 127.0.0.1; an async context manager."""
+    """A connection to a server on 127.0.0.1, as an async context manager."""
 
     def __init__(self, port: int) -> None:
         self._port = port

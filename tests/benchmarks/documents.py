@@ -1,4 +1,4 @@
-"""Measures what prepared documents weigh in the process: `python -m tests.benchmarks.documents`.
+"""Measures the memory of prepared documents: `python -m tests.benchmarks.documents`.
 
 Many documents, each of its own text, are prepared and planned; what the process grows by is compared with the
 budget that they were given.
@@ -31,7 +31,7 @@ SHAPES: Mapping[str, Callable[[int], str]] = {
 
 
 def weigh(texts: Callable[[int], str], *, count: int, budget_bytes: int) -> float:
-    """What the process has grown by, in parts of the budget."""
+    """Return the growth of the process, divided by the budget."""
     schema = executable(build_schema())
     limits = DocumentLimits.for_tokens(2_000)
     documents = Documents(schema, limits, max_bytes=budget_bytes)
@@ -46,9 +46,9 @@ def weigh(texts: Callable[[int], str], *, count: int, budget_bytes: int) -> floa
             assert isinstance(operation, OperationDefinitionNode)
             compiler._plans(prepared, operation, VariableValues({}, {}))
 
-    # As the app sets it, which leaves garbage for longer.
+    # The threshold of the app, which keeps garbage longer.
     gc.set_threshold(10_000, 50, 100)
-    # Whatever the first one loads for good is not the documents'.
+    # The first document loads code that stays; it does not count.
     prepare(count)
     gc.collect()
     before = rss_bytes()

@@ -1,4 +1,4 @@
-"""What an operation costs that the gateway has not seen before, compared with the same once it has."""
+"""The cost of an operation that is new to the gateway, compared with a known one."""
 
 import statistics
 import time
@@ -12,14 +12,14 @@ _LATER_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """Medians, from one client, of a page that is cached."""
+    """Median times of one client for a cached page."""
 
     first_seconds: float
     later_seconds: float
 
 
 async def measure_first_runs(port: int, query: Query, *, documents: int, with_variables: bool) -> FirstRun:
-    """Sends `documents` texts that are all new, and each of them again."""
+    """Send new documents, and each of them twice."""
     first, later = [], []
     caller = token(f"first-{query.name}")
     async with Connection(port) as connection:

@@ -43,7 +43,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one round came to; seconds on the clock, and of CPU."""
+    """The result of one round, in seconds of time and of CPU."""
 
     requests: int
     seconds: float
@@ -70,7 +70,7 @@ async def run_round(load: Load) -> Outcome:
 
 async def _run_phase(load: Load, requests: Requests, seconds: float) -> Outcome:
     loop = asyncio.get_running_loop()
-    # New for each phase: at the end of one, some wait long enough for the last answer to be closed.
+    # New connections for each phase, because servers close those that wait for the end of the previous one.
     clients = [
         (await loop.create_connection(lambda: Client(load.body_bytes), "127.0.0.1", load.port))[1]
         for _ in range(load.connections)

@@ -1,4 +1,4 @@
-"""Runs a coroutine on uvloop where it is installed, so that what surrounds the measured server is fast."""
+"""Runs a coroutine on uvloop where it is installed, to keep the programs around the measured server fast."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -8,9 +8,9 @@ Result = TypeVar("Result")
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     try:
-        import uvloop  # noqa: PLC0415  # not there on every platform
+        import uvloop  # noqa: PLC0415  # not available on every platform
     except ImportError:
-        import asyncio  # noqa: PLC0415  # only then
+        import asyncio  # noqa: PLC0415  # only without uvloop
 
         return asyncio.run(coroutine)
     return uvloop.run(coroutine)

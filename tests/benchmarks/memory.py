@@ -1,4 +1,4 @@
-"""Measures what the cache's budget of bytes weighs in the process: `python -m tests.benchmarks.memory`.
+"""Measures the memory of a full cache: `python -m tests.benchmarks.memory`.
 
 Many callers ask for many distinct pages of the demo's kind; what the process grows by is compared with the
 budget that the cache was given.
@@ -24,7 +24,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What the process grew by, the budget that it was given, and what the cache believes it holds."""
+    """The growth of the process, the budget, and the size that the cache reports."""
 
     grown_bytes: int
     budget_bytes: int
@@ -50,11 +50,11 @@ async def weigh(*, requests: int, callers: int, budget_bytes: int, projects: int
     text = json.dumps(body)
 
     def answer(_request: httpx.Request) -> httpx.Response:
-        # Encoded for each answer, so that each has a body of its own.
+        # Encoded for each response, so that no two share a body.
         return httpx.Response(200, content=text.encode())
 
     transport = httpx.MockTransport(answer)
-    # Whatever the first request loads for good is not the cache's.
+    # The first request loads code that stays; it does not count.
     await _gallery(0, transport).fetch(Caller("first", secret=b"s" * 32), _key(GalleryRequest()))
     gallery = _gallery(budget_bytes, transport)
     gc.collect()

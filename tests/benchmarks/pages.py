@@ -1,4 +1,4 @@
-"""Bodies of the endpoint: projects of finished images of about 1 KB, the same for the same signing moment.
+"""Bodies of the REST API: projects with finished images of about 1 KB, equal for equal signing times.
 
 All images are finished and the links hold for a week, so that nothing but the time to live ends a page.
 """
@@ -14,7 +14,7 @@ _PROMPT = "studio shot, soft light"
 
 
 def page_json(*, projects: int, images: int, signed_at: datetime | None = None) -> bytes:
-    """One answer; `images` to each project."""
+    """Return one body with `images` for each project."""
     moment = (signed_at or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     chance = random.Random(projects * 1000 + images)
     listed = [_project(number, images, moment, chance) for number in range(1, projects + 1)]
@@ -37,7 +37,7 @@ def _project(number: int, images: int, moment: str, chance: random.Random) -> di
         "project_key": f"{chance.getrandbits(64):016x}",
         "created_at": "2026-11-02T09:30:00.123456",
         "created_by": "ada.lovelace",
-        # Counters follow the project, not the cap on its images.
+        # The counters do not depend on the cap.
         "total_images": 60,
         "completed_images": 57,
         "failed_images": 3,

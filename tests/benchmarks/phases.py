@@ -1,4 +1,4 @@
-"""The moving parts of the load generator: what is sent next, until when, and over which connection."""
+"""The parts of the load generator: the next request, the end of a phase, and the connections."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ _LENGTH = b"content-length:"
 
 
 class Requests:
-    """The bytes of one request after another; `caller` is the label of the made-up tokens."""
+    """Yield the bytes of requests; `caller` labels the made-up tokens."""
 
     def __init__(self, *, path: str, body: str, caller: str, state: State) -> None:
         self._label = caller
@@ -28,7 +28,7 @@ class Requests:
 
 
 class Phase:
-    """The requests that were begun before the deadline, one at least; `latencies` in seconds."""
+    """The requests that started before the deadline, at least one; `latencies` in seconds."""
 
     def __init__(self, requests: Requests, *, seconds: float, connections: int) -> None:
         self.latencies: list[float] = []
@@ -38,7 +38,7 @@ class Phase:
         self._busy = connections
 
     def next(self, now: float) -> bytes | None:
-        # On a machine that is busy otherwise, a short phase may pass before there is any answer.
+        # On a busy machine, a short phase may end before the first response.
         if now < self._deadline or not self.latencies:
             return self._requests.next()
         self._busy -= 1
@@ -52,7 +52,7 @@ class Phase:
 
 
 class Client(asyncio.Protocol):
-    """One connection; reads no more of an answer than its status and its length."""
+    """A connection that parses only the status and the length of a response."""
 
     def __init__(self, body_bytes: int) -> None:
         self._body_bytes = body_bytes
@@ -64,7 +64,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's has the methods of asyncio's, and is none.
+        # uvloop's class has the methods of asyncio's, but is not a subclass.
         self._transport = cast("asyncio.Transport", transport)
 
     def begin(self, phase: Phase) -> None:

@@ -1,4 +1,4 @@
-"""What the kernel tells of processes, and on which cores it lets them run. Linux."""
+"""CPU time, memory and CPU affinity of processes, on Linux."""
 
 import os
 import time
@@ -9,7 +9,7 @@ _CPUCLOCK_SCHED = 2
 
 
 class Cores:
-    """The first core for the server under test, all others for what surrounds it, if there are two."""
+    """The first core for the server under test, and all others for the programs around it."""
 
     def __init__(self) -> None:
         allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -17,7 +17,7 @@ class Cores:
         self.others = set(allowed[1:])
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         if not self.server:
             return "not pinned"
         return f"the server pinned to core {_listed(self.server)}, all else to {_listed(self.others)}"
@@ -28,7 +28,7 @@ class Cores:
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Spent so far by all threads of another process, in user and kernel mode.
+    """Return the CPU time of all threads of another process, in user and kernel mode.
 
     The sum of `utime` and `stime` in /proc/PID/stat, which count in steps of 10 ms, to the nanosecond.
     """
@@ -37,7 +37,7 @@ def cpu_seconds(process_id: int) -> float:
 
 
 def rss_bytes(process_id: int) -> int:
-    """Resident memory."""
+    """Return the resident memory."""
     pages = Path(f"/proc/{process_id}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

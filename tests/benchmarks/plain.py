@@ -23,7 +23,7 @@ Key = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 class Endpoint:
-    """Fetches galleries; keeps them by caller and arguments if `hot`."""
+    """Fetches pages, and caches them by caller and arguments if `hot`."""
 
     def __init__(self, upstream_url: str, *, hot: bool) -> None:
         self._url = f"{upstream_url}/gallery/by-project"
@@ -50,7 +50,7 @@ class Endpoint:
 @strawberry.type
 class Query:
     @strawberry.field
-    async def gallery(  # noqa: PLR0917  # Strawberry passes them by name
+    async def gallery(  # noqa: PLR0917  # Strawberry passes arguments by name
         self,
         info: strawberry.Info,
         page: int = 1,

@@ -1,4 +1,4 @@
-"""The graph as a user of Strawberry would write it: dataclass types, built from `response.json()`."""
+"""The graph in plain Strawberry: dataclasses that are built from `response.json()`."""
 
 import base64
 from enum import Enum
@@ -78,7 +78,7 @@ class Image:
     def build(cls, body: dict[str, Any]) -> "Image":
         position = f"Image:{body['image_index']}:{body['group_index']}:{body['version']}"
         return cls(
-            # In the gateway's own spelling, so that the answers can be compared.
+            # Spelled like the gateway's, so that the responses can be compared.
             id=_global_id(f"{position}{' ' * (-(len(position) + 1) % 3)}:{body['job_id']}"),
             result_id=body.get("id"),
             job_id=body["job_id"],

@@ -1,4 +1,4 @@
-"""The plot: one bar for each ratio, as an SVG written by hand."""
+"""Plots the ratios as bars in an SVG file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _FILL: dict[State, str] = {"uncached": "#4c78a8", "hot": "#e4572e"}
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One ratio, and the least that it has to be."""
+    """A ratio and its required minimum."""
 
     label: str
     fill: str

@@ -16,7 +16,7 @@ from tests.benchmarks.client import Connection
 from tests.benchmarks.load import Load, Outcome
 from tests.benchmarks.pinning import Cores
 
-# What a start or a round may take on a busy machine, beyond its own seconds.
+# The time for a start or a round on a busy machine, beyond its own seconds.
 PATIENCE_SECONDS = 60
 
 _ROOT = Path(__file__).parents[2]
@@ -25,12 +25,12 @@ _READY = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
 class BenchmarkError(Exception):
-    """The benchmark cannot go on, or its figures would mean nothing."""
+    """The benchmark cannot continue, or its figures are meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers.
+    """A running server.
 
     Args:
         start_seconds: from the start of the process to its first answer at `/readyz`.
@@ -42,7 +42,7 @@ class Server:
 
 
 class Stage:
-    """Where everything runs.
+    """The servers and files of a benchmark.
 
     Args:
         folder: empty, for what servers are given; the gateway runs in it and finds no `.env`.
@@ -59,7 +59,7 @@ class Stage:
 
     @asynccontextmanager
     async def gateway(self, upstream: Server) -> AsyncIterator[Server]:
-        """The gateway itself, with its defaults but for the endpoint and the log level."""
+        """Start the gateway with its defaults except for upstream and log level."""
         settings = {"UPSTREAM_URL": _url(upstream), "LOG_LEVEL": "warning"}
         environment = {f"{_GATEWAY_SETTINGS}{name}": value for name, value in settings.items()}
         async with self._server(
@@ -75,7 +75,7 @@ class Stage:
 
     @asynccontextmanager
     async def floor(self, answers: dict[str, bytes], content_type: str) -> AsyncIterator[Server]:
-        """Answers by the names of their queries."""
+        """Return responses by the names of their queries."""
         folder = self.folder / "answers"
         folder.mkdir()
         for name, answer in answers.items():
@@ -85,17 +85,17 @@ class Stage:
             yield server
 
     async def load(self, load: Load) -> Outcome:
-        """Raises: BenchmarkError: not every answer was the expected one."""
+        """Raises: BenchmarkError: a response is not as expected."""
         generator = await self._start(
             "tests.benchmarks.load", json.dumps(asdict(load)), cores=self.cores.others
         )
         try:
             async with asyncio.timeout(load.warm_up_seconds + load.seconds + PATIENCE_SECONDS):
-                printed, told = await generator.communicate()
+                printed, errors = await generator.communicate()
         finally:
             await _stop(generator)
         if generator.returncode:
-            raise BenchmarkError(f"{load.path} at {load.port}: {told.decode()}")
+            raise BenchmarkError(f"{load.path} at {load.port}: {errors.decode()}")
         return Outcome(**json.loads(printed))
 
     @asynccontextmanager
@@ -133,7 +133,7 @@ class Stage:
             env={**_inherited(), **(environment or {})},
             stdin=DEVNULL,
             stdout=DEVNULL if is_server else PIPE,
-            # A server's complaints are for whoever runs the benchmark.
+            # The errors of a server are for the person who runs the benchmark.
             stderr=None if is_server else PIPE,
         )
         self.cores.pin(process.pid, cores)
@@ -147,7 +147,7 @@ async def _answers(process: Process, port: int) -> None:
             async with Connection(port) as connection:
                 if (await connection.ask(_READY)).status == 200:
                     return
-        # Nothing announces that a server has begun to listen.
+        # A server does not announce that it listens.
         await asyncio.sleep(0.005)
     raise BenchmarkError(f"a server did not answer (exit status {process.returncode})")
 
@@ -159,7 +159,7 @@ async def _stop(process: Process) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """Without settings of the gateway, and without proxies, which the plain baseline would go through."""
+    """Return the environment without settings and without proxies, which the baseline would use."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""What is asked for: three operations of growing weight, and the bytes of their HTTP requests."""
+"""The queries: three operations of growing size, and the bytes of their HTTP requests."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ State = Literal["uncached", "hot"]
 
 STATES: tuple[State, ...] = ("uncached", "hot")
 
-# Made-up tokens are all of one length, so that a prepared request fits each of them.
+# Tokens have the same length, so that a prepared request fits each of them.
 TOKEN_LENGTH = 40
 
 _TOTALS = "projects { projectName totalImages }"
@@ -29,7 +29,7 @@ EVERYTHING = (
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """How many times plain Strawberry's requests per second."""
+    """The ratio to the requests per second of plain Strawberry."""
 
     least: int
     aim: int
@@ -55,7 +55,7 @@ class Query:
         return bool(self.goals)
 
     def body(self, *, with_variables: bool, operation_name: str | None = None) -> str:
-        """The JSON of a POST request, under another operation name if one is given."""
+        """Return the JSON of a POST request, with another operation name if one is given."""
         name = operation_name or self.name
         operation: dict[str, Any] = {"operationName": name}
         if self.max_images is None:
@@ -109,12 +109,12 @@ def compared(queries: Iterable[Query] = QUERIES) -> list[Query]:
 
 
 def token(label: str, number: int = 0) -> str:
-    """The token of a made-up caller; each label and number is another one."""
+    """Return the token of a made-up caller, unique by label and number."""
     return f"{label}-{number:0{TOKEN_LENGTH - len(label) - 1}d}"
 
 
 def request(path: str, body: str, bearer: str) -> bytes:
-    """A whole HTTP request, to be sent over a connection that stays open."""
+    """Return a complete HTTP request for a keep-alive connection."""
     head = [
         f"POST {path} HTTP/1.1",
         "host: 127.0.0.1",

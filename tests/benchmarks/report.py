@@ -1,4 +1,4 @@
-"""The table: what was measured, on what, and how it compares."""
+"""The report: the figures, the machine, and the ratios."""
 
 import os
 import platform
@@ -14,13 +14,13 @@ from tests.benchmarks.rounds import FLOOR, GATEWAY, PLAIN, Case, Figures, Option
 MEBIBYTE = 1024 * 1024
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "msgspec", "uvicorn", "uvloop", "httptools", "httpx")
-# Less busy than this, and the figure is not the server's own.
+# Below this share of CPU, the server is not the bottleneck.
 _BUSY_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """All of it.
+    """All results.
 
     Args:
         rss_bytes: by the name of the server, after the last round.
@@ -37,17 +37,17 @@ class Results:
     first_runs: Mapping[str, FirstRun]
 
     def ratio(self, query: Query, state: State) -> float:
-        """Requests per second, to those of plain Strawberry."""
+        """Return the ratio of requests per second to plain Strawberry."""
         gateway, plain = self._pair(query, state)
         return gateway.requests_per_second / plain.requests_per_second
 
     def cpu_ratio(self, query: Query, state: State) -> float:
-        """Requests per second of CPU, to those of plain Strawberry; a busy machine moves it less."""
+        """Return the ratio of requests per CPU second to plain Strawberry; a busy machine affects it less."""
         gateway, plain = self._pair(query, state)
         return plain.cpu_seconds / gateway.cpu_seconds
 
     def floor_ratios(self, query: Query) -> tuple[float, float]:
-        """Requests per second when hot, to those of constant bytes; and the same by CPU alone."""
+        """Return the ratio of hot requests per second to constant bytes, by time and by CPU."""
         gateway = self.figures[Case(query, "hot", GATEWAY)]
         floor = self.figures[Case(query, "hot", FLOOR)]
         return (

@@ -1,4 +1,4 @@
-"""Plays the rounds: each server in its turn, again and again, so that a busy moment falls on all alike."""
+"""Runs the rounds: the servers take turns, so that a busy moment affects all of them."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ GATEWAY, PLAIN, FLOOR = "gateway", "plain", "floor"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How long and how hard."""
+    """The length of the rounds and the load."""
 
     seconds: float
     rounds: int
@@ -32,7 +32,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One query in one state, put to one server."""
+    """One query in one state, sent to one server."""
 
     query: Query
     state: State
@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Medians over the rounds of one case; a share is CPU seconds to seconds on the clock."""
+    """Medians over the rounds of one case; a share is CPU seconds by seconds."""
 
     requests_per_second: float
     p50_seconds: float
@@ -81,7 +81,7 @@ class Contest:
         self._callers = (f"round{number}" for number in itertools.count())
 
     async def begin(self, stack: AsyncExitStack) -> None:
-        """Starts all servers until the stack ends.
+        """Start all servers until the stack ends.
 
         Raises:
             BenchmarkError: a server does not answer, or the baseline answers otherwise than the gateway.
@@ -107,8 +107,8 @@ class Contest:
             for case in cases:
                 outcome = await self._play_round(case)
                 outcomes[case].append(outcome)
-                told = f"{case.query.name} {case.state}, {case.server}: {outcome.requests_per_second:,.0f}/s"
-                print(f"round {number}, {told}", file=sys.stderr)
+                line = f"{case.query.name} {case.state}, {case.server}: {outcome.requests_per_second:,.0f}/s"
+                print(f"round {number}, {line}", file=sys.stderr)
         return {case: Figures.of(played) for case, played in outcomes.items()}
 
     async def _play_round(self, case: Case) -> Outcome:
@@ -146,8 +146,8 @@ class Contest:
         self._answers[query.name] = answers
         gateway, plain = (json.loads(answer.body) for answer in answers.values())
         if gateway != plain or "errors" in gateway:
-            told = "\n".join(f"{name}: {answer.body[:500]!r}" for name, answer in answers.items())
-            raise BenchmarkError(f"{query.name} is not answered alike.\n{told}")
+            bodies = "\n".join(f"{name}: {answer.body[:500]!r}" for name, answer in answers.items())
+            raise BenchmarkError(f"{query.name} is not answered alike.\n{bodies}")
 
 
 def _cases() -> list[Case]:

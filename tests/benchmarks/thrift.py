@@ -1,4 +1,4 @@
-"""Counts what clients' operations cost upstream, thrift off and on: `python -m tests.benchmarks.thrift`.
+"""Counts the upstream calls and bytes of operations, savings off and on: `python -m tests.benchmarks.thrift`.
 
 The demo's endpoint stands behind the gateway, in the same process. Off: no cache, no narrowing, and each root
 field asked for by itself, which is what a gateway does that does not know galleries. On: the defaults.
@@ -25,14 +25,14 @@ MINUTE = 60
 
 @dataclass
 class Bill:
-    """Upstream calls, and bytes of their bodies."""
+    """Upstream calls, and the bytes of their bodies."""
 
     calls: int = 0
     size_bytes: int = 0
 
 
 class MeteredEndpoint(httpx.AsyncBaseTransport):
-    """The demo's endpoint, whose answers are counted and weighed."""
+    """The demo's REST API, with counted calls and bytes."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._endpoint = httpx.ASGITransport(create_upstream(clock=wall))
@@ -47,7 +47,7 @@ class MeteredEndpoint(httpx.AsyncBaseTransport):
 
 
 class Minutes:
-    """A clock that is turned by hand."""
+    """A clock that the benchmark sets."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -61,7 +61,7 @@ class Minutes:
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway under measurement; `merges` is whether it is given operations whole."""
+    """A measured gateway; `merges` says whether it gets complete operations."""
 
     client: Client
     clock: Minutes
@@ -107,7 +107,7 @@ async def dashboard(gateway: Gateway) -> None:
 
 
 async def progress(gateway: Gateway) -> None:
-    # The clients began at different moments, so hardly two of them ask at the same time.
+    # The clients start at different times, so that few requests coincide.
     for _ in range(POLLERS * MINUTE // POLL_SECONDS):
         await gateway.ask(TOTALS)
         gateway.clock.passed += POLL_SECONDS / POLLERS

@@ -1,4 +1,4 @@
-"""A fast stand-in for the endpoint: `python -m tests.benchmarks.upstream --port N`.
+"""A fast stand-in for the REST API: `python -m tests.benchmarks.upstream --port N`.
 
 It writes a prepared body, chosen by `max_images_per_project`, and looks at nothing else of the request: what
 it costs must not show in what the gateway is measured at.
@@ -20,7 +20,7 @@ _PARAMETER = b"max_images_per_project="
 
 
 class Endpoint(asyncio.Protocol):
-    """One connection that stays open, over which one request comes at a time.
+    """A keep-alive connection without pipelining.
 
     Args:
         answers: whole HTTP responses by `max_images_per_project`, in ASCII digits.
@@ -32,12 +32,12 @@ class Endpoint(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's has the methods of asyncio's, and is none.
+        # uvloop's class has the methods of asyncio's, but is not a subclass.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._head += data
-        # Requests of GET have no body, so the head is the whole of it.
+        # A GET request has no body, so it ends with its head.
         while (end := self._head.find(_END_OF_HEAD)) >= 0:
             target = self._head[: self._head.find(b"\r\n")]
             self._head = self._head[end + len(_END_OF_HEAD) :]

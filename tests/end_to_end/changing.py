@@ -85,7 +85,7 @@ async def walk_forward(
 async def walk_backward(
     client: Client, between: Between, *, last: int = 20, order: str = "DESC"
 ) -> list[int]:
-    """Likewise from the end, until no page comes before."""
+    """Page backwards from the end, until no page comes before."""
     found: list[int] = []
     before = None
     while True:

@@ -1,4 +1,4 @@
-"""No caller ever sees what belongs to another, and no token is ever told."""
+"""No caller sees data of another caller, and no token leaks."""
 
 import asyncio
 import logging
@@ -70,7 +70,7 @@ async def test_the_token_goes_upstream_and_nowhere_else(
     async with gateway(upstream, log_level="debug") as client:
         response = await client.post("{ gallery { projects { projectName } } }")
 
-    told = dumped(response) + caplog.text + "".join(capfd.readouterr())
+    output = dumped(response) + caplog.text + "".join(capfd.readouterr())
     assert upstream.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
-    assert TOKEN not in told
-    assert "upstream.called" in told
+    assert TOKEN not in output
+    assert "upstream.called" in output

@@ -1,4 +1,4 @@
-"""A page is read as far as the operation that asks for it selects it; who shares it lacks nothing."""
+"""A page is parsed only for the fields that an operation selects; operations that share it miss nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -101,12 +101,12 @@ async def answers(operations: list[list[str]], **chosen: Any) -> tuple[list[Any]
     """What each root field of each operation got, and the upstream calls of them all."""
     endpoint = CountingEndpoint()
     async with gateway(endpoint, log_level="warning", **chosen) as client:
-        told = []
+        parts = []
         for root_fields in operations:
             answer = await client.ask(operation(root_fields), {"yes": True, "few": 3}, token=TOKEN)
             assert "errors" not in answer
-            told += [answer["data"][f"r{number}"] for number in range(len(root_fields))]
-    return told, endpoint.calls
+            parts += [answer["data"][f"r{number}"] for number in range(len(root_fields))]
+    return parts, endpoint.calls
 
 
 @given(operations=OPERATIONS)

@@ -1,4 +1,4 @@
-"""`python -m tests.image`: builds the image, runs it as strictly as can be, and tells what is in it.
+"""`python -m tests.image`: builds the image, runs it in a strict sandbox, and lists its contents.
 
 Needs no Docker engine but root, buildah, mmdebstrap and runc from Debian, and syft from the extra `release`.
 What is made is kept under `build/image/`: the stand-in for the base image, and the bill of materials.
@@ -30,14 +30,14 @@ def mounted(store: Store) -> Iterator[Image]:
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def timed(what: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     print(f"{what}: {time.monotonic() - started:.1f} s", flush=True)
 
 
 def look(store: Store, folder: Path, bill: Path) -> dict[str, str]:
-    """Every check, and the figures that they gave."""
+    """Run every check, and return their figures."""
     with mounted(store) as image:
         checks.check_description(image)
         checks.check_nothing_installs(image)
@@ -65,13 +65,13 @@ def main() -> int:
     kept.mkdir(parents=True, exist_ok=True)
     store = Store(kept)
     if not store.has(BASE):
-        with told("stand-in for the base image made"):
+        with timed("stand-in for the base image made"):
             make_base(store)
-    with told("image built"):
+    with timed("image built"):
         build(store)
     folder = Path(tempfile.mkdtemp(prefix="image-"))
     try:
-        with told("image run and looked through"):
+        with timed("image run and looked through"):
             figures = look(store, folder, kept / "bill-of-materials.cdx.json")
     finally:
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The image, built without a Docker engine: buildah in a chroot, on a stand-in for the base image.
+"""Builds the image without a Docker engine: buildah in a chroot, on a stand-in for the base image.
 
 The stand-in is what `python:3.13-slim-trixie` is in the main: Debian 13 with Python 3.13 and pip under
 `/usr/local`. The base itself comes from a registry of images, which not every machine reaches.
@@ -23,7 +23,7 @@ _UNUSED = ("doc", "man", "locale", "info")
 
 @dataclass(frozen=True)
 class Store:
-    """Where buildah keeps its images; kept from one run to the next, so that the stand-in is made once."""
+    """Buildah's image store, which survives a run, so that the stand-in is made once."""
 
     folder: Path
 
@@ -35,7 +35,7 @@ class Store:
         return bool(self.buildah("images", "--quiet", "--filter", f"reference={image}"))
 
     def inspect(self, image: str) -> dict[str, Any]:
-        """Docker's own description of an image."""
+        """Return Docker's description of an image."""
         described: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", image))
         return described
 
@@ -44,7 +44,7 @@ def make_base(store: Store) -> None:
     archive = store.folder / "stand-in.tar"
     hooks = ['chroot "$1" python3 -m venv /usr/local']
     if _CERTIFICATES.exists():
-        # The machine's own: it may reach the package index through a proxy that it trusts.
+        # The environment of the machine, which may reach the package index through a proxy.
         hooks.insert(0, f'cp {_CERTIFICATES} "$1{_CERTIFICATES}"')
     run(
         "mmdebstrap",
@@ -65,11 +65,11 @@ def make_base(store: Store) -> None:
 
 
 def build(store: Store) -> None:
-    """Builds the Dockerfile as a release does, but for the base."""
+    """Build the Dockerfile like a release, except for the base image."""
     store.buildah(
         "build",
         "--isolation=chroot",
-        # The format that has a health check.
+        # The OCI format has no health check.
         "--format=docker",
         "--no-cache",
         f"--build-arg=PYTHON_IMAGE={BASE}",

@@ -1,4 +1,4 @@
-"""What is promised of the image, each promise seen on a running container."""
+"""Checks the promises of the image on a running container."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.image.container import PATIENCE_SECONDS, Container, Image
 
 _QUESTION = json.dumps({"query": "{ gallery { pagination { total } } }"}).encode()
 
-# Run inside: every folder that the process could write to.
+# Runs in the container: finds every folder that the process can write to.
 _FIND_WRITABLE = """
 import os
 for folder, folders, _ in os.walk("/"):
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 def wait_until_ready(port: int, running: "subprocess.Popen[str]") -> None:
-    """Asks until it is ready, ended, or out of time."""
+    """Wait until the container is ready, has ended, or the time is over."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and running.poll() is None:
         try:
@@ -52,7 +52,7 @@ def ask(port: int, token: str) -> Any:
     request = urllib.request.Request(  # our own URL
         f"http://127.0.0.1:{port}/graphql", data=_QUESTION, headers=headers
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:  # noqa: S310  # likewise
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:  # noqa: S310  # our own URL
         return json.load(response)
 
 
@@ -64,7 +64,7 @@ def check_description(image: Image) -> None:
 
 
 def check_nothing_installs(image: Image) -> None:
-    """No pip, no build tool: what was built with stays in the stage that built."""
+    """Check that pip and build tools stay in the build stage."""
     tools = re.compile(r"(pip|ensurepip|hatchling|setuptools|wheel|uv|gcc|cc|make)(3?|-[\d.]+\.dist-info)")
     roots = [image.files / "usr/local", image.files / "opt", image.files / "usr/bin"]
     found = [path for root in roots for path in root.rglob("*") if tools.fullmatch(path.name)]
@@ -72,7 +72,7 @@ def check_nothing_installs(image: Image) -> None:
 
 
 def check_offline_operation(image: Image, folder: Path) -> None:
-    """One operation on the made-up endpoint, with no network, by a user whom nobody has heard of."""
+    """Run an operation on the demo without a network, as an unknown user."""
     with Container(image, folder, user=(54321, 0), has_network=False).run("demo", "--once") as running:
         printed, _ = running.communicate(timeout=PATIENCE_SECONDS)
         assert running.returncode == 0, printed
@@ -81,7 +81,7 @@ def check_offline_operation(image: Image, folder: Path) -> None:
 
 @contextmanager
 def stand_in(image: Image, folder: Path) -> Iterator[tuple[str, str]]:
-    """The made-up endpoint in a container of its own: its URL, and the Authorization of one caller."""
+    """Start the stand-in in a container; yield its URL and the Authorization of one caller."""
     container = Container(image, folder)
     with container.run("demo", "--upstream-only") as running:
         assert running.stdout
@@ -96,7 +96,7 @@ def stand_in(image: Image, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def check_serving(image: Image, folder: Path, *, workers: int) -> dict[str, str]:
-    """`serve` from its start to its end, and the times that it took."""
+    """Run `serve` from start to end, and return the times of its steps."""
     port = free_port()
     with stand_in(image, folder) as (upstream_url, token):
         metrics_port = free_port()
@@ -133,7 +133,7 @@ def check_confinement(container: Container) -> None:
 
 
 def check_health(container: Container) -> None:
-    """The image's own check passes, and fails where nothing listens."""
+    """Check that the image's health check passes, and fails where nothing listens."""
     kind, *command = container.image.described["Healthcheck"]["Test"]
     assert kind == "CMD"
     passed = container.execute(*command)

@@ -1,4 +1,4 @@
-"""A container of the image as strict as any: read-only, nobody, no capability, no new privilege, no /tmp."""
+"""A strict container: read-only, user nobody, no capabilities, no new privileges, no /tmp."""
 
 import json
 import subprocess
@@ -13,13 +13,13 @@ from tests.image.programs import run
 
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
-# What an end, a health check or a last line may take on a busy machine.
+# The time for an end, a health check or a last line on a busy machine.
 PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Image:
-    """A mounted image: where its files are, and Docker's description of how it is run."""
+    """A mounted image: its files, and Docker's description of it."""
 
     files: Path
     described: dict[str, Any]
@@ -27,7 +27,7 @@ class Image:
 
 @dataclass
 class Container:
-    """One container of an image, from its start to its end.
+    """A container of an image.
 
     Args:
         image: what it runs.
@@ -48,7 +48,7 @@ class Container:
 
     @property
     def ids(self) -> tuple[int, int]:
-        """User and group."""
+        """The user and the group."""
         if self.user is not None:
             return self.user
         user, group = self.image.described["User"].split(":")
@@ -72,7 +72,7 @@ class Container:
         }
 
     def _configuration(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """See the OCI runtime specification, `config.md`."""
+        """Return the configuration (OCI runtime specification, `config.md`)."""
         namespaces = ["pid", "mount", "ipc", "uts", *([] if self.has_network else ["network"])]
         return {
             "ociVersion": "1.0.2",
@@ -92,7 +92,7 @@ class Container:
 
     @contextmanager
     def run(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-        """Runs the image's entry point with `arguments`, or else with its own, until the block ends."""
+        """Run the image's entry point, with `arguments` or its default ones, until the block ends."""
         given = list(arguments) or self.image.described["Cmd"]
         bundle = self.folder / self.name
         bundle.mkdir(parents=True)
@@ -113,16 +113,16 @@ class Container:
         run(*self._runc("kill", self.name, name))
 
     def execute(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        """Runs one more program inside, as strict as the first."""
+        """Run another program in the container."""
         file = self.folder / f"{self.name}-{uuid4().hex[:12]}.json"
         file.write_text(json.dumps(self._process(arguments, **settings)), encoding="utf-8")
         command = self._runc("exec", "--process", str(file), self.name)
-        return subprocess.run(  # noqa: S603  # likewise
+        return subprocess.run(  # noqa: S603  # our own words
             command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
         )
 
     def status(self) -> dict[str, str]:
-        """What the kernel says of its first process."""
+        """Return the status of the first process in /proc."""
         state = run(*self._runc("state", self.name))
         text = Path(f"/proc/{json.loads(state)['pid']}/status").read_text(encoding="utf-8")
         return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}

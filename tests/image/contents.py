@@ -1,4 +1,4 @@
-"""What an image weighs, and the bill of materials of what is in it."""
+"""The sizes of an image, and its bill of materials."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.image.programs import run
 
 _MEGABYTE = 1_000_000
 
-# What markers of requirements ask, as the image answers it.
+# The environment markers of requirements, with the values of the image.
 _INSIDE = {
     "implementation_name": "cpython",
     "platform_python_implementation": "CPython",
@@ -26,7 +26,7 @@ _INSIDE = {
 
 
 def sizes(store: Store, folder: Path) -> dict[str, str]:
-    """Sizes by what they are of; the image is left in `folder` as an OCI layout."""
+    """Return sizes by name; leave the image in `folder` as an OCI layout."""
     store.buildah("push", "--quiet", IMAGE, f"oci:{folder}:latest")
     manifest = _blob(folder, json.loads((folder / "index.json").read_text())["manifests"][0]["digest"])
     images = {
@@ -46,8 +46,8 @@ def _blob(folder: Path, digest: str) -> dict[str, Any]:
 
 
 def write_bill(layout: Path, file: Path) -> list[dict[str, Any]]:
-    """Writes the image's bill of materials (CycloneDX, JSON), and gives its components."""
-    # It would ask the network for a newer version of itself.
+    """Write the bill of materials (CycloneDX, JSON), and return its components."""
+    # Otherwise it looks for a newer version in the network.
     environment = os.environ | {"SYFT_CHECK_FOR_APP_UPDATE": "false"}
     run("syft", "scan", f"oci-dir:{layout}", "-q", "-o", f"cyclonedx-json={file}", environment=environment)
     components: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["components"]
@@ -55,7 +55,7 @@ def write_bill(layout: Path, file: Path) -> list[dict[str, Any]]:
 
 
 def locked() -> dict[str, str]:
-    """The packages that the image is to have, with their versions; those for other platforms left out."""
+    """Return the locked packages of the image's platform with their versions."""
     lines = re.findall(r"^\w[^\\\n]*", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     wanted = [Requirement(line) for line in lines]
     return {
@@ -66,7 +66,7 @@ def locked() -> dict[str, str]:
 
 
 def check_bill(components: list[dict[str, Any]]) -> None:
-    """The Python packages in the image are those that were locked, and the gateway."""
+    """Check that the image has the locked Python packages and the gateway, and no others."""
     found = {
         component["name"].lower().replace("_", "-"): component["version"]
         for component in components

@@ -1,4 +1,4 @@
-"""`python -m tests.image.lock`: every package of the image in one version each, with its hashes.
+"""`python -m tests.image.lock`: locks every package of the image to one version with hashes.
 
 Needs uv, which the extra `release` brings. What is locked stays as long as it fits; `--upgrade` takes
 the newest of each.
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "deploy" / "requirements.txt"
 BUILD_LOCK = ROOT / "deploy" / "requirements-build.txt"
 
-# Extras that are for those who work on the gateway; the image has all the others.
+# Extras for contributors; the image has all others.
 WORKBENCH_EXTRAS = frozenset({"dev", "release"})
 
 
@@ -26,7 +26,7 @@ def read_project() -> dict[str, Any]:
 
 
 def wanted() -> list[str]:
-    """What the image is to have, as `pyproject.toml` says it."""
+    """Return the requirements of the image from `pyproject.toml`."""
     project = read_project()["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
     return [
@@ -44,7 +44,7 @@ def lock(requirements: list[str], file: Path, *options: str) -> None:
     command = [find("uv"), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
     command += ["--generate-hashes", "--no-annotate", *options, "-", "--output-file", str(file)]
     environment = os.environ | {"UV_CUSTOM_COMPILE_COMMAND": "python -m tests.image.lock"}
-    # Both are our own words.
+    # Both arguments are constants.
     subprocess.run(command, input="\n".join(requirements), text=True, check=True, env=environment)  # noqa: S603
 
 

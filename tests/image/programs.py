@@ -1,4 +1,4 @@
-"""The programs that the image is built, run and looked through with."""
+"""The programs that build, run and inspect the image."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 RELEASE_EXTRA = "pip install -e '.[release]'"
 
-# What the image wants, and where each comes from.
+# The programs, and where each of them comes from.
 NEEDED = {
     "buildah": "Debian's buildah",
     "mmdebstrap": "Debian's mmdebstrap",
@@ -17,11 +17,11 @@ NEEDED = {
 
 
 class MissingProgramError(Exception):
-    """Something that is needed is not installed."""
+    """A required program is not installed."""
 
 
 def find(name: str) -> str:
-    """The path of a program: beside this Python, or where the shell would find it.
+    """Return the path of a program: beside this Python, or in PATH.
 
     Raises:
         MissingProgramError: it is in neither place.
@@ -34,9 +34,9 @@ def find(name: str) -> str:
 
 
 def run(name: str, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Runs a program to its end, and gives what it printed."""
+    """Run a program, and return its output."""
     command = [find(name), *arguments]
-    # Our own words, with no shell in between.
+    # The arguments are constants, and no shell is involved.
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
     if ended.returncode:
         raise RuntimeError(f"{name} {arguments[0]} ended with {ended.returncode}:\n{ended.stderr[-4000:]}")

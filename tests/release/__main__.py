@@ -49,7 +49,7 @@ def serving(programs: Path, folder: Path) -> Iterator[str]:
     """The demo, whose address is given; it ends by SIGTERM, with status 0."""
     command: list[str | Path] = [programs / "gallery-gateway", "demo", "--port", "0"]
     environment = os.environ | {"GALLERY_GATEWAY_LOG_LEVEL": "warning"}
-    with subprocess.Popen(  # noqa: S603  # likewise
+    with subprocess.Popen(  # noqa: S603  # our own words
         command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
     ) as demo:
         assert demo.stdout
@@ -69,7 +69,7 @@ def check(programs: Path, folder: Path) -> None:
     with serving(programs, folder) as url:
         for path in ("/readyz", "/graphql", "/"):
             request = urllib.request.Request(f"{url}{path}", headers={"accept": "text/html"})  # noqa: S310  # our own
-            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:  # noqa: S310  # likewise
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:  # noqa: S310  # our own URL
                 assert response.status == 200
 
 

@@ -65,12 +65,12 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 
 
 def test_the_wheel_tells_what_it_is(wheel: zipfile.ZipFile) -> None:
-    told = metadata(wheel)
+    fields = metadata(wheel)
 
-    assert (told["Name"], told["Version"]) == ("gallery-gateway", __version__)
-    assert told["License-Expression"] == "MIT"
-    assert told["Description-Content-Type"] == "text/markdown"
-    assert told.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert (fields["Name"], fields["Version"]) == ("gallery-gateway", __version__)
+    assert fields["License-Expression"] == "MIT"
+    assert fields["Description-Content-Type"] == "text/markdown"
+    assert fields.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_twine_finds_no_fault(built: Path) -> None:
