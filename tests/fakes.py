@@ -118,13 +118,14 @@ def build_gallery(
     stale_if_error_seconds: float = 0,
 ) -> Gallery:
     """Build the gallery over `transport`, without edge and schema; by default it caches nothing."""
+    resilience = Resilience(max_attempts=1, max_connections=100, clock=clock.monotonic)
     client = GalleryClient(
         base_url="https://gallery.example",
         transport=transport,
         timeouts=Timeouts(connect=1, first_byte=1, read=1, total=60),
         max_bytes=100_000_000,
         user_agent="test",
-        resilience=Resilience(max_attempts=1, max_connections=100, clock=clock.monotonic),
+        resilience=resilience,
     )
     cache = PageCache(max_bytes=cache_max_bytes, caller_max_bytes=caller_max_bytes, clock=clock)
     freshness = FreshnessPolicy(
@@ -135,7 +136,7 @@ def build_gallery(
         stale_if_error_seconds=stale_if_error_seconds,
     )
     fetcher = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
-    return Gallery(fetcher=fetcher, cache=cache, clock=clock)
+    return Gallery(fetcher=fetcher, cache=cache, rate_limits=resilience.rate_limits, clock=clock)
 
 
 def page_body(*projects: dict[str, Any], **pagination: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.upstream.resilience import RateLimitMemory
 from tests.fakes import TOKEN
 from tests.gallery.endpoints import ManualClock
 from tests.gallery.test_cache import entry_of
@@ -41,7 +42,11 @@ async def test_pages_past_their_time_are_removed_without_traffic() -> None:
     cache = SweptCache(max_bytes=100_000, caller_max_bytes=100_000, clock=time.clock)
     cache.swept = asyncio.Event()
     gallery = Gallery(
-        fetcher=cast("PageFetcher", NoFetcher()), cache=cache, clock=time.clock, sweep_seconds=0.001
+        fetcher=cast("PageFetcher", NoFetcher()),
+        cache=cache,
+        rate_limits=RateLimitMemory(clock=time.clock.monotonic),
+        clock=time.clock,
+        sweep_seconds=0.001,
     )
     cache.put(Caller(TOKEN, secret=b"s" * 32), entry_of(GalleryRequest(), now=time.seconds, seconds=30))
     time.step(30)

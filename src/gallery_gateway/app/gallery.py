@@ -12,7 +12,7 @@ from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.gallery import Gallery
+from gallery_gateway.gallery.gallery import Fetcher, Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Snapshot, Values
@@ -88,9 +88,16 @@ def build_gallery(
         clock=clock,
     )
     instruments.add_gauges(lambda: read_cache(cache))
-    client = _client(settings, transport, clock, instruments, rules)
+    resilience = Resilience(
+        rules,
+        max_attempts=settings.upstream_max_attempts,
+        max_connections=settings.upstream_max_connections,
+        clock=clock.monotonic,
+    )
+    instruments.add_gauges(lambda: read_resilience(resilience))
+    client = _client(settings, transport, instruments, resilience, rules)
     alone = PageFetcher(client=client, cache=cache, freshness=_freshness(settings), clock=clock)
-    fetcher: PageFetcher | SharedFetcher = alone
+    fetcher: Fetcher = alone
     store = _page_store(settings, cache)
     if store is not None:
         fetcher = SharedFetcher(
@@ -100,7 +107,7 @@ def build_gallery(
             clock,
             max_wait_seconds=settings.upstream_total_timeout_seconds,
         )
-    gallery = Gallery(fetcher=fetcher, cache=cache, clock=clock)
+    gallery = Gallery(fetcher=fetcher, cache=cache, rate_limits=resilience.rate_limits, clock=clock)
     instruments.add_gauges(lambda: read_sharing(gallery))
     return gallery
 
@@ -108,17 +115,10 @@ def build_gallery(
 def _client(
     settings: Settings,
     transport: httpx.AsyncBaseTransport | None,
-    clock: Clock,
     instruments: Instruments,
+    resilience: Resilience,
     rules: ResilienceRules,
 ) -> GalleryClient:
-    resilience = Resilience(
-        rules,
-        max_attempts=settings.upstream_max_attempts,
-        max_connections=settings.upstream_max_connections,
-        clock=clock.monotonic,
-    )
-    instruments.add_gauges(lambda: read_resilience(resilience))
     return GalleryClient(
         base_url=str(settings.upstream_url),
         transport=transport

@@ -92,14 +92,14 @@ class _Root:
     load: Load | None
 
 
-class _Response(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     data: msgspec.Struct
 
 
 def _response_of(response_key: str) -> Callable[[object], msgspec.Struct]:
     """Return a function that wraps the value of the only root field in a response."""
     data = msgspec.defstruct("Data", [("value", Any)], rename={"value": response_key})
-    return lambda value: _Response(data(value))
+    return lambda value: _ResponseBody(data(value))
 
 
 # Memory of msgspec for a plan, measured on CPython 3.11: for each root field, and for each field below.

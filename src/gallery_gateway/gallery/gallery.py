@@ -5,23 +5,21 @@ import weakref
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult
-from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.contract import Page, UpstreamProject
-from gallery_gateway.upstream.decoding import parse_page
-from gallery_gateway.upstream.resilience import Deadline
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory
 
 # Calls in the background for each caller; beyond them, a stale page is fetched like a miss.
 _MAX_REVALIDATIONS = 16
@@ -106,19 +104,43 @@ class CachedResponse:
         return rendered, remaining_seconds, entry.age_seconds(self.clock)
 
 
+class Fetcher(Protocol):
+    """Fetches pages, alone or with other processes, and puts them into the cache."""
+
+    @property
+    def is_sharing(self) -> bool | None: ...
+
+    async def open(self) -> None: ...
+
+    async def fetch(
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        *,
+        deadline: Deadline | None = None,
+        bypass_cache: bool = False,
+        decoder: PageDecoder = parse_page,
+    ) -> FetchResult:
+        """Raises: GatewayError: the upstream call failed."""
+
+    async def aclose(self) -> None: ...
+
+
 class Gallery:
     """Pages of the REST API, each fetched once while it is fresh."""
 
     def __init__(
         self,
         *,
-        fetcher: PageFetcher | SharedFetcher,
+        fetcher: Fetcher,
         cache: PageCache,
+        rate_limits: RateLimitMemory,
         clock: Clock,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self.cache = cache
         self.clock = clock
+        self.rate_limits = rate_limits
         self.flights = Flights()
         self._fetcher = fetcher
         self._sweep_seconds = sweep_seconds

@@ -177,6 +177,8 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         return cast("list[_Result]", [loaded[key] for key in keys])
 
     async def _load(self, key: LoadKey) -> _Result:
+        # A caller that has to wait enters neither a batch nor a flight.
+        self._gallery.rate_limits.check(self._caller.key)
         if key.is_alone:
             # No other load can join its batch.
             return (await self.batch_load_fn([key]))[0]

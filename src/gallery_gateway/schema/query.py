@@ -7,7 +7,7 @@ from gallery_gateway.schema.roots import GALLERY, NODE, PROJECT, PROJECTS
 from gallery_gateway.schema.types import (
     CONNECTION_SIZE,
     UPSTREAM_CALL,
-    Gallery,
+    GalleryPage,
     Node,
     Project,
     ProjectConnection,
@@ -21,7 +21,7 @@ class Query:
 
     gallery = strawberry.field(
         resolver=GALLERY.resolver(),
-        graphql_type=Gallery | None,
+        graphql_type=GalleryPage | None,
         description="A page of the projects that the caller may see, with their images.",
         directives=[UPSTREAM_CALL, sized(20, by="perPage", of="projects")],
     )

@@ -94,14 +94,17 @@ class RootField:
         """Return a resolver whose arguments are the parameters of `request`."""
         arguments = {**{name: argument for argument, name in self._names.items()}, **self.arguments}
 
+        async def load(loader: GalleryLoader, request: Any, info: Info) -> LoadedRoot:
+            needs, _ = self.needs(selection_of(info.resolve_info, self.type_name))
+            return await self.load(loader, request, needs)
+
         async def resolve(info: Info, **given: Any) -> Any:
-            request = self.request(**given)
-            needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             try:
-                found = await info.context.load(info.key, self.load, request, needs)
+                found = await info.context.load(info.key, load, self.request(**given), info)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
             value = found.complete
+            _, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             info.context.count_images(info.key, self.projects(value), limits)
             return value
 

@@ -171,8 +171,8 @@ class Project(Node):
         return isinstance(value, contract.UpstreamProject)
 
 
-@federation.type(description="A page of projects.", shareable=True)
-class Gallery:
+@federation.type(name="Gallery", description="A page of projects.", shareable=True)
+class GalleryPage:
     """`contract.Page`."""
 
     pagination: Pagination = _field("Position of the page.")

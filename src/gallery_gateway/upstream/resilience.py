@@ -58,6 +58,12 @@ class RateLimitMemory:
     def remember(self, caller_key: bytes, seconds: float) -> None:
         self._until[caller_key] = self._clock() + min(seconds, _MAX_WAIT_SECONDS)
 
+    def check(self, caller_key: bytes) -> None:
+        """Raises: RateLimitedError: the REST API asked the caller to wait."""
+        seconds = self.remaining_seconds(caller_key)
+        if seconds:
+            raise RateLimitedError(retry_after_seconds=math.ceil(seconds))
+
     def remaining_seconds(self, caller_key: bytes) -> float:
         """Return how long the caller has to wait; 0 if it may call."""
         until = self._until.get(caller_key)
@@ -125,8 +131,8 @@ class Resilience:
         Raises:
             GatewayError: the call may not be made.
         """
-        if caller_key is not None and (seconds := self.rate_limits.remaining_seconds(caller_key)):
-            raise RateLimitedError(retry_after_seconds=math.ceil(seconds))
+        if caller_key is not None:
+            self.rate_limits.check(caller_key)
         if not self.limiter.try_enter(caller_key):
             if self.breakers.is_shut(caller_key):
                 raise UpstreamUnavailableError(kind="breaker_open")

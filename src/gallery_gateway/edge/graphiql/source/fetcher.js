@@ -2,7 +2,7 @@
 
 const asErrors = (message) => ({ errors: [{ message }] });
 
-// An answer that is no GraphQL (a proxy's page, say) is told as what it is.
+// A response that is not GraphQL, such as a proxy's page, is shown as an error.
 async function parse(response) {
   const text = await response.text();
   try {
