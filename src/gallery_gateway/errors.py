@@ -67,7 +67,10 @@ class Consequences:
     log_level: int = logging.INFO
 
 
-_rejected = partial(Consequences, http_status=400)
+def _rejected(cause: str, code: str, http_status: int = 400) -> Consequences:
+    return Consequences(cause, code=code, http_status=http_status)
+
+
 _failed = partial(Consequences, allows_stale=True, log_level=logging.WARNING)
 _contract = partial(_failed, code="UPSTREAM_CONTRACT")
 _unavailable = partial(_failed, code="UPSTREAM_UNAVAILABLE", counts_for_breaker=True)
@@ -77,23 +80,15 @@ _timeout = partial(_failed, code="UPSTREAM_TIMEOUT", counts_for_breaker=True, is
 
 ERRORS: Final[Mapping[str, Consequences]] = {
     # The request does not become an operation.
-    "bad_request": _rejected("the request is not a GraphQL request", code="BAD_REQUEST"),
-    "parse_failed": _rejected("the document has a syntax error", code="GRAPHQL_PARSE_FAILED"),
-    "validation_failed": _rejected(
-        "the document violates the schema or a limit", code="GRAPHQL_VALIDATION_FAILED"
-    ),
-    "persisted_query_not_found": _rejected(
-        "no document is stored under this hash", code="PERSISTED_QUERY_NOT_FOUND", http_status=200
-    ),
+    "bad_request": _rejected("the request is not a GraphQL request", "BAD_REQUEST"),
+    "parse_failed": _rejected("the document has a syntax error", "GRAPHQL_PARSE_FAILED"),
+    "validation_failed": _rejected("the document violates schema or limits", "GRAPHQL_VALIDATION_FAILED"),
+    "persisted_query_not_found": _rejected("this hash has no document", "PERSISTED_QUERY_NOT_FOUND", 200),
     "persisted_query_not_supported": _rejected(
-        "automatic persisted queries are off", code="PERSISTED_QUERY_NOT_SUPPORTED", http_status=200
+        "automatic persisted queries are off", "PERSISTED_QUERY_NOT_SUPPORTED", 200
     ),
-    "document_unknown": _rejected(
-        "no trusted document has this id", code="PERSISTED_QUERY_NOT_IN_LIST", http_status=404
-    ),
-    "document_not_trusted": _rejected(
-        "only trusted documents run", code="QUERY_NOT_IN_SAFELIST", http_status=403
-    ),
+    "document_unknown": _rejected("no trusted document has this id", "PERSISTED_QUERY_NOT_IN_LIST", 404),
+    "document_not_trusted": _rejected("only trusted documents run", "QUERY_NOT_IN_SAFELIST", 403),
     "bad_user_input": Consequences("an argument or variable is invalid", code="BAD_USER_INPUT"),
     # No call is made, or no operation waits for it.
     "overloaded": _failed(
@@ -102,16 +97,14 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "breaker_open": _failed("a circuit breaker is open", code="UPSTREAM_UNAVAILABLE"),
     "shutting_down": _failed("the gateway shuts down", code="UPSTREAM_UNAVAILABLE", http_status=503),
     "given_up": _failed(
-        "no operation waits for the response any more, or the deadline passed",
+        "the deadline passed, or no operation waits for the response any more",
         "given_up",
         code="UPSTREAM_TIMEOUT",
         log_level=logging.INFO,
     ),
     # The REST API answers with a status other than 200.
     "rejected_parameter": Consequences("status 400 or 422", code="BAD_USER_INPUT"),
-    "unauthenticated": Consequences(
-        "status 401, or the request has no token", code="UNAUTHENTICATED", purges_caller=True
-    ),
+    "unauthenticated": Consequences("status 401, or no token", code="UNAUTHENTICATED", purges_caller=True),
     "forbidden": Consequences("status 402 or 403", code="FORBIDDEN", purges_caller=True),
     "rate_limited": _failed(
         "status 429, or an earlier `Retry-After` has not passed",

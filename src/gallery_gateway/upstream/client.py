@@ -186,32 +186,24 @@ class GalleryClient:
     ) -> FetchedPage | NotModified:
         ticket = await self._resilience.admit(caller_key, request.url.raw_path, attempt=attempt)
         try:
-            fetched = await self._call(request, decode, attempt)
-            ticket.result = CallResult.FINE
-        except GatewayError as exc:
-            self._resilience.record_failure(ticket, exc)
-            raise
+            call = self._telemetry.call_began(attempt=attempt)
+            call.record.reason = ERRORS["given_up"].reason
+            if call.headers:
+                request.headers.update(call.headers)
+            try:
+                fetched = await self._send(request, decode, call.record)
+                ticket.result = CallResult.FINE
+            except GatewayError as exc:
+                _record_failure(call, exc.consequences)
+                self._resilience.record_failure(ticket, exc)
+                raise
+            except Exception:
+                _record_failure(call, ERRORS["bug"])
+                raise
+            finally:
+                self._telemetry.call_ended(call)
         finally:
             self._resilience.release(ticket)
-        return fetched
-
-    async def _call(
-        self, request: httpx.Request, decode: PageDecoder, attempt: int
-    ) -> FetchedPage | NotModified:
-        call = self._telemetry.call_began(attempt=attempt)
-        call.record.reason = ERRORS["given_up"].reason
-        if call.headers:
-            request.headers.update(call.headers)
-        try:
-            fetched = await self._send(request, decode, call.record)
-        except GatewayError as exc:
-            _record_failure(call, exc.consequences)
-            raise
-        except Exception:
-            _record_failure(call, ERRORS["bug"])
-            raise
-        finally:
-            self._telemetry.call_ended(call)
         return fetched if call.link is None else replace(fetched, call=call.link)
 
     async def _send(
