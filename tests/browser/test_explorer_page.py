@@ -84,7 +84,7 @@ def test_the_explorer_keeps_to_its_content_security_policy(use: Use) -> None:
 def test_the_documentation_describes_a_field(use: Use) -> None:
     documentation = use.documentation
 
-    assert "A page of projects with their images" in documentation
+    assert "A page of the projects that the caller may see" in documentation
 
 
 @pytest.mark.parametrize("tab", EXAMPLES)
