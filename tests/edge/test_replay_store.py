@@ -109,7 +109,7 @@ def test_no_walk_gives_a_caller_the_response_of_another_or_one_that_has_ended(se
     for _ in range(STEPS):
         walk.chance.choices([walk.ask, walk.purge], [40, 1])[0]()
         walk.clock.now += walk.chance.choice([0, 0, 0, 1])
-        assert len(walk.store) <= MAX_REPLAYS
+        assert len(walk.store._replays) <= MAX_REPLAYS
 
     assert walk.outcomes == {"hit", "evicted", "ended"}
 

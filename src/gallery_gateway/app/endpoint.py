@@ -61,12 +61,6 @@ def _trusted(path: Path, documents: Documents) -> dict[str, str]:
     return trusted
 
 
-def _caller_key_secret(settings: Settings) -> bytes:
-    if settings.caller_key_secret is None:
-        return secrets.token_bytes(32)
-    return settings.caller_key_secret.get_secret_value().encode()
-
-
 def build_endpoint(
     settings: Settings,
     *,
@@ -85,9 +79,10 @@ def build_endpoint(
         Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh),
         source=build_source(settings, documents),
     )
+    secret = settings.caller_key_secret
     operations = Operations(
         gallery=gallery,
-        secret=_caller_key_secret(settings),
+        secret=secret.get_secret_value().encode() if secret else secrets.token_bytes(32),
         budget=Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images),
         timeout_seconds=settings.operation_timeout_seconds,
         narrows=settings.narrowing,

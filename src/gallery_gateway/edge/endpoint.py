@@ -41,7 +41,6 @@ class GraphQLEndpoint:
 
     Args:
         page: the page for browsers; None if this path serves none.
-        max_body_bytes: the largest request body.
         telemetry: records each request; None if telemetry is off.
     """
 
@@ -53,7 +52,6 @@ class GraphQLEndpoint:
         replays: ReplayStore,
         *,
         page: str | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._executor = executor
@@ -61,7 +59,6 @@ class GraphQLEndpoint:
         self._policy = policy
         self._replays = replays
         self._page = (page or "").encode()
-        self._max_body_bytes = max_body_bytes
         self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,8 +116,8 @@ class GraphQLEndpoint:
             return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), self._page)
         if request.method == "POST":
             content_length = request.headers.get(b"content-length")
-            request.body = await read_body(receive, content_length, max_bytes=self._max_body_bytes)
-        if decision.directives.skips_cache or decision.reports:
+            request.body = await read_body(receive, content_length, max_bytes=MAX_BODY_BYTES)
+        if decision.skips_cache or decision.reports:
             return await self._execute(request, decision, None, recorder)
         authorization = request.headers.get(b"authorization")
         key = self._replays.request_key(request.method, request.query_string, authorization, request.body)
@@ -157,8 +154,8 @@ class GraphQLEndpoint:
         operation = parse_body(request.body) if request.method == "POST" else self._parse_get(request)
         context = self._operations.open(
             token,
-            skips_cache=decision.directives.skips_cache,
-            if_error_seconds=decision.directives.if_error_seconds,
+            skips_cache=decision.skips_cache,
+            if_error_seconds=decision.if_error_seconds,
             timeout_seconds=timeout_seconds,
         )
         recorder.record_caller(context.caller)
@@ -167,7 +164,7 @@ class GraphQLEndpoint:
         extensions = context.extensions(reports=decision.reports)
         body = result.with_extensions(extensions) if extensions else result.body
         if key is not None and result.cached is not None and context.caller is not None:
-            self._replays.put(key, Replay(result.cached, recorder.replay_record()))
+            self._replays.put(key, Replay(result.cached, recorder.record))
         response = operation_response(
             result, body, context.usage, decision.head, request_error_status=decision.request_error_status
         )

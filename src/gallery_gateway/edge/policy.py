@@ -49,20 +49,8 @@ _PREFLIGHT_HEAD: tuple[RawHeader, ...] = (
 )
 
 
-class CacheDirectives(NamedTuple):
-    """The `Cache-Control` header of a request.
-
-    Args:
-        skips_cache: whether the client accepts no cached page.
-        if_error_seconds: the longest time past its freshness for which a page may answer if upstream fails.
-    """
-
-    skips_cache: bool
-    if_error_seconds: float
-
-
-def parse_directives(cache_control: bytes) -> CacheDirectives:
-    """Return the directives (RFC 9111, section 5.2.1, and RFC 5861, section 4).
+def parse_directives(cache_control: bytes) -> tuple[bool, float]:
+    """Return `skips_cache` and `if_error_seconds` (RFC 9111, section 5.2.1, and RFC 5861, section 4).
 
     A client that skips the cache accepts no stale page either.
     """
@@ -70,7 +58,7 @@ def parse_directives(cache_control: bytes) -> CacheDirectives:
     skips_cache = not _PAST_CACHE.isdisjoint(directives)
     bounds = [name.removeprefix(_IF_ERROR) for name in directives if name.startswith(_IF_ERROR)]
     seconds = [float(bound) for bound in bounds if bound.isdigit() and len(bound) < 16]
-    return CacheDirectives(skips_cache, min(seconds, default=0.0 if skips_cache else math.inf))
+    return skips_cache, min(seconds, default=0.0 if skips_cache else math.inf)
 
 
 def negotiate(accept: str, *, offers_html: bool) -> str | None:
@@ -116,7 +104,8 @@ class Decision:
         rejection: None if the request may become an operation.
         is_preflight: whether this is the preflight request of a browser (CORS).
         shows_page: whether the response is the page for browsers.
-        directives: the client's `Cache-Control`.
+        skips_cache: whether the client accepts no cached page.
+        if_error_seconds: how long past its freshness a page may answer if upstream fails.
         reports: whether the response reports its upstream usage.
         request_error_status: the status of a response to an operation that was not executed.
         head: the headers of every response under this decision.
@@ -125,7 +114,8 @@ class Decision:
     rejection: Rejection | None
     is_preflight: bool
     shows_page: bool
-    directives: CacheDirectives
+    skips_cache: bool
+    if_error_seconds: float
     reports: bool
     request_error_status: int
     head: tuple[RawHeader, ...]
@@ -211,11 +201,13 @@ class Policy:
         head = list(_PREFLIGHT_HEAD) if is_preflight else [content_type]
         if origin is not None and origin in self._origins:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
+        skips_cache, if_error_seconds = parse_directives(headers.get(b"cache-control", b""))
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,
             shows_page=shows_page,
-            directives=parse_directives(headers.get(b"cache-control", b"")),
+            skips_cache=skips_cache,
+            if_error_seconds=if_error_seconds,
             reports=self._always_reports or headers.get(b"x-gateway-report") == b"1",
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,

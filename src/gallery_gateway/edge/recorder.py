@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from gallery_gateway.edge.replay import ReplayRecord
+from gallery_gateway.edge.replay import fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
@@ -16,17 +16,15 @@ class NullRecorder:
     """Records nothing, where telemetry is off. The methods stand in the order in which they are called."""
 
     __slots__ = ()
+    # Replays of the response copy from it.
+    record: OperationRecord | None = None
 
-    def record_replay(self, record: ReplayRecord | None) -> None: ...
+    def record_replay(self, original: OperationRecord | None) -> None: ...
 
     def record_caller(self, caller: Caller | None) -> None:
         """Record the caller before the operation runs: its upstream calls copy the caller."""
 
     def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None: ...
-
-    def replay_record(self) -> ReplayRecord | None:
-        """Return the fields that replays of the recorded response copy."""
-        return None
 
     def record_failure(self, outcome: str, *codes: str) -> None: ...
 
@@ -43,25 +41,26 @@ NULL_RECORDER = NullRecorder()
 class OperationRecorder(NullRecorder):
     """Begins where a request begins, in the task that runs the operation, and ends with its response."""
 
-    __slots__ = ("_record", "_shared_calls", "_started", "_telemetry")
+    __slots__ = ("_shared_calls", "_started", "_telemetry", "record")
+    record: OperationRecord
 
     def __init__(self, telemetry: Telemetry, request: HTTPRequest) -> None:
         self._started = time.perf_counter()
         self._telemetry = telemetry
-        self._record = OperationRecord(request_id=request.id.decode(), method=request.method)
+        self.record = OperationRecord(request_id=request.id.decode(), method=request.method)
         self._shared_calls: Sequence[Link] = ()
-        telemetry.operation_began(self._record, request.headers)
+        telemetry.operation_began(self.record, request.headers)
 
-    def record_replay(self, record: ReplayRecord | None) -> None:
-        if record is not None:
-            record.fill(self._record)
+    def record_replay(self, original: OperationRecord | None) -> None:
+        if original is not None:
+            fill_replay(self.record, original)
 
     def record_caller(self, caller: Caller | None) -> None:
         if caller is not None:
-            self._record.caller = caller.fingerprint
+            self.record.caller = caller.fingerprint
 
     def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None:
-        record = self._record
+        record = self.record
         record.codes = response.codes
         if response.is_request_error:
             record.outcome = "refused"
@@ -81,19 +80,16 @@ class OperationRecorder(NullRecorder):
         record.narrowed_images = usage.spared_images
         self._shared_calls = usage.shared_calls
 
-    def replay_record(self) -> ReplayRecord:
-        return ReplayRecord(self._record)
-
     def record_failure(self, outcome: str, *codes: str) -> None:
-        self._record.outcome = outcome
-        self._record.codes = codes
+        self.record.outcome = outcome
+        self.record.codes = codes
 
     def record_disconnect(self) -> None:
-        if self._record.outcome:
-            self._record.outcome = "cancelled"
+        if self.record.outcome:
+            self.record.outcome = "cancelled"
 
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
-        record = self._record
+        record = self.record
         if record.outcome:
             record.status = status
             record.bytes = size_bytes

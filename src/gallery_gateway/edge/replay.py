@@ -31,8 +31,6 @@ _MAX_REPLAYS = 8_192
 # Larger requests are seldom sent twice, and to hash them takes time.
 _MAX_REQUEST_BYTES = 8_192
 
-_OK = b"HTTP/1.1 200 OK\r\n"
-
 ReplayKey = bytes
 """A keyed digest of a request, from which neither its token nor its text can be read."""
 
@@ -44,26 +42,16 @@ CachedBody = tuple[bytes, float, float]
 """A body, with its remaining freshness and its age in seconds."""
 
 
-class ReplayRecord:
-    """The telemetry fields that a replay copies from the operation that it repeats."""
-
-    __slots__ = ("caller", "operation", "saved_bytes")
-
-    def __init__(self, record: OperationRecord) -> None:
-        self.caller = record.caller
-        self.operation = record.operation
-        self.saved_bytes = record.saved_bytes
-
-    def fill(self, record: OperationRecord) -> None:
-        """Fill the record of a replay, except for status, size and duration."""
-        record.caller = self.caller
-        record.operation = self.operation
-        record.kind = "query"
-        record.outcome = "ok"
-        # Only compiled responses are cached with their page.
-        record.executor = COMPILED
-        record.hits = 1
-        record.saved_bytes = self.saved_bytes
+def fill_replay(record: OperationRecord, original: OperationRecord) -> None:
+    """Fill the record of a replay from that of the operation that it repeats."""
+    record.caller = original.caller
+    record.operation = original.operation
+    record.kind = "query"
+    record.outcome = "ok"
+    # Only compiled responses are cached with their page.
+    record.executor = COMPILED
+    record.hits = 1
+    record.saved_bytes = original.saved_bytes
 
 
 @dataclass(slots=True)
@@ -72,14 +60,14 @@ class Replay:
 
     Args:
         response: the body, as long as its page is cached and fresh.
-        record: the telemetry of the operation; None if telemetry is off.
+        record: the record of the operation that it repeats; None if telemetry is off.
         head: status line and unchanging headers, if the server sends it.
         method: the method of the request, if the server sends it.
         client_id: the client's `X-Request-ID`, if the server sends it.
     """
 
     response: CachedResponse
-    record: ReplayRecord | None
+    record: OperationRecord | None
     head: bytes = b""
     method: str = ""
     client_id: bytes | None = None
@@ -93,7 +81,7 @@ class Replay:
 
     def for_server(self, headers: Iterable[RawHeader], *, method: str, client_id: bytes | None) -> "Replay":
         """Return a copy that the server can send by itself, with these headers."""
-        head = _OK + head_lines(headers)
+        head = b"HTTP/1.1 200 OK\r\n" + head_lines(headers)
         return Replay(self.response, self.record, head, method, client_id)
 
 
@@ -113,9 +101,6 @@ class ReplayStore:
         self._telemetry = telemetry
         self._replays: LRUCache[ReplayKey, Replay] = LRUCache(max_replays)
         self._secret = secrets.token_bytes(32)
-
-    def __len__(self) -> int:
-        return len(self._replays)
 
     def request_key(
         self, method: str, query_string: bytes, authorization: bytes | None, body: bytes
@@ -171,7 +156,7 @@ class ReplayStore:
         )
         if self._telemetry is not None and replay.record is not None:
             record = OperationRecord(request_id=identifier.decode(), method=replay.method)
-            replay.record.fill(record)
+            fill_replay(record, replay.record)
             record.status = 200
             record.bytes = len(body)
             record.seconds = round(time.perf_counter() - started, 6)

@@ -418,7 +418,12 @@ class ReplayProtocol(WireProtocol):
             self._key = key
             return False
         self._misses = 0
-        self._write_replay(response)
+        self.transport.writelines(response)
+        self.server_state.total_requests += 1
+        self._stop_timer()
+        self._replayed_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._start_keep_alive_timer(self.timeout_keep_alive)
         return True
 
     def _is_between_requests(self) -> bool:
@@ -437,14 +442,6 @@ class ReplayProtocol(WireProtocol):
         would be looked up, and would be found for any caller who sends the same rest.
         """
         return self.cycle.scope is self.scope and not self.cycle.more_body
-
-    def _write_replay(self, response: tuple[bytes, bytes]) -> None:
-        self.transport.writelines(response)
-        self.server_state.total_requests += 1
-        self._stop_timer()
-        self._replayed_at = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._start_keep_alive_timer(self.timeout_keep_alive)
 
     def _remember(self, key: ReplayKey, replay: Replay) -> None:
         if self._replays is not None and key is self._key and self.cycle.keep_alive:

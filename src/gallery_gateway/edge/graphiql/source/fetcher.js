@@ -2,7 +2,7 @@
 
 const asErrors = (message) => ({ errors: [{ message }] });
 
-// A response that is not GraphQL, such as a proxy's page, is shown as an error.
+// A response that is not GraphQL, such as the page of a proxy, is reported as such.
 async function parse(response) {
   const text = await response.text();
   try {
