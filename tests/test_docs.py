@@ -1,0 +1,66 @@
+"""The pages of the documentation link to what exists, and name files that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/*.md")])
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PAGES_WITH_FILES = [ARCHITECTURE, *sorted(ROOT.glob("docs/decisions/*.md"))]
+
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
+ROOM = re.compile(r"^\*\*`(\w+)/`: .*\*\*$")
+FILE = re.compile(r"`([\w/]+\.py)`")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(f"{path}#{anchor}")
+    return broken
+
+
+def named_files(page: Path) -> list[str]:
+    """Return the Python files that a page names."""
+    named: list[str] = []
+    room = ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith(("**", "## ")):
+            heading = ROOM.match(line)
+            room = f"{heading[1]}/" if heading else ""
+        # In the code map, the heading of a table says in which room its files are.
+        prefix = room if line.startswith("| `") else ""
+        named.extend(name if "/" in name else prefix + name for name in FILE.findall(line))
+    return named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_FILES, ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    files = [
+        f"/{file.relative_to(ROOT)}" for folder in ("src", "tests") for file in (ROOT / folder).rglob("*.py")
+    ]
+
+    assert [name for name in named_files(page) if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
+def test_the_code_map_names_every_module() -> None:
+    modules = (ROOT / "src" / "gallery_gateway").glob("*/*.py")
+    paths = {f"{module.parent.name}/{module.name}" for module in modules if module.name != "__init__.py"}
+
+    missing = paths - set(named_files(ARCHITECTURE))
+    assert {path for path in missing if not path.startswith(("app/", "demo/"))} == set()
