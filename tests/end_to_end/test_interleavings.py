@@ -17,7 +17,7 @@ from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts, FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest, SortBy
 from gallery_gateway.gallery.usage import Budget, OperationUsage
-from gallery_gateway.upstream.contract import UpstreamProject
+from gallery_gateway.upstream.contract import Page, UpstreamProject
 from tests.fakes import build_gallery, image_body, page_body, project_body
 
 CALLERS = [Caller(f"made-up-token-{number}", secret=b"s" * 32) for number in range(5)]
@@ -117,7 +117,8 @@ class Walk:
                 return [project] if project else []
             per_page = chance.choice([2, 4, 12])
             request = GalleryRequest(page=chance.randrange(1, 3), per_page=per_page, sort_by=sort_by)
-            return (await loader.page(request, needs)).value.projects
+            page: Page = (await loader.page(request, needs)).value
+            return page.projects
         return []
 
     def _end(self, task: "asyncio.Task[None]") -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -19,7 +18,7 @@ from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey, Staleness, oldest
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_projects
-from gallery_gateway.upstream.contract import Page, UpstreamProject
+from gallery_gateway.upstream.contract import UpstreamProject
 
 Found = UpstreamProject | GatewayError | None
 """The project of an id, the error of its load, or `None` if the caller has no such project."""
@@ -84,7 +83,7 @@ class _BulkLoad:
             if not page_pays(min(expected, len(missing)), max_images=key.request.max_images_per_project):
                 return
             try:
-                result = cast("LoadResult[Page]", await self.loader.load_key(key))
+                result = await self.loader.load_key(key)
             except (BadUserInputError, UpstreamContractError):
                 # Over the budget, or damaged as a whole: single projects may still load.
                 return
@@ -126,12 +125,12 @@ class _BulkLoad:
     def _missing(self) -> dict[int, LoadKey]:
         return {project_id: key for project_id, key in self.keys.items() if project_id not in self.found}
 
-    def _project(self, result: LoadResult[Any]) -> UpstreamProject | None:
+    def _project(self, result: LoadResult) -> UpstreamProject | None:
         self._note_staleness(result)
         project: UpstreamProject | None = result.value
         return project
 
-    def _note_staleness(self, result: LoadResult[Any]) -> None:
+    def _note_staleness(self, result: LoadResult) -> None:
         if result.staleness:
             self.stale.append(result.staleness)
 

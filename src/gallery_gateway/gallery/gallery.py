@@ -5,7 +5,7 @@ import weakref
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
@@ -17,7 +17,7 @@ from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
-from gallery_gateway.upstream.contract import Page, UpstreamProject
+from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory
 
@@ -30,54 +30,48 @@ _RETRY_SECONDS = 1.0
 # Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0
 
-Value = TypeVar("Value", Page, UpstreamProject | None)
-
 
 @dataclass(frozen=True, slots=True)
-class LoadResult(Generic[Value]):
+class LoadResult:
     """The answer to a load, and where it came from.
 
     Args:
-        read: the answer, with the fields that the load's decoder reads.
+        read: a page, or a project or `None`, with the fields that the load's decoder reads.
         staleness: `None` if the answer was fresh.
-        is_complete: whether `read` has all fields.
+        is_complete: whether `read` has all fields; only a page may lack some.
     """
 
     gallery: "Gallery"
     caller_key: CallerKey
-    request: GalleryRequest
-    read: Value
+    key: LoadKey
+    read: Any
     entry: CacheEntry
     status: CacheStatus
-    needs_links: bool
     staleness: Staleness | None = None
     is_complete: bool = True
 
     @property
-    def value(self) -> Value:
+    def value(self) -> Any:
         """The answer with all fields."""
-        if self.is_complete:
-            return self.read
-        page: Any = self.entry.page
-        return page  # type: ignore[no-any-return]  # only pages are decoded in part
+        return self.read if self.is_complete else self.entry.page
 
     def recall(self, writer: Hashable) -> bytes | None:
         """Return the response that this writer wrote from the answer before, if it is kept."""
-        return self.entry.rendered.get((writer, self.request))
+        return self.entry.rendered.get((writer, self.key.request))
 
     def remember(self, writer: Hashable, rendered: bytes) -> None:
         """Keep a response with its page, if the page came from the cache: it may well be used again."""
         if self.status in {CacheStatus.HIT, CacheStatus.STALE}:
-            self.gallery.cache.remember(self.caller_key, self.entry, (writer, self.request), rendered)
+            self.gallery.cache.remember(self.caller_key, self.entry, (writer, self.key.request), rendered)
 
     def cached_response(self, writer: Hashable) -> "CachedResponse | None":
         """Return the kept response, if the next request would be answered from the same entry."""
-        key = writer, self.request
-        if self.entry.request != self.request or key not in self.entry.rendered:
+        key = writer, self.key.request
+        if self.entry.request != self.key.request or key not in self.entry.rendered:
             return None
         entry = weakref.ref(self.entry)
         return CachedResponse(
-            key, entry, self.needs_links, self.caller_key, self.gallery.cache, self.gallery.clock
+            key, entry, self.key.needs_links, self.caller_key, self.gallery.cache, self.gallery.clock
         )
 
 
@@ -154,7 +148,7 @@ class Gallery:
 
     async def join(
         self, flight: Flight, caller: Caller, key: LoadKey, *, until: float | None
-    ) -> LoadResult[Page] | None:
+    ) -> LoadResult | None:
         """Wait for a flight that covers the key; return `None` if its page cannot answer after all.
 
         Raises:
@@ -169,7 +163,7 @@ class Gallery:
 
     async def fetch(
         self, caller: Caller, key: LoadKey, *, bypass_cache: bool = False, until: float | None = None
-    ) -> LoadResult[Page]:
+    ) -> LoadResult:
         """Fetch the page in a flight of its own.
 
         Raises:
@@ -212,17 +206,9 @@ class Gallery:
 
     def _result(
         self, caller: Caller, key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus
-    ) -> LoadResult[Page]:
-        return LoadResult(
-            self,
-            caller.key,
-            key.request,
-            page,
-            fetched.entry,
-            status,
-            key.needs_links,
-            is_complete=fetched.decoder is parse_page,
-        )
+    ) -> LoadResult:
+        is_complete = fetched.decoder is parse_page
+        return LoadResult(self, caller.key, key, page, fetched.entry, status, is_complete=is_complete)
 
     async def _revalidate(self, caller: Caller, key: LoadKey) -> FetchResult:
         try:

@@ -4,14 +4,13 @@ import asyncio
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from aiodataloader import DataLoader
 from msgspec.structs import replace
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry
 from gallery_gateway.gallery.gallery import Gallery, LoadResult
 from gallery_gateway.gallery.lookup import (
     Accepts,
@@ -20,19 +19,16 @@ from gallery_gateway.gallery.lookup import (
     Fresh,
     LoadKey,
     Miss,
-    Staleness,
     StaleWhileRevalidate,
 )
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.gallery.usage import CacheStatus, OperationUsage
-from gallery_gateway.upstream.contract import Page, UpstreamProject
 
-_Calls = dict[LoadKey, "asyncio.Task[LoadResult[Page]]"]
-_Result = LoadResult[Page] | LoadResult[UpstreamProject | None]
+_Calls = dict[LoadKey, "asyncio.Task[LoadResult]"]
 
 
-class GalleryLoader(DataLoader[LoadKey, _Result]):
+class GalleryLoader(DataLoader[LoadKey, LoadResult]):
     """Made for each operation, inside the running loop (aiodataloader binds to it).
 
     Args:
@@ -63,18 +59,17 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         self._first_flight = 0 if accepts.fresh else gallery.flights.started
         self._charged: set[GalleryRequest] = set()
 
-    async def page(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult[Page]:
+    async def page(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult:
         """Raises: GatewayError: the upstream call failed, or the budget is used up."""
-        return cast("LoadResult[Page]", await self.load_key(self.key(request, needs, is_project=False)))
+        return await self.load_key(self.key(request, needs, is_project=False))
 
-    async def project(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult[UpstreamProject | None]:
+    async def project(self, request: GalleryRequest, needs: FieldNeeds) -> LoadResult:
         """Load the project that the request names; `None` if the caller has no such project.
 
         Raises:
             GatewayError: the upstream call failed, or the budget is used up.
         """
-        key = self.key(request, needs, is_project=True)
-        return cast("LoadResult[UpstreamProject | None]", await self.load_key(key))
+        return await self.load_key(self.key(request, needs, is_project=True))
 
     def bypassing_cache(self) -> "GalleryLoader":
         """Return a loader of the same operation that accepts only pages fetched from now on."""
@@ -84,6 +79,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
             self.usage,
             narrows=self._narrows,
             accepts=Accepts(fresh=False, if_error_seconds=self._accepts.if_error_seconds),
+            until=self._until,
         )
 
     def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
@@ -95,7 +91,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         self.usage.narrowed_images += narrowed.max_images
         return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone)
 
-    async def load_key(self, key: LoadKey) -> _Result:
+    async def load_key(self, key: LoadKey) -> LoadResult:
         """Answer from the cache, or else by a call; if the call fails, by a stale page.
 
         Raises:
@@ -112,7 +108,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
                 raise
             return found
 
-    def fresh(self, keys: Sequence[LoadKey]) -> list[_Result | None]:
+    def fresh(self, keys: Sequence[LoadKey]) -> list[LoadResult | None]:
         """Return the answers of fresh pages, `None` for a key without one."""
         if not self._accepts.fresh:
             return [None] * len(keys)
@@ -123,7 +119,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
             )
         ]
 
-    def after_failure(self, error: GatewayError, key: LoadKey) -> _Result | None:
+    def after_failure(self, error: GatewayError, key: LoadKey) -> LoadResult | None:
         """Return what the cache has for a load whose call failed, or `None`."""
         accepts = self._accepts
         if error.consequences.allows_stale:
@@ -138,7 +134,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
                 return self._answered(key, fallback, CacheStatus.STALE)
         return None
 
-    def _cached(self, key: LoadKey) -> _Result | None:
+    def _cached(self, key: LoadKey) -> LoadResult | None:
         """Return an answer that needs no waiting, or `None`."""
         match self._gallery.cache.lookup(self._caller, key, self._accepts):
             case Fresh(answer):
@@ -153,7 +149,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         self.usage.stale_at_once += 1
         return self._answered(key, answer, CacheStatus.STALE)
 
-    async def batch_load_fn(self, keys: list[LoadKey]) -> list[_Result]:
+    async def batch_load_fn(self, keys: list[LoadKey]) -> list[LoadResult]:
         """Load pages before projects and large pages first, so that the others find them in flight."""
         self.usage.loaded += len(keys)
         if len(keys) == 1:
@@ -163,7 +159,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         projects = [key for key in ordered if key.is_project]
         self._charge(pages, projects)
         calls: _Calls = {key: asyncio.create_task(self._fetch(key)) for key in pages}
-        results: Sequence[_Result | BaseException] = await asyncio.gather(
+        results: Sequence[LoadResult | BaseException] = await asyncio.gather(
             *(calls[key] for key in pages),
             *(self._project_from(calls, key) for key in projects),
             return_exceptions=True,
@@ -174,9 +170,9 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
                 # aiodataloader remembers errors, but a later field may load again.
                 self.clear(key)
         # aiodataloader raises an exception in the list for the waiters of its key alone.
-        return cast("list[_Result]", [loaded[key] for key in keys])
+        return cast("list[LoadResult]", [loaded[key] for key in keys])
 
-    async def _load(self, key: LoadKey) -> _Result:
+    async def _load(self, key: LoadKey) -> LoadResult:
         # A caller that has to wait enters neither a batch nor a flight.
         self._gallery.rate_limits.check(self._caller.key)
         if key.is_alone:
@@ -188,25 +184,25 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         # Shielded: a cancelled future would stay in the loader for the next field.
         return await asyncio.shield(future)
 
-    async def _load_one(self, key: LoadKey) -> _Result:
+    async def _load_one(self, key: LoadKey) -> LoadResult:
         return await self._project_from({}, key) if key.is_project else await self._fetch(key)
 
-    async def _project_from(self, calls: _Calls, key: LoadKey) -> LoadResult[UpstreamProject | None]:
+    async def _project_from(self, calls: _Calls, key: LoadKey) -> LoadResult:
         """Load a project from the pages of its batch, or else by a call of its own."""
         for page_call in [call for page_key, call in calls.items() if key.may_be_on(page_key)]:
             with suppress(GatewayError):
                 page = await page_call
                 listed = listed_project(page.value, key.request.project_id)
-                project = listed and slice_project(listed, of=page.request, to=key.request)
-                if project is not None or (listed is None and page.request.covers(key.request)):
-                    result = self._result(key, project, page.entry, CacheStatus.COLLAPSED)
+                project = listed and slice_project(listed, of=page.key.request, to=key.request)
+                if project is not None or (listed is None and page.key.request.covers(key.request)):
+                    result = self._result(key, CachedAnswer(page.entry, project), CacheStatus.COLLAPSED)
                     self._record(result)
                     return result
         page = await self._fetch(key)
         project = listed_project(page.value, key.request.project_id)
-        return self._result(key, project, page.entry, page.status)
+        return self._result(key, CachedAnswer(page.entry, project), page.status)
 
-    async def _fetch(self, key: LoadKey) -> LoadResult[Page]:
+    async def _fetch(self, key: LoadKey) -> LoadResult:
         """Join a flight that covers the request, or else fetch its page."""
         first_flight = self._first_flight
         flights = self._gallery.flights
@@ -220,7 +216,7 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
             # A flight may have landed since the load was batched.
             [landed] = self.fresh([LoadKey(key.request, key.needs_links, is_project=False)])
             if landed is not None:
-                return cast("LoadResult[Page]", landed)
+                return landed
         if key.request not in self._charged:
             self.usage.charge(calls=1, images=key.request.max_images)
         self.usage.calls += 1
@@ -244,33 +240,27 @@ class GalleryLoader(DataLoader[LoadKey, _Result]):
         self.usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))
         self._charged.update(calls)
 
-    def _answered(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> _Result:
-        result = self._result(key, answer.value, answer.entry, status, staleness=answer.staleness)
+    def _answered(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> LoadResult:
+        result = self._result(key, answer, status)
         self._record(result)
         return result
 
-    def _result(
-        self,
-        key: LoadKey,
-        value: Page | UpstreamProject | None,
-        entry: CacheEntry,
-        status: CacheStatus,
-        *,
-        staleness: Staleness | None = None,
-    ) -> LoadResult[Any]:
-        gallery, caller_key = self._gallery, self._caller.key
-        return LoadResult(gallery, caller_key, key.request, value, entry, status, key.needs_links, staleness)
+    def _result(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> LoadResult:
+        caller_key = self._caller.key
+        return LoadResult(
+            self._gallery, caller_key, key, answer.value, answer.entry, status, answer.staleness
+        )
 
-    def _record(self, result: LoadResult[Any]) -> None:
+    def _record(self, result: LoadResult) -> None:
         clock, entry = self._gallery.clock, result.entry
         self.usage.record(
             result.status,
             entry,
-            remaining_seconds=entry.remaining_seconds(clock, needs_links=result.needs_links),
+            remaining_seconds=entry.remaining_seconds(clock, needs_links=result.key.needs_links),
             age_seconds=entry.age_seconds(clock),
         )
 
 
-def _retrieve_error(future: "asyncio.Future[_Result]") -> None:
+def _retrieve_error(future: "asyncio.Future[LoadResult]") -> None:
     if not future.cancelled():
         future.exception()

@@ -11,7 +11,7 @@ from gallery_gateway.gallery.gallery import LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.upstream.contract import Page, UpstreamProject
+from gallery_gateway.upstream.contract import UpstreamProject
 
 # REST contract, `per_page`.
 MAX_PER_PAGE = 100
@@ -59,7 +59,7 @@ class ProjectRange:
 
     projects: dict[int, UpstreamProject]
     total: int | None
-    results: tuple[LoadResult[Page], ...]
+    results: tuple[LoadResult, ...]
 
     @property
     def positions(self) -> range:

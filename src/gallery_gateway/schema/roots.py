@@ -43,7 +43,7 @@ class LoadedRoot:
     """
 
     value: Any
-    source: LoadResult[Any] | None
+    source: LoadResult | None
     staleness: Staleness | None
     positions: range | None = None
 
