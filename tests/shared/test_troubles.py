@@ -19,6 +19,7 @@ from tests.shared.stores import (
     give,
     is_answered,
     is_ours,
+    patient,
     store_on,
     until,
 )
