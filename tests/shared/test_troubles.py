@@ -98,15 +98,16 @@ async def test_a_server_that_answers_late_is_there_again_with_its_answer(redis: 
 
 
 async def test_the_lateness_of_the_process_itself_is_not_the_servers(redis: RedisServer) -> None:
-    # Longer than a busy server takes for an answer.
-    timeout_seconds = 0.5
+    # Longer than a busy server takes for an answer; the loop then stands still for longer than that, and for
+    # less than the 0.9 s of the connection's own timeout.
+    timeout_seconds = 0.25
     async with store_on(redis) as one, store_on(redis, timeout_seconds=timeout_seconds) as late:
         await give(one)
         taking = asyncio.create_task(late.claim(KEYS, owner=b"two"))
         # Until it connects, which takes several questions and answers; then the loop stands still.
         for _ in range(5):
             await asyncio.sleep(0)
-        time.sleep(4 * timeout_seconds)  # noqa: ASYNC251  # as a busy machine may have it
+        time.sleep(2.4 * timeout_seconds)  # noqa: ASYNC251  # as a busy machine may have it
 
         assert (await taking).page == PAGE
 
