@@ -21,7 +21,8 @@ ERROR_ROW = re.compile(r"^\| `[A-Z_]+` \|(?:[^|\n]*\|){2}$", flags=re.MULTILINE)
 
 
 def settings_row(name: str, field: FieldInfo) -> str:
-    shown = [f"`{name.upper()}`", _default(field.default), _range(field), field.description or ""]
+    meaning = " ".join((field.description or "").split())
+    shown = [f"`{name.upper()}`", _default(field.default), _range(field), meaning]
     return "| " + " | ".join(shown) + " |"
 
 

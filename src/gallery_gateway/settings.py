@@ -118,82 +118,54 @@ def _hosts(text: str | None) -> str | None:
     return text
 
 
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["auto", "json", "text"]
-
-
 class Settings(BaseSettings):
-    """The choices of an operator; the tables of `docs/settings.md` are compared with this class."""
+    """The choices of an operator, with their rows in `docs/settings.md` as docstrings."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_file=".env", extra="ignore", frozen=True
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     # Calls of the REST API.
 
-    upstream_url: Annotated[HttpUrl, AfterValidator(_base_url)] = Field(
-        HttpUrl("https://v2.api.piktid.com"), description="base URL of the REST API"
-    )
-    upstream_connect_timeout_seconds: float = Field(3.0, gt=0, le=60, description="time to open a connection")
-    upstream_first_byte_timeout_seconds: float = Field(
-        15.0, gt=0, le=300, description="maximum silence before a response begins"
-    )
-    upstream_total_timeout_seconds: float = Field(
-        30.0, gt=0, le=600, description="time for one upstream call, from start to end"
-    )
-    upstream_max_connections: int = Field(
-        100,
-        ge=1,
-        le=10_000,
-        description="open connections to the REST API, which is also the maximum number of concurrent calls;"
-        " one caller alone gets two thirds",
-    )
-    upstream_max_bytes: int = Field(
-        64 * MEBIBYTE,
-        ge=1024,
-        le=1024 * MEBIBYTE,
-        description="largest response body that is read, compressed or decompressed",
-    )
-    upstream_accept_encoding: Literal["identity", "gzip"] = Field(
-        "identity", description="content coding to request; `gzip` pays off on slow links only"
-    )
-    upstream_max_attempts: int = Field(
-        3, ge=1, le=10, description="upstream calls for one page, retries included; 1 = no retries"
-    )
+    upstream_url: Annotated[HttpUrl, AfterValidator(_base_url)] = HttpUrl("https://v2.api.piktid.com")
+    """base URL of the REST API"""
+    upstream_connect_timeout_seconds: float = Field(3.0, gt=0, le=60)
+    """time to open a connection"""
+    upstream_first_byte_timeout_seconds: float = Field(15.0, gt=0, le=300)
+    """maximum silence before a response begins"""
+    upstream_total_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """time for one upstream call, from start to end"""
+    upstream_max_connections: int = Field(100, ge=1, le=10_000)
+    """open connections to the REST API, which is also the maximum number of concurrent calls; one caller
+    alone gets two thirds"""
+    upstream_max_bytes: int = Field(64 * MEBIBYTE, ge=1024, le=1024 * MEBIBYTE)
+    """largest response body that is read, compressed or decompressed"""
+    upstream_accept_encoding: Literal["identity", "gzip"] = "identity"
+    """content coding to request; `gzip` pays off on slow links only"""
+    upstream_max_attempts: int = Field(3, ge=1, le=10)
+    """upstream calls for one page, retries included; 1 = no retries"""
 
     # Cached pages.
 
-    cache_ttl_seconds: float = Field(
-        30.0, ge=0, le=86_400, description="how long a page is fresh; 0 = no cache"
-    )
-    cache_max_bytes: int = Field(
-        256 * MEBIBYTE,
-        ge=0,
-        le=1024 * 1024 * MEBIBYTE,
-        description="memory for the cached pages of one process; one caller gets at most a quarter",
-    )
-    cache_unfinished_ttl_seconds: float = Field(
-        3.0, ge=0, le=3_600, description="how long a page with pending images is fresh"
-    )
-    stale_while_revalidate_seconds: float = Field(
-        30.0,
-        ge=0,
-        le=86_400,
-        description="how long a stale page is served while it is revalidated in the background",
-    )
-    stale_if_error_seconds: float = Field(
-        3_600.0, ge=0, le=604_800, description="how long a stale page is served when the REST API fails"
-    )
-    caller_key_secret: SecretStr | None = Field(
-        None,
-        min_length=32,
-        description="key of the HMAC that identifies callers; by default random for each process",
-    )
-    shared_cache_url: Annotated[SecretStr | None, AfterValidator(_redis_url)] = Field(
-        None,
-        description="Redis or Valkey in which processes share pages, such as `redis://cache:6379/0`;"
-        " needs `CALLER_KEY_SECRET`, the same in all processes",
-    )
+    cache_ttl_seconds: float = Field(30.0, ge=0, le=86_400)
+    """how long a page is fresh; 0 = no cache"""
+    cache_max_bytes: int = Field(256 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE)
+    """memory for the cached pages of one process; one caller gets at most a quarter"""
+    cache_unfinished_ttl_seconds: float = Field(3.0, ge=0, le=3_600)
+    """how long a page with pending images is fresh"""
+    stale_while_revalidate_seconds: float = Field(30.0, ge=0, le=86_400)
+    """how long a stale page is served while it is revalidated in the background"""
+    stale_if_error_seconds: float = Field(3_600.0, ge=0, le=604_800)
+    """how long a stale page is served when the REST API fails"""
+    caller_key_secret: SecretStr | None = Field(None, min_length=32)
+    """key of the HMAC that identifies callers; by default random for each process"""
+    shared_cache_url: Annotated[SecretStr | None, AfterValidator(_redis_url)] = None
+    """Redis or Valkey in which processes share pages, such as `redis://cache:6379/0`; needs
+    `CALLER_KEY_SECRET`, the same in all processes"""
 
     @field_validator("shared_cache_url")
     @classmethod
@@ -205,118 +177,74 @@ class Settings(BaseSettings):
 
     # Requests of clients, and pages for browsers.
 
-    graphiql: bool = Field(default=True, description="GraphiQL for browsers")
-    graphiql_path: Annotated[str, AfterValidator(_plain_path)] = Field(
-        "/graphql", description="path of GraphiQL"
-    )
+    graphiql: bool = True
+    """GraphiQL for browsers"""
+    graphiql_path: Annotated[str, AfterValidator(_plain_path)] = "/graphql"
+    """path of GraphiQL"""
 
     # Requests that are rejected before they are read.
 
-    csrf_prevention: bool = Field(
-        default=True, description="reject a GET that any web page could send, as Apollo Server does"
-    )
-    cors_origins: Annotated[str | None, AfterValidator(_origins)] = Field(
-        None,
-        description="origins whose pages may send requests and read responses, separated by commas;"
-        " by default none",
-    )
-    allowed_hosts: Annotated[str | None, AfterValidator(_hosts)] = Field(
-        None, description="accepted `Host` names without port, separated by commas; by default any"
-    )
-    hsts_max_age_seconds: int = Field(
-        0,
-        ge=0,
-        le=63_072_000,
-        description="`Strict-Transport-Security`, for hosts that serve nothing but HTTPS; 0 = not sent",
-    )
-    request_timeout_seconds: float = Field(
-        15.0,
-        gt=0,
-        le=600,
-        description="time for a complete request to arrive, for the first one of a connection to begin,"
-        " and for a client to read part of its response",
-    )
-    keep_alive_seconds: int = Field(
-        65,
-        ge=1,
-        le=600,
-        description="how long an idle connection stays open; longer than the proxy in front keeps it",
-    )
+    csrf_prevention: bool = True
+    """reject a GET that any web page could send, as Apollo Server does"""
+    cors_origins: Annotated[str | None, AfterValidator(_origins)] = None
+    """origins whose pages may send requests and read responses, separated by commas; by default none"""
+    allowed_hosts: Annotated[str | None, AfterValidator(_hosts)] = None
+    """accepted `Host` names without port, separated by commas; by default any"""
+    hsts_max_age_seconds: int = Field(0, ge=0, le=63_072_000)
+    """`Strict-Transport-Security`, for hosts that serve nothing but HTTPS; 0 = not sent"""
+    request_timeout_seconds: float = Field(15.0, gt=0, le=600)
+    """time for a complete request to arrive, for the first one of a connection to begin, and for a client to
+    read part of its response"""
+    keep_alive_seconds: int = Field(65, ge=1, le=600)
+    """how long an idle connection stays open; longer than the proxy in front keeps it"""
 
     # Documents, and the operations in them.
 
-    max_document_tokens: int = Field(
-        2_000,
-        ge=100,
-        le=100_000,
-        description="largest GraphQL document, in lexical tokens; its other limits follow from it",
-    )
-    introspection: bool = Field(
-        default=True, description="`__schema` and `__type`, and suggestions of names in errors"
-    )
-    service_sdl: bool = Field(default=True, description="`_service`, the SDL for federation routers")
-    persisted_queries_max_bytes: int = Field(
-        MEBIBYTE,
-        ge=0,
-        le=64 * MEBIBYTE,
-        description="memory for the text of automatic persisted queries; 0 = none",
-    )
-    trusted_documents: FilePath | None = Field(
-        None, description="manifest of the only documents that may run; by default any document may"
-    )
-    narrowing: bool = Field(
-        default=True,
-        description="request fewer images than the arguments allow, if the operation selects fewer",
-    )
-    operation_timeout_seconds: float = Field(
-        30.0, gt=0, le=600, description="time for one operation, retries and waiting included"
-    )
-    operation_max_calls: int = Field(
-        20, ge=1, le=1_000, description="upstream calls of one operation, after merging and the cache"
-    )
-    operation_max_images: int = Field(
-        20_000,
-        ge=1,
-        le=1_000_000,
-        description="images that the upstream calls of one operation may return, and its response may hold",
-    )
-    report_always: bool = Field(
-        default=False, description="`extensions.upstream` in every response, not only on request"
-    )
+    max_document_tokens: int = Field(2_000, ge=100, le=100_000)
+    """largest GraphQL document, in lexical tokens; its other limits follow from it"""
+    introspection: bool = True
+    """`__schema` and `__type`, and suggestions of names in errors"""
+    service_sdl: bool = True
+    """`_service`, the SDL for federation routers"""
+    persisted_queries_max_bytes: int = Field(MEBIBYTE, ge=0, le=64 * MEBIBYTE)
+    """memory for the text of automatic persisted queries; 0 = none"""
+    trusted_documents: FilePath | None = None
+    """manifest of the only documents that may run; by default any document may"""
+    narrowing: bool = True
+    """request fewer images than the arguments allow, if the operation selects fewer"""
+    operation_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """time for one operation, retries and waiting included"""
+    operation_max_calls: int = Field(20, ge=1, le=1_000)
+    """upstream calls of one operation, after merging and the cache"""
+    operation_max_images: int = Field(20_000, ge=1, le=1_000_000)
+    """images that the upstream calls of one operation may return, and its response may hold"""
+    report_always: bool = False
+    """`extensions.upstream` in every response, not only on request"""
 
     # The process and its workers.
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    workers: int = Field(1, ge=1, le=64, description="processes")
-    shutdown_delay_seconds: float = Field(
-        0.0,
-        ge=0,
-        le=120,
-        description="time after SIGTERM in which the gateway is not ready, but still accepts connections",
-    )
-    shutdown_grace_seconds: int = Field(
-        30, ge=0, le=600, description="time after SIGTERM for running operations to finish"
-    )
+    host: str = Field("127.0.0.1", min_length=1)
+    """address to listen on"""
+    port: int = Field(8000, ge=0, le=65535)
+    """port to listen on; 0 takes a free one"""
+    workers: int = Field(1, ge=1, le=64)
+    """processes"""
+    shutdown_delay_seconds: float = Field(0.0, ge=0, le=120)
+    """time after SIGTERM in which the gateway is not ready, but still accepts connections"""
+    shutdown_grace_seconds: int = Field(30, ge=0, le=600)
+    """time after SIGTERM for running operations to finish"""
 
     # Logs, metrics and traces.
 
-    log_level: LogLevel = Field("info", description="lowest level that is logged")
-    log_format: LogFormat = Field(
-        "auto", description="`auto` is text on a terminal, and JSON elsewhere, one object on each line"
-    )
-    metrics_port: int = Field(
-        0,
-        ge=0,
-        # The last port that leaves room for 64 workers.
-        le=65_472,
-        description="port of `/metrics`, on the same address; each further worker takes the next port;"
-        " 0 = no metrics",
-    )
-    traces: bool = Field(
-        default=False,
-        description="OTLP traces, configured by the variables `OTEL_*`; needs the extra `traces`",
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """lowest level that is logged"""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`auto` is text on a terminal, and JSON elsewhere, one object on each line"""
+    # The upper bound leaves room for the ports of 64 workers.
+    metrics_port: int = Field(0, ge=0, le=65_472)
+    """port of `/metrics`, on the same address; each further worker takes the next port; 0 = no metrics"""
+    traces: bool = False
+    """OTLP traces, configured by the variables `OTEL_*`; needs the extra `traces`"""
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
