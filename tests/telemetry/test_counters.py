@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gallery_gateway.telemetry.counters import MetricCounters, Snapshot
+from gallery_gateway.telemetry.counters import MetricCounters
 from gallery_gateway.telemetry.metrics import METRICS
 from tests.telemetry.recording import call, operation
 
@@ -20,7 +20,7 @@ def operations(counters: MetricCounters) -> dict[tuple[str, ...], int]:
 
 
 def counter(counters: MetricCounters, name: str, *labels: str) -> float:
-    return counters.snapshot().counters[name, labels]
+    return counters.snapshot().values[name, labels]
 
 
 def test_operations_are_counted_by_name_and_outcome() -> None:
@@ -121,7 +121,7 @@ def test_answers_are_counted_by_where_they_were_got(field: str, source: str) -> 
 
     counters.operation_ended(operation(**{field: 3}))
 
-    counted = counters.snapshot().counters
+    counted = counters.snapshot().values
     counted_by = {labels[0]: count for (name, labels), count in counted.items() if name == "answers_total"}
     assert counted_by == {
         "hit": 0,
@@ -178,21 +178,21 @@ def test_a_traced_value_is_the_exemplar_of_its_bucket() -> None:
 def test_what_others_stand_at_is_read_with_each_snapshot() -> None:
     pages = [1.0]
     counters = MetricCounters(max_operations=10)
-    counters.add_gauges(lambda: Snapshot(gauges={("cache_entries", ()): pages[0]}))
+    counters.add_gauges(lambda: {("cache_entries", ()): pages[0]})
     pages[0] = 2.0
 
-    assert counters.snapshot().gauges == {("workers", ()): 1.0, ("cache_entries", ()): 2.0}
+    values = counters.snapshot().values
+    assert (values["workers", ()], values["cache_entries", ()]) == (1.0, 2.0)
 
 
 def test_everything_that_is_counted_is_declared_with_its_labels() -> None:
     counters = MetricCounters(max_operations=10)
     counters.operation_ended(operation(codes=("FORBIDDEN",)))
     counters.call_ended(call())
-    declared = {(metric.kind, metric.name): len(metric.labels) for metric in METRICS}
+    declared = {(metric.kind == "histogram", metric.name): len(metric.labels) for metric in METRICS}
 
     snapshot = counters.snapshot()
 
-    series = [("counter", *series) for series in snapshot.counters]
-    series += [("gauge", *series) for series in snapshot.gauges]
-    series += [("histogram", *series) for series in snapshot.histograms]
+    series = [(False, *series) for series in snapshot.values]
+    series += [(True, *series) for series in snapshot.histograms]
     assert {(kind, name): len(labels) for kind, name, labels in series}.items() <= declared.items()

@@ -1,11 +1,7 @@
 """Builds the GraphQL endpoint from settings: documents, operations, policy."""
 
 import secrets
-from pathlib import Path
 
-from graphql import GraphQLSchema
-
-from gallery_gateway.app.gallery import read_documents
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.endpoint import GraphQLEndpoint
 from gallery_gateway.edge.policy import Policy
@@ -31,36 +27,6 @@ from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, listed
 
 
-def build_documents(settings: Settings, schema: GraphQLSchema) -> Documents:
-    return Documents(
-        schema,
-        DocumentLimits.for_tokens(settings.max_document_tokens),
-        introspection=settings.introspection,
-        service_sdl=settings.service_sdl,
-    )
-
-
-def build_source(settings: Settings, documents: Documents) -> DocumentSource:
-    """Return where documents come from if a request contains only their id.
-
-    Raises:
-        SettingsError: the manifest of trusted documents cannot be used.
-    """
-    if settings.trusted_documents is not None:
-        return TrustedDocuments(_trusted(settings.trusted_documents, documents))
-    return PersistedQueries(max_bytes=settings.persisted_queries_max_bytes)
-
-
-def _trusted(path: Path, documents: Documents) -> dict[str, str]:
-    try:
-        trusted = parse_manifest(path.read_bytes())
-        check_documents(trusted, documents.prepare)
-    except (OSError, ManifestError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        raise SettingsError(f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS: {path}: {reason}") from exc
-    return trusted
-
-
 def build_endpoint(
     settings: Settings,
     *,
@@ -70,15 +36,17 @@ def build_endpoint(
     replays: ReplayStore,
     instruments: Instruments,
 ) -> GraphQLEndpoint:
+    """Raises: SettingsError: the manifest of trusted documents cannot be used."""
     schema = executable(build_schema())
-    documents = build_documents(settings, schema)
-    instruments.add_gauges(lambda: read_documents(documents))
-    executor = Executor(
+    documents = Documents(
         schema,
-        documents,
-        Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh),
-        source=build_source(settings, documents),
+        DocumentLimits.for_tokens(settings.max_document_tokens),
+        introspection=settings.introspection,
+        service_sdl=settings.service_sdl,
     )
+    instruments.add_gauges(lambda: {("prepared_documents", ()): len(documents)})
+    compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh)
+    executor = Executor(schema, documents, compiler, source=_document_source(settings, documents))
     secret = settings.caller_key_secret
     operations = Operations(
         gallery=gallery,
@@ -96,3 +64,17 @@ def build_endpoint(
         security_headers=security_headers,
     )
     return GraphQLEndpoint(executor, operations, policy, replays, page=page, telemetry=instruments.operations)
+
+
+def _document_source(settings: Settings, documents: Documents) -> DocumentSource:
+    """Return the source of documents that requests name by their id."""
+    path = settings.trusted_documents
+    if path is None:
+        return PersistedQueries(max_bytes=settings.persisted_queries_max_bytes)
+    try:
+        trusted = parse_manifest(path.read_bytes())
+        check_documents(trusted, documents.prepare)
+    except (OSError, ManifestError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise SettingsError(f"{ENVIRONMENT_PREFIX}TRUSTED_DOCUMENTS: {path}: {reason}") from exc
+    return TrustedDocuments(trusted)

@@ -9,8 +9,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-
-import msgspec
+from typing import NamedTuple
 
 from gallery_gateway.telemetry.records import CallRecord, OperationRecord
 
@@ -18,6 +17,10 @@ Series = tuple[str, tuple[str, ...]]
 """A metric's name and the values of its labels, in the order of its declaration."""
 
 Values = dict[Series, float]
+"""The current values of counters and gauges."""
+
+Gauges = Callable[[], Values]
+"""Returns the counters and gauges of another part of the gateway; called from the thread of a scrape."""
 
 # In seconds. A replayed response takes a tenth of a millisecond, an upstream call up to half a minute.
 DURATION_BOUNDS = (
@@ -51,21 +54,12 @@ class Histogram:
             self.exemplars[bucket] = trace_id, value, time.time()
 
 
-class Snapshot(msgspec.Struct):
-    """The current value of every series; histograms are those that still count."""
+class Snapshot(NamedTuple):
+    """The values at a scrape, and the histograms, which go on counting."""
 
-    counters: Values = {}
-    histograms: dict[Series, Histogram] = {}
-    gauges: Values = {}
+    values: Values
+    histograms: dict[Series, Histogram]
 
-
-Gauges = Callable[[], Snapshot]
-"""Returns the counters and gauges of another part of the gateway; called from the thread of a scrape."""
-
-# Values of the label `operation` that stand for something else than a name.
-_ANONYMOUS = "anonymous"
-_NONE = "none"
-_OTHER = "other"
 
 _MAX_NAME_LENGTH = 64
 
@@ -132,50 +126,46 @@ class MetricCounters:
 
     def snapshot(self) -> Snapshot:
         """Return all current values; safe in any thread."""
-        snapshot = Snapshot(self._counters(), self._histograms(), {("workers", ()): 1.0})
+        values = self._values()
         for gauges in self._gauges:
-            part = gauges()
-            snapshot.counters.update(part.counters)
-            snapshot.gauges.update(part.gauges)
-        return snapshot
+            values |= gauges()
+        return Snapshot(values, self._histograms())
 
     def _bounded(self, name: str | None) -> str | None:
         if name is None or name in self._names:
             return name
         if len(self._names) >= self._max_operations or len(name) > _MAX_NAME_LENGTH:
-            return _OTHER
+            return "other"
         self._names.add(name)
         return name
 
-    def _counters(self) -> Values:
-        sources = {
-            "hit": self._hits,
-            "shared": self._shared,
-            "stale": self._stale,
-            "miss": self._misses,
-            "collapsed": self._collapsed,
-            "merged": self._merged,
-        }
-        values: dict[Series, int] = {
+    def _values(self) -> Values:
+        values: Values = {
+            ("workers", ()): 1,
+            ("answers_total", ("hit",)): self._hits,
+            ("answers_total", ("shared",)): self._shared,
+            ("answers_total", ("stale",)): self._stale,
+            ("answers_total", ("miss",)): self._misses,
+            ("answers_total", ("collapsed",)): self._collapsed,
+            ("answers_total", ("merged",)): self._merged,
             ("response_bytes_total", ()): self._response_bytes,
             ("saved_bytes_total", ()): self._saved_bytes,
             ("narrowed_images_total", ()): self._narrowed_images,
             ("upstream_received_bytes_total", ()): self._received_bytes,
             ("upstream_retries_total", ()): self._retries,
         }
-        values |= {("answers_total", (source,)): count for source, count in sources.items()}
         # `dict` copies in one step. Iterating would meet the changes of the event loop.
         for (name, code), count in dict(self._errors).items():
-            values["operation_errors_total", (name or _NONE, code)] = count
+            values["operation_errors_total", (name or "none", code)] = count
         for reason, count in dict(self._failures).items():
             values["upstream_call_failures_total", (reason,)] = count
-        return {series: float(value) for series, value in values.items()}
+        return values
 
     def _histograms(self) -> dict[Series, Histogram]:
         histograms: dict[Series, Histogram] = {("event_loop_lag_seconds", ()): self._lag}
         for (name, outcome, executor), durations in dict(self._operations).items():
-            shown = name or (_NONE if outcome == "refused" else _ANONYMOUS)
-            histograms["operation_duration_seconds", (shown, outcome, executor or _NONE)] = durations
+            shown = name or ("none" if outcome == "refused" else "anonymous")
+            histograms["operation_duration_seconds", (shown, outcome, executor or "none")] = durations
         for (outcome, status), durations in dict(self._calls).items():
-            histograms["upstream_call_duration_seconds", (outcome, str(status or _NONE))] = durations
+            histograms["upstream_call_duration_seconds", (outcome, str(status or "none"))] = durations
         return histograms

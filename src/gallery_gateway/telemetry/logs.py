@@ -18,7 +18,7 @@ from typing import Literal, TextIO, cast
 
 import msgspec
 
-from gallery_gateway.telemetry.counters import Snapshot
+from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.telemetry.records import CallRecord, OperationRecord
 
 # Lines are collected this long before they are written: a system call costs more than a line.
@@ -163,8 +163,8 @@ class EventLog:
         self._level = level
         self._is_json = is_json
 
-    def gauges(self) -> Snapshot:
-        return Snapshot(counters={("log_lines_dropped_total", ()): float(self.lines.dropped)})
+    def gauges(self) -> Values:
+        return {("log_lines_dropped_total", ()): self.lines.dropped}
 
     @property
     def logs_operations(self) -> bool:

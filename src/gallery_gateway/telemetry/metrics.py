@@ -2,8 +2,8 @@
 
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,8 +17,7 @@ from gallery_gateway.telemetry.counters import Histogram, Snapshot
 PREFIX = "gallery_gateway_"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """The declaration of a metric; `name` has no prefix."""
 
     name: str
@@ -75,7 +74,7 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         snapshot = self._read()
-        snapshot.gauges[self._build] = 1.0
+        snapshot.values[self._build] = 1
         for metric in METRICS:
             yield _histogram(metric, snapshot) if metric.kind == "histogram" else _family(metric, snapshot)
 
@@ -89,11 +88,9 @@ def registry_of(read: Callable[[], Snapshot], *, version: str) -> CollectorRegis
 
 
 def _family(metric: Metric, snapshot: Snapshot) -> Family:
-    is_counter = metric.kind == "counter"
-    values = snapshot.counters if is_counter else snapshot.gauges
-    kind = CounterMetricFamily if is_counter else GaugeMetricFamily
-    family = kind(PREFIX + metric.name, metric.meaning, labels=metric.labels)
-    for (name, labels), value in values.items():
+    family_type = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = family_type(PREFIX + metric.name, metric.meaning, labels=metric.labels)
+    for (name, labels), value in snapshot.values.items():
         if name == metric.name:
             family.add_metric(labels, value)
     return family

@@ -3,20 +3,11 @@
 A record holds no token, URL, document or variable, and is logged as it is.
 """
 
-from typing import Protocol
-
 import msgspec
+from opentelemetry.trace import SpanContext
 
-
-class Link(Protocol):
-    """The context of an OpenTelemetry span; a protocol, because the SDK is an extra."""
-
-    @property
-    def trace_id(self) -> int: ...
-
-    @property
-    def span_id(self) -> int: ...
-
+Link = SpanContext
+"""The span of an upstream call, to which the spans of other operations link."""
 
 # Values of `executor`.
 COMPILED = "compiled"

@@ -4,14 +4,15 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from opentelemetry.trace import Span
 
 from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 if TYPE_CHECKING:
     # Needs an extra that is missing where traces are off.
-    from opentelemetry.trace import Span
-
     from gallery_gateway.telemetry.traces import Traces
 
 
@@ -25,13 +26,14 @@ class Observer(Protocol):
 
 class _CurrentOperation(NamedTuple):
     record: OperationRecord
-    span: "Span | None"
+    span: Span | None
 
 
 # A call runs in a task of its own, which inherits the context of its operation.
 _current_operation: ContextVar[_CurrentOperation | None] = ContextVar("current_operation", default=None)
 
 
+@dataclass(slots=True)
 class Call:
     """An upstream call in progress.
 
@@ -40,20 +42,17 @@ class Call:
         span: None if the call is not traced.
         headers: trace headers for the request.
         log_level: the level of its log line.
-
-    Attributes:
-        link: the span's context, to which the spans of other operations link.
     """
 
-    __slots__ = ("headers", "link", "log_level", "record", "span", "started")
+    record: CallRecord
+    span: Span | None
+    headers: Mapping[str, str]
+    log_level: int = logging.INFO
+    started: float = field(default_factory=time.perf_counter)
 
-    def __init__(self, record: CallRecord, span: "Span | None", headers: Mapping[str, str]) -> None:
-        self.record = record
-        self.span = span
-        self.headers = headers
-        self.link: Link | None = span.get_span_context() if span else None
-        self.log_level = logging.INFO
-        self.started = time.perf_counter()
+    @property
+    def link(self) -> Link | None:
+        return self.span.get_span_context() if self.span else None
 
 
 class Telemetry:

@@ -13,7 +13,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, format_trace_id, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, format_trace_id, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
@@ -58,8 +58,7 @@ class Traces:
             span.update_name(record.kind or "GraphQL Operation")
             span.set_attributes(_attributes_of(record))
             for call in shared:
-                if isinstance(call, SpanContext):
-                    span.add_link(call)
+                span.add_link(call)
             # A mistake of the client is no error of the server's span (HTTP semantic conventions).
             if record.status >= 500 or any(
                 code.startswith(("UPSTREAM_", "INTERNAL_")) for code in record.codes
