@@ -1,31 +1,31 @@
 """Parses the query string of a gallery request, and reports all of its errors at once."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
 # Eighteen digits fit into 64 bits, and bound the cost of the conversion.
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
-_Default = TypeVar("_Default", int, str, None)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """A valid request with the contract's defaults; `None` stands for an absent parameter."""
 
-    page: int
-    per_page: int
-    order: str
-    project_id: int | None
-    status: str | None
-    feedback: frozenset[str]
-    sort_by: str
-    ownership: str | None
-    max_images_per_project: int
-    search: str | None
+    page: int = 1
+    per_page: int = 20
+    order: str = "desc"
+    project_id: int | None = None
+    status: str | None = None
+    feedback: frozenset[str] = frozenset()
+    sort_by: str = "original_filename"
+    ownership: str | None = None
+    max_images_per_project: int = 50
+    search: str | None = None
 
     @property
     def filters_images(self) -> bool:
@@ -44,69 +44,63 @@ class InvalidParametersError(Exception):
         self.errors = errors
 
 
-class _QueryParser:
-    """Parses parameters one by one and collects their errors."""
+def _integer(values: list[str], *, minimum: int | None = None, maximum: int | None = None) -> int:
+    if not _INTEGER.fullmatch(values[-1]):
+        raise ValueError("Not a valid integer.")
+    number = int(values[-1])
+    if minimum is not None and number < minimum:
+        raise ValueError(f"Must be at least {minimum}.")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"Must be at most {maximum}.")
+    return number
 
-    def __init__(self, query: QueryParams) -> None:
-        self._query = query
-        self.errors: list[tuple[str, str]] = []
 
-    def integer(
-        self, name: str, default: _Default, minimum: int | None = None, maximum: int | None = None
-    ) -> int | _Default:
-        text = self._query.get(name)
-        if text is None:
-            return default
-        if not _INTEGER.fullmatch(text):
-            return self._invalid(name, "Not a valid integer.", default)
-        number = int(text)
-        if minimum is not None and number < minimum:
-            return self._invalid(name, f"Must be at least {minimum}.", default)
-        if maximum is not None and number > maximum:
-            return self._invalid(name, f"Must be at most {maximum}.", default)
-        return number
+def _choice(values: list[str], *, choices: tuple[str, ...]) -> str:
+    if values[-1] not in choices:
+        raise ValueError(f"Must be one of: {', '.join(choices)}.")
+    return values[-1]
 
-    def choice(self, name: str, default: _Default, *choices: str) -> str | _Default:
-        word = self._query.get(name)
-        if word is None or word in choices:
-            return default if word is None else word
-        return self._invalid(name, f"Must be one of: {', '.join(choices)}.", default)
 
-    def texts(self, name: str) -> list[str]:
-        """Return all values of a repeated parameter; an empty value is an error."""
-        texts = self._query.getlist(name)
-        if "" in texts:
-            self.errors.append((name, "Must not be empty."))
-        return texts
+def _texts(values: list[str]) -> frozenset[str]:
+    if "" in values:
+        raise ValueError("Must not be empty.")
+    return frozenset(values)
 
-    def text(self, name: str) -> str | None:
-        texts = self.texts(name)
-        return texts[-1] if texts else None
 
-    def _invalid(self, name: str, message: str, default: _Default) -> _Default:
-        self.errors.append((name, message))
-        return default
+def _text(values: list[str]) -> str:
+    _texts(values)
+    return values[-1]
+
+
+# Each parser takes all values of its parameter; only `feedback` uses more than the last one.
+_PARSERS: dict[str, Callable[[list[str]], object]] = {
+    "page": partial(_integer, minimum=1),
+    "per_page": partial(_integer, minimum=1, maximum=100),
+    "order": partial(_choice, choices=("asc", "desc")),
+    "project_id": _integer,
+    "status": _text,
+    "feedback": _texts,
+    "sort_by": partial(_choice, choices=("original_filename", "quality_score")),
+    "ownership": partial(_choice, choices=("mine", "shared")),
+    "max_images_per_project": partial(_integer, minimum=1, maximum=200),
+    "search": _text,
+}
 
 
 def parse_parameters(query: QueryParams) -> Parameters:
-    """Parse a query string. Unknown parameters are ignored; the last value of a repeated one counts.
+    """Parse a query string. Unknown parameters are ignored.
 
     Raises:
         InvalidParametersError: at least one parameter violates the contract.
     """
-    parser = _QueryParser(query)
-    parameters = Parameters(
-        page=parser.integer("page", 1, 1),
-        per_page=parser.integer("per_page", 20, 1, 100),
-        order=parser.choice("order", "desc", "asc", "desc"),
-        project_id=parser.integer("project_id", None),
-        status=parser.text("status"),
-        feedback=frozenset(parser.texts("feedback")),
-        sort_by=parser.choice("sort_by", "original_filename", "original_filename", "quality_score"),
-        ownership=parser.choice("ownership", None, "mine", "shared"),
-        max_images_per_project=parser.integer("max_images_per_project", 50, 1, 200),
-        search=parser.text("search"),
-    )
-    if parser.errors:
-        raise InvalidParametersError(parser.errors)
-    return parameters
+    valid: dict[str, Any] = {}
+    errors = []
+    for name, parse in _PARSERS.items():
+        if values := query.getlist(name):
+            try:
+                valid[name] = parse(values)
+            except ValueError as exc:
+                errors.append((name, str(exc)))
+    if errors:
+        raise InvalidParametersError(errors)
+    return Parameters(**valid)
