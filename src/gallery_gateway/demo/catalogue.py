@@ -4,33 +4,24 @@
 value come last in both orders, and equal values are ordered by identity.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import NamedTuple
 
 from gallery_gateway.demo.callers import DemoCaller
-from gallery_gateway.demo.images import DemoImage, images_at, make_images
+from gallery_gateway.demo.images import Image, images_at, make_images
 from gallery_gateway.demo.projects import DemoProject, make_projects
 from gallery_gateway.demo.query_parameters import Parameters
 
-_Sortable = TypeVar("_Sortable", str, float)
+_identity = itemgetter("job_id", "image_index", "group_index", "version")
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProject:
+class ListedProject(NamedTuple):
     """A project, all of its images, and the listed ones: matching, sorted and capped."""
 
     project: DemoProject
-    images: tuple[DemoImage, ...]
-    listed: list[DemoImage]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page of projects, and the number of projects on all pages."""
-
-    total: int
-    projects: list[ListedProject]
+    images: list[Image]
+    listed: list[Image]
 
 
 class Catalogue:
@@ -41,10 +32,9 @@ class Catalogue:
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
         self.projects = {project.project_id: project for project in make_projects(seed)}
-        # The images of the latest run by project id.
-        self._images: dict[int, tuple[int, tuple[DemoImage, ...]]] = {}
+        # Room for all projects and some past runs of the live ones.
+        self._images_of = lru_cache(maxsize=1_000)(partial(make_images, seed))
 
     def is_visible(self, project_id: int, caller: DemoCaller) -> bool:
         project = self.projects.get(project_id)
@@ -52,8 +42,8 @@ class Catalogue:
 
     def listing(
         self, caller: DemoCaller, parameters: Parameters, *, now: float, lists_empty: bool
-    ) -> Listing:
-        """Return one page of the caller's projects at `now`.
+    ) -> tuple[int, list[ListedProject]]:
+        """Return the number of the caller's projects at `now`, and one page of them.
 
         With `lists_empty`, an image filter keeps projects without a matching image.
         """
@@ -64,21 +54,13 @@ class Catalogue:
         found.sort(key=lambda p: p.created_seconds, reverse=parameters.order == "desc")
         first = (parameters.page - 1) * parameters.per_page
         page = found[first : first + parameters.per_page]
-        return Listing(len(found), [self._list_images(p, parameters, now) for p in page])
+        return len(found), [self._list_images(p, parameters, now) for p in page]
 
     def _list_images(self, project: DemoProject, parameters: Parameters, now: float) -> ListedProject:
         images = images_at(self._images_of(project), project, now)
         matching = [image for image in images if _image_matches(image, parameters)]
-        return ListedProject(
-            project, images, _sorted(matching, parameters)[: parameters.max_images_per_project]
-        )
-
-    def _images_of(self, project: DemoProject) -> tuple[DemoImage, ...]:
-        run, images = self._images.get(project.project_id, (None, ()))
-        if run != project.run:
-            images = make_images(self._seed, project)
-            self._images[project.project_id] = (project.run, images)
-        return images
+        listed = _sorted(matching, parameters)[: parameters.max_images_per_project]
+        return ListedProject(project, images, listed)
 
 
 def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -> bool:
@@ -94,23 +76,15 @@ def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -
     return any(text in field.casefold() for field in (project.name, project.key, str(project.project_id)))
 
 
-def _image_matches(image: DemoImage, parameters: Parameters) -> bool:
-    if parameters.status is not None and image.status != parameters.status:
+def _image_matches(image: Image, parameters: Parameters) -> bool:
+    if parameters.status not in (None, image["status"]):
         return False
-    return not parameters.feedback or image.result.feedback in parameters.feedback
+    return not parameters.feedback or image["feedback"] in parameters.feedback
 
 
-def _sorted(images: list[DemoImage], parameters: Parameters) -> list[DemoImage]:
-    images = sorted(images, key=lambda image: image.identity)
-    descending = parameters.order == "desc"
-    if parameters.sort_by == "quality_score":
-        return _sorted_by(lambda image: image.result.quality_score, images, descending=descending)
-    return _sorted_by(lambda image: image.original_filename, images, descending=descending)
-
-
-def _sorted_by(
-    value_of: Callable[[DemoImage], _Sortable | None], images: list[DemoImage], *, descending: bool
-) -> list[DemoImage]:
-    with_value = [(value, image) for image in images if (value := value_of(image)) is not None]
-    with_value.sort(key=lambda pair: pair[0], reverse=descending)
-    return [image for _, image in with_value] + [image for image in images if value_of(image) is None]
+def _sorted(images: list[Image], parameters: Parameters) -> list[Image]:
+    field = parameters.sort_by
+    images = sorted(images, key=_identity)
+    with_value = [image for image in images if image[field] is not None]
+    with_value.sort(key=itemgetter(field), reverse=parameters.order == "desc")
+    return with_value + [image for image in images if image[field] is None]

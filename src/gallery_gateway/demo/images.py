@@ -1,13 +1,16 @@
-"""Generates the images of a project and their results, and moves those of a live project through its run."""
+"""Generates the images of a project, and moves those of a live project through its run.
 
-import uuid
+An image is a dict of the fields that the REST API sends, but with the uuids of its pictures instead of links.
+"""
+
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
-from typing import NamedTuple
+from typing import Any
 
-from gallery_gateway.demo.projects import DemoProject
+from gallery_gateway.demo.projects import DemoProject, make_uuid
+
+Image = dict[str, Any]
 
 # The last image starts 210 seconds into the cycle and takes 45 seconds at the longest.
 _FIRST_START_SECONDS, _LAST_START_SECONDS = 10, 210
@@ -32,153 +35,109 @@ _COMMENTS = (
     'Logo reads "ALTELIER", must be "ATELIER".',
 )
 _REASONS = ("Hands overlap the hem.", "Print is blurred at the seam.", None)
-_CLAIMS: tuple[object, ...] = (
+_CLAIMS = (
     {"by": "ben", "tools": {"brush": 12.5, "mask": None}, "open": True},
     ["hem", 2, None],
     "claimed",
     7,
     False,
 )
+# In the order of the REST contract; the last four are missing in older projects.
+_FIELDS = (
+    "job_id", "image_index", "group_index", "version", "original_filename", "download_filename", "inputs",
+    "output", "input_description", "status", "quality_score", "processing_time", "error_message", "feedback",
+    "feedback_comment", "created_at", "review_status", "review_annotations", "retouch_claim",
+    "id", "model_used", "detail_needs_review", "detail_review_reason",
+)  # fmt: skip
+# The fields that an image gets by being processed.
+_UNPROCESSED: Image = {
+    "download_filename": None, "output": None, "status": "pending", "quality_score": None,
+    "processing_time": None, "error_message": None, "feedback": None, "feedback_comment": None,
+    "review_status": None, "review_annotations": None, "retouch_claim": None,
+    "detail_needs_review": False, "detail_review_reason": None,
+}  # fmt: skip
 
 
-class Identity(NamedTuple):
-    """The unique identity of an image, which also orders images that sort equal."""
-
-    job_id: str
-    image_index: int
-    group_index: int
-    version: int
-
-
-# Identity, original filename and the uuids of the input pictures.
-_Source = tuple[Identity, str | None, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageResult:
-    """The fields of an image that have a value only once it is processed.
-
-    Args:
-        output: the uuid of the output picture; `None` if the image failed.
-        annotations: any JSON, like `claim`.
-    """
-
-    output: str | None = None
-    error_message: str | None = None
-    quality_score: float | None = None
-    seconds: float | None = None
-    feedback: str | None = None
-    feedback_comment: str | None = None
-    review_status: str | None = None
-    annotations: object = None
-    claim: object = None
-    needs_review: bool = False
-    review_reason: str | None = None
-
-
-_NO_RESULT = ImageResult()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoImage:
-    """A generated image.
-
-    Args:
-        inputs: the uuids of its source pictures.
-        input_description: any JSON.
-        created_seconds: seconds since 1970.
-    """
-
-    identity: Identity
-    result_id: int
-    original_filename: str | None
-    inputs: tuple[str, ...]
-    input_description: object
-    model_used: str | None
-    created_seconds: float
-    status: str
-    result: ImageResult
-
-
-def make_images(seed: int, project: DemoProject) -> tuple[DemoImage, ...]:
+def make_images(seed: int, project: DemoProject) -> list[Image]:
     """Generate the processed images of a project's current run, in the order in which they are processed."""
     rng = Random(f"{seed}/{project.project_id}/{project.run}")
     first_id = _first_result_id(project)
     sources = islice(_make_sources(rng), project.size)
-    return tuple(
-        _make_image(rng, project, first_id + number, source) for number, source in enumerate(sources)
-    )
+    return [_make_image(rng, project, first_id + number, source) for number, source in enumerate(sources)]
 
 
-def images_at(images: tuple[DemoImage, ...], project: DemoProject, now: float) -> tuple[DemoImage, ...]:
+def images_at(images: list[Image], project: DemoProject, now: float) -> list[Image]:
     """Return the images as they are at `now`; the images of a settled project do not change."""
     if project.phase_seconds is None:
         return images
     first_start = project.created_seconds + _FIRST_START_SECONDS
     interval = (_LAST_START_SECONDS - _FIRST_START_SECONDS) / len(images)
-    return tuple(_image_after(image, now - first_start - n * interval) for n, image in enumerate(images))
+    return [_image_after(image, now - first_start - n * interval) for n, image in enumerate(images)]
 
 
-def _image_after(image: DemoImage, seconds: float) -> DemoImage:
+def _image_after(image: Image, seconds: float) -> Image:
     """Return the image as it is `seconds` after its processing starts."""
     if seconds < 0:
-        return replace(image, status="pending", result=_NO_RESULT)
-    if seconds < (image.result.seconds or 0):
-        return replace(image, status="processing", result=_NO_RESULT)
+        return image | _UNPROCESSED
+    if seconds < image["processing_time"]:
+        return image | _UNPROCESSED | {"status": "processing"}
     return image
 
 
-def _make_sources(rng: Random) -> Iterator[_Source]:
-    """Yield identity, filename and input uuids of an endless series of images."""
+def _make_sources(rng: Random) -> Iterator[Image]:
+    """Yield the identities, filenames and inputs of an endless series of images."""
     while True:
         job_id = f"job-{rng.getrandbits(48):012x}"
         for image_index, filename in enumerate(rng.sample(_FILENAMES, rng.randint(2, 6))):
-            inputs = tuple(_make_uuid(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))))
-            original_filename = filename if rng.random() < 0.98 else None
+            source = {
+                "job_id": job_id,
+                "image_index": image_index,
+                "inputs": [make_uuid(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4)))],
+                "original_filename": filename if rng.random() < 0.98 else None,
+            }
             for group_index in range(rng.randint(1, 2)):
                 for version in range(rng.choice((1, 1, 1, 2, 3))):
-                    yield Identity(job_id, image_index, group_index, version), original_filename, inputs
+                    yield source | {"group_index": group_index, "version": version}
 
 
-def _make_image(rng: Random, project: DemoProject, result_id: int, source: _Source) -> DemoImage:
-    identity, original_filename, inputs = source
-    result = _make_result(rng)
+def _make_image(rng: Random, project: DemoProject, result_id: int, source: Image) -> Image:
+    image = source | _make_result(rng)
+    filename, version = image["original_filename"], image["version"]
+    if image["output"] and filename:
+        stem = f"{project.sku.replace(' ', '-')}_{filename.rpartition('.')[0]}"
+        image["download_filename"] = f"{stem}_g{image['group_index']}_v{version}.jpg"
+    image["input_description"] = _make_description(rng)
+    image["model_used"] = rng.choice(_MODELS) if rng.random() < 0.9 else None
     # A live project queues all images of a run at once.
-    age_seconds = (
-        0 if project.phase_seconds is not None else 7 * identity.image_index + 86_400 * identity.version
-    )
-    return DemoImage(
-        identity=identity,
-        result_id=result_id,
-        original_filename=original_filename,
-        inputs=inputs,
-        input_description=_make_description(rng),
-        model_used=rng.choice(_MODELS) if rng.random() < 0.9 else None,
-        created_seconds=project.created_seconds + age_seconds,
-        status="completed" if result.output else "failed",
-        result=result,
-    )
+    age_seconds = 7 * image["image_index"] + 86_400 * version if project.phase_seconds is None else 0
+    image["created_at"] = project.timestamp(age_seconds)
+    image["id"] = result_id
+    fields = _FIELDS if project.has_new_fields else _FIELDS[:-4]
+    return {field: image[field] for field in fields}
 
 
-def _make_result(rng: Random) -> ImageResult:
-    output = _make_uuid(rng)
+def _make_result(rng: Random) -> Image:
+    """Generate the fields that an image gets by being processed."""
+    output = make_uuid(rng)
     seconds = round(rng.uniform(12, 45), 2)
     if rng.random() < 0.07:
-        return ImageResult(error_message=rng.choice(_ERRORS), seconds=seconds)
+        failure = {"status": "failed", "error_message": rng.choice(_ERRORS), "processing_time": seconds}
+        return _UNPROCESSED | failure
     feedback = rng.choices(("like", "dislike", None), (3, 1, 6))[0]
     needs_review = rng.random() < 0.08
-    return ImageResult(
-        output=output,
-        quality_score=None if rng.random() < 0.12 else round(rng.uniform(0.4, 1), 3),
-        seconds=seconds,
-        feedback=feedback,
-        feedback_comment=rng.choice(_COMMENTS) if feedback and rng.random() < 0.4 else None,
-        review_status=rng.choices(("approved", "in_review", None), (3, 1, 6))[0],
-        annotations=None if rng.random() < 0.85 else _make_annotations(rng),
-        claim=None if rng.random() < 0.9 else rng.choice(_CLAIMS),
-        needs_review=needs_review,
-        review_reason=rng.choice(_REASONS) if needs_review else None,
-    )
+    return _UNPROCESSED | {
+        "status": "completed",
+        "output": output,
+        "processing_time": seconds,
+        "quality_score": None if rng.random() < 0.12 else round(rng.uniform(0.4, 1), 3),
+        "feedback": feedback,
+        "feedback_comment": rng.choice(_COMMENTS) if feedback and rng.random() < 0.4 else None,
+        "review_status": rng.choices(("approved", "in_review", None), (3, 1, 6))[0],
+        "review_annotations": None if rng.random() < 0.85 else _make_annotations(rng),
+        "retouch_claim": None if rng.random() < 0.9 else rng.choice(_CLAIMS),
+        "detail_needs_review": needs_review,
+        "detail_review_reason": rng.choice(_REASONS) if needs_review else None,
+    }
 
 
 def _make_annotations(rng: Random) -> object:
@@ -197,10 +156,6 @@ def _make_description(rng: Random) -> object:
         "crop": [0, 0, rng.randint(800, 960), rng.randint(1000, 1200)],
         "keep_logo": rng.random() < 0.5,
     }
-
-
-def _make_uuid(rng: Random) -> str:
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def _first_result_id(project: DemoProject) -> int:

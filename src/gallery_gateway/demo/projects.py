@@ -6,13 +6,13 @@ go from pending to processing to completed or failed, so that a client always ha
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from gallery_gateway.demo.callers import CALLERS, DemoCaller
 
 CYCLE_SECONDS = 360
-_LIVE_PER_CALLER = 2
 _FIRST_PROJECT_ID = 10_001
 # Settled projects are created from 2024-01-08 to 2026-05-29, in seconds since 1970.
 _FIRST_DAY, _LAST_DAY = 1_704_700_000.0, 1_780_000_000.0
@@ -37,7 +37,7 @@ class DemoProject:
     """A generated project, without its images.
 
     Args:
-        garment: the silhouette in its pictures, a key of `GARMENTS`.
+        garment: the silhouette in its pictures, a key of `_GARMENTS`.
         hue: the colour of the garment, in degrees.
         size: the number of images.
         created_seconds: seconds since 1970; for a live project, the start of its current run.
@@ -61,6 +61,11 @@ class DemoProject:
     @property
     def has_new_fields(self) -> bool:
         return self.phase_seconds is not None or self.created_seconds >= _NEW_FIELDS_SINCE
+
+    def timestamp(self, age_seconds: float = 0) -> str:
+        """Return the creation date plus `age_seconds` in ISO 8601; older projects have no time zone."""
+        moment = datetime.fromtimestamp(self.created_seconds + age_seconds, UTC)
+        return (moment if self.has_new_fields else moment.replace(tzinfo=None)).isoformat()
 
     def is_visible_to(self, caller: DemoCaller) -> bool:
         return self.owner == caller or (self.is_shared and self.owner.group == caller.group)
@@ -86,30 +91,34 @@ def make_projects(seed: int) -> list[DemoProject]:
             owner=owner,
             is_shared=rng.random() < 0.75,
             size=_make_size(rng, number),
-            created_seconds=float(int(day)),
+            created_seconds=int(day),
         )
         for number, (owner, day) in enumerate(zip(owners, days, strict=True))
     ]
-    for number in range(_LIVE_PER_CALLER * len(CALLERS)):
-        caller_number, own_number = divmod(number, _LIVE_PER_CALLER)
-        live = _make_project(
-            rng,
-            project_id=_FIRST_PROJECT_ID + len(owners) + number,
-            owner=CALLERS[caller_number],
-            is_shared=own_number == 0,
-            size=rng.randint(18, 36),
-            # The two runs of a caller start half a cycle apart, so that one of them is always in progress.
-            phase_seconds=caller_number * 60.0 + own_number * CYCLE_SECONDS / 2,
-        )
-        projects.append(live)
+    for number, owner in enumerate(CALLERS):
+        # The two runs of a caller start half a cycle apart, so that one of them is always in progress.
+        for is_shared, offset_seconds in ((True, 0), (False, CYCLE_SECONDS / 2)):
+            live = _make_project(
+                rng,
+                project_id=_FIRST_PROJECT_ID + len(projects),
+                owner=owner,
+                is_shared=is_shared,
+                size=rng.randint(18, 36),
+                phase_seconds=number * 60 + offset_seconds,
+            )
+            projects.append(live)
     return projects
+
+
+def make_uuid(rng: Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def _make_project(rng: Random, **fields: Any) -> DemoProject:
     product, garment = rng.choice(_PRODUCTS)
     sku = f"SKU {rng.randint(10_000, 99_999)}"
     return DemoProject(
-        key=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        key=make_uuid(rng),
         name=f"{rng.choice(_FABRICS)} {product} {sku}",
         sku=sku,
         garment=garment,

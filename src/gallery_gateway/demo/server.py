@@ -1,13 +1,14 @@
 """The stand-in as an ASGI app: `GET /gallery/by-project`, and the pictures that its answers link to."""
 
 import asyncio
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,8 +18,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from gallery_gateway.demo.callers import authenticate
-from gallery_gateway.demo.catalogue import Catalogue, ListedProject, Listing
-from gallery_gateway.demo.images import DemoImage
+from gallery_gateway.demo.catalogue import Catalogue, ListedProject
+from gallery_gateway.demo.images import Image
 from gallery_gateway.demo.pictures import draw_picture
 from gallery_gateway.demo.projects import DemoProject
 from gallery_gateway.demo.query_parameters import InvalidParametersError, Parameters, parse_parameters
@@ -73,33 +74,33 @@ def create_upstream(
         try:
             parameters = parse_parameters(request.query_params)
         except InvalidParametersError as exc:
-            return JSONResponse(_invalid_body(exc), variant.invalid_status)
-        now = clock()
-        listing = catalogue.listing(caller, parameters, now=now, lists_empty=variant.lists_empty_projects)
-        project_id = parameters.project_id
+            detail = [
+                {"field": name, "message": message, "position": "query"} for name, message in exc.errors
+            ]
+            return JSONResponse({"error": "Invalid request", "detail": detail}, variant.invalid_status)
+        now, project_id = clock(), parameters.project_id
+        total, page = catalogue.listing(caller, parameters, now=now, lists_empty=variant.lists_empty_projects)
+        pagination = _pagination(parameters, total)
         if project_id is not None and not catalogue.is_visible(project_id, caller):
             is_missing = variant.unknown_is_404
         else:
             # The first page exists even if it is empty.
-            is_missing = variant.past_end_is_404 and parameters.page > max(
-                1, _page_count(listing, parameters)
-            )
+            is_missing = variant.past_end_is_404 and parameters.page > max(1, pagination["pages"])
         if is_missing:
             return await _answer_not_found(request)
-        base_url = str(request.base_url)
-        body = _listing_body(listing, parameters, lambda path: signer.sign(path, base_url=base_url, now=now))
-        return JSONResponse(body)
+        sign = partial(signer.sign, base_url=str(request.base_url), now=now)
+        return JSONResponse({"pagination": pagination, "projects": [_project_body(p, sign) for p in page]})
 
     async def answer_picture(request: Request) -> Response:
-        project_id, role = request.path_params["project_id"], request.path_params["role"]
-        uuid, size = request.path_params["uuid"], request.path_params["size"]
-        path = f"pictures/{project_id}/{role}/{uuid}/{size}.svg"
+        params = request.path_params
+        path = request.scope["path"].removeprefix("/")
         try:
             remaining_seconds = signer.check(path, request.query_params, now=clock())
         except LinkError as exc:
             return PlainTextResponse(str(exc), 403)
         # Only links to existing projects are signed.
-        picture = draw_picture(catalogue.projects[project_id], role=role, uuid=uuid, size=size)
+        project = catalogue.projects[params["project_id"]]
+        picture = draw_picture(project, role=params["role"], uuid=params["uuid"], size=params["size"])
         headers = {"Cache-Control": f"private, max-age={remaining_seconds}"}
         return Response(picture, media_type="image/svg+xml", headers=headers)
 
@@ -115,10 +116,10 @@ def create_upstream(
 
 
 @contextmanager
-def serve_in_thread(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve `app` in a thread until the block ends, and yield its base URL; port 0 picks a free port."""
+def serve_in_thread(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
+    """Serve `app` on 127.0.0.1 until the block ends, and yield its base URL; port 0 picks a free port."""
     # Listening starts here, so that clients can connect before the thread runs.
-    listener = socket.create_server((host, port))
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
@@ -126,7 +127,7 @@ def serve_in_thread(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> 
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
@@ -137,38 +138,26 @@ async def _answer_not_found(_request: Request, _exc: Exception | None = None) ->
     return JSONResponse({"error": "Not found"}, 404)
 
 
-def _invalid_body(exc: InvalidParametersError) -> _Body:
-    detail = [{"field": field, "message": message, "position": "query"} for field, message in exc.errors]
-    return {"error": "Invalid request", "detail": detail}
-
-
-def _page_count(listing: Listing, parameters: Parameters) -> int:
-    return -(-listing.total // parameters.per_page)
-
-
-def _listing_body(listing: Listing, parameters: Parameters, sign: _Sign) -> _Body:
-    pages = _page_count(listing, parameters)
+def _pagination(parameters: Parameters, total: int) -> dict[str, int]:
+    pages = math.ceil(total / parameters.per_page)
     return {
-        "pagination": {
-            "page": parameters.page,
-            "per_page": parameters.per_page,
-            "total": listing.total,
-            "pages": pages,
-            "has_next": parameters.page < pages,
-            "has_prev": parameters.page > 1,
-        },
-        "projects": [_project_body(listed, sign) for listed in listing.projects],
+        "page": parameters.page,
+        "per_page": parameters.per_page,
+        "total": total,
+        "pages": pages,
+        "has_next": parameters.page < pages,
+        "has_prev": parameters.page > 1,
     }
 
 
 def _project_body(listed: ListedProject, sign: _Sign) -> _Body:
     project = listed.project
-    statuses = [image.status for image in listed.images]
+    statuses = [image["status"] for image in listed.images]
     return {
         "project_id": project.project_id,
         "project_name": project.name,
         "project_key": project.key,
-        "created_at": _timestamp(project.created_seconds, project),
+        "created_at": project.timestamp(),
         "created_by": project.owner.name,
         "total_images": len(statuses),
         "completed_images": statuses.count("completed"),
@@ -177,34 +166,11 @@ def _project_body(listed: ListedProject, sign: _Sign) -> _Body:
     }
 
 
-def _image_body(image: DemoImage, project: DemoProject, sign: _Sign) -> _Body:
-    result = image.result
-    body: _Body = {
-        **image.identity._asdict(),
-        "original_filename": image.original_filename,
-        "download_filename": _download_filename(image, project),
-        "inputs": [_file_body("input", uuid, project, sign) for uuid in image.inputs],
-        "output": result.output and _file_body("output", result.output, project, sign),
-        "input_description": image.input_description,
-        "status": image.status,
-        "quality_score": result.quality_score,
-        "processing_time": result.seconds,
-        "error_message": result.error_message,
-        "feedback": result.feedback,
-        "feedback_comment": result.feedback_comment,
-        "created_at": _timestamp(image.created_seconds, project),
-        "review_status": result.review_status,
-        "review_annotations": result.annotations,
-        "retouch_claim": result.claim,
+def _image_body(image: Image, project: DemoProject, sign: _Sign) -> _Body:
+    return image | {
+        "inputs": [_file_body("input", uuid, project, sign) for uuid in image["inputs"]],
+        "output": image["output"] and _file_body("output", image["output"], project, sign),
     }
-    if project.has_new_fields:
-        body |= {
-            "id": image.result_id,
-            "model_used": image.model_used,
-            "detail_needs_review": result.needs_review,
-            "detail_review_reason": result.review_reason,
-        }
-    return body
 
 
 def _file_body(role: str, uuid: str, project: DemoProject, sign: _Sign) -> _Body:
@@ -216,17 +182,3 @@ def _file_body(role: str, uuid: str, project: DemoProject, sign: _Sign) -> _Body
         "thumbnail": sign(f"{path}/thumbnail.svg") if has_thumbnail else None,
     }
     return body | {"uuid": uuid} if project.has_new_fields else body
-
-
-def _download_filename(image: DemoImage, project: DemoProject) -> str | None:
-    if image.result.output is None or image.original_filename is None:
-        return None
-    stem = image.original_filename.rpartition(".")[0]
-    _, _, group_index, version = image.identity
-    return f"{project.sku.replace(' ', '-')}_{stem}_g{group_index}_v{version}.jpg"
-
-
-def _timestamp(seconds: float, project: DemoProject) -> str:
-    """Return an ISO 8601 timestamp, without a zone for older projects."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return (moment if project.has_new_fields else moment.replace(tzinfo=None)).isoformat()
