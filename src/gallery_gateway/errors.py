@@ -174,24 +174,29 @@ class GatewayError(Exception):
     Args:
         message: one sentence for the client; by default that of the class.
         kind: row of `ERRORS`; by default that of the class.
-
-    `retry_after_seconds` is how long to wait before the next attempt, if the REST API or the gateway says so.
+        retry_after_seconds: how long to wait before the next attempt, if the REST API or the gateway says so.
     """
 
     kind: str
     code: ClassVar[str]
     default_message: ClassVar[str] = ""
-    retry_after_seconds: int | None = None
+    # Whether clients see `retry_after_seconds`.
+    shows_retry_after: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         cls.code = ERRORS[cls.kind].code
 
-    def __init__(self, message: str | None = None, *, kind: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, kind: str | None = None, retry_after_seconds: int | None = None
+    ) -> None:
         super().__init__(message or self.default_message)
         if kind is not None:
             self.kind = kind
+        self.retry_after_seconds = retry_after_seconds
         # graphql-core copies this attribute of an original error into the GraphQL error.
         self.extensions: dict[str, object] = {"code": self.code}
+        if self.shows_retry_after and retry_after_seconds is not None:
+            self.extensions["retryAfter"] = retry_after_seconds
 
     @property
     def consequences(self) -> Consequences:
@@ -277,12 +282,7 @@ class RateLimitedError(GatewayError):
 
     kind = "rate_limited"
     default_message = "The gallery API limits the calls of this access token; try again later."
-
-    def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-        if retry_after_seconds is not None:
-            self.extensions["retryAfter"] = retry_after_seconds
+    shows_retry_after = True
 
 
 class OverloadedError(GatewayError):
@@ -290,10 +290,7 @@ class OverloadedError(GatewayError):
 
     kind = "overloaded"
     default_message = "Too many calls wait for the gallery API; try again soon."
-
-    def __init__(self, message: str | None = None, *, retry_after_seconds: int) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = self.extensions["retryAfter"] = retry_after_seconds
+    shows_retry_after = True
 
 
 class UpstreamTimeoutError(GatewayError):
@@ -308,12 +305,6 @@ class UpstreamUnavailableError(GatewayError):
 
     kind = "shutting_down"
     default_message = "The gallery API is not available; try again later."
-
-    def __init__(
-        self, message: str | None = None, *, kind: str | None = None, retry_after_seconds: int | None = None
-    ) -> None:
-        super().__init__(message, kind=kind)
-        self.retry_after_seconds = retry_after_seconds
 
 
 class UpstreamContractError(GatewayError):
