@@ -46,4 +46,6 @@ async def opened(
 
 
 async def fetch(client: GalleryClient, parameters: Parameters = ()) -> FetchedPage:
-    return await client.fetch_page(parameters, authorization=AUTHORIZATION)
+    fetched = await client.fetch_page(parameters, authorization=AUTHORIZATION)
+    assert isinstance(fetched, FetchedPage)
+    return fetched

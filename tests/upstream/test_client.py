@@ -16,7 +16,7 @@ from gallery_gateway.errors import (
     UpstreamUnavailableError,
 )
 from gallery_gateway.gallery.request import GalleryRequest, query_parameters
-from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.resilience import Resilience
 from gallery_gateway.upstream.transport import Timeouts
 from tests.fakes import FakeUpstream, page_body
@@ -49,6 +49,7 @@ async def fetch(transport: httpx.AsyncBaseTransport, request: GalleryRequest | N
 async def test_the_page_and_its_size_are_given(upstream: FakeUpstream) -> None:
     fetched = await make_client(upstream).fetch_page((), authorization=AUTHORIZATION)
 
+    assert isinstance(fetched, FetchedPage)
     assert fetched.page.projects[0].project_id == 7
     assert len(fetched.body) == len(httpx.Response(200, json=page_body()).content)
 

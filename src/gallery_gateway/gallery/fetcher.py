@@ -76,14 +76,13 @@ class PageFetcher:
     async def _respond(
         self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
     ) -> _Response:
+        """Fetch a page, or revalidate the known one if it has an ETag."""
         known = self._cache.revalidatable(caller, request)
         try:
-            if known is None or known.rules.etag is None:
-                return _received(await self._fetch(caller, request, deadline, decoder), decoder)
-            response = await self._client.revalidate_page(
+            response = await self._client.fetch_page(
                 query_parameters(request),
                 authorization=caller.authorization,
-                etag=known.rules.etag,
+                etag=known.rules.etag if known else None,
                 caller_key=caller.key,
                 deadline=deadline,
                 decode=decoder,
@@ -91,20 +90,11 @@ class PageFetcher:
         except UpstreamNotFoundError:
             return _Response(await self._empty_page(caller, request, deadline))
         if isinstance(response, FetchedPage):
-            return _received(response, decoder)
+            page, body, rules, call = response.page, response.body, response.rules, response.call
+            return _Response(page, body, len(body), rules, call, decoder)
+        assert known is not None, "without its ETag there is no 304"  # noqa: S101  # for mypy
         rules = known.rules.renewed(response.rules)
         return _Response(known.page, known.body, rules=rules, call=response.call)
-
-    async def _fetch(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
-    ) -> FetchedPage:
-        return await self._client.fetch_page(
-            query_parameters(request),
-            authorization=caller.authorization,
-            caller_key=caller.key,
-            deadline=deadline,
-            decode=decoder,
-        )
 
     async def _empty_page(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> Page:
         """Return the page without projects that a 404 means (REST contract, open questions 1 and 2).
@@ -125,7 +115,7 @@ class PageFetcher:
             )
         elif request.page > 1:
             first_page = msgspec.structs.replace(request, page=1, max_images_per_project=1)
-            first = await self._fetch(caller, first_page, deadline, parse_page)
+            first = await self._respond(caller, first_page, deadline, parse_page)
             pagination = msgspec.structs.replace(
                 first.page.pagination, page=request.page, has_next=False, has_prev=True
             )
@@ -159,7 +149,3 @@ class PageFetcher:
             call=response.call,
             parsed=None if response.body else page,
         )
-
-
-def _received(fetched: FetchedPage, decoder: PageDecoder) -> _Response:
-    return _Response(fetched.page, fetched.body, len(fetched.body), fetched.rules, fetched.call, decoder)

@@ -4,7 +4,7 @@ import asyncio
 import math
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from gallery_gateway.errors import (
     UpstreamContractError,
     UpstreamTimeoutError,
 )
-from gallery_gateway.telemetry.records import CallRecord, Link
+from gallery_gateway.telemetry.records import Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
 from gallery_gateway.upstream.caching import CACHING_HEADERS, NOTHING_SAID, CachingRules, parse_caching_rules
@@ -108,14 +108,16 @@ class GalleryClient:
         parameters: Parameters,
         *,
         authorization: str,
+        etag: str | None = None,
         caller_key: bytes | None = None,
         deadline: Deadline | None = None,
         decode: PageDecoder = parse_page,
-    ) -> FetchedPage:
-        """Fetch a page.
+    ) -> FetchedPage | NotModified:
+        """Fetch a page, unless it is still the one with this `etag`.
 
         Args:
             parameters: of the query.
+            etag: of the known page; `None` if there is none.
             authorization: value of the one Authorization header that is sent.
             caller_key: for whom rate limits, breakers and places are counted.
             deadline: of all attempts together.
@@ -124,38 +126,13 @@ class GalleryClient:
         Raises:
             GatewayError: the call failed, or `deadline` passed.
         """
-        headers = ((b"authorization", authorization.encode()),)
-        return cast("FetchedPage", await self._fetch(parameters, headers, caller_key, deadline, decode))
-
-    async def revalidate_page(
-        self,
-        parameters: Parameters,
-        *,
-        authorization: str,
-        etag: str,
-        caller_key: bytes | None = None,
-        deadline: Deadline | None = None,
-        decode: PageDecoder = parse_page,
-    ) -> FetchedPage | NotModified:
-        """Fetch a page unless it is still the one with this `etag`; otherwise as `fetch_page`."""
-        headers = (b"authorization", authorization.encode()), (b"if-none-match", etag.encode())
-        return await self._fetch(parameters, headers, caller_key, deadline, decode)
-
-    async def aclose(self) -> None:
-        await self._transport.aclose()
-
-    async def _fetch(
-        self,
-        parameters: Parameters,
-        headers: tuple[tuple[bytes, bytes], ...],
-        caller_key: bytes | None,
-        deadline: Deadline | None,
-        decode: PageDecoder,
-    ) -> FetchedPage | NotModified:
+        headers = [*self._headers, (b"authorization", authorization.encode())]
+        if etag is not None:
+            headers.append((b"if-none-match", etag.encode()))
         request = httpx.Request(
             "GET",
             self._url_of(parameters),
-            headers=[*self._headers, *headers],
+            headers=headers,
             # httpx would make a stream for each request, at half the cost of the request.
             stream=_NO_BODY,
             extensions={"timeout": self._timeouts, "caller_key": caller_key},
@@ -181,6 +158,9 @@ class GalleryClient:
             if deadline is not None:
                 deadline.timeout = None
 
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
     async def _attempt(
         self, request: httpx.Request, caller_key: bytes | None, decode: PageDecoder, attempt: int
     ) -> FetchedPage | NotModified:
@@ -191,8 +171,7 @@ class GalleryClient:
             if call.headers:
                 request.headers.update(call.headers)
             try:
-                fetched = await self._send(request, decode, call.record)
-                ticket.result = CallResult.FINE
+                page = await self._send(request, decode, call)
             except GatewayError as exc:
                 _record_failure(call, exc.consequences)
                 self._resilience.record_failure(ticket, exc)
@@ -200,15 +179,18 @@ class GalleryClient:
             except Exception:
                 _record_failure(call, ERRORS["bug"])
                 raise
+            else:
+                ticket.result = CallResult.FINE
+                return page
             finally:
                 self._telemetry.call_ended(call)
         finally:
             self._resilience.release(ticket)
-        return fetched if call.link is None else replace(fetched, call=call.link)
 
     async def _send(
-        self, request: httpx.Request, decode: PageDecoder, record: CallRecord
+        self, request: httpx.Request, decode: PageDecoder, call: Call
     ) -> FetchedPage | NotModified:
+        record = call.record
         try:
             response = await self._transport.handle_async_request(request)
             record.status = response.status_code
@@ -216,15 +198,13 @@ class GalleryClient:
                 if response.status_code == 200:
                     body = await read_body(response, max_bytes=self._max_bytes)
                     page = decode(body)
-                    headers = response.headers
-                    has_rules = not CACHING_HEADERS.isdisjoint(headers)
+                    has_rules = not CACHING_HEADERS.isdisjoint(response.headers)
+                    rules = parse_caching_rules(response.headers) if has_rules else NOTHING_SAID
                     record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                    return FetchedPage(
-                        page, body, parse_caching_rules(headers) if has_rules else NOTHING_SAID
-                    )
+                    return FetchedPage(page, body, rules, call.link)
                 if response.status_code == 304 and "if-none-match" in request.headers:
                     record.outcome, record.reason = "unchanged", None
-                    return NotModified(parse_caching_rules(response.headers))
+                    return NotModified(parse_caching_rules(response.headers), call.link)
                 raise status_error(response, await _read_error_body(response))
             finally:
                 await response.aclose()
