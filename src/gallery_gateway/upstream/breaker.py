@@ -8,9 +8,9 @@ tell callers apart.
 """
 
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from cachetools import LRUCache
@@ -75,7 +75,7 @@ class Counts:
     slow: int = 0
     unreachable: int = 0
 
-    def add(self, result: CallResult, number: int = 1) -> None:
+    def add(self, result: CallResult, number: int) -> None:
         self.calls += number
         if result is CallResult.FINE:
             return
@@ -97,7 +97,7 @@ class Window:
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self.totals = Counts()
-        self.by_key: dict[Hashable, Counts] = {}
+        self.by_key: defaultdict[Hashable, Counts] = defaultdict(Counts)
         self._seconds = seconds
         self._clock = clock
         self._calls: deque[tuple[float, CallResult, tuple[Hashable, ...]]] = deque()
@@ -105,26 +105,21 @@ class Window:
     def add(self, result: CallResult, *keys: Hashable) -> None:
         now = self._clock()
         self._calls.append((now, result, keys))
-        self.totals.add(result)
-        for key in keys:
-            counts = self.by_key.get(key)
-            if counts is None:
-                counts = self.by_key[key] = Counts()
-            counts.add(result)
+        self._count(result, keys, 1)
         while self._calls[0][0] <= now - self._seconds:
-            self._forget_oldest()
+            _, old_result, old_keys = self._calls.popleft()
+            self._count(old_result, old_keys, -1)
 
     def clear(self) -> None:
         self._calls.clear()
         self.by_key.clear()
         self.totals = Counts()
 
-    def _forget_oldest(self) -> None:
-        _, result, keys = self._calls.popleft()
-        self.totals.add(result, -1)
+    def _count(self, result: CallResult, keys: tuple[Hashable, ...], number: int) -> None:
+        self.totals.add(result, number)
         for key in keys:
             counts = self.by_key[key]
-            counts.add(result, -1)
+            counts.add(result, number)
             if not counts.calls:
                 del self.by_key[key]
 
@@ -193,7 +188,17 @@ class Breaker:
 
     def _is_failing(self) -> bool:
         totals, rules = self._window.totals, self._rules
-        return totals.calls >= rules.min_calls and (totals.has_failed(rules) or totals.is_slow(rules))
+        if totals.calls < rules.min_calls:
+            return False
+        if totals.unreachable >= rules.failure_share * totals.calls:
+            return True
+        return (totals.has_failed(rules) and self._is_widespread(Counts.has_failed)) or (
+            totals.is_slow(rules) and self._is_widespread(Counts.is_slow)
+        )
+
+    def _is_widespread(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:  # noqa: ARG002
+        """Return whether enough of the callers and requests are bad; here, they are those of one caller."""
+        return True
 
     def _judge_probe(self, result: CallResult) -> bool:
         if result in {CallResult.FINE, CallResult.REFUSED}:
@@ -247,16 +252,6 @@ class ApiBreaker(Breaker):
         self._served = served
         self._skipped_looks = 0
 
-    def _is_failing(self) -> bool:
-        totals, rules = self._window.totals, self._rules
-        if totals.calls < rules.min_calls:
-            return False
-        if totals.unreachable >= rules.failure_share * totals.calls:
-            return True
-        return (totals.has_failed(rules) and self._is_widespread(Counts.has_failed)) or (
-            totals.is_slow(rules) and self._is_widespread(Counts.is_slow)
-        )
-
     def _is_widespread(self, is_bad: Callable[[Counts, BreakerRules], bool]) -> bool:
         if self._skipped_looks > 0:
             self._skipped_looks -= 1
@@ -292,7 +287,7 @@ class Ticket:
     caller_epoch: int
     began_at: float = 0.0
     limit_era: int = 0
-    result: CallResult = field(default=CallResult.UNKNOWN)
+    result: CallResult = CallResult.UNKNOWN
     is_congestion: bool = False
 
 
@@ -343,14 +338,12 @@ class CircuitBreakers:
             self._served[caller_key] = None
         if self.api.end(ticket.api_epoch, result, caller_key, ticket.request):
             self._report("api", None)
+        own = self._own(caller_key)
+        if own is None and caller_key is not None and result in (CallResult.SLOW, CallResult.FAILED):
+            own = self._by_caller[caller_key] = Breaker(self._rules, self._clock)
         # Without a connection, the caller is not to blame.
         own_result = CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result
-        own = self._own(caller_key)
-        if own is None:
-            if caller_key is None or result is CallResult.FINE or own_result not in BAD:
-                return
-            own = self._by_caller[caller_key] = Breaker(self._rules, self._clock)
-        if own.end(ticket.caller_epoch, own_result):
+        if own is not None and own.end(ticket.caller_epoch, own_result):
             self._report("caller", caller_key)
 
     def _may_probe(self, caller_key: bytes | None) -> bool:
