@@ -76,7 +76,11 @@ class AdaptiveLimit:
             self._recorded = self._peak = 0
 
     def _decide(self) -> None:
-        calls, congested = self._counted()
+        calls, congested = self._recorded, self._congested.total()
+        if congested and len(self._calls) > 1:
+            worst, congested_calls = self._congested.most_common(1)[0]
+            calls -= self._calls[worst]
+            congested -= congested_calls
         if congested > _CONGESTED_SHARE * calls:
             self.era += 1
             factor = _SHRINKING_FAST if 2 * congested > calls else _SHRINKING
@@ -84,13 +88,6 @@ class AdaptiveLimit:
             self._limit = max(min(smallest, self._limit), self._limit * factor)
         elif 2 * self._peak >= self._limit:
             self._limit = min(self._max_calls, self._limit + 1 if self.era else self._limit * 2)
-
-    def _counted(self) -> tuple[int, int]:
-        """Return the calls that count, and how many of them were congested."""
-        if not self._congested or len(self._calls) == 1:
-            return self._recorded, self._congested.total()
-        worst, congested = self._congested.most_common(1)[0]
-        return self._recorded - self._calls[worst], self._congested.total() - congested
 
 
 # A caller may begin a call while it has fewer calls in flight than this multiple of the free places. So one
@@ -133,11 +130,21 @@ class ConcurrencyLimiter:
         """
         if self.waiting >= self._rules.max_waiting:
             self._drop_one_for(caller_key)
+        turn = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(caller_key, {})[turn] = None
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._rules.max_wait_seconds):
-                await self._wait(caller_key)
-        except TimeoutError:
-            raise self._overloaded() from None
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            if turn.cancelled():
+                self._remove(caller_key, turn)
+            elif turn.exception() is None:
+                # It got a place just before it was cancelled.
+                self.leave(caller_key, is_congested=None)
+            if isinstance(exc, TimeoutError):
+                raise self._overloaded() from None
+            raise
 
     def leave(self, caller_key: bytes | None, era: int = 0, *, is_congested: bool | None) -> None:
         """Give back a place, once.
@@ -162,20 +169,6 @@ class ConcurrencyLimiter:
     def _take_place(self, caller_key: bytes | None) -> None:
         self.in_flight += 1
         self._in_flight_of[caller_key] = self._in_flight_of.get(caller_key, 0) + 1
-
-    async def _wait(self, caller_key: bytes | None) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(caller_key, {})[turn] = None
-        self.waiting += 1
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._remove(caller_key, turn)
-            elif turn.exception() is None:
-                # It got a place just before it was cancelled.
-                self.leave(caller_key, is_congested=None)
-            raise
 
     def _admit(self) -> None:
         """Admit waiting calls of callers that have room, one of each caller in turn."""
