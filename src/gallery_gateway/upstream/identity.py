@@ -39,10 +39,10 @@ def id_of_project(project: Any) -> str:
     Raises:
         UpstreamContractError: the project is damaged, which its declared types do not exclude.
     """
-    try:
-        return project_global_id(project.project_id)
-    except TypeError as exc:
-        raise UpstreamContractError("The gallery API sent a project without its id.") from exc
+    # A bool is an int.
+    if type(project.project_id) is not int:
+        raise UpstreamContractError("The gallery API sent a project without its id.")
+    return project_global_id(project.project_id)
 
 
 def id_of_image(image: Any) -> str:
@@ -58,8 +58,6 @@ def id_of_image(image: Any) -> str:
 
 
 def project_global_id(project_id: int) -> str:
-    """Raises: TypeError: the id is not an integer."""
-    _check_integers(project_id)
     return _encoded(f"Project:{project_id}")
 
 
@@ -91,15 +89,11 @@ def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
 # Also keyed by type, because True equals 1.
 @lru_cache(maxsize=16_384, typed=True)
 def _image_position(image_index: int, group_index: int, version: int) -> str:
-    _check_integers(image_index, group_index, version)
+    # A bool is an int.
+    if any(type(number) is not int for number in (image_index, group_index, version)):
+        raise TypeError("not an integer")
     position = f"Image:{image_index}:{group_index}:{version}"
     return _encoded(position + " " * (-len(position + ":") % 3) + ":")
-
-
-def _check_integers(*numbers: int) -> None:
-    # A bool is an int.
-    if any(type(number) is not int for number in numbers):
-        raise TypeError("not an integer")
 
 
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")

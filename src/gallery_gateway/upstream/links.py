@@ -65,13 +65,8 @@ def _links(page: Page) -> Iterator[str]:
 
 def _parameter(query: str, name: str) -> str:
     """Return the value of a parameter, still encoded, or an empty string."""
-    marker = name + "="
-    start = 0 if query.startswith(marker) else query.find("&" + marker) + 1
-    if not start and not query.startswith(marker):
-        return ""
-    start += len(marker)
-    end = query.find("&", start)
-    return query[start:] if end < 0 else query[start:end]
+    _, _, rest = f"&{query}".partition(f"&{name}=")
+    return rest.partition("&")[0]
 
 
 # All links of a page are signed within a second or two, so most calls are hits.

@@ -31,31 +31,29 @@ from gallery_gateway.upstream.transport import (
     TotalTimeoutError,
 )
 
+_ERRORS_BY_STATUS: Final = {
+    401: UnauthenticatedError,
+    402: ForbiddenError,
+    403: ForbiddenError,
+    404: UpstreamNotFoundError,
+}
 _KINDS_OF_5XX: Final = {502: "status_502", 503: "status_503", 504: "status_503"}
 
 
 def status_error(response: httpx.Response, body: bytes) -> GatewayError:
     """Return the error for a status other than 200; the body may be JSON, text, HTML or empty."""
     status = response.status_code
-    error: GatewayError
+    if status in _ERRORS_BY_STATUS:
+        return _ERRORS_BY_STATUS[status]()
     if status in {400, 422}:
-        error = RejectedParameterError(parameter=parse_rejected_parameter(body))
-    elif status == 401:
-        error = UnauthenticatedError()
-    elif status in {402, 403}:
-        error = ForbiddenError()
-    elif status == 404:
-        error = UpstreamNotFoundError()
-    elif status == 429:
-        error = RateLimitedError(retry_after_seconds=_retry_after_seconds(response))
-    elif status >= 500:
+        return RejectedParameterError(parameter=parse_rejected_parameter(body))
+    if status == 429:
+        return RateLimitedError(retry_after_seconds=_retry_after_seconds(response))
+    if status >= 500:
         kind = _KINDS_OF_5XX.get(status, "status_5xx")
-        error = UpstreamUnavailableError(kind=kind, retry_after_seconds=_retry_after_seconds(response))
-    else:
-        error = UpstreamContractError(
-            f"The gallery API answered with the unexpected status {status}.", kind="status_other"
-        )
-    return error
+        return UpstreamUnavailableError(kind=kind, retry_after_seconds=_retry_after_seconds(response))
+    message = f"The gallery API answered with the unexpected status {status}."
+    return UpstreamContractError(message, kind="status_other")
 
 
 def transport_error(error: httpx.TransportError) -> GatewayError:
