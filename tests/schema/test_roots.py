@@ -1,4 +1,6 @@
-"""The rendered bytes of a connection are kept with its page."""
+"""Root fields share pages, and the rendered bytes of a connection are kept with its page."""
+
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,10 @@ async def test_a_connection_of_two_pages_is_not_kept(gallery: Gallery) -> None:
     assert answers[0].body.count(b'"id"') == 44
     assert answers[0].body == answers[2].body
     assert answers[2].cached is None
+
+
+async def test_two_fields_of_one_page_cost_one_upstream_request(ask: Any, upstream: FakeUpstream) -> None:
+    answer = await ask("{ gallery { projects { projectName } pagination { total } } }")
+
+    assert answer["data"]["gallery"]["pagination"] == {"total": 1}
+    assert len(upstream.requests) == 1

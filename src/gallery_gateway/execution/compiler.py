@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -37,26 +37,31 @@ from gallery_gateway.execution.selection import (
 from gallery_gateway.telemetry.logs import log_event
 
 
-class RootValue(Protocol):
-    """The value of a root field, and the bytes that a plan rendered of it.
+@dataclass(frozen=True, slots=True)
+class LoadedRoot:
+    """The value of a root field, and the page that keeps its rendered bytes.
 
-    A protocol, because the implementation in `schema` imports this module.
+    Args:
+        value: the value as a plan reads it.
+        projects: the projects in it.
+        source: the `LoadResult` of the only page that it was made of; `None` if there were several.
+        staleness: `Staleness` of the oldest stale page, or `None`.
+        positions: of a connection in its list.
     """
 
+    value: Any
+    projects: Sequence[object]
+    source: Any
+    staleness: Any
+    positions: range | None = None
+
     @property
-    def value(self) -> object: ...
-
-    def recall(self, plan: Plan) -> bytes | None:
-        """Return the bytes that `plan` rendered before, or `None`."""
-
-    def remember(self, plan: Plan, rendered: bytes) -> None:
-        """Keep rendered bytes with the page, if the page is likely to be used again."""
-
-    def cached_response(self, plan: Plan) -> Any:
-        """Return a handle that repeats the rendered bytes while the page is fresh, or `None`."""
+    def complete(self) -> Any:
+        """The value with all fields, for resolvers."""
+        return self.value if self.source is None or self.positions is not None else self.source.value
 
 
-Load = Callable[[Any, str], Awaitable[RootValue]]
+Load = Callable[[Any, str], Awaitable[LoadedRoot]]
 """Loads a root field for an operation's context and a response key."""
 
 PrepareLoad = Callable[[Mapping[str, Any]], Load]
@@ -68,7 +73,7 @@ CompileRoot = Callable[[Selection, Plan | None], PrepareLoad]
 
 
 CompiledResponse = tuple[bytes, Any]
-"""The body of a response, and the handle that repeats it; see `RootValue.cached_response`."""
+"""The body of a response, and the `CachedResponse` that repeats it, or `None`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +192,23 @@ class Compiler:
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
-    def _respond(self, roots: Sequence[_Root], loaded: Sequence[RootValue]) -> CompiledResponse:
+    def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
         rendered = [self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            return rendered[0], loaded[0].cached_response(roots[0].plan)
+            source, writer = loaded[0].source, (roots[0].plan, loaded[0].positions)
+            return rendered[0], source and source.cached_response(writer)
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
-    def _render(self, root: _Root, loaded: RootValue) -> bytes:
-        rendered = loaded.recall(root.plan)
+    def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
+        source, writer = loaded.source, (root.plan, loaded.positions)
+        rendered: bytes | None = source and source.recall(writer)
         if rendered is None:
             value = loaded.value
             projected = None if value is None else msgspec.convert(value, root.plan, from_attributes=True)
             rendered = self._encode(root.wrap(projected) if root.wrap else projected)
-            loaded.remember(root.plan, rendered)
+            if source is not None:
+                source.remember(writer, rendered)
         return rendered
 
     def _coerce(
@@ -278,10 +286,10 @@ def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
     return trace and (trace.tb_frame.f_code, trace.tb_lineno)
 
 
-async def _gather(loads: Sequence[Awaitable[RootValue]]) -> list[RootValue]:
+async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
     """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
     results = await asyncio.gather(*loads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    return cast("list[RootValue]", results)
+    return cast("list[LoadedRoot]", results)

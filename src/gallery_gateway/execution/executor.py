@@ -52,7 +52,7 @@ class GraphQLResponse:
         codes: distinct codes of the errors.
         operation: name of the operation that was run, if it has one.
         executor: `compiled` or `plain`.
-        cached: handle that repeats the response without running anything; see `RootValue.cached_response`.
+        cached: the `CachedResponse` that repeats the response without running anything, or `None`.
     """
 
     body: bytes

@@ -3,8 +3,9 @@
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 
-from gallery_gateway.schema.context import Info, Subgraph
-from gallery_gateway.schema.query import Query
+from gallery_gateway.schema.context import Info
+from gallery_gateway.schema.entities import Subgraph
+from gallery_gateway.schema.roots import Query
 
 
 def build_schema() -> Subgraph:

@@ -1,42 +1,23 @@
-"""The context that the resolvers of one operation share, and the federation subgraph."""
+"""The context that the resolvers of one operation share."""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar
 
 import strawberry
 from graphql import GraphQLResolveInfo
-from strawberry import federation
-from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import UnauthenticatedError
 from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.gallery.lookup import Accepts, Staleness
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.needs import ImageLimits
 from gallery_gateway.structs import ProjectionSource
-
-# The newest version that all composers support; Strawberry's default is newer.
-_FEDERATION_VERSION: Final = "2.9"
-
-
-class Subgraph(federation.Schema):
-    """Strawberry's schema for federation, pinned to one version of it."""
-
-    def __init__(self, query: type, config: StrawberryConfig) -> None:
-        super().__init__(query=query, config=config, federation_version=_FEDERATION_VERSION)
-
-    @cached_property
-    def sdl(self) -> str:
-        """The SDL that `_service` returns and `schema.graphql` holds."""
-        return self.as_str() + "\n"
-
 
 Value = TypeVar("Value")
 
@@ -93,17 +74,12 @@ class OperationContext:
         if self.usage.stale:
             extensions["stale"] = [
                 {"path": [key], "ageSeconds": math.floor(stale.age_seconds), "reason": stale.reason}
-                for key, stale in self._staleness()
+                for key, loaded in self._outcomes.items()
+                if (stale := getattr(loaded, "staleness", None)) is not None
             ]
         if reports:
             extensions["upstream"] = self.usage.report()
         return extensions
-
-    def _staleness(self) -> Iterator[tuple[str, Staleness]]:
-        for key, loaded in self._outcomes.items():
-            stale: Staleness | None = getattr(loaded, "staleness", None)
-            if stale is not None:
-                yield key, stale
 
 
 def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
@@ -171,7 +147,3 @@ class Info(strawberry.Info[OperationContext, None]):
     def key(self) -> str:
         """The response key of a root field."""
         return str(self.path.key)
-
-    @property
-    def subgraph(self) -> Subgraph:
-        return cast("Subgraph", self.schema)

@@ -1,23 +1,28 @@
 """Federation: what routers ask for, projects by representations and the SDL."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NoReturn
+from functools import cached_property
+from typing import Annotated, Final, NoReturn, cast
 
 import strawberry
 from graphql import GraphQLError, GraphQLInt
+from strawberry import federation
 from strawberry.federation.schema import FederationAny
+from strawberry.schema.config import StrawberryConfig
 
-from gallery_gateway.errors import BadUserInputError, GatewayError, RejectedParameterError
+from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
-from gallery_gateway.gallery.bulk import load_projects
+from gallery_gateway.gallery.bulk import Found, load_projects
 from gallery_gateway.schema.context import Info
 from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.requests import rejected_argument
 from gallery_gateway.schema.types import Image, Project
-from gallery_gateway.upstream import contract
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
 _ARGUMENT = "representations"
+
+# The newest version that all composers support; Strawberry's default is newer.
+_FEDERATION_VERSION: Final = "2.9"
 
 # Ten list pages. A router sends one representation for each object of another subgraph.
 _MAX_REPRESENTATIONS = 1_000
@@ -84,9 +89,25 @@ Entity = Annotated[
 
 @strawberry.type(name="_Service", description="This subgraph, for composers.")
 class Service:
-    """The description of the subgraph."""
+    """The subgraph as composers see it."""
 
     sdl: str = strawberry.field(description="SDL with federation directives.")
+
+
+class Subgraph(federation.Schema):
+    """Strawberry's schema for federation, pinned to one version of it."""
+
+    def __init__(self, query: type, config: StrawberryConfig) -> None:
+        super().__init__(query=query, config=config, federation_version=_FEDERATION_VERSION)
+
+    @cached_property
+    def sdl(self) -> str:
+        """The SDL that `_service` returns and `schema.graphql` holds."""
+        return self.as_str() + "\n"
+
+
+def describe_service(info: Info) -> Service:
+    return Service(sdl=cast("Subgraph", info.schema).sdl)
 
 
 async def load_entities(
@@ -95,8 +116,8 @@ async def load_entities(
         list[FederationAny],
         strawberry.argument(description="Objects with `__typename` and the fields of a key."),
     ],
-) -> list[contract.UpstreamProject | GatewayError | None]:
-    """Return an entity for each representation; graphql-core reports an error instead at its own path."""
+) -> list[Found]:
+    """Return a project, an error or `None` for each representation; graphql-core reports each error."""
     if len(representations) > _MAX_REPRESENTATIONS:
         _refuse(
             f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
@@ -111,12 +132,7 @@ async def load_entities(
     return entities
 
 
-def describe_service(info: Info) -> Service:
-    return Service(sdl=info.subgraph.sdl)
-
-
-def _entity(found: Any) -> contract.UpstreamProject | GatewayError | None:
+def _entity(found: Found) -> Found:
     if isinstance(found, RejectedParameterError):
         return rejected_argument(found, {"project_id": _ARGUMENT})
-    entity: contract.UpstreamProject | GatewayError | None = found
-    return entity
+    return found

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import strawberry
-from strawberry import UNSET, argument
+from strawberry import argument
 
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.gallery.pagination import Step
@@ -97,13 +97,6 @@ BeforeArgument = Annotated[
 ProjectIdArgument = Annotated[int, argument(description="Number of the project in the REST API.")]
 IdArgument = Annotated[strawberry.ID, argument(description="`id` of a Project.")]
 
-Value = TypeVar("Value")
-
-
-def given(value: Value | None) -> Value | None:
-    """Return `None` for an argument that was left out, which Strawberry marks as UNSET."""
-    return None if value is UNSET else value
-
 
 def check_range(name: str, value: int, *, minimum: int, maximum: int | None = None) -> None:
     """Raises: BadUserInputError: `value` is less than `minimum` or more than `maximum`."""
@@ -138,27 +131,27 @@ def gallery_request(
     page: PageArgument = 1,
     per_page: PerPageArgument = 20,
     order: OrderArgument = SortOrder.DESC,
-    project_id: ProjectIdFilter = UNSET,
-    status: StatusArgument = UNSET,
-    feedback: FeedbackArgument = UNSET,
+    project_id: ProjectIdFilter = None,
+    status: StatusArgument = None,
+    feedback: FeedbackArgument = None,
     sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
-    ownership: OwnershipArgument = UNSET,
+    ownership: OwnershipArgument = None,
     max_images_per_project: MaxImagesArgument = 50,
-    search: SearchArgument = UNSET,
+    search: SearchArgument = None,
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
     check_range("page", page, minimum=1)
     check_range("perPage", per_page, minimum=1, maximum=_MAX_PER_PAGE)
     check_range("maxImagesPerProject", max_images_per_project, minimum=1, maximum=_MAX_IMAGES)
-    check_text("search", given(search))
+    check_text("search", search)
     return GalleryRequest(
         page=page,
         per_page=per_page,
-        project_id=given(project_id),
+        project_id=project_id,
         max_images_per_project=max_images_per_project,
         ownership=ownership.value if ownership else None,
-        search=given(search),
-        **_image_parameters(order, sort_by, given(status), given(feedback)),
+        search=search,
+        **_image_parameters(order, sort_by, status, feedback),
     )
 
 
@@ -166,8 +159,8 @@ def project_request(
     *,
     project_id: ProjectIdArgument,
     order: OrderArgument = SortOrder.DESC,
-    status: StatusArgument = UNSET,
-    feedback: FeedbackArgument = UNSET,
+    status: StatusArgument = None,
+    feedback: FeedbackArgument = None,
     sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
     max_images: MaxImagesArgument = 50,
 ) -> GalleryRequest:
@@ -176,7 +169,7 @@ def project_request(
     return GalleryRequest(
         project_id=project_id,
         max_images_per_project=max_images,
-        **_image_parameters(order, sort_by, given(status), given(feedback)),
+        **_image_parameters(order, sort_by, status, feedback),
     )
 
 
@@ -202,18 +195,18 @@ class ConnectionRequest:
 
 def connection_request(
     *,
-    first: FirstArgument = UNSET,
-    after: AfterArgument = UNSET,
-    last: LastArgument = UNSET,
-    before: BeforeArgument = UNSET,
+    first: FirstArgument = None,
+    after: AfterArgument = None,
+    last: LastArgument = None,
+    before: BeforeArgument = None,
     order: OrderArgument = SortOrder.DESC,
-    project_id: ProjectIdFilter = UNSET,
-    status: StatusArgument = UNSET,
-    feedback: FeedbackArgument = UNSET,
+    project_id: ProjectIdFilter = None,
+    status: StatusArgument = None,
+    feedback: FeedbackArgument = None,
     sort_by: SortByArgument = ImageSort.ORIGINAL_FILENAME,
-    ownership: OwnershipArgument = UNSET,
+    ownership: OwnershipArgument = None,
     max_images_per_project: MaxImagesArgument = 50,
-    search: SearchArgument = UNSET,
+    search: SearchArgument = None,
 ) -> ConnectionRequest:
     """Raises: BadUserInputError: an argument is out of its range, or excludes another."""
     listed = gallery_request(
@@ -227,7 +220,7 @@ def connection_request(
         max_images_per_project=max_images_per_project,
         search=search,
     )
-    return ConnectionRequest(listed, _step(listed, given(first), given(after), given(last), given(before)))
+    return ConnectionRequest(listed, _step(listed, first, after, last, before))
 
 
 def _step(

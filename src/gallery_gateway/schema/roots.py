@@ -1,24 +1,31 @@
-"""The root fields: what each loads, both for its resolver and for compiled execution."""
+"""The root fields of the graph, and what each loads.
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+Both executors use the same `RootField`: graphql-core calls its `resolver`, and the compiler its `compile`.
+Either makes a request of the arguments, finds out what the selection needs, and passes both to `load`, which
+calls the `GalleryLoader` of the operation.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+import strawberry
+from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
 from gallery_gateway.errors import RejectedParameterError
-from gallery_gateway.execution.compiler import Load, PrepareLoad
+from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad
 from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection, selection_of
-from gallery_gateway.gallery.gallery import CachedResponse, LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
-from gallery_gateway.gallery.lookup import FieldNeeds, Staleness, oldest
+from gallery_gateway.gallery.lookup import FieldNeeds, oldest
 from gallery_gateway.gallery.pagination import THIN, ListLoader, Paginated, paginate
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext
+from gallery_gateway.schema.entities import Entity, describe_service, load_entities
 from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
 from gallery_gateway.schema.requests import (
     ConnectionRequest,
@@ -28,52 +35,28 @@ from gallery_gateway.schema.requests import (
     project_request,
     rejected_argument,
 )
+from gallery_gateway.schema.types import (
+    CONNECTION_SIZE,
+    UPSTREAM_CALL,
+    GalleryPage,
+    Node,
+    Project,
+    ProjectConnection,
+    sized,
+)
 from gallery_gateway.upstream.decoding import decoder_for
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedRoot:
-    """The value of a root field, and the page that keeps its rendered bytes.
-
-    Args:
-        value: the value as a plan reads it.
-        source: the only page that it was made of; `None` if there were several.
-        staleness: of the oldest stale page.
-        positions: of a connection in its list.
-    """
-
-    value: Any
-    source: LoadResult | None
-    staleness: Staleness | None
-    positions: range | None = None
-
-    @property
-    def complete(self) -> Any:
-        """The value with all fields, for resolvers."""
-        return self.value if self.source is None or self.positions is not None else self.source.value
-
-    def recall(self, plan: Plan) -> bytes | None:
-        return None if self.source is None else self.source.recall((plan, self.positions))
-
-    def remember(self, plan: Plan, rendered: bytes) -> None:
-        if self.source is not None:
-            self.source.remember((plan, self.positions), rendered)
-
-    def cached_response(self, plan: Plan) -> CachedResponse | None:
-        return None if self.source is None else self.source.cached_response((plan, self.positions))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RootField:
-    """A root field.
+    """How a root field loads its value.
 
     Args:
-        type_name: object type of its value.
-        request: makes a request of the arguments, which are its parameters.
-        needs: finds out what a selection needs, and its lists of images.
-        load: loads a request with its needs.
-        projects: the projects in a loaded value.
-        alone: changes the needs of a compiled operation that has no other root field.
+        type_name: object type of the value.
+        request: makes a request of the arguments; its parameters are the arguments.
+        needs: returns what a selection needs of a page, and its lists of images.
+        load: loads the value.
+        alone: changes the needs if a compiled operation has no other root field.
         arguments: arguments by the REST parameter, where the names differ.
     """
 
@@ -81,7 +64,6 @@ class RootField:
     request: Callable[..., Any]
     needs: Callable[[Selection], tuple[Any, ImageLimits]]
     load: Callable[[GalleryLoader, Any, Any], Awaitable[LoadedRoot]]
-    projects: Callable[[Any], Iterable[object]]
     alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
     arguments: Mapping[str, str]
 
@@ -94,24 +76,25 @@ class RootField:
         """Return a resolver whose arguments are the parameters of `request`."""
         arguments = {**{name: argument for argument, name in self._names.items()}, **self.arguments}
 
-        async def load(loader: GalleryLoader, request: Any, info: Info) -> LoadedRoot:
-            needs, _ = self.needs(selection_of(info.resolve_info, self.type_name))
-            return await self.load(loader, request, needs)
-
         async def resolve(info: Info, **given: Any) -> Any:
+            request = self.request(**given)
+            # The compiler may have done this already, but does not share its selection with graphql-core.
+            needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             try:
-                found = await info.context.load(info.key, load, self.request(**given), info)
+                loaded = await info.context.load(info.key, self.load, request, needs)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
-            value = found.complete
-            _, limits = self.needs(selection_of(info.resolve_info, self.type_name))
-            info.context.count_images(info.key, self.projects(value), limits)
+            value = loaded.complete
+            info.context.count_images(info.key, loaded.projects, limits)
             return value
 
-        # Strawberry reads the arguments from the signature.
+        # Strawberry reads the arguments from the signature. A default of `None` is no default in the graph.
         info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)
-        parameters = [info, *signature(self.request).parameters.values()]
-        resolve.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        parameters = [
+            parameter.replace(default=UNSET) if parameter.default is None else parameter
+            for parameter in signature(self.request).parameters.values()
+        ]
+        resolve.__signature__ = Signature([info, *parameters])  # type: ignore[attr-defined]
         return resolve
 
     def compile(self, selection: Selection, plan: Plan | None) -> PrepareLoad:
@@ -124,9 +107,9 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                found = await context.load(key, self.load, request, needs)
-                context.count_images(key, self.projects(found.value), limits)
-                return found
+                loaded = await context.load(key, self.load, request, needs)
+                context.count_images(key, loaded.projects, limits)
+                return loaded
 
             return load
 
@@ -135,12 +118,12 @@ class RootField:
 
 async def _load_page(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
     result = await loader.page(request, needs)
-    return LoadedRoot(result.read, result, result.staleness)
+    return LoadedRoot(result.read, result.read.projects, result, result.staleness)
 
 
 async def _load_project(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
     result = await loader.project(request, needs)
-    return LoadedRoot(result.read, result, result.staleness)
+    return LoadedRoot(result.read, [result.read], result, result.staleness)
 
 
 async def _load_connection(
@@ -152,48 +135,86 @@ async def _load_connection(
         await paginate(pages, request.step) if needs else Paginated(range(0), await pages.load(range(1)))
     )
     results = paginated.project_range.results
+    connection = ConnectionSource.of(request.listed, paginated)
     return LoadedRoot(
-        ConnectionSource.of(request.listed, paginated),
+        connection,
+        connection.nodes,
         results[0] if len(results) == 1 else None,
         oldest(result.staleness for result in results),
         paginated.wanted,
     )
 
 
-GALLERY = RootField(
+_GALLERY = RootField(
     type_name="Gallery",
     request=gallery_request,
     needs=gallery_needs,
     load=_load_page,
-    projects=lambda page: page.projects,
     # With other root fields, a field may read what another selects, and the page must be complete.
     alone=lambda needs, plan: replace(needs, decoder=decoder_for(plan), is_alone=True),
     arguments={},
 )
-PROJECTS = RootField(
+_PROJECTS = RootField(
     type_name="ProjectConnection",
     request=connection_request,
     needs=connection_needs,
     load=_load_connection,
-    projects=lambda connection: connection.nodes,
     arguments={"page": "after", "per_page": "first"},
 )
-PROJECT = RootField(
+_PROJECT = RootField(
     type_name="Project",
     request=project_request,
     needs=project_needs,
     load=_load_project,
-    projects=lambda project: (project,),
     alone=lambda needs, _plan: replace(needs, is_alone=True),
     arguments={"max_images_per_project": "maxImages"},
 )
-NODE = RootField(
-    type_name="Project",
-    request=node_request,
-    needs=project_needs,
-    load=_load_project,
-    projects=lambda project: (project,),
-    arguments={"project_id": "id"},
-)
+_NODE = replace(_PROJECT, request=node_request, arguments={"project_id": "id"})
 
-COMPILED_ROOTS = {"gallery": GALLERY.compile, "projects": PROJECTS.compile, "project": PROJECT.compile}
+COMPILED_ROOTS = {"gallery": _GALLERY.compile, "projects": _PROJECTS.compile, "project": _PROJECT.compile}
+"""The root fields that are compiled; the value of `node` is an interface."""
+
+
+@strawberry.type
+class Query:
+    """The root of the graph."""
+
+    gallery = strawberry.field(
+        resolver=_GALLERY.resolver(),
+        graphql_type=GalleryPage | None,
+        description="A page of the projects that the caller may see, with their images.",
+        directives=[UPSTREAM_CALL, sized(20, by="perPage", of="projects")],
+    )
+    projects = strawberry.field(
+        resolver=_PROJECTS.resolver(),
+        graphql_type=ProjectConnection | None,
+        description=(
+            "The projects that the caller may see, with cursors (Relay's Cursor Connections Specification):"
+            " forward with `first` and `after`, backward with `last` and `before`. For page numbers, use"
+            " `gallery`."
+        ),
+        directives=[UPSTREAM_CALL, CONNECTION_SIZE],
+    )
+    project = strawberry.field(
+        resolver=_PROJECT.resolver(),
+        graphql_type=Project | None,
+        description="One project; null if it does not exist or the caller may not see it.",
+        directives=[UPSTREAM_CALL],
+    )
+    node = strawberry.field(
+        resolver=_NODE.resolver(),
+        graphql_type=Node | None,
+        description="The project with this id; null if it does not exist or the caller may not see it.",
+        directives=[UPSTREAM_CALL],
+    )
+    entities = strawberry.field(
+        name="_entities",
+        resolver=load_entities,
+        graphql_type=list[Entity | None],
+        description="For federation routers: the entities of the representations, in the same order.",
+    )
+    service = strawberry.field(
+        name="_service",
+        resolver=describe_service,
+        description="For federation composers: this subgraph.",
+    )

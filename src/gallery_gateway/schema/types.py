@@ -11,7 +11,7 @@ from strawberry.federation.types import FieldSet
 from strawberry.scalars import JSON
 
 from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY
-from gallery_gateway.schema.requests import check_range, given
+from gallery_gateway.schema.requests import check_range
 from gallery_gateway.upstream import contract
 from gallery_gateway.upstream.contract import JSON_NULL
 
@@ -160,11 +160,10 @@ class Project(Node):
             strawberry.argument(description="Maximum number of images; by default all."),
         ] = UNSET,
     ) -> list[contract.UpstreamImage] | None:
-        limit = given(first)
-        if limit is None or root.images is None:
+        if first is None or first is UNSET or root.images is None:
             return root.images
-        check_range("first", limit, minimum=0)
-        return root.images[:limit]
+        check_range("first", first, minimum=0)
+        return root.images[:first]
 
     @classmethod
     def is_type_of(cls, value: Any, _info: GraphQLResolveInfo[Any]) -> bool:
