@@ -36,20 +36,23 @@ class OperationContext:
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
-    async def load(self, key: str, load: Callable[..., Awaitable[Value]], *arguments: object) -> Value:
-        """Return what `load` gives for the loader and the arguments.
-
-        Raises:
-            UnauthenticatedError: there is no caller.
-            Exception: `load` raised it, now or the first time.
-        """
+    def authenticated_loader(self) -> GalleryLoader:
+        """Raises: UnauthenticatedError: there is no caller."""
         if self.loader is None:
             raise UnauthenticatedError(
                 "Send your access token in the header `Authorization: Bearer <token>`."
             )
+        return self.loader
+
+    async def load_once(self, key: str, load: Callable[[], Awaitable[Value]]) -> Value:
+        """Return what `load` gives, or what the first load of this response key gave.
+
+        Raises:
+            Exception: `load` raised it, now or the first time.
+        """
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = await load(self.loader, *arguments)
+                self._outcomes[key] = await load()
             except Exception as exc:  # noqa: BLE001  # raised below, and for later fields under this key
                 self._outcomes[key] = exc
         outcome: Value | Exception = self._outcomes[key]

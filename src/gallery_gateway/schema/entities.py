@@ -124,9 +124,10 @@ async def load_entities(
             f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
     numbers = [_project_number(representation) for representation in representations]
+    loader = info.context.authenticated_loader()
     needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
     valid = [number for number in numbers if isinstance(number, int)]
-    loaded = await info.context.load(info.key, load_projects, valid, needs)
+    loaded = await info.context.load_once(info.key, lambda: load_projects(loader, valid, needs))
     entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
     info.context.count_images(info.key, entities, limits)
     return entities

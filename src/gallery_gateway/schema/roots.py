@@ -78,10 +78,11 @@ class RootField:
 
         async def resolve(info: Info, **given: Any) -> Any:
             request = self.request(**given)
+            loader = info.context.authenticated_loader()
             # The compiler may have done this already, but does not share its selection with graphql-core.
             needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             try:
-                loaded = await info.context.load(info.key, self.load, request, needs)
+                loaded = await info.context.load_once(info.key, lambda: self.load(loader, request, needs))
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
             value = loaded.complete
@@ -107,7 +108,8 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                loaded = await context.load(key, self.load, request, needs)
+                loader = context.authenticated_loader()
+                loaded = await context.load_once(key, lambda: self.load(loader, request, needs))
                 context.count_images(key, loaded.projects, limits)
                 return loaded
 
