@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.explorer import PAGE_HEADERS
-from gallery_gateway.edge.parameters import parse_body, parse_query
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
 from gallery_gateway.edge.recorder import NULL_RECORDER, NullRecorder, OperationRecorder
 from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore
@@ -28,7 +27,6 @@ from gallery_gateway.edge.responses import (
 )
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor
-from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.schema.context import Operations
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.telemetry import Telemetry
@@ -151,7 +149,9 @@ class GraphQLEndpoint:
     ) -> HTTPResponse:
         token = request.token()
         timeout_seconds = request.timeout_seconds
-        operation = parse_body(request.body) if request.method == "POST" else self._parse_get(request)
+        operation = request.operation()
+        if request.method == "GET" and not self._executor.is_query(operation):
+            raise RequestError("A GET can run queries only.", status=405)
         context = self._operations.open(
             token,
             skips_cache=decision.skips_cache,
@@ -171,9 +171,3 @@ class GraphQLEndpoint:
         if result.has_errors or request.method == "POST":
             return response
         return with_etag(response, etag_of(body), request.headers.get(b"if-none-match"))
-
-    def _parse_get(self, request: HTTPRequest) -> GraphQLRequest:
-        operation = parse_query(request.query_string)
-        if not self._executor.is_query(operation):
-            raise RequestError("A GET can run queries only.", status=405)
-        return operation

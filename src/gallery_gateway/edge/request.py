@@ -1,16 +1,19 @@
-"""One HTTP request of a client: its headers, its body, its bearer token and its timeout."""
+"""One HTTP request of a client: its headers, its body, and the GraphQL request in it."""
 
 import math
 import re
 import secrets
 from itertools import count
+from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from gallery_gateway.edge.responses import RawHeader
 from gallery_gateway.errors import RequestError
+from gallery_gateway.execution.persisted import GraphQLRequest
 
 # Documents have 32 KiB at most by default; the rest is for variables, which have limits of their own.
 MAX_BODY_BYTES = 256 * 1024
@@ -90,6 +93,28 @@ class HTTPRequest:
             if _TOKEN_NAME.fullmatch(name.lower().replace("_", "").replace("-", "")):
                 raise RequestError("Send the token in the Authorization header, not in the URL.")
 
+    def operation(self) -> GraphQLRequest:
+        """Return the GraphQL request in the body of a POST, or in the query string of a GET.
+
+        Raises:
+            RequestError: there is none, or it is malformed.
+        """
+        is_post = self.method == "POST"
+        parameters = _parse_body(self.body) if is_post else _parse_query_string(self.query_string)
+        document_id = parameters.document_id or parameters.doc_id
+        if parameters.extensions and document_id is None:
+            document_id = _persisted_hash(parameters.extensions.get("persistedQuery"))
+        if parameters.query is None and document_id is None:
+            raise RequestError(
+                "The request has no document: send `query`, or the id of a persisted document."
+            )
+        return GraphQLRequest(
+            query=parameters.query,
+            operation_name=parameters.operation_name or None,
+            variables=parameters.variables,
+            document_id=document_id,
+        )
+
 
 def request_id(client_id: bytes | None) -> bytes:
     """Return the client's own `X-Request-ID` if it is a plain one, else a new id."""
@@ -137,3 +162,68 @@ async def read_body(receive: Receive, content_length: bytes | None, *, max_bytes
     if is_too_large:
         raise RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
     return bytes(body)
+
+
+class _Parameters(msgspec.Struct, rename="camel"):
+    """The request parameters of GraphQL over HTTP."""
+
+    query: str | None = None
+    operation_name: str | None = None
+    variables: dict[str, Any] | None = None
+    extensions: dict[str, Any] | None = None
+    document_id: str | None = None
+    # Relay's name of `documentId`.
+    doc_id: str | None = msgspec.field(default=None, name="doc_id")
+
+
+_decoder = msgspec.json.Decoder(_Parameters)
+
+
+def _parse_body(body: bytes) -> _Parameters:
+    try:
+        # msgspec does not check the encoding of members that it skips.
+        if not body.isascii():
+            body.decode()
+        return _decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        if body.lstrip().startswith(b"["):
+            raise RequestError("Send one operation as a JSON object: batching is not offered.") from exc
+        raise RequestError(f"The body is not a GraphQL request: {exc}.") from exc
+    except (msgspec.DecodeError, ValueError) as exc:
+        raise RequestError("The body is not JSON in UTF-8.") from exc
+    except RecursionError as exc:
+        raise RequestError("The body is nested too deeply.") from exc
+
+
+def _parse_query_string(query_string: bytes) -> _Parameters:
+    named = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    members: dict[str, Any] = dict(named)
+    if len(members) < len(named):
+        raise RequestError("Send each parameter only once.")
+    for name in ("variables", "extensions"):
+        try:
+            members[name] = msgspec.json.decode(members.get(name) or "null", type=dict[str, Any] | None)
+        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+            raise RequestError(f"`{name}` is not a JSON object.") from exc
+    try:
+        return msgspec.convert(members, _Parameters)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"The query string is not a GraphQL request: {exc}.") from exc
+
+
+class _PersistedQuery(msgspec.Struct):
+    version: int
+    sha256_hash: str = msgspec.field(name="sha256Hash")
+
+
+def _persisted_hash(extension: object) -> str | None:
+    """Return the hash in Apollo's extension: `{"version": 1, "sha256Hash": "..."}`."""
+    if extension is None:
+        return None
+    try:
+        persisted = msgspec.convert(extension, _PersistedQuery)
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"`extensions.persistedQuery` is invalid: {exc}.") from exc
+    if persisted.version != 1:
+        raise RequestError("Unsupported persisted query version")
+    return persisted.sha256_hash
