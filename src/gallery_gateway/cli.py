@@ -24,11 +24,7 @@ from gallery_gateway.app.telemetry import check_metrics_ports
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
-from gallery_gateway.edge.uvicorn_protocol import (
-    ReplayProtocol,
-    UnsupportedServerError,
-    check_uvicorn,
-)
+from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, UnsupportedServerError, check_uvicorn
 from gallery_gateway.schema.build import build_schema, print_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -49,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 if an operation had errors, or 2 if the command cannot start."""
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    # uvicorn raises the signal that ended it again, and a requested end is no failure.
+    # uvicorn raises the signal that ended it once more; a requested end is no failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return command(arguments)
@@ -93,8 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--upstream-only", action="store_true", help="serve the stand-in alone")
     demo.set_defaults(command=_demo)
 
-    schema = commands.add_parser("schema", help="print the schema as SDL")
-    schema.set_defaults(command=_schema)
+    commands.add_parser("schema", help="print the schema as SDL").set_defaults(command=_schema)
     return parser
 
 
@@ -110,7 +105,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**overrides)
     logs.configure(settings.log_level, settings.log_format)
     if settings.trusted_documents:
-        # Fail here: uvicorn restarts a worker that cannot start again and again.
+        # Check the manifest here: uvicorn would restart a worker that fails to start, without end.
         create_app(settings)
     with _reported("The metrics cannot be served"):
         check_metrics_ports(settings)
@@ -129,16 +124,17 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     settings = Settings.read(**_overrides(arguments, "host", "port"))
-    logs.configure("warning" if arguments.once is not None else settings.log_level, settings.log_format)
+    if arguments.once is not None:
+        settings = settings.model_copy(update={"log_level": "warning"})
+    logs.configure(settings.log_level, settings.log_format)
     document = _EXAMPLE
     if arguments.once:
         with _reported(f"{arguments.once} cannot be read"):
             document = Path(arguments.once).read_text(encoding="utf-8")
     with contextlib.ExitStack() as stack:
         with _reported("The stand-in cannot listen"):
-            upstream_url = stack.enter_context(
-                serve_in_thread(create_upstream(), port=arguments.upstream_port)
-            )
+            stand_in = serve_in_thread(create_upstream(), port=arguments.upstream_port)
+            upstream_url = stack.enter_context(stand_in)
         if arguments.upstream_only:
             return _wait(upstream_url)
         settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url), "report_always": True})
@@ -165,7 +161,7 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     # Listen before printing the address, which may contain a free port.
     with _reported("The gateway cannot listen"):
         listener = socket.create_server((settings.host, settings.port))
-        # Connections inherit it; asyncio sets it only on sockets that it opens itself.
+        # Connections inherit the option; asyncio sets it only on sockets that it opens itself.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
     print(_banner(url, upstream_url), flush=True)
@@ -188,7 +184,7 @@ def _wait(upstream_url: str) -> int:
 
 
 def _run_once(settings: Settings, document: str) -> int:
-    response = asyncio.run(_post(settings.model_copy(update={"log_level": "warning"}), document))
+    response = asyncio.run(_post(settings, document))
     print(json.dumps(response, indent=2, ensure_ascii=False))
     return 1 if "errors" in response else 0
 
@@ -210,7 +206,7 @@ def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _server_options(settings: Settings) -> dict[str, Any]:
     check_uvicorn()
     return {
-        # create_app configures logging, and its line for each operation replaces the access log.
+        # `create_app` configures logging; the line of each operation replaces the access log.
         "log_config": None,
         "access_log": False,
         # The gateway does not use the client's address.
@@ -218,7 +214,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "http": partial(ReplayProtocol, timeout_seconds=settings.request_timeout_seconds),
         "ws": "none",
-        # A worker answers no health check while it imports the app, which takes long on a busy machine.
+        # A worker answers no health check while it imports the app, which is slow on a busy machine.
         "timeout_worker_healthcheck": 30,
         "timeout_keep_alive": settings.keep_alive_seconds,
         "timeout_graceful_shutdown": settings.shutdown_grace_seconds,

@@ -20,7 +20,6 @@ from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_page
 from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.responses import security_headers
-from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
@@ -29,8 +28,8 @@ from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRule
 def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
     """Handle SIGTERM before the server does, if there is a server.
 
-    The server closes its sockets as soon as it gets the signal. With a delay, it gets the signal that much
-    later, and responses ask clients in the meantime to close their connections. SIGINT is never delayed.
+    The server closes its sockets as soon as it gets the signal. A delay passes the signal on that much later;
+    in the meantime, each response asks its client to close the connection. SIGINT is never delayed.
     """
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler) or not isinstance(getattr(handler, "__self__", None), uvicorn.Server):
@@ -91,6 +90,21 @@ def create_app(
         replays=replays,
         instruments=instruments,
     )
+
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
+        async with instruments.running():
+            await gallery.open()
+            with _calm_collector():
+                readiness.is_ready = True
+                try:
+                    with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
+                        yield {REPLAY_STORE: replays}
+                finally:
+                    readiness.is_ready = False
+                    await gallery.aclose()
+
     app = GatewayApp(
         path=GRAPHQL_PATH,
         endpoint=endpoint,
@@ -98,44 +112,20 @@ def create_app(
         readiness=readiness,
         title="Gallery gateway",
         version=__version__,
-        lifespan=lambda _: _running(
-            gallery, instruments, readiness, replays, delay_seconds=settings.shutdown_delay_seconds
-        ),
+        lifespan=running,
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
-    app.router.routes.extend(explorer_routes(path, page) if page else [])
+    if page is not None:
+        app.router.routes.extend(explorer_routes(path, page))
     return app
-
-
-@asynccontextmanager
-async def _running(
-    gallery: Gallery,
-    instruments: Instruments,
-    readiness: Readiness,
-    replays: ReplayStore,
-    *,
-    delay_seconds: float,
-) -> AsyncIterator[dict[str, object]]:
-    """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
-    async with instruments.running():
-        await gallery.open()
-        with _calm_collector():
-            readiness.is_ready = True
-            try:
-                with draining(readiness, delay_seconds=delay_seconds):
-                    yield {REPLAY_STORE: replays}
-            finally:
-                readiness.is_ready = False
-                await gallery.aclose()
 
 
 @contextmanager
 def _calm_collector() -> Iterator[None]:
     """Collect garbage less often.
 
-    Cached pages contain no reference cycles: a full collection frees none of them, and stops the loop for
-    0.2 s.
+    Cached pages contain no reference cycles: a full collection frees none, and stops the loop for 0.2 s.
     """
     usual = gc.get_threshold()
     gc.freeze()

@@ -1,7 +1,6 @@
 """Shared pages, their keys, and what claiming one returns; this module needs no Redis library."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,8 +60,7 @@ def _caller_prefix(caller_key: bytes) -> bytes:
     return b"%b{%b}:" % (_PREFIX, caller_key.hex().encode("ascii"))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The page; or the right to fetch it; or neither, while another process fetches it."""
 
     page: StoredPage | None

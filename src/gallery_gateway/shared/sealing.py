@@ -1,7 +1,7 @@
 """Encryption of the pages in the shared cache.
 
-A sealed page opens under its own key only. So neither a store that returns one page for another, nor a person
-who can write to it, can show a caller the data of another one.
+A sealed page opens under its own key only. A store that returns the wrong page, or a person who can write to
+the store, therefore cannot show one caller the data of another.
 """
 
 import hashlib

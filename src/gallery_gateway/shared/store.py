@@ -7,7 +7,8 @@ caller, which makes the caller's pages invalid, and is published to all processe
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -23,18 +24,11 @@ from gallery_gateway.telemetry.logs import log_event
 # A local Redis answers in a millisecond. The URL of a distant one may say `?socket_timeout=0.2`.
 _TIMEOUT_SECONDS = 0.05
 
-# One event loop needs no more, and opening them all in a burst takes time.
-_MAX_CONNECTIONS = 16
-
-# Time to connect where no operation waits.
-_CONNECT_SECONDS = 5.0
+# Maximum wait for the first connections.
 _OPEN_SECONDS = 1.0
 
 # Time after a failure in which no command is sent. Then one command tries the server again.
 _REST_SECONDS = 1.0
-
-# Less than the rest, so that an old connection is closed before the server is tried again.
-_MIN_SOCKET_SECONDS = 0.9
 
 # Time that other processes wait for a page whose process has died. A live one extends its lock each second.
 _LOCK_SECONDS = 3.0
@@ -178,15 +172,17 @@ class RedisClient:
 
 def connect(url: str, *, timeout_seconds: float | None) -> Redis:
     """Return a client without retries; with None, its commands may wait forever."""
-    # A connection waits longer than its commands: a late answer is read, and the connection stays usable.
-    socket_seconds = None if timeout_seconds is None else max(2 * timeout_seconds, _MIN_SOCKET_SECONDS)
+    # A connection waits longer than its commands: a late answer is read, and the connection stays usable. But
+    # it is closed before the server is tried again.
+    socket_seconds = None if timeout_seconds is None else max(2 * timeout_seconds, 0.9 * _REST_SECONDS)
     # Not `from_url`, in which the `socket_timeout` of the URL would win over ours.
     options: dict[str, Any] = {
         **parse_url(url),
-        "max_connections": _MAX_CONNECTIONS,
+        # One event loop needs no more, and opening them all in a burst takes time.
+        "max_connections": 16,
         "timeout": socket_seconds,
         "socket_timeout": socket_seconds,
-        "socket_connect_timeout": socket_seconds or _CONNECT_SECONDS,
+        "socket_connect_timeout": socket_seconds or 5.0,
         "retry": Retry(NoBackoff(), 0),
         "client_name": "gallery-gateway",
     }
@@ -265,15 +261,9 @@ class PurgeListener:
                         self._on_gap()
 
 
-# A page that cannot be opened is deleted, and claimed once more.
-_CLAIMS = 2
-
-_MAX_UNSENT = 10_000
-
 # Compression and encryption release the GIL. Starting a thread costs as much as 100 KB of them.
 _MIN_THREAD_BYTES = 256 * 1024
 
-P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
@@ -308,7 +298,7 @@ class PageStore:
         self._seal = PageSeal(secret, max_bytes=max_bytes)
         self._max_bytes = max_bytes
         # The callers whose purge did not reach the server, the oldest first.
-        self._unsent: LRUCache[bytes, None] = LRUCache(_MAX_UNSENT)
+        self._unsent: LRUCache[bytes, None] = LRUCache(10_000)
         self._listener = PurgeListener(connect(url, timeout_seconds=None), on_purge=on_purge, on_gap=on_gap)
 
     @property
@@ -335,11 +325,12 @@ class PageStore:
         for caller_key in list(self._unsent):
             await self.purge(caller_key)
         arguments: list[bytes | int] = [owner, self._lock_milliseconds, int(bypass)]
-        for _ in range(_CLAIMS):
+        # A page that cannot be opened is deleted, and claimed once more.
+        for _ in range(2):
             sealed, is_ours, generation = await self._client.run(CLAIM, keys, arguments)
             if sealed is None:
                 return Claim(None, is_ours=bool(is_ours), generation=generation)
-            page = await _in_thread_if_large(len(sealed), self._seal.open, sealed, keys.page)
+            page = await _in_thread_if_large(len(sealed), partial(self._seal.open, sealed, keys.page))
             if page is not None:
                 return Claim(page, is_ours=False, generation=generation)
             log_event("shared_page.refused")
@@ -360,7 +351,7 @@ class PageStore:
         """
         sealed = b""
         if page is not None and seconds > 0 and len(page.body) <= self._max_bytes:
-            sealed = await _in_thread_if_large(len(page.body), self._seal.seal, page, keys.page)
+            sealed = await _in_thread_if_large(len(page.body), partial(self._seal.seal, page, keys.page))
         await self._client.run(RELEASE, keys, [owner, generation, max(1, int(1000 * seconds)), sealed])
 
     async def purge(self, caller_key: bytes) -> None:
@@ -382,9 +373,5 @@ class PageStore:
         await self._client.aclose()
 
 
-async def _in_thread_if_large(
-    size_bytes: int, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs
-) -> Result:
-    if size_bytes < _MIN_THREAD_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+async def _in_thread_if_large(size_bytes: int, work: Callable[[], Result]) -> Result:
+    return work() if size_bytes < _MIN_THREAD_BYTES else await asyncio.to_thread(work)

@@ -11,14 +11,9 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from gallery_gateway.telemetry.logs import log_event
 
-_LAG_INTERVAL_SECONDS = 0.25
-_RETRY_SECONDS = 1.0
 
-
-async def watch_lag(
-    record: Callable[[float], None], *, interval_seconds: float = _LAG_INTERVAL_SECONDS
-) -> None:
-    """Record the lag of the event loop in seconds, again and again until cancelled."""
+async def watch_lag(record: Callable[[float], None], *, interval_seconds: float = 0.25) -> None:
+    """Record the lag of the event loop in seconds, at each interval until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + interval_seconds
@@ -28,11 +23,7 @@ async def watch_lag(
 
 @asynccontextmanager
 async def exposed(
-    registry: CollectorRegistry,
-    *,
-    host: str,
-    ports: Sequence[int],
-    retry_seconds: float = _RETRY_SECONDS,
+    registry: CollectorRegistry, *, host: str, ports: Sequence[int], retry_seconds: float = 1.0
 ) -> AsyncIterator[None]:
     """Serve `/metrics` on the first free port until the block ends.
 
