@@ -158,7 +158,7 @@ def _schema(_arguments: argparse.Namespace) -> int:
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:
-    # Listen before printing the address, which may contain a free port.
+    # Listen before printing the address: its port may be a free one.
     with _reported("The gateway cannot listen"):
         listener = socket.create_server((settings.host, settings.port))
         # Connections inherit the option; asyncio sets it only on sockets that it opens itself.

@@ -27,8 +27,8 @@ MEBIBYTE = 1024 * 1024
 
 ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
 
-# Settings that NAME_FILE may give as the path of a file, as with the official Docker images: Docker and
-# Kubernetes mount secrets as files, which unlike variables do not show up in `docker inspect`.
+# Settings that can be read from a file, whose path is in NAME_FILE, as in the official Docker images. Docker
+# and Kubernetes mount secrets as files, which `docker inspect` does not show, unlike variables.
 _SECRETS = ("caller_key_secret", "shared_cache_url")
 
 # The prefix is ours, but these names configure other programs of this repository.

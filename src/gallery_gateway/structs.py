@@ -19,7 +19,7 @@ class ProjectionSource(msgspec.Struct, frozen=True, gc=False):
 
     derived: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    # Python calls this for names that are not attributes only, so the others cost nothing.
+    # Python calls this only for names that are not attributes, so the attributes themselves cost nothing.
     def __getattr__(self, name: str) -> Any:
         attribute, _, suffixes = name.partition("__")
         if not attribute or not suffixes:

@@ -4,7 +4,7 @@ As text, a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here f
 as the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
 
 Events and the lines of uvicorn go through `logging`. The lines of operations and calls do not: `QueueHandler`
-takes 11.5 µs for a line, and `EventLog` 1.8 µs, because it makes no `LogRecord`.
+takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.8 µs.
 """
 
 import logging
@@ -43,7 +43,7 @@ class LineWriter:
         self.dropped = 0
         self._max_waiting = max_waiting
         self._waiting: deque[bytes] = deque()
-        self._is_awake = self._is_closed = False
+        self._is_closed = False
         self._wake = threading.Event()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="log-lines", daemon=True).start()
@@ -54,8 +54,7 @@ class LineWriter:
             self.dropped += 1
             return
         self._waiting.append(line)
-        if not self._is_awake:
-            self._is_awake = True
+        if not self._wake.is_set():
             self._wake.set()
 
     def flush(self) -> None:
@@ -74,10 +73,9 @@ class LineWriter:
     def _run(self) -> None:
         while not self._is_closed:
             self._wake.wait()
-            self._wake.clear()
             time.sleep(0.0 if self._is_closed else _BATCH_SECONDS)
-            # Reset before the lines are taken: a line added from here on wakes the thread again.
-            self._is_awake = False
+            # Clear before the lines are taken: a line added from here on wakes the thread again.
+            self._wake.clear()
             with self._writing:
                 self._write_waiting()
 

@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import Span
 
+from gallery_gateway.telemetry.counters import MetricCounters
+from gallery_gateway.telemetry.logs import EventLog
 from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 if TYPE_CHECKING:
@@ -16,12 +18,7 @@ if TYPE_CHECKING:
     from gallery_gateway.telemetry.traces import Traces
 
 
-class Observer(Protocol):
-    """The log and the counters."""
-
-    def operation_ended(self, record: OperationRecord) -> None: ...
-
-    def call_ended(self, record: CallRecord, *, log_level: int) -> None: ...
+Observer = MetricCounters | EventLog
 
 
 class _CurrentOperation(NamedTuple):
