@@ -74,15 +74,8 @@ def _base_url(url: HttpUrl) -> HttpUrl:
     return url
 
 
-def _redis_url(url: SecretStr | None) -> SecretStr | None:
-    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must be a URL with redis://, rediss:// or unix://")
-    return url
-
-
 # RFC 3986, section 2.3: characters that need no escape in a path.
 _PLAIN_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~-]+)+")
-_TAKEN_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def _plain_path(path: str) -> str:
@@ -91,7 +84,7 @@ def _plain_path(path: str) -> str:
             "must be an absolute path without trailing slash, of letters, digits, - . _ ~ and /,"
             " such as /graphiql"
         )
-    if path in _TAKEN_PATHS:
+    if path in {"/livez", "/readyz", "/metrics"}:
         raise ValueError("must not be a path at which the gateway serves something else")
     return path
 
@@ -163,15 +156,19 @@ class Settings(BaseSettings):
     """how long a stale page is served when the REST API fails"""
     caller_key_secret: SecretStr | None = Field(None, min_length=32)
     """key of the HMAC that identifies callers; by default random for each process"""
-    shared_cache_url: Annotated[SecretStr | None, AfterValidator(_redis_url)] = None
+    shared_cache_url: SecretStr | None = None
     """Redis or Valkey in which processes share pages, such as `redis://cache:6379/0`; needs
     `CALLER_KEY_SECRET`, the same in all processes"""
 
     @field_validator("shared_cache_url")
     @classmethod
-    def _needs_secret(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+    def _check_shared_cache(cls, url: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if url is None:
+            return None
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a URL with redis://, rediss:// or unix://")
         # An invalid secret is not among the others, and has a message of its own.
-        if url is not None and others.data.get("caller_key_secret", url) is None:
+        if others.data.get("caller_key_secret", url) is None:
             raise ValueError("needs CALLER_KEY_SECRET, the same in all processes")
         return url
 

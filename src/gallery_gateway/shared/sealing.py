@@ -18,9 +18,6 @@ from gallery_gateway.shared.pages import StoredPage
 # A nonce of 96 bits, as NIST SP 800-38D recommends for AES-GCM.
 _NONCE_BYTES = 12
 
-# The fastest: decompression is equally fast at every level, and each page is compressed once.
-_COMPRESSION_LEVEL = 1
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(StoredPage).decode
 
@@ -40,7 +37,8 @@ class PageSeal:
 
     def seal(self, page: StoredPage, key: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, zstandard.compress(_encode(page), _COMPRESSION_LEVEL), key)
+        # Level 1 is the fastest. Decompression is equally fast at every level, and a page is compressed once.
+        return nonce + self._cipher.encrypt(nonce, zstandard.compress(_encode(page), 1), key)
 
     def open(self, sealed: bytes, key: bytes) -> StoredPage | None:
         """Return the page, or None if `sealed` is not a page sealed for this key, or too large."""

@@ -293,7 +293,6 @@ class PageStore:
         max_bytes: int = _MAX_PAGE_BYTES,
     ) -> None:
         self.lock_seconds = lock_seconds
-        self._lock_milliseconds = int(1000 * lock_seconds)
         self._client = RedisClient(url)
         self._seal = PageSeal(secret, max_bytes=max_bytes)
         self._max_bytes = max_bytes
@@ -324,7 +323,7 @@ class PageStore:
         # An unsent purge must come before any page.
         for caller_key in list(self._unsent):
             await self.purge(caller_key)
-        arguments: list[bytes | int] = [owner, self._lock_milliseconds, int(bypass)]
+        arguments: list[bytes | int] = [owner, int(1000 * self.lock_seconds), int(bypass)]
         # A page that cannot be opened is deleted, and claimed once more.
         for _ in range(2):
             sealed, is_ours, generation = await self._client.run(CLAIM, keys, arguments)
@@ -339,7 +338,7 @@ class PageStore:
 
     async def extend(self, keys: PageKeys, *, owner: bytes) -> None:
         """Extend the lock, while the page is fetched. Raises: StoreError."""
-        await self._client.run(EXTEND, [keys.lock], [owner, self._lock_milliseconds])
+        await self._client.run(EXTEND, [keys.lock], [owner, int(1000 * self.lock_seconds)])
 
     async def release(
         self, keys: PageKeys, page: StoredPage | None, *, owner: bytes, generation: bytes, seconds: float

@@ -61,20 +61,15 @@ class Snapshot(NamedTuple):
     histograms: dict[Series, Histogram]
 
 
-_MAX_NAME_LENGTH = 64
-
-# Clients choose the names, and each one adds a histogram of 18 buckets to every scrape.
-_MAX_OPERATIONS = 100
-
-
 class MetricCounters:
     """An observer that counts operations and calls.
 
     Args:
         max_operations: operation names with series of their own; further names are counted as `other`.
+            Clients choose the names, and each one adds a histogram of 18 buckets to every scrape.
     """
 
-    def __init__(self, *, max_operations: int = _MAX_OPERATIONS) -> None:
+    def __init__(self, *, max_operations: int = 100) -> None:
         self._max_operations = max_operations
         self._gauges: list[Gauges] = []
         self._names: set[str] = set()
@@ -134,7 +129,7 @@ class MetricCounters:
     def _bounded(self, name: str | None) -> str | None:
         if name is None or name in self._names:
             return name
-        if len(self._names) >= self._max_operations or len(name) > _MAX_NAME_LENGTH:
+        if len(self._names) >= self._max_operations or len(name) > 64:
             return "other"
         self._names.add(name)
         return name

@@ -21,14 +21,8 @@ import msgspec
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.telemetry.records import CallRecord, OperationRecord
 
-# Lines are collected this long before they are written: a system call costs more than a line.
-_BATCH_SECONDS = 0.05
-
 # Lines kept for a reader that has stalled. A line has some 300 bytes.
 _MAX_WAITING = 20_000
-
-# How long the end of the process waits for a stalled reader.
-_FLUSH_TIMEOUT_SECONDS = 2.0
 
 
 class LineWriter:
@@ -59,7 +53,7 @@ class LineWriter:
 
     def flush(self) -> None:
         """Write the waiting lines, unless the reader has stalled for two seconds."""
-        if self._writing.acquire(timeout=_FLUSH_TIMEOUT_SECONDS):
+        if self._writing.acquire(timeout=2.0):
             try:
                 self._write_waiting()
             finally:
@@ -73,7 +67,8 @@ class LineWriter:
     def _run(self) -> None:
         while not self._is_closed:
             self._wake.wait()
-            time.sleep(0.0 if self._is_closed else _BATCH_SECONDS)
+            # Collect lines for a moment: a system call costs more than a line.
+            time.sleep(0.0 if self._is_closed else 0.05)
             # Clear before the lines are taken: a line added from here on wakes the thread again.
             self._wake.clear()
             with self._writing:
