@@ -1,4 +1,4 @@
-"""The stand-in over an in-memory transport, at whatever moment a test wants."""
+"""The stand-in over an in-memory transport, with a clock that the tests set."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def serve() -> Callable[..., Ask]:
-    """Starts a stand-in; what it gives asks it for a path as a caller, `at` seconds since 1970."""
+    """Create a stand-in and return a function that requests a path as a caller, `at` seconds since 1970."""
 
     def start(*, seed: int = 20_26, delay_seconds: float = 0, variant: ContractVariant | None = None) -> Ask:
         moment = [NOON]
@@ -56,7 +56,7 @@ def ask(serve: Callable[..., Ask]) -> Ask:
 
 @pytest.fixture(scope="session")
 def projects(ask: Ask) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
-    """The projects of one page."""
+    """Return the projects of one page."""
 
     async def fetch(caller: str = "ada", **query: Any) -> list[dict[str, Any]]:
         answer = await ask(caller, **query)
@@ -69,7 +69,7 @@ def projects(ask: Ask) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
 
 @pytest.fixture(scope="session")
 def all_projects(ask: Ask) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
-    """The projects of all pages, one after the other."""
+    """Return the projects of all pages in order."""
 
     async def fetch(caller: str = "ada", **query: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

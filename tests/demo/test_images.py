@@ -1,4 +1,4 @@
-"""What a project says of its images: filters, order, cap, counters and the variety of fields."""
+"""The images of a project: filters, order, cap, counters and the variety of fields."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ async def test_status_lists_images_of_that_status_only(projects: Projects, statu
     assert {image["status"] for image in listed} == {status}
 
 
-async def test_an_unheard_of_status_lists_no_image(projects: Projects) -> None:
+async def test_an_unknown_status_lists_no_image(projects: Projects) -> None:
     assert _images(await projects(status="dreaming")) == []
 
 
@@ -70,7 +70,7 @@ async def test_images_are_sorted_in_order_with_nulls_last_and_ties_by_identity(
         assert images == valued + [image for image in expected if image[field] is None]
 
 
-async def test_images_are_sorted_by_filename_unless_asked_otherwise(projects: Projects) -> None:
+async def test_images_are_sorted_by_filename_by_default(projects: Projects) -> None:
     assert await projects() == await projects(sort_by="original_filename")
 
 
@@ -91,11 +91,11 @@ async def test_the_cap_keeps_the_first_images_of_each_project(projects: Projects
     assert capped == whole
 
 
-async def test_at_most_fifty_images_are_listed_unless_asked_otherwise(projects: Projects) -> None:
+async def test_at_most_fifty_images_are_listed_by_default(projects: Projects) -> None:
     assert max(len(project["images"]) for project in await projects()) == 50
 
 
-async def test_counters_tell_the_images_of_the_project(all_projects: Projects) -> None:
+async def test_counters_count_all_images_of_the_project(all_projects: Projects) -> None:
     for project in await all_projects(max_images_per_project=200):
         if project["total_images"] > 200:
             continue
@@ -106,14 +106,14 @@ async def test_counters_tell_the_images_of_the_project(all_projects: Projects) -
 
 
 @pytest.mark.parametrize("narrowing", [{"status": "failed"}, {"max_images_per_project": 1}])
-async def test_counters_follow_neither_filter_nor_cap(projects: Projects, narrowing: dict[str, Any]) -> None:
+async def test_counters_ignore_filter_and_cap(projects: Projects, narrowing: dict[str, Any]) -> None:
     def without_images(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**project, "images": None} for project in listed]
 
     assert without_images(await projects(**narrowing)) == without_images(await projects())
 
 
-async def test_an_identity_names_one_image_and_a_filename_many(all_projects: Projects) -> None:
+async def test_identities_are_unique_and_filenames_are_not(all_projects: Projects) -> None:
     images = _images(await all_projects(max_images_per_project=200))
 
     assert len({_identity(image) for image in images}) == len(images)
@@ -135,14 +135,14 @@ async def test_failed_images_have_an_error_and_no_output(projects: Projects) -> 
     assert all(image["error_message"] and image["output"] is None for image in failed)
 
 
-async def test_newer_fields_are_there_in_newer_projects(projects: Projects) -> None:
+async def test_newer_projects_have_the_newer_fields(projects: Projects) -> None:
     newer = _images(await projects(order="desc", status="completed"))
 
     assert all(set(image) >= NEWER for image in newer)
     assert all(image["inputs"][0]["uuid"] and image["output"]["uuid"] for image in newer)
 
 
-async def test_newer_fields_are_missing_in_older_projects(projects: Projects) -> None:
+async def test_older_projects_lack_the_newer_fields(projects: Projects) -> None:
     older = _images(await projects(order="asc", status="completed"))
 
     assert not any(set(image) & NEWER for image in older)

@@ -1,4 +1,4 @@
-"""Which projects a page lists, and in which order."""
+"""The projects of a page, and their order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -53,9 +53,7 @@ async def test_order_sorts_projects_by_creation(all_projects: Projects, order: s
     assert days == sorted(days, reverse=falls)
 
 
-async def test_the_newest_projects_come_first_unless_asked_otherwise(
-    projects: Projects,
-) -> None:
+async def test_the_newest_projects_come_first_by_default(projects: Projects) -> None:
     assert await projects() == await projects(order="desc")
 
 
@@ -67,7 +65,7 @@ async def test_project_id_lists_one_project(projects: Projects) -> None:
     assert found == [wanted]
 
 
-async def test_the_first_caller_sees_a_catalogue_of_size(all_projects: Projects) -> None:
+async def test_the_first_caller_sees_a_large_catalogue(all_projects: Projects) -> None:
     listed = await all_projects(max_images_per_project=1)
 
     assert len(listed) >= 240
@@ -99,7 +97,7 @@ async def test_search_finds_a_project_by(projects: Projects, field: str) -> None
     assert wanted in found
 
 
-async def test_search_takes_a_part_in_any_case(all_projects: Projects) -> None:
+async def test_search_matches_a_part_of_the_name_in_any_case(all_projects: Projects) -> None:
     everything = await all_projects(max_images_per_project=1)
     silken = [p["project_id"] for p in everything if "silk" in p["project_name"].lower()]
 
@@ -120,14 +118,14 @@ async def test_search_without_a_match_is_an_empty_first_page(ask: Ask) -> None:
     }  # fmt: skip
 
 
-async def test_one_seed_makes_one_catalogue(serve: Callable[..., Ask]) -> None:
+async def test_the_same_seed_generates_the_same_catalogue(serve: Callable[..., Ask]) -> None:
     first = await serve(seed=7)()
     second = await serve(seed=7)()
 
     assert first.content == second.content
 
 
-async def test_another_seed_makes_another_catalogue(serve: Callable[..., Ask]) -> None:
+async def test_another_seed_generates_another_catalogue(serve: Callable[..., Ask]) -> None:
     first = await serve(seed=7)()
     second = await serve(seed=8)()
 

@@ -1,4 +1,4 @@
-"""How live projects move with the clock."""
+"""Live projects, which change with the clock."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -21,7 +21,7 @@ async def live(projects: Projects) -> dict[str, Any]:
 
 @pytest.fixture
 def begun(live: dict[str, Any]) -> float:
-    """When its run began."""
+    """The start of its run, in seconds since 1970."""
     return datetime.fromisoformat(live["created_at"]).timestamp()
 
 
@@ -55,7 +55,7 @@ async def test_a_run_ends_with_everything_completed_or_failed(
     assert project["completed_images"] + project["failed_images"] == project["total_images"]
 
 
-async def test_within_a_run_no_image_goes_back(
+async def test_within_a_run_no_image_returns_to_an_earlier_status(
     projects: Projects, live: dict[str, Any], begun: float
 ) -> None:
     rank = {"pending": 0, "processing": 1, "completed": 2, "failed": 2}
@@ -68,7 +68,7 @@ async def test_within_a_run_no_image_goes_back(
         before = now
 
 
-async def test_the_next_run_makes_other_images(
+async def test_the_next_run_generates_other_images(
     projects: Projects, live: dict[str, Any], begun: float
 ) -> None:
     [later] = await projects(project_id=live["project_id"], at=begun + CYCLE_SECONDS)
@@ -80,7 +80,7 @@ async def test_the_next_run_makes_other_images(
 
 
 @pytest.mark.parametrize("caller", ["ada", "ben", "cleo"])
-async def test_at_every_moment_something_is_being_made(projects: Projects, caller: str) -> None:
+async def test_every_caller_always_has_unfinished_images(projects: Projects, caller: str) -> None:
     for seconds in range(0, CYCLE_SECONDS, 15):
         listed = await projects(caller, ownership="mine", per_page=2, at=1_790_000_040 + seconds)
 
@@ -91,7 +91,7 @@ async def test_at_every_moment_something_is_being_made(projects: Projects, calle
         assert sum(unfinished) > 0
 
 
-async def test_an_unfinished_image_tells_nothing_of_its_outcome(
+async def test_an_unfinished_image_has_no_result(
     projects: Projects, live: dict[str, Any], begun: float
 ) -> None:
     [project] = await projects(project_id=live["project_id"], at=begun + 120, status="processing")
@@ -106,7 +106,7 @@ async def test_no_image_is_older_than_its_project(all_projects: Projects) -> Non
         assert all(image["created_at"] >= project["created_at"] for image in project["images"])
 
 
-async def test_nothing_live_is_created_in_the_future(
+async def test_the_images_of_a_run_are_created_when_it_begins(
     live: dict[str, Any], begun: float, projects: Projects
 ) -> None:
     [project] = await projects(project_id=live["project_id"], at=begun)
@@ -115,7 +115,7 @@ async def test_nothing_live_is_created_in_the_future(
     assert {stamp.timestamp() for stamp in stamps} == {begun}
 
 
-async def test_settled_projects_stay_as_they_are(projects: Projects) -> None:
+async def test_settled_projects_do_not_change(projects: Projects) -> None:
     before = await projects(order="asc", at=1_790_000_040)
     after = await projects(order="asc", at=1_790_000_040 + 59)
 

@@ -1,4 +1,4 @@
-"""What the endpoint refuses, and how it says so."""
+"""Invalid requests, and the answers to the open questions of the REST contract."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
         ("search", ""),
     ],
 )
-async def test_an_invalid_value_is_refused_by_its_name(ask: Ask, field: str, value: str) -> None:
+async def test_an_invalid_value_is_reported_with_its_field(ask: Ask, field: str, value: str) -> None:
     answer = await ask(**{field: value})
 
     body = answer.json()
@@ -46,13 +46,13 @@ async def test_an_invalid_value_is_refused_by_its_name(ask: Ask, field: str, val
     assert [(problem["field"], problem["position"]) for problem in body["detail"]] == [(field, "query")]
 
 
-async def test_a_refusal_tells_the_bound(ask: Ask) -> None:
+async def test_an_error_message_names_the_bound(ask: Ask) -> None:
     body = (await ask(per_page=101)).json()
 
     assert body["detail"][0]["message"] == "Must be at most 100."
 
 
-async def test_all_problems_are_told_at_once(ask: Ask) -> None:
+async def test_all_errors_are_reported_at_once(ask: Ask) -> None:
     body = (await ask(page=0, order="up", search="")).json()
 
     assert [problem["field"] for problem in body["detail"]] == ["page", "order", "search"]
@@ -78,7 +78,7 @@ async def test_any_other_path_is_a_404_in_json(ask: Ask, path: str) -> None:
     assert answer.json() == {"error": "Not found"}
 
 
-async def test_answers_are_held_back_for_the_delay(serve: Callable[..., Ask]) -> None:
+async def test_a_response_waits_for_the_delay(serve: Callable[..., Ask]) -> None:
     ask = serve(delay_seconds=0.05)
     began = time.monotonic()
 
@@ -88,7 +88,7 @@ async def test_answers_are_held_back_for_the_delay(serve: Callable[..., Ask]) ->
 
 
 @pytest.mark.parametrize("status", [400, 422])
-async def test_an_invalid_request_answers_what_the_variant_says(
+async def test_the_variant_decides_the_status_of_an_invalid_request(
     serve: Callable[..., Ask], status: int
 ) -> None:
     ask = serve(variant=ContractVariant(invalid_status=status))
@@ -97,7 +97,7 @@ async def test_an_invalid_request_answers_what_the_variant_says(
 
 
 @pytest.mark.parametrize(("is_404", "status"), [(False, 200), (True, 404)])
-async def test_an_unknown_project_answers_what_the_variant_says(
+async def test_the_variant_decides_the_status_of_an_unknown_project(
     serve: Callable[..., Ask], is_404: bool, status: int
 ) -> None:
     answer = await serve(variant=ContractVariant(unknown_is_404=is_404))(project_id=1)
@@ -106,7 +106,7 @@ async def test_an_unknown_project_answers_what_the_variant_says(
     assert answer.json().get("projects", []) == []
 
 
-async def test_a_known_project_that_other_parameters_leave_out_is_no_404(
+async def test_a_visible_project_that_other_parameters_exclude_is_no_404(
     serve: Callable[..., Ask],
 ) -> None:
     ask = serve(variant=ContractVariant(unknown_is_404=True))
@@ -119,7 +119,7 @@ async def test_a_known_project_that_other_parameters_leave_out_is_no_404(
 
 
 @pytest.mark.parametrize(("is_404", "status"), [(False, 200), (True, 404)])
-async def test_a_page_past_the_end_answers_what_the_variant_says(
+async def test_the_variant_decides_the_status_of_a_page_past_the_end(
     serve: Callable[..., Ask], is_404: bool, status: int
 ) -> None:
     answer = await serve(variant=ContractVariant(past_end_is_404=is_404))(page=1_000)
@@ -135,7 +135,7 @@ async def test_the_first_page_is_never_past_the_end(serve: Callable[..., Ask]) -
 
 
 @pytest.mark.parametrize("narrowing", [{"status": "pending"}, {"feedback": "dislike"}])
-async def test_projects_without_a_match_are_listed_if_the_variant_says_so(
+async def test_the_variant_decides_whether_projects_without_a_match_are_listed(
     serve: Callable[..., Ask], narrowing: dict[str, str]
 ) -> None:
     all_of_them = (await serve()()).json()["pagination"]["total"]

@@ -1,4 +1,4 @@
-"""The links of a picture: what they open, and for how long."""
+"""Pictures, and the signed links to them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,9 +11,9 @@ pytestmark = pytest.mark.anyio
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 Projects = Callable[..., Awaitable[list[dict[str, Any]]]]
-# A full minute: links are signed at this very moment.
+# A full minute, so that links carry exactly this time.
 SIGNED = 1_790_000_040
-LIFE_SECONDS = 900
+LIFETIME_SECONDS = 900
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def link(projects: Projects) -> str:
     return full_size
 
 
-async def test_every_kind_of_link_opens_an_svg_without_a_token(ask: Ask, projects: Projects) -> None:
+async def test_every_kind_of_link_returns_an_svg_without_a_token(ask: Ask, projects: Projects) -> None:
     [project] = await projects(per_page=1, page=6, status="completed", max_images_per_project=3)
     files = [file for image in project["images"] for file in (*image["inputs"], image["output"])]
 
@@ -55,21 +55,21 @@ async def test_a_thumbnail_is_smaller_than_the_full_size(ask: Ask, projects: Pro
     assert (thumbnail.get("width"), thumbnail.get("height")) == ("160", "200")
 
 
-async def test_links_point_to_the_host_that_was_asked(ask: Ask) -> None:
+async def test_links_point_to_the_host_of_the_request(ask: Ask) -> None:
     answer = await ask(path="http://127.0.0.1:4001/gallery/by-project")
 
     url = answer.json()["projects"][0]["images"][0]["inputs"][0]["full_size"]
     assert url.startswith("http://127.0.0.1:4001/pictures/")
 
 
-async def test_a_link_tells_its_date_and_life_as_s3_does(link: str) -> None:
+async def test_a_link_contains_its_date_and_lifetime_as_in_s3(link: str) -> None:
     query = httpx.URL(link).params
 
     assert query["X-Amz-Date"] == "20260921T141400Z"
-    assert query["X-Amz-Expires"] == str(LIFE_SECONDS)
+    assert query["X-Amz-Expires"] == str(LIFETIME_SECONDS)
 
 
-async def test_answers_within_a_minute_are_the_same(projects: Projects) -> None:
+async def test_links_signed_within_a_minute_are_equal(projects: Projects) -> None:
     first = await projects(order="asc", at=SIGNED)
 
     assert await projects(order="asc", at=SIGNED + 59.9) == first
@@ -77,19 +77,19 @@ async def test_answers_within_a_minute_are_the_same(projects: Projects) -> None:
 
 
 async def test_a_link_works_until_its_last_second(ask: Ask, link: str) -> None:
-    answer = await ask(None, path=link, at=SIGNED + LIFE_SECONDS - 1)
+    answer = await ask(None, path=link, at=SIGNED + LIFETIME_SECONDS - 1)
 
     assert answer.status_code == 200
 
 
 async def test_a_link_expires(ask: Ask, link: str) -> None:
-    answer = await ask(None, path=link, at=SIGNED + LIFE_SECONDS)
+    answer = await ask(None, path=link, at=SIGNED + LIFETIME_SECONDS)
 
     assert answer.status_code == 403
     assert answer.text == "Request has expired."
 
 
-async def test_a_picture_may_be_kept_as_long_as_its_link_lives(ask: Ask, link: str) -> None:
+async def test_a_picture_may_be_cached_until_its_link_expires(ask: Ask, link: str) -> None:
     answer = await ask(None, path=link, at=SIGNED + 100)
 
     assert answer.headers["cache-control"] == "private, max-age=800"
@@ -108,12 +108,12 @@ async def test_a_picture_may_be_kept_as_long_as_its_link_lives(ask: Ask, link: s
         ("X-Amz-Signature=", "Signature="),
     ],
 )
-async def test_a_changed_link_is_refused(ask: Ask, link: str, signed: str, forged: str) -> None:
+async def test_a_changed_link_is_rejected(ask: Ask, link: str, signed: str, forged: str) -> None:
     answer = await ask(None, path=link.replace(signed, forged))
 
     assert answer.status_code == 403
     assert answer.text == "The signature does not match."
 
 
-async def test_a_link_of_another_seed_is_refused(serve: Callable[..., Ask], link: str) -> None:
+async def test_a_link_of_another_seed_is_rejected(serve: Callable[..., Ask], link: str) -> None:
     assert (await serve(seed=7)(None, path=link)).status_code == 403

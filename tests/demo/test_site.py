@@ -1,4 +1,4 @@
-"""The gallery page of the demo, as files over HTTP; tests/browser looks at it in a browser."""
+"""The files of the demo's web page over HTTP; `tests/browser` opens the page in a browser."""
 
 import json
 import re
@@ -51,7 +51,7 @@ async def test_the_page_is_at_the_root(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/demo/main.js"])
-async def test_everything_may_load_from_here_and_pictures_from_the_upstream(
+async def test_the_policy_allows_this_origin_and_pictures_of_the_upstream(
     http: httpx.AsyncClient, path: str
 ) -> None:
     response = await http.get(path)
@@ -77,7 +77,9 @@ async def test_everything_may_load_from_here_and_pictures_from_the_upstream(
         ("cache-control", "no-cache"),
     ],
 )
-async def test_the_page_says_how_to_treat_it(http: httpx.AsyncClient, header: str, value: str) -> None:
+async def test_the_page_has_headers_for_caching_and_privacy(
+    http: httpx.AsyncClient, header: str, value: str
+) -> None:
     response = await http.get("/")
 
     assert response.headers[header] == value
@@ -98,14 +100,14 @@ async def test_nothing_else_is_served(http: httpx.AsyncClient, name: str) -> Non
     assert response.status_code == 404
 
 
-async def test_the_page_has_no_script_and_no_style_of_its_own(http: httpx.AsyncClient) -> None:
+async def test_the_page_has_no_inline_script_and_no_inline_style(http: httpx.AsyncClient) -> None:
     page = (await http.get("/")).text
 
     assert re.findall(r"<script(?![^>]*\bsrc=)([^>]*)>", page) == [' type="application/json" id="config"']
     assert not re.search(r"<style|\sstyle=|\son\w+=", page)
 
 
-async def test_the_page_asks_for_files_that_are_there(http: httpx.AsyncClient) -> None:
+async def test_the_page_loads_files_that_exist(http: httpx.AsyncClient) -> None:
     page = (await http.get("/")).text
 
     files = re.findall(r'(?:src|href)="(demo/[^"]*)"', page)
@@ -115,7 +117,7 @@ async def test_the_page_asks_for_files_that_are_there(http: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_module_imports_modules_that_are_there(name: str) -> None:
+def test_a_module_imports_modules_that_exist(name: str) -> None:
     imported = re.findall(r"from '\./([^']+)'", (SITE / name).read_text())
 
     assert set(imported) <= set(SCRIPTS)
@@ -128,7 +130,7 @@ def test_no_text_is_ever_parsed_as_html(name: str) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)
 
 
-async def test_the_page_knows_the_made_up_callers(http: httpx.AsyncClient) -> None:
+async def test_the_configuration_lists_the_callers(http: httpx.AsyncClient) -> None:
     config = await config_of(http)
 
     assert config["callers"] == [{"name": caller.name, "token": caller.token} for caller in CALLERS]
@@ -137,7 +139,7 @@ async def test_the_page_knows_the_made_up_callers(http: httpx.AsyncClient) -> No
 @pytest.mark.parametrize(
     ("path", "known"), [("/graphql", "graphql"), ("/tools/ide", "tools/ide"), (None, None)]
 )
-async def test_the_page_knows_where_the_explorer_is(path: str | None, known: str | None) -> None:
+async def test_the_configuration_has_the_path_of_graphiql(path: str | None, known: str | None) -> None:
     async with site(explorer_path=path) as http:
         config = await config_of(http)
 
