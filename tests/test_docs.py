@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/*.md")])
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PAGES_WITH_FILES = [ARCHITECTURE, *sorted(ROOT.glob("docs/decisions/*.md"))]
+CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
+PAGES_WITH_FILES = [ARCHITECTURE, CONTRIBUTING, *sorted(ROOT.glob("docs/decisions/*.md"))]
 
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 ROOM = re.compile(r"^\*\*`(\w+)/`: .*\*\*$")
