@@ -42,14 +42,14 @@ _CLAIMS = (
     7,
     False,
 )
-# In the order of the REST contract; the last four are missing in older projects.
+# In the order of the REST contract; images of older projects lack the last four.
 _FIELDS = (
     "job_id", "image_index", "group_index", "version", "original_filename", "download_filename", "inputs",
     "output", "input_description", "status", "quality_score", "processing_time", "error_message", "feedback",
     "feedback_comment", "created_at", "review_status", "review_annotations", "retouch_claim",
     "id", "model_used", "detail_needs_review", "detail_review_reason",
 )  # fmt: skip
-# The fields that an image gets by being processed.
+# The fields that processing sets, with their values before it.
 _UNPROCESSED: Image = {
     "download_filename": None, "output": None, "status": "pending", "quality_score": None,
     "processing_time": None, "error_message": None, "feedback": None, "feedback_comment": None,
@@ -117,7 +117,7 @@ def _make_image(rng: Random, project: DemoProject, result_id: int, source: Image
 
 
 def _make_result(rng: Random) -> Image:
-    """Generate the fields that an image gets by being processed."""
+    """Generate the fields that processing sets."""
     output = make_uuid(rng)
     seconds = round(rng.uniform(12, 45), 2)
     if rng.random() < 0.07:
