@@ -73,13 +73,13 @@ _JOINED_PART_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
-class RawResponse:
-    """A response as it was received.
+class RawResponse(httpx.AsyncByteStream):
+    """A response as it was received, and the stream of its body.
 
     Args:
         headers: with names in lower case and without trailers.
         parts: of the body, still compressed. A body that is too large is cut just above the limit.
-        error: why the body is incomplete.
+        error: why the body is incomplete; the stream ends with it.
         received_parts: number of parts before small ones were joined.
     """
 
@@ -89,6 +89,12 @@ class RawResponse:
     error: httpx.TransportError | None = None
     body_bytes: int = 0
     received_parts: int = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            yield bytes(part)
+        if self.error is not None:
+            raise self.error
 
     def add(self, part: bytes) -> None:
         self.received_parts += 1
@@ -101,9 +107,6 @@ class RawResponse:
             last += part
         else:
             self.parts.append(bytearray(part))
-
-    def content_length(self) -> int | None:
-        return next((int(value) for name, value in self.headers if name == b"content-length"), None)
 
     def is_ended_by_close(self) -> bool:
         """Return whether only the end of the connection ends the body (RFC 9112, section 6.3)."""
@@ -304,8 +307,9 @@ class Connection(asyncio.Protocol):
         elif not had_head:
             # From here on another timeout holds, which may be the shorter one.
             self._watch()
-            length = response.content_length()
-            self._missing_bytes = None if length is None else length - response.body_bytes
+            for name, value in response.headers:
+                if name == b"content-length":
+                    self._missing_bytes = int(value) - response.body_bytes
 
     def _take(self, response: RawResponse, data: bytes, missing_bytes: int) -> None:
         response.add(data[:missing_bytes])
@@ -325,14 +329,14 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _fail(self, error: httpx.TransportError) -> None:
-        # A response that was delivered already is complete.
-        if self._waiter is not None and self._response is not None:
-            self._response.error = error
-            self._end(is_cut=True)
-            return
         waiter, self._waiter = self._waiter, None
+        # Without a waiter, the response was delivered already, and is complete.
         if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+            if self._response is None:
+                waiter.set_exception(error)
+            else:
+                self._response.error = error
+                waiter.set_result(self._response)
         self.abort()
 
     def _watch(self) -> None:
@@ -467,9 +471,7 @@ class Pool(httpx.AsyncBaseTransport):
         response = await self.send(
             _head(request), request.extensions["timeout"], caller_key=request.extensions.get("caller_key")
         )
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Stream(response), request=request
-        )
+        return httpx.Response(response.status, headers=response.headers, stream=response, request=request)
 
     async def send(self, head: bytes, timeouts: Timeouts, *, caller_key: bytes | None) -> RawResponse:
         """Send a request and return the response.
@@ -629,19 +631,6 @@ class Pool(httpx.AsyncBaseTransport):
             connected.close()
             raise
         return connection
-
-
-class _Stream(httpx.AsyncByteStream):
-    """The body as it was received, and then the error that cut it off, if there was one."""
-
-    def __init__(self, response: RawResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._response.parts:
-            yield bytes(part)
-        if self._response.error is not None:
-            raise self._response.error
 
 
 # Characters that end a header or the head (RFC 9110, section 5.5).
