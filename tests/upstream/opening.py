@@ -12,6 +12,7 @@ from tests.fakes import page_body
 
 PAGE = json.dumps(page_body()).encode()
 AUTHORIZATION = "Bearer made-up-token"
+CALLER = b"key-of-ada"
 
 
 @asynccontextmanager
@@ -46,6 +47,6 @@ async def opened(
 
 
 async def fetch(client: GalleryClient, parameters: Parameters = ()) -> FetchedPage:
-    fetched = await client.fetch_page(parameters, authorization=AUTHORIZATION)
+    fetched = await client.fetch_page(parameters, authorization=AUTHORIZATION, caller_key=CALLER)
     assert isinstance(fetched, FetchedPage)
     return fetched

@@ -26,7 +26,7 @@ def made(clock: Seconds | None = None) -> CircuitBreakers:
     return CircuitBreakers(RULES, clock or Seconds())
 
 
-def call(breakers: CircuitBreakers, caller: bytes | None, question: str, result: CallResult) -> bool:
+def call(breakers: CircuitBreakers, caller: bytes, question: str, result: CallResult) -> bool:
     """Make a call; return whether it was let through."""
     ticket = breakers.begin(caller, question)
     if ticket is not None:

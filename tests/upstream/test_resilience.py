@@ -79,7 +79,7 @@ async def fetch(
     resilience: Resilience,
     call: Callable[[], Awaitable[str]],
     *,
-    caller_key: bytes | None = ADA,
+    caller_key: bytes = ADA,
     deadline: Deadline | None = None,
 ) -> str:
     """Fetch a page over a client, whose transport makes the call."""
@@ -307,7 +307,6 @@ async def test_a_retry_is_not_waited_for_beyond_the_deadline(clock: Seconds) -> 
         await fetch(
             resilience,
             failing_call,
-            caller_key=None,
             deadline=Deadline(asyncio.get_running_loop().time() + 0.9),
         )
 

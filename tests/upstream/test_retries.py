@@ -154,7 +154,7 @@ def test_a_caller_that_retries_all_the_time_does_not_spend_what_others_earn(even
     retries = resilience.retries
     while retries.spend(ADA):
         pass
-    while retries.spend(None):
+    while retries.budget.spend():
         pass
     modest_calls = 0
 

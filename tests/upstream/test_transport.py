@@ -109,7 +109,7 @@ async def test_a_connection_that_upstream_closed_meanwhile_is_replaced() -> None
 async def test_a_header_cannot_become_two() -> None:
     async with serving(always(http_response(PAGE))) as server, opened(server.url) as client:
         with pytest.raises(GatewayError):
-            await client.fetch_page((), authorization="Bearer a\r\nX-Other: b")
+            await client.fetch_page((), authorization="Bearer a\r\nX-Other: b", caller_key=b"key-of-ada")
 
     assert server.heads == []
 

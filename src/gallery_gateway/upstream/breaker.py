@@ -281,7 +281,7 @@ class Ticket:
         result: what the call showed; `UNKNOWN` until it ends.
     """
 
-    caller_key: bytes | None
+    caller_key: bytes
     request: int
     api_epoch: int
     caller_epoch: int
@@ -313,13 +313,13 @@ class CircuitBreakers:
         self._by_caller: LRUCache[bytes, Breaker] = LRUCache(_MAX_CALLERS)
         self.opened = {"api": 0, "caller": 0}
 
-    def is_shut(self, caller_key: bytes | None) -> bool:
+    def is_shut(self, caller_key: bytes) -> bool:
         """Return whether a call that this caller began now would be refused."""
         own = self._own(caller_key)
         is_shut_out = own is not None and own.is_shut()
         return is_shut_out or self.api.is_shut(caller_key, may_probe=self._may_probe(caller_key))
 
-    def begin(self, caller_key: bytes | None, request: Hashable) -> Ticket | None:
+    def begin(self, caller_key: bytes, request: Hashable) -> Ticket | None:
         """Return a ticket to hand back to `end`, or `None` if the call is refused."""
         own = self._own(caller_key)
         if own is not None and own.is_shut():
@@ -339,22 +339,20 @@ class CircuitBreakers:
         if self.api.end(ticket.api_epoch, result, caller_key, ticket.request):
             self._report("api", None)
         own = self._own(caller_key)
-        if own is None and caller_key is not None and result in (CallResult.SLOW, CallResult.FAILED):
+        if own is None and result in (CallResult.SLOW, CallResult.FAILED):
             own = self._by_caller[caller_key] = Breaker(self._rules, self._clock)
         # Without a connection, the caller is not to blame.
         own_result = CallResult.UNKNOWN if result is CallResult.UNREACHABLE else result
         if own is not None and own.end(ticket.caller_epoch, own_result):
             self._report("caller", caller_key)
 
-    def _may_probe(self, caller_key: bytes | None) -> bool:
+    def _may_probe(self, caller_key: bytes) -> bool:
         # Tokens can be made up: callers that got a page before go first.
         return caller_key in self._served or self._served.currsize < 2
 
-    def _own(self, caller_key: bytes | None) -> Breaker | None:
+    def _own(self, caller_key: bytes) -> Breaker | None:
         # Usually no caller has one, and checking for that is cheaper than a look-up.
-        if caller_key is None or not self._by_caller.currsize:
-            return None
-        return self._by_caller.get(caller_key)
+        return self._by_caller.get(caller_key) if self._by_caller.currsize else None
 
     def _report(self, scope: str, caller_key: bytes | None) -> None:
         self.opened[scope] += 1

@@ -44,17 +44,17 @@ class CachingRules:
 
 NOTHING_SAID = CachingRules()
 
-CACHING_HEADERS = frozenset({"cache-control", "age", "etag"})
-"""Headers without which a response has no caching rules."""
-
+_HEADERS = frozenset({"cache-control", "age", "etag"})
 _NEVER_STALE = {"no-cache", "no-store", "must-revalidate"}
 
 
 def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
+    if _HEADERS.isdisjoint(headers):
+        return NOTHING_SAID
     pairs = (part.partition("=") for part in headers.get("cache-control", "").lower().split(","))
     directives = {name.strip(): argument.strip().strip('"') for name, _, argument in pairs}
-    age = _seconds(headers.get("age", "")) or 0.0
-    max_age = _seconds(directives.get("max-age", ""))
+    age = parse_seconds(headers.get("age", "")) or 0.0
+    max_age = parse_seconds(directives.get("max-age", ""))
     lifetime = None if max_age is None else max(0.0, max_age - age)
     return CachingRules(
         is_storable="no-store" not in directives,
@@ -62,8 +62,8 @@ def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
         age_seconds=age,
         etag=headers.get("etag"),
         may_be_stale=directives.keys().isdisjoint(_NEVER_STALE),
-        stale_while_revalidate_seconds=_seconds(directives.get("stale-while-revalidate", "")),
-        stale_if_error_seconds=_seconds(directives.get("stale-if-error", "")),
+        stale_while_revalidate_seconds=parse_seconds(directives.get("stale-while-revalidate", "")),
+        stale_if_error_seconds=parse_seconds(directives.get("stale-if-error", "")),
     )
 
 
@@ -71,5 +71,6 @@ def _first(newer: float | None, older: float | None) -> float | None:
     return older if newer is None else newer
 
 
-def _seconds(text: str) -> float | None:
+def parse_seconds(text: str) -> float | None:
+    """Return a number of seconds, or `None` if it is not one of at most 15 digits."""
     return float(text) if text.isdecimal() and len(text) < 16 else None

@@ -22,7 +22,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
-from gallery_gateway.upstream.caching import CACHING_HEADERS, NOTHING_SAID, CachingRules, parse_caching_rules
+from gallery_gateway.upstream.caching import CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.refusals import status_error, transport_error
@@ -42,8 +42,8 @@ class FetchedPage:
 
     page: Page
     body: bytes
-    rules: CachingRules = NOTHING_SAID
-    call: Link | None = None
+    rules: CachingRules
+    call: Link | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class NotModified:
     """A 304: the page of the given ETag is still current."""
 
     rules: CachingRules
-    call: Link | None = None
+    call: Link | None
 
 
 Parameters = tuple[tuple[str, str], ...]
@@ -108,8 +108,8 @@ class GalleryClient:
         parameters: Parameters,
         *,
         authorization: str,
+        caller_key: bytes,
         etag: str | None = None,
-        caller_key: bytes | None = None,
         deadline: Deadline | None = None,
         decode: PageDecoder = parse_page,
     ) -> FetchedPage | NotModified:
@@ -117,9 +117,9 @@ class GalleryClient:
 
         Args:
             parameters: of the query.
-            etag: of the known page; `None` if there is none.
             authorization: value of the one Authorization header that is sent.
             caller_key: for whom rate limits, breakers and places are counted.
+            etag: of the known page; `None` if there is none.
             deadline: of all attempts together.
             decode: makes the page from its JSON.
 
@@ -162,7 +162,7 @@ class GalleryClient:
         await self._transport.aclose()
 
     async def _attempt(
-        self, request: httpx.Request, caller_key: bytes | None, decode: PageDecoder, attempt: int
+        self, request: httpx.Request, caller_key: bytes, decode: PageDecoder, attempt: int
     ) -> FetchedPage | NotModified:
         ticket = await self._resilience.admit(caller_key, request.url.raw_path, attempt=attempt)
         try:
@@ -198,10 +198,8 @@ class GalleryClient:
                 if response.status_code == 200:
                     body = await read_body(response, max_bytes=self._max_bytes)
                     page = decode(body)
-                    has_rules = not CACHING_HEADERS.isdisjoint(response.headers)
-                    rules = parse_caching_rules(response.headers) if has_rules else NOTHING_SAID
                     record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                    return FetchedPage(page, body, rules, call.link)
+                    return FetchedPage(page, body, parse_caching_rules(response.headers), call.link)
                 if response.status_code == 304 and "if-none-match" in request.headers:
                     record.outcome, record.reason = "unchanged", None
                     return NotModified(parse_caching_rules(response.headers), call.link)

@@ -51,8 +51,8 @@ class AdaptiveLimit:
         self._first_calls = min(rules.first_calls, max_calls)
         self._limit = float(self._first_calls)
         self.era = 0
-        self._calls: dict[bytes | None, int] = {}
-        self._congested: Counter[bytes | None] = Counter()
+        self._calls: dict[bytes, int] = {}
+        self._congested: Counter[bytes] = Counter()
         self._recorded = 0
         self._peak = 0
 
@@ -60,7 +60,7 @@ class AdaptiveLimit:
     def calls(self) -> int:
         return int(self._limit)
 
-    def record(self, caller_key: bytes | None, era: int, *, is_congested: bool, in_flight: int) -> None:
+    def record(self, caller_key: bytes, era: int, *, is_congested: bool, in_flight: int) -> None:
         """Count a call that has ended; `in_flight` is how many there were, including it."""
         if era != self.era:
             return
@@ -111,18 +111,18 @@ class ConcurrencyLimiter:
         self.in_flight = 0
         self.waiting = 0
         self._rules = rules
-        self._in_flight_of: dict[bytes | None, int] = {}
+        self._in_flight_of: dict[bytes, int] = {}
         # Callers in the order of their turns. A dict of futures is a queue from which any can be removed.
-        self._queues: OrderedDict[bytes | None, dict[asyncio.Future[None], None]] = OrderedDict()
+        self._queues: OrderedDict[bytes, dict[asyncio.Future[None], None]] = OrderedDict()
 
-    def try_enter(self, caller_key: bytes | None) -> bool:
+    def try_enter(self, caller_key: bytes) -> bool:
         """Take a place, to be given back by `leave`, and return `True`; return `False` if there is none."""
         if caller_key in self._queues or not self._has_room(caller_key):
             return False
         self._take_place(caller_key)
         return True
 
-    async def wait(self, caller_key: bytes | None) -> None:
+    async def wait(self, caller_key: bytes) -> None:
         """Wait for a place, to be given back by `leave`.
 
         Raises:
@@ -146,7 +146,7 @@ class ConcurrencyLimiter:
                 raise self._overloaded() from None
             raise
 
-    def leave(self, caller_key: bytes | None, era: int = 0, *, is_congested: bool | None) -> None:
+    def leave(self, caller_key: bytes, era: int = 0, *, is_congested: bool | None) -> None:
         """Give back a place, once.
 
         Args:
@@ -162,11 +162,11 @@ class ConcurrencyLimiter:
             self._in_flight_of[caller_key] = calls
         self._admit()
 
-    def _has_room(self, caller_key: bytes | None) -> bool:
+    def _has_room(self, caller_key: bytes) -> bool:
         free = self.limit.calls - self.in_flight
         return self._in_flight_of.get(caller_key, 0) < _CALLS_PER_FREE_PLACE * free
 
-    def _take_place(self, caller_key: bytes | None) -> None:
+    def _take_place(self, caller_key: bytes) -> None:
         self.in_flight += 1
         self._in_flight_of[caller_key] = self._in_flight_of.get(caller_key, 0) + 1
 
@@ -186,7 +186,7 @@ class ConcurrencyLimiter:
             else:
                 without_room += 1
 
-    def _remove(self, caller_key: bytes | None, turn: asyncio.Future[None]) -> None:
+    def _remove(self, caller_key: bytes, turn: asyncio.Future[None]) -> None:
         queue = self._queues.get(caller_key, {})
         if turn in queue:
             del queue[turn]
@@ -194,13 +194,13 @@ class ConcurrencyLimiter:
             if not queue:
                 del self._queues[caller_key]
 
-    def _drop_one_for(self, caller_key: bytes | None) -> None:
+    def _drop_one_for(self, caller_key: bytes) -> None:
         """Make room in the full queue: the caller with the most calls in it loses its newest one.
 
         Raises:
             OverloadedError: no other caller has more calls in it than this one would have.
         """
-        greediest = max(self._queues, key=lambda key: len(self._queues[key]), default=None)
+        greediest = max(self._queues, key=lambda key: len(self._queues[key]), default=caller_key)
         own = len(self._queues.get(caller_key, ()))
         if own + 1 >= len(self._queues.get(greediest, ())):
             raise self._overloaded()

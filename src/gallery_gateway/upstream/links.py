@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from gallery_gateway.upstream.caching import parse_seconds
 from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
 
 # The part of a link that says when it expires, as it stands in JSON; some encoders escape the ampersand.
@@ -45,7 +46,7 @@ def link_expiry(url: str) -> float | None:
         if vendor in query:
             return _dated_expiry(_parameter(query, vendor + "Date"), _parameter(query, vendor + "Expires"))
     if "Expires=" in query:
-        return _epoch(_parameter(query, "Expires"))
+        return parse_seconds(_parameter(query, "Expires"))
     if "Policy=" in query:
         return _policy_expiry(_parameter(query, "Policy"))
     if "se=" in query:
@@ -77,10 +78,6 @@ def _dated_expiry(date: str, seconds: str) -> float | None:
         return signed.timestamp() + int(seconds)
     except (ValueError, OverflowError):
         return None
-
-
-def _epoch(text: str) -> float | None:
-    return float(text) if text.isdecimal() and len(text) < 16 else None
 
 
 @lru_cache(maxsize=1024)

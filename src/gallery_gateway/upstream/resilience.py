@@ -120,19 +120,18 @@ class Resilience:
         self._slow_seconds = rules.slow_seconds
         self._clock = clock
 
-    async def admit(self, caller_key: bytes | None, request: Hashable, *, attempt: int) -> Ticket:
+    async def admit(self, caller_key: bytes, request: Hashable, *, attempt: int) -> Ticket:
         """Wait until a call may begin; return its ticket, to be handed back to `release`.
 
         Args:
-            caller_key: whose call it is; `None` for no caller.
+            caller_key: whose call it is.
             request: what is requested, so that one request that always fails is not taken for an outage.
             attempt: number of the attempt, from 1.
 
         Raises:
             GatewayError: the call may not be made.
         """
-        if caller_key is not None:
-            self.rate_limits.check(caller_key)
+        self.rate_limits.check(caller_key)
         if not self.limiter.try_enter(caller_key):
             if self.breakers.is_shut(caller_key):
                 raise UpstreamUnavailableError(kind="breaker_open")
@@ -143,7 +142,7 @@ class Resilience:
             raise UpstreamUnavailableError(kind="breaker_open")
         if attempt == 1:
             self.retries.budget.calls += 1
-            own = None if caller_key is None else self.retries.caller_budgets.get(caller_key)
+            own = self.retries.caller_budgets.get(caller_key)
             if own is not None:
                 own.calls += 1
         ticket.began_at, ticket.limit_era = self._clock(), self.limiter.limit.era
@@ -157,7 +156,7 @@ class Resilience:
         else:
             ticket.result = CallResult.UNREACHABLE if consequences.is_unreachable else CallResult.FAILED
         ticket.is_congestion = consequences.is_congestion
-        if consequences.pauses_caller and error.retry_after_seconds and ticket.caller_key is not None:
+        if consequences.pauses_caller and error.retry_after_seconds:
             self.rate_limits.remember(ticket.caller_key, error.retry_after_seconds)
 
     def release(self, ticket: Ticket) -> None:

@@ -103,13 +103,13 @@ class Retries:
         self.caller_budgets: LRUCache[bytes, RetryBudget] = LRUCache(_MAX_CALLERS)
 
     async def wait(
-        self, error: GatewayError, *, attempt: int, caller_key: bytes | None, remaining_seconds: float
+        self, error: GatewayError, *, attempt: int, caller_key: bytes, remaining_seconds: float
     ) -> bool:
         """Wait until the call may be made again and return `True`, or return `False` if it may not.
 
         Args:
             error: why the call failed.
-            caller_key: whose budget pays for the retry; `None` for no caller.
+            caller_key: whose budget pays for the retry.
             attempt: number of the failed attempt, from 1.
             remaining_seconds: until the deadline of the call.
         """
@@ -132,10 +132,8 @@ class Retries:
         is_too_long = retry_after > rules.max_wait_seconds or seconds >= remaining_seconds
         return None if is_too_long else seconds
 
-    def spend(self, caller_key: bytes | None) -> bool:
+    def spend(self, caller_key: bytes) -> bool:
         """Take a retry and return `True`, or return `False` if the caller or all callers have none left."""
-        if caller_key is None:
-            return self.budget.spend()
         own = self.caller_budgets.get(caller_key)
         if own is None:
             own = self.caller_budgets[caller_key] = RetryBudget(
