@@ -21,6 +21,7 @@ import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -153,22 +154,13 @@ class Connection(asyncio.Protocol):
         self._on_closed = on_closed
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
-        self._parser: httptools.HttpResponseParser
         self._transport: asyncio.Transport
         self._poll: Callable[[], object] | None = None
-        # State of the current request.
+        self._timer: asyncio.TimerHandle | None = None
+        # State of the current request; `send` sets the rest of it.
         self._waiter: asyncio.Future[RawResponse] | None = None
         self._response: RawResponse | None = None
-        self._headers: list[RawHeader] = []
-        self._parsed_bytes = 0
-        self._missing_bytes: int | None = None
-        self._is_complete = False
-        self._is_reusable = False
-        self._timeouts: Timeouts
-        self._until = 0.0
-        self._received_at = 0.0
         self._has_received = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def send(self, head: bytes, timeouts: Timeouts, *, until: float) -> asyncio.Future[RawResponse]:
         """Send a request. A caller that stops waiting for the response must abort the connection.
@@ -184,9 +176,11 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter = self._loop.create_future()
         # A new parser: trailers and 1xx responses leave marks in the old one.
         self._parser = httptools.HttpResponseParser(self)
-        self._response, self._headers = None, []
-        self._parsed_bytes, self._missing_bytes = 0, None
-        self._is_complete = self._has_received = False
+        self._response = None
+        self._headers: list[RawHeader] = []
+        self._parsed_bytes = 0
+        self._missing_bytes: int | None = None
+        self._is_complete = self._is_reusable = self._has_received = False
         self._timeouts, self._until = timeouts, until
         self._received_at = self._loop.time()
         self._watch()
@@ -488,9 +482,12 @@ class Pool(httpx.AsyncBaseTransport):
         try:
             connection = self._take_idle(caller_key) or await self._wait_for_silence(caller_key)
             if connection is not None:
-                response = await self._send_again(connection, head, timeouts, until)
-                if response is not None:
-                    return response
+                with suppress(ClosedError):
+                    response = await self._send_over(connection, head, timeouts, until)
+                    if response.status not in _CONNECTION_STATUSES:
+                        return response
+                    if connection in self._idle:
+                        self._drop(connection)
             connection = await self._connect(timeouts["connect"], until=until)
             connection.owner = caller_key
             return await self._send_over(connection, head, timeouts, until)
@@ -515,20 +512,6 @@ class Pool(httpx.AsyncBaseTransport):
             except TimeoutError as exc:
                 raise httpx.PoolTimeout("No connection became free in time.") from exc
         self._in_use += 1
-
-    async def _send_again(
-        self, connection: Connection, head: bytes, timeouts: Timeouts, until: float
-    ) -> RawResponse | None:
-        """Send over a connection that was used before; return `None` if it has to be replaced."""
-        try:
-            response = await self._send_over(connection, head, timeouts, until)
-        except ClosedError:
-            return None
-        if response.status not in _CONNECTION_STATUSES:
-            return response
-        if connection in self._idle:
-            self._drop(connection)
-        return None
 
     async def _send_over(
         self, connection: Connection, head: bytes, timeouts: Timeouts, until: float
