@@ -137,26 +137,26 @@ class GalleryClient:
             stream=_NO_BODY,
             extensions={"timeout": self._timeouts, "caller_key": caller_key},
         )
-        attempt = 0
+        deadline = deadline or Deadline(math.inf)
+        attempt = 1
         try:
-            async with asyncio.timeout_at(deadline.at if deadline else None) as timeout:
-                if deadline is not None:
-                    deadline.timeout = timeout
+            async with asyncio.timeout_at(deadline.at) as deadline.timeout:
                 while True:
-                    attempt += 1
                     try:
                         return await self._attempt(request, caller_key, decode, attempt)
                     except GatewayError as exc:
-                        remaining_seconds = deadline.remaining_seconds if deadline else math.inf
                         if not await self._resilience.retries.wait(
-                            exc, attempt=attempt, caller_key=caller_key, remaining_seconds=remaining_seconds
+                            exc,
+                            attempt=attempt,
+                            caller_key=caller_key,
+                            remaining_seconds=deadline.remaining_seconds,
                         ):
                             raise
+                        attempt += 1
         except TimeoutError as exc:
             raise UpstreamTimeoutError(kind="given_up") from exc
         finally:
-            if deadline is not None:
-                deadline.timeout = None
+            deadline.timeout = None
 
     async def aclose(self) -> None:
         await self._transport.aclose()
