@@ -226,8 +226,8 @@ class Breaker:
         self._epoch += 1
 
 
-# Looking at all callers and requests takes time. If most of them did not fail, they are looked at again after
-# this share of their number in further bad calls.
+# Checking all callers and requests takes time. After a check that finds no outage, so many bad calls go
+# unchecked: this share of the number of callers and requests.
 _LOOK_AGAIN_SHARE = 0.01
 
 

@@ -30,17 +30,12 @@ class CachingRules:
 
     def renewed(self, newer: Self) -> Self:
         """Return the rules after a 304; what it does not say stays (RFC 9111, 4.3.4)."""
-        return replace(
-            newer,
-            lifetime_seconds=_first(newer.lifetime_seconds, self.lifetime_seconds),
-            etag=newer.etag or self.etag,
-            may_be_stale=newer.may_be_stale and self.may_be_stale,
-            stale_while_revalidate_seconds=_first(
-                newer.stale_while_revalidate_seconds, self.stale_while_revalidate_seconds
-            ),
-            stale_if_error_seconds=_first(newer.stale_if_error_seconds, self.stale_if_error_seconds),
-        )
+        kept = {name: getattr(self, name) for name in _KEPT if getattr(newer, name) is None}
+        return replace(newer, may_be_stale=newer.may_be_stale and self.may_be_stale, **kept)
 
+
+# Fields that keep their value if a 304 has none.
+_KEPT = ("lifetime_seconds", "etag", "stale_while_revalidate_seconds", "stale_if_error_seconds")
 
 NOTHING_SAID = CachingRules()
 
@@ -60,15 +55,11 @@ def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
         is_storable="no-store" not in directives,
         lifetime_seconds=0.0 if "no-cache" in directives else lifetime,
         age_seconds=age,
-        etag=headers.get("etag"),
+        etag=headers.get("etag") or None,
         may_be_stale=directives.keys().isdisjoint(_NEVER_STALE),
         stale_while_revalidate_seconds=parse_seconds(directives.get("stale-while-revalidate", "")),
         stale_if_error_seconds=parse_seconds(directives.get("stale-if-error", "")),
     )
-
-
-def _first(newer: float | None, older: float | None) -> float | None:
-    return older if newer is None else newer
 
 
 def parse_seconds(text: str) -> float | None:

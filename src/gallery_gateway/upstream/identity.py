@@ -7,7 +7,6 @@ can be encoded separately: a page has a thousand images, but few different posit
 """
 
 import base64
-import binascii
 from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,8 +69,9 @@ def image_global_id(job_id: str, image_index: int, group_index: int, version: in
 
 def parse_global_id(global_id: str) -> ProjectIdentity | ImageIdentity:
     """Raises: ValueError: this is not a global id of the gateway."""
-    text = _decoded(global_id)
-    match text.split(":", 4):
+    padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
+    # The errors of both codecs are subclasses of ValueError.
+    match base64.urlsafe_b64decode(padded).decode().split(":", 4):
         case ["Project", number]:
             identity: ProjectIdentity | ImageIdentity = ProjectIdentity(int(number))
             canonical = project_global_id(int(number))
@@ -102,11 +102,3 @@ _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 def _encoded(text: str) -> str:
     # The same as base64.urlsafe_b64encode, in half the time: a page has a thousand ids.
     return b2a_base64(text.encode(), newline=False).translate(_URL_ALPHABET, b"=").decode()
-
-
-def _decoded(global_id: str) -> str:
-    try:
-        padded = global_id.encode("ascii") + b"=" * (-len(global_id) % 4)
-        return base64.urlsafe_b64decode(padded).decode()
-    except (UnicodeError, binascii.Error) as exc:
-        raise ValueError("not base64url") from exc

@@ -19,7 +19,7 @@ _SIGNING = re.compile(rb"X-(Amz|Goog)-Date=(\w+)(?:&|\\u0026)X-\1-Expires=(\d+)(
 def earliest_link_expiry(body: bytes, parse: Callable[[bytes], Page]) -> float | None:
     """Return when the first link of a page expires, in seconds since 1970, or `None` if no link says so.
 
-    Mostly all links are signed at the same moment. The JSON is parsed only if they are not: counting in it
+    Usually all links are signed at the same moment. The JSON is parsed only if they are not: counting in it
     takes a twentieth of that time.
     """
     # Removing bytes is five times as fast as counting them (CPython 3.11 to 3.13).

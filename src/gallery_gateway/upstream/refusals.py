@@ -3,7 +3,6 @@
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -103,7 +102,9 @@ def transport_error_kind(error: httpx.TransportError) -> str:
     for cls, kind in _KINDS_BY_CLASS:
         if isinstance(error, cls):
             return kind
-    for cause in _causes(error):
+    cause: BaseException = error
+    while (deeper := cause.__cause__ or cause.__context__) is not None:
+        cause = deeper
         # Before the connection is made, only the TLS handshake can end it.
         if isinstance(error, httpx.ConnectError) and isinstance(cause, _CONNECTION_ENDED):
             return "tls_failed"
@@ -111,13 +112,6 @@ def transport_error_kind(error: httpx.TransportError) -> str:
         if found is not None:
             return found
     return next((kind for cls, kind in _KINDS_OF_NETWORK_ERRORS if isinstance(error, cls)), "other")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _os_error_kind(error: BaseException) -> str | None:
