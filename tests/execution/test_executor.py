@@ -331,35 +331,33 @@ async def test_too_many_images_refuse_the_whole_operation_with_the_largest_count
 
 
 FILTER = "query($of: Filter, $n: Int) { any(of: $of, n: $n) }"
-VALUES: list[tuple[dict[str, Any], int]] = [
-    ({"of": {"a": ["x"] * 8}}, 10),
-    ({"of": {"a": ["x"] * 7}, "n": 1}, 10),
-    ({"of": {"b": [["x"] * 2, ["x"] * 3]}}, 9),
-    ({"of": {"c": {"c": {"a": ["x"] * 6}}}}, 10),
+MAX_VALUES = 10_000
+# Variables that hold exactly so many values.
+VALUES: list[Callable[[int], dict[str, Any]]] = [
+    lambda number: {"of": {"a": ["x"] * (number - 2)}},
+    lambda number: {"of": {"a": ["x"] * (number - 3)}, "n": 1},
+    lambda number: {"of": {"b": [["x"] * 2, ["x"] * (number - 6)]}},
+    lambda number: {"of": {"c": {"c": {"a": ["x"] * (number - 4)}}}},
 ]
 
 
-@pytest.mark.parametrize(("variables", "number"), VALUES)
+@pytest.mark.parametrize("variables", VALUES)
 async def test_variables_may_hold_as_many_values_as_the_limit_and_no_more(
-    variables: dict[str, Any], number: int
+    variables: Callable[[int], dict[str, Any]],
 ) -> None:
     schema = build_schema(
         "input Filter { a: [String] b: [[String]] c: Filter } type Query { any(of: Filter, n: Int): Int }"
     )
-    documents = Documents(schema, document_limits())
-    request = GraphQLRequest(query=FILTER, variables=variables)
+    running = Executor(schema, Documents(schema, document_limits()), Compiler(schema, {}))
 
     at_limit, above = [
-        await Executor(schema, documents, Compiler(schema, {}), max_variable_values=limit).execute(
-            request, None, request_id="r1"
-        )
-        for limit in (number, number - 1)
+        await run(running, FILTER, variables=variables(number)) for number in (MAX_VALUES, MAX_VALUES + 1)
     ]
 
     assert not at_limit.has_errors
     assert above.is_request_error
     assert above.codes == ("BAD_USER_INPUT",)
-    assert f"more than {number - 1} values" in response_of(above)["errors"][0]["message"]
+    assert f"more than {MAX_VALUES} values" in response_of(above)["errors"][0]["message"]
 
 
 async def test_each_error_has_the_path_of_its_own_alias() -> None:

@@ -7,9 +7,9 @@ that are loaded already.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any, cast
+from dataclasses import dataclass
+from traceback import walk_tb
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -52,7 +52,7 @@ class LoadedRoot:
     value: Any
     projects: Sequence[object]
     source: Any
-    staleness: Any
+    staleness: object
     positions: range | None = None
 
     @property
@@ -115,17 +115,14 @@ _FIELD_BYTES = 1_000
 _PLANS_PER_DOCUMENT = 32
 
 
-@dataclass(slots=True)
-class _DocumentPlans:
+class _DocumentPlans(NamedTuple):
     """The plans of a document, by operation and by the values of the variables that shape the selection.
 
-    `None` instead of a plan leaves the operation to plain execution.
+    An operation without planned root fields is left to plain execution.
     """
 
     shaping: tuple[str, ...]
-    plans: LRUCache[Any, Sequence[_Root] | None] = field(
-        default_factory=lambda: LRUCache(_PLANS_PER_DOCUMENT)
-    )
+    plans: LRUCache[Any, Sequence[_Root]]
 
 
 _NO_VARIABLES = VariableValues({}, {})
@@ -150,7 +147,7 @@ class Compiler:
         schema: GraphQLSchema,
         roots: Mapping[str, CompileRoot],
         *,
-        weigh: Callable[[PreparedDocument], None] | None = None,
+        weigh: Callable[[PreparedDocument], None] = lambda _prepared: None,
     ) -> None:
         self._weigh = weigh
         self._schema = schema
@@ -169,13 +166,12 @@ class Compiler:
         """Return a response without errors, or `None` to leave the operation to plain execution."""
         try:
             variables = self._coerce(operation, raw_variables)
-            roots = variables and self._plans(prepared, operation, variables)
-            if variables is None or roots is None:
+            roots = self._plans(prepared, operation, variables)
+            if not roots:
                 return None
             # All arguments are checked before the first load begins.
-            ready = [root.load or root.prepare(root.field.arguments(variables)) for root in roots]
-            loads = [load(context, root.key) for load, root in zip(ready, roots, strict=True)]
-            loaded = [await loads[0]] if len(loads) == 1 else await _gather(loads)
+            loads = [root.load or root.prepare(root.field.arguments(variables)) for root in roots]
+            loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
             return self._respond(roots, loaded)
         except _IRREGULARITIES:
             return None
@@ -185,10 +181,12 @@ class Compiler:
 
     def _report(self, bug: Exception, operation: OperationDefinitionNode) -> None:
         """Log a bug with its traceback, once for each place that raises it."""
-        kind = type(bug), _raised_at(bug)
-        if kind in self._reported or len(self._reported) >= _MAX_REPORTED:
+        # Formatting the stack would take too long.
+        *_, (frame, line) = walk_tb(bug.__traceback__)
+        place = type(bug), frame.f_code, line
+        if place in self._reported or len(self._reported) >= _MAX_REPORTED:
             return
-        self._reported.add(kind)
+        self._reported.add(place)
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
@@ -213,39 +211,37 @@ class Compiler:
 
     def _coerce(
         self, operation: OperationDefinitionNode, raw_variables: dict[str, Any] | None
-    ) -> VariableValues | None:
+    ) -> VariableValues:
+        """Raises: GraphQLError: a variable does not fit its type; plain execution reports all of these."""
         if not operation.variable_definitions:
             return _NO_VARIABLES
-        # One error is enough here: plain execution reports all of them.
         values = get_variable_values(
             self._schema, operation.variable_definitions, raw_variables or {}, max_errors=1
         )
-        return values if isinstance(values, VariableValues) else None
+        if isinstance(values, VariableValues):
+            return values
+        raise values[0]
 
     def _plans(
         self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
-    ) -> Sequence[_Root] | None:
+    ) -> Sequence[_Root]:
         document = self._documents.get(prepared)
         if document is None:
-            query_type = self._schema.query_type
-            names = shaping_variables(prepared.document, query_type.name if query_type else "")
-            document = self._documents[prepared] = _DocumentPlans(names)
+            document = self._documents[prepared] = _DocumentPlans(
+                shaping_variables(prepared.document, self._schema), LRUCache(_PLANS_PER_DOCUMENT)
+            )
         shape = (id(operation), *(variables.coerced.get(name) for name in document.shaping))
         if shape not in document.plans:
             document.plans[shape] = roots = self._compile(prepared, operation, variables)
-            self._add_weight(prepared, roots or (), len(document.plans))
-        return document.plans[shape]
-
-    def _add_weight(self, prepared: PreparedDocument, roots: Sequence[_Root], plans: int) -> None:
-        """Count each plan of the document as its largest; they differ little."""
-        weight = sum(_ROOT_BYTES + _FIELD_BYTES * root.fields for root in roots)
-        prepared.plan_bytes = max(prepared.plan_bytes, weight * plans)
-        if self._weigh is not None:
+            # Each plan of the document counts as its largest; they differ little.
+            weight_bytes = sum(_ROOT_BYTES + _FIELD_BYTES * root.fields for root in roots)
+            prepared.plan_bytes = max(prepared.plan_bytes, weight_bytes * len(document.plans))
             self._weigh(prepared)
+        return document.plans[shape]
 
     def _compile(
         self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
-    ) -> Sequence[_Root] | None:
+    ) -> Sequence[_Root]:
         fragments = {
             node.name.value: FragmentDetails(node)
             for node in prepared.document.definitions
@@ -254,9 +250,9 @@ class Compiler:
         try:
             roots = root_fields(Scope(self._schema, operation, fragments, variables))
             is_alone = len(roots) == 1
-            return [self._root(key, field, is_alone=is_alone) for key, field in roots.items()] or None
+            return [self._root(key, field, is_alone=is_alone) for key, field in roots.items()]
         except (UnplannableError, GatewayError, GraphQLError):
-            return None
+            return ()
 
     def _root(self, key: str, selected: SelectedField, *, is_alone: bool) -> _Root:
         """Raises: UnplannableError: the field, or a field below it, cannot be compiled."""
@@ -278,16 +274,10 @@ class Compiler:
         )
 
 
-def _raised_at(error: Exception) -> tuple[CodeType, int] | None:
-    """Return the function and line that raised the error; formatting the stack would take too long."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace and (trace.tb_frame.f_code, trace.tb_lineno)
-
-
 async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
     """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
+    if len(loads) == 1:
+        return [await loads[0]]
     results = await asyncio.gather(*loads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

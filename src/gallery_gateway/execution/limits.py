@@ -21,10 +21,6 @@ from gallery_gateway.errors import BadUserInputError
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 
-# Items of lists and members of objects included. The largest request body holds over 100,000 values, and
-# graphql-core needs several microseconds to coerce each.
-MAX_VARIABLE_VALUES = 10_000
-
 
 class DocumentError(Exception):
     """A document that cannot be run.

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from cachetools import LRUCache
@@ -51,8 +51,6 @@ class PersistedQueries:
         max_bytes: text of all documents; 0 disables persisted queries.
     """
 
-    accepts_documents: ClassVar = True
-
     def __init__(self, *, max_bytes: int = 0) -> None:
         self._texts: LRUCache[str, str] = LRUCache(max_bytes, getsizeof=lambda text: len(text.encode()))
 
@@ -93,8 +91,6 @@ class TrustedDocuments:
     Args:
         documents: texts by id; each document is also found by its SHA-256.
     """
-
-    accepts_documents: ClassVar = False
 
     def __init__(self, documents: Mapping[str, str]) -> None:
         by_hash = {sha256_of(text): text for text in documents.values()}

@@ -16,7 +16,6 @@ from graphql import (
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
-    InlineFragmentNode,
     Node,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -28,32 +27,30 @@ from graphql.execution.collect_fields import FieldDetails, FragmentDetails, coll
 from graphql.execution.values import VariableValues
 
 
-def shaping_variables(document: DocumentNode, query_type_name: str) -> tuple[str, ...]:
+def shaping_variables(document: DocumentNode, schema: GraphQLSchema) -> tuple[str, ...]:
     """Return the variables that shape selections: those of directives, and of arguments below root fields."""
+    query_type_name = schema.query_type.name if schema.query_type else ""
     names: set[str] = set()
     for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            names.update(_shaping(definition.selection_set, is_root=True, query_type_name=query_type_name))
-        elif isinstance(definition, FragmentDefinitionNode):
-            is_root = definition.type_condition.name.value == query_type_name
-            names.update(_shaping(definition.selection_set, is_root=is_root, query_type_name=query_type_name))
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            names.update(_shaping(definition, query_type_name, is_root=True))
     return tuple(sorted(names))
 
 
-def _shaping(selection_set: SelectionSetNode | None, *, is_root: bool, query_type_name: str) -> Iterator[str]:
+def _shaping(parent: Node, query_type_name: str, *, is_root: bool) -> Iterator[str]:
+    """Yield the shaping variables below an operation, fragment or field; `is_root` if it may be the root."""
+    condition = getattr(parent, "type_condition", None)
+    if condition is not None:
+        is_root = is_root and condition.name.value == query_type_name
+    selection_set: SelectionSetNode | None = getattr(parent, "selection_set", None)
     # Spreads are not followed: the fragments are definitions of the document too.
     for node in selection_set.selections if selection_set else ():
         for directive in node.directives or ():
             yield from _variables_in(directive)
-        if isinstance(node, FieldNode):
-            if not is_root:
-                for argument in node.arguments or ():
-                    yield from _variables_in(argument)
-            yield from _shaping(node.selection_set, is_root=False, query_type_name=query_type_name)
-        elif isinstance(node, InlineFragmentNode):
-            condition = node.type_condition
-            below_root = is_root if condition is None else condition.name.value == query_type_name
-            yield from _shaping(node.selection_set, is_root=below_root, query_type_name=query_type_name)
+        if isinstance(node, FieldNode) and not is_root:
+            for argument in node.arguments or ():
+                yield from _variables_in(argument)
+        yield from _shaping(node, query_type_name, is_root=is_root and not isinstance(node, FieldNode))
 
 
 def _variables_in(node: Node) -> Iterator[str]:

@@ -9,7 +9,8 @@ from gallery_gateway.schema.roots import Query
 
 
 def build_schema() -> Subgraph:
-    return Subgraph(Query, StrawberryConfig(info_class=Info))
+    # 2.9 is the newest version that all composers support; Strawberry's default is newer.
+    return Subgraph(Query, config=StrawberryConfig(info_class=Info), federation_version="2.9")
 
 
 def executable(schema: Subgraph) -> GraphQLSchema:

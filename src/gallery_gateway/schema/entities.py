@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Annotated, Final, NoReturn, cast
+from typing import Annotated, NoReturn, cast
 
 import strawberry
 from graphql import GraphQLError, GraphQLInt
 from strawberry import federation
 from strawberry.federation.schema import FederationAny
-from strawberry.schema.config import StrawberryConfig
 
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
@@ -20,9 +19,6 @@ from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
 _ARGUMENT = "representations"
-
-# The newest version that all composers support; Strawberry's default is newer.
-_FEDERATION_VERSION: Final = "2.9"
 
 # Ten list pages. A router sends one representation for each object of another subgraph.
 _MAX_REPRESENTATIONS = 1_000
@@ -95,10 +91,7 @@ class Service:
 
 
 class Subgraph(federation.Schema):
-    """Strawberry's schema for federation, pinned to one version of it."""
-
-    def __init__(self, query: type, config: StrawberryConfig) -> None:
-        super().__init__(query=query, config=config, federation_version=_FEDERATION_VERSION)
+    """Strawberry's schema for federation, with an SDL that is printed once."""
 
     @cached_property
     def sdl(self) -> str:
