@@ -67,10 +67,8 @@ Load = Callable[[Any, str], Awaitable[LoadedRoot]]
 PrepareLoad = Callable[[Mapping[str, Any]], Load]
 """Makes a load of coerced arguments; raises `GatewayError` if it refuses one."""
 
-
 CompileRoot = Callable[[Selection, Plan | None], PrepareLoad]
 """Compiles a root field from its selection, and its plan if the operation has no other root field."""
-
 
 CompiledResponse = tuple[bytes, Any]
 """The body of a response, and the `CachedResponse` that repeats it, or `None`."""

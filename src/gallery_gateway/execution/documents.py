@@ -3,18 +3,30 @@
 import gc
 import sys
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from cachetools import LRUCache
 from graphql import (
+    SKIP,
     DocumentNode,
+    FieldNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
+    VisitorAction,
     get_operation_ast,
     parse,
+    specified_rules,
     validate,
 )
+from graphql.validation import (
+    ASTValidationRule,
+    OverlappingFieldsCanBeMergedRule,
+    ValidationContext,
+    ValidationRule,
+)
+from graphql.validation.validate import ValidationAbortedError
 
 from gallery_gateway.execution.limits import (
     PARSE_FAILED,
@@ -23,10 +35,10 @@ from gallery_gateway.execution.limits import (
     DocumentLimits,
     check_document,
     check_text,
+    exceeded,
     tokens_of,
     with_code,
 )
-from gallery_gateway.execution.validation import validation_rules
 
 # Each error takes time to find.
 _MAX_ERRORS = 20
@@ -52,11 +64,7 @@ def _weight_bytes(text: str) -> int:
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class PreparedDocument:
-    """A valid document, and its text.
-
-    Args:
-        plan_bytes: memory of its plans.
-    """
+    """A valid document, its text, and the memory of its plans."""
 
     text: str
     document: DocumentNode
@@ -80,19 +88,12 @@ class PreparedDocument:
         return operation
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """The errors of a refused document."""
+class _Refused(NamedTuple):
+    """The errors of a refused document, and the memory of both."""
 
-    text: str
     errors: list[GraphQLError]
     document: DocumentNode | None
-
-    @property
-    def weight_bytes(self) -> int:
-        if self.document is None:
-            return _DOCUMENT_BYTES + 2 * sys.getsizeof(self.text)
-        return _weight_bytes(self.text) + _DOCUMENT_BYTES
+    weight_bytes: int
 
 
 class Documents:
@@ -115,11 +116,10 @@ class Documents:
     ) -> None:
         self._schema = schema
         self._limits = limits
-        self._rules = validation_rules(
+        self._rules = _validation_rules(
             max_comparisons=limits.comparisons, introspection=introspection, service_sdl=service_sdl
         )
         self.suggests = introspection
-        self._max_bytes = max_bytes
         self._evicted_bytes = 0
         self._prepared: LRUCache[str, PreparedDocument] = LRUCache(
             max_bytes, getsizeof=lambda prepared: prepared.weight_bytes
@@ -146,12 +146,12 @@ class Documents:
             self._store(prepared)
 
     def _store(self, prepared: PreparedDocument) -> None:
-        if prepared.weight_bytes > self._max_bytes:
+        if prepared.weight_bytes > self._prepared.maxsize:
             return
         expected = int(self._prepared.currsize) + prepared.weight_bytes
         self._prepared[prepared.text] = prepared
         self._evicted_bytes += expected - int(self._prepared.currsize)
-        if self._evicted_bytes > self._max_bytes // _GARBAGE_SHARE:
+        if self._evicted_bytes > self._prepared.maxsize // _GARBAGE_SHARE:
             # Tokens and plans are reference cycles, which the collector would free too late.
             self._evicted_bytes = 0
             gc.collect()
@@ -165,9 +165,11 @@ class Documents:
         except DocumentError as exc:
             # Tracebacks hold frames, and the frames of the first client's request hold its token.
             errors = [error.with_traceback(None) for error in exc.errors]
-            refused = _Refused(text, errors, exc.document)
-            if refused.weight_bytes <= self._refused.maxsize:
-                self._refused[text] = refused
+            weight_bytes = _DOCUMENT_BYTES
+            # Without a document, no tokens are kept.
+            weight_bytes += _weight_bytes(text) if exc.document is not None else 2 * sys.getsizeof(text)
+            if weight_bytes <= self._refused.maxsize:
+                self._refused[text] = _Refused(errors, exc.document, weight_bytes)
             raise
 
     def _parse(self, text: str) -> DocumentNode:
@@ -182,3 +184,57 @@ class Documents:
         if errors:
             raise DocumentError(*(with_code(e, VALIDATION_FAILED) for e in errors), document=document)
         return document
+
+
+def _validation_rules(
+    *, max_comparisons: int, introspection: bool, service_sdl: bool
+) -> list[type[ASTValidationRule]]:
+    """Return the rules for documents; the arguments are those of `DocumentLimits` and `Documents`."""
+    bounded = _bounded_merging(max_comparisons)
+    rules: list[type[ASTValidationRule]] = [
+        bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
+    ]
+    if not introspection:
+        rules.append(_without(frozenset({"__schema", "__type"})))
+    if not service_sdl:
+        rules.append(_without(frozenset({"_service"})))
+    return rules
+
+
+def _bounded_merging(max_comparisons: int) -> type[OverlappingFieldsCanBeMergedRule]:
+    """Return graphql-core's rule, which compares fields in pairs, with a bound of our own.
+
+    graphql-core's bound lets the rule run for seconds.
+    """
+
+    class BoundedMergingRule(OverlappingFieldsCanBeMergedRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            self.rule_context.remaining_complexity_budget = max_comparisons
+
+        def enter_selection_set(self, *arguments: Any) -> None:
+            try:
+                super().enter_selection_set(*arguments)
+            except ValidationAbortedError:
+                if self.rule_context.remaining_complexity_budget < 0:
+                    unit = "comparisons of fields that share a response key"
+                    raise ValidationAbortedError(exceeded("document", max_comparisons, unit)) from None
+                raise
+
+    return BoundedMergingRule
+
+
+def _without(names: frozenset[str]) -> type[ValidationRule]:
+    """Return a rule that refuses these root fields, and skips the selections below them."""
+
+    class WithoutRule(ValidationRule):
+        def enter_field(self, node: FieldNode, *_arguments: Any) -> VisitorAction:
+            if (
+                node.name.value not in names
+                or self.context.get_parent_type() is not self.context.schema.query_type
+            ):
+                return None
+            self.report_error(GraphQLError(f"`{node.name.value}` is disabled on this server.", node))
+            return SKIP
+
+    return WithoutRule

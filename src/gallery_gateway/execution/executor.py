@@ -203,7 +203,10 @@ def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
         # graphql-core gives errors of variables no code.
         code = str((error.extensions or {}).get("code", BadUserInputError.code))
         formatted["extensions"] = {**(error.extensions or {}), "code": code}
-    elif _is_misfit(cause):
+    elif isinstance(cause, GraphQLError) or (
+        isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
+    ):
+        # graphql-core could not fit an upstream value into the type of its field.
         formatted["message"] = "The gallery API sent a value that does not fit this field."
         formatted["extensions"] = {"code": UpstreamContractError.code}
     else:
@@ -211,10 +214,3 @@ def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
         formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
         log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
     return formatted
-
-
-def _is_misfit(cause: Exception | None) -> bool:
-    """Return whether graphql-core could not fit an upstream value into the type of its field."""
-    return isinstance(cause, GraphQLError) or (
-        isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
-    )

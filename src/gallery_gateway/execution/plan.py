@@ -5,7 +5,6 @@ which attribute: a field without a resolver reads its Python name; a field with 
 metadata replaces the resolver.
 """
 
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -25,8 +24,7 @@ ATTRIBUTE = "attribute"
 LIMITED_BY = "limited_by"
 """Metadata of a field: the argument that limits the length of its list; null = no limit."""
 
-Struct = type[msgspec.Struct]
-Plan = Struct
+Plan = type[msgspec.Struct]
 
 _SCALARS: dict[str, Any] = {
     "Boolean": bool,
@@ -108,17 +106,17 @@ Shape = tuple[tuple[str, "Shape | None"], ...]
 _MAX_SUBSETS = 512
 
 
-def subset_of(struct: type[ProjectionSource], *readers: Struct) -> type[ProjectionSource]:
-    """Return a struct that decodes the same JSON as `struct`, with only the attributes that `readers` read.
+def subset_of(struct: type[ProjectionSource], *plans: Plan) -> type[ProjectionSource]:
+    """Return a struct that decodes the same JSON as `struct`, with only the attributes that `plans` read.
 
     A value of the wrong type is only an error if it is read. Equal subsets are the same struct, and the
     complete subset is `struct` itself.
     """
-    return _subset(struct, _shape(struct, readers))
+    return _subset(struct, _shape(struct, plans))
 
 
-def _shape(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Shape:
-    read = _attributes_read(struct, readers)
+def _shape(struct: type[ProjectionSource], plans: Iterable[Plan]) -> Shape:
+    read = _attributes_read(struct, plans)
     return tuple(
         (field.name, _shape(inner, read[field.name]) if (inner := _struct_in(field.type)) else None)
         for field in msgspec.structs.fields(struct)
@@ -126,12 +124,12 @@ def _shape(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Shape:
     )
 
 
-def _attributes_read(struct: type[ProjectionSource], readers: Iterable[Struct]) -> Mapping[str, list[Struct]]:
-    """Return the attributes of `struct` that are read, each with the structs that read the value below it."""
+def _attributes_read(struct: type[ProjectionSource], plans: Iterable[Plan]) -> Mapping[str, list[Plan]]:
+    """Return the attributes of `struct` that are read, each with the plans that read the value below it."""
     own = {field.name for field in msgspec.structs.fields(struct)}
-    read: dict[str, list[Struct]] = {}
-    for reader in readers:
-        for field in msgspec.structs.fields(reader):
+    read: dict[str, list[Plan]] = {}
+    for plan in plans:
+        for field in msgspec.structs.fields(plan):
             name = field.name.partition("__")[0]
             below = _struct_in(field.type)
             for attribute in (name,) if name in own else struct.derived.get(name, ()):
@@ -171,11 +169,13 @@ def _kind_below(kind: Any, below: Shape | None) -> Any:
     """Return the type of an attribute, with the struct in it replaced by its subset."""
     if below is None:
         return kind
-    if isinstance(kind, types.UnionType):
-        return typing.Union[tuple(_kind_below(part, below) for part in typing.get_args(kind))]  # noqa: UP007
+    arguments = typing.get_args(kind)
+    if not arguments:
+        return _subset(kind, below) if issubclass(kind, ProjectionSource) else kind
+    kinds = tuple(_kind_below(argument, below) for argument in arguments)
     if typing.get_origin(kind) is list:
-        return list[_kind_below(typing.get_args(kind)[0], below)]  # type: ignore[misc]  # a type made at run time
-    return _subset(kind, below) if isinstance(kind, type) and issubclass(kind, ProjectionSource) else kind
+        return list[kinds]  # type: ignore[valid-type]  # a type made at run time
+    return typing.Union[kinds]  # noqa: UP007
 
 
 def _struct_in(kind: Any) -> Any:

@@ -128,11 +128,13 @@ class Selection:
         groups = collect_subfields(
             scope.schema, scope.fragments, scope.variables, scope.operation, object_type, details
         ).grouped_field_set
-        self.by_response_key = _selected(scope, object_type, groups)
+        self.by_response_key = {
+            key: SelectedField(scope, object_type, group) for key, group in groups.items()
+        }
 
-    def fields(self, name: str) -> Iterator[SelectedField]:
-        """Yield the field `name` once for each of its response keys."""
-        return (field for field in self.by_response_key.values() if field.name == name)
+    def fields(self, *names: str) -> Iterator[SelectedField]:
+        """Yield the fields with these names, each once for each of its response keys."""
+        return (field for field in self.by_response_key.values() if field.name in names)
 
     def count(self) -> int:
         """Return the number of fields, including the fields below."""
@@ -143,6 +145,7 @@ class Selection:
 
 
 def scope_of(info: GraphQLResolveInfo[Any]) -> Scope:
+    """Return the scope of the operation that is being executed."""
     fragments = {name: FragmentDetails(fragment) for name, fragment in info.fragments.items()}
     return Scope(info.schema, info.operation, fragments, info.variable_values)
 
@@ -163,10 +166,4 @@ def root_fields(scope: Scope) -> dict[str, SelectedField]:
     groups = collect_fields(
         scope.schema, scope.fragments, scope.variables, query_type, scope.operation
     ).grouped_field_set
-    return _selected(scope, query_type, groups)
-
-
-def _selected(
-    scope: Scope, object_type: GraphQLObjectType, groups: dict[str, list[FieldDetails]]
-) -> dict[str, SelectedField]:
-    return {key: SelectedField(scope, object_type, details) for key, details in groups.items()}
+    return {key: SelectedField(scope, query_type, group) for key, group in groups.items()}

@@ -20,7 +20,7 @@ class EdgeSource(ProjectionSource, frozen=True, gc=False):
     @property
     def cursor(self) -> str:
         # A damaged page may hold None, or an id of any type.
-        project_id = self.node.project_id if isinstance(self.node, UpstreamProject) else None
+        project_id = getattr(self.node, "project_id", None)
         valid_id = project_id if type(project_id) is int else None
         return encode_cursor(CursorPosition(self.position, valid_id, self.total), self.listed)
 

@@ -1,6 +1,6 @@
 """What a selection needs of a page, and which lists of images it makes of the page."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gallery_gateway.execution.selection import Selection
 from gallery_gateway.gallery.lookup import FieldNeeds
@@ -28,7 +28,7 @@ def project_needs(project: Selection) -> tuple[FieldNeeds, ImageLimits]:
 def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:
     lists = [images for project in projects for images in project.fields("images")]
     limits = tuple(_limit(images.argument("first")) for images in lists)
-    files = (file for images in lists for file in _files(images.selection()))
+    files = (file.selection() for images in lists for file in images.selection().fields("inputs", "output"))
     needs = FieldNeeds(
         max_images=None if None in limits else max(filter(None, limits), default=0),
         needs_links=any(file.has_any("fullSize", "thumbnail") for file in files),
@@ -38,9 +38,3 @@ def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:
 
 def _limit(first: object) -> int | None:
     return max(first, 0) if isinstance(first, int) else None
-
-
-def _files(image: Selection) -> Iterator[Selection]:
-    for name in ("inputs", "output"):
-        for field in image.fields(name):
-            yield field.selection()
