@@ -82,17 +82,15 @@ class _Root:
         opening: JSON before the value: the response key and a colon.
         fields: number of fields below it.
         wrap: makes the response of the value of the only root field, so that its bytes are never copied.
-        load: `None` if arguments depend on variables; then each run prepares its own.
+        prepare: returns the load; the same for all variables, unless arguments depend on them.
     """
 
     key: str
     opening: bytes
-    field: SelectedField
     plan: Plan
     fields: int
     wrap: Callable[[object], msgspec.Struct] | None
-    prepare: PrepareLoad
-    load: Load | None
+    prepare: Callable[[VariableValues], Load]
 
 
 class _ResponseBody(msgspec.Struct):
@@ -168,7 +166,7 @@ class Compiler:
             if not roots:
                 return None
             # All arguments are checked before the first load begins.
-            loads = [root.load or root.prepare(root.field.arguments(variables)) for root in roots]
+            loads = [root.prepare(variables) for root in roots]
             loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
             return self._respond(roots, loaded)
         except _IRREGULARITIES:
@@ -260,15 +258,14 @@ class Compiler:
         selection = selected.selection()
         plan = plan_selection(selection)
         prepare = compile_root(selection, plan if is_alone else None)
+        load = None if selected.has_variables else prepare(selected.arguments())
         return _Root(
             key=key,
             opening=b'"%b":' % key.encode(),
-            field=selected,
             plan=plan,
             fields=selection.count(),
             wrap=_response_of(key) if is_alone else None,
-            prepare=prepare,
-            load=None if selected.has_variables else prepare(selected.arguments()),
+            prepare=lambda variables: load or prepare(selected.arguments(variables)),
         )
 
 

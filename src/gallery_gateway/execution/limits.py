@@ -1,4 +1,7 @@
-"""Limits of a GraphQL document, checked before it is validated, and the errors of refused operations."""
+"""Limits of a GraphQL document: its tokens, its counts, and their maxima, all checked before validation.
+
+Also the errors of refused documents and operations.
+"""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -27,14 +27,11 @@ def project_needs(project: Selection) -> tuple[FieldNeeds, ImageLimits]:
 
 def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:
     lists = [images for project in projects for images in project.fields("images")]
-    limits = tuple(_limit(images.argument("first")) for images in lists)
+    firsts = (images.argument("first") for images in lists)
+    limits = tuple(max(first, 0) if isinstance(first, int) else None for first in firsts)
     files = (file.selection() for images in lists for file in images.selection().fields("inputs", "output"))
     needs = FieldNeeds(
         max_images=None if None in limits else max(filter(None, limits), default=0),
         needs_links=any(file.has_any("fullSize", "thumbnail") for file in files),
     )
     return needs, limits
-
-
-def _limit(first: object) -> int | None:
-    return max(first, 0) if isinstance(first, int) else None

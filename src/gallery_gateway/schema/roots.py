@@ -36,7 +36,6 @@ from gallery_gateway.schema.requests import (
     rejected_argument,
 )
 from gallery_gateway.schema.types import (
-    CONNECTION_SIZE,
     UPSTREAM_CALL,
     GalleryPage,
     Node,
@@ -185,7 +184,7 @@ class Query:
         resolver=_GALLERY.resolver(),
         graphql_type=GalleryPage | None,
         description="A page of the projects that the caller may see, with their images.",
-        directives=[UPSTREAM_CALL, sized(20, by="perPage", of="projects")],
+        directives=[UPSTREAM_CALL, sized(20, by=["perPage"], of=["projects"])],
     )
     projects = strawberry.field(
         resolver=_PROJECTS.resolver(),
@@ -195,7 +194,7 @@ class Query:
             " forward with `first` and `after`, backward with `last` and `before`. For page numbers, use"
             " `gallery`."
         ),
-        directives=[UPSTREAM_CALL, CONNECTION_SIZE],
+        directives=[UPSTREAM_CALL, sized(20, by=["first", "last"], of=["edges", "nodes"])],
     )
     project = strawberry.field(
         resolver=_PROJECT.resolver(),

@@ -1,5 +1,6 @@
 """The object types of the graph, each with the REST struct that it is projected from."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
@@ -24,24 +25,17 @@ LINK = "link"
 UPSTREAM_CALL = Cost(weight=10)
 """Cost of a root field, which may need an upstream call; other fields have GraphQL's default cost."""
 
-CONNECTION_SIZE = ListSize(
-    assumed_size=20,
-    slicing_arguments=["first", "last"],
-    sized_fields=["edges", "nodes"],
-    require_one_slicing_argument=False,
-)
-
 
 def key(fields: str, *, is_resolvable: bool = True) -> Key:
     return Key(fields=FieldSet(fields), resolvable=UNSET if is_resolvable else False)
 
 
-def sized(assumed: int, *, by: str | None = None, of: str | None = None) -> ListSize:
-    """Return the size of a list: its argument `by`, else `assumed`; `of` names a list below this field."""
+def sized(assumed: int, *, by: Sequence[str] = (), of: Sequence[str] = ()) -> ListSize:
+    """Return the size of a list: an argument of `by`, else `assumed`; `of` names lists below this field."""
     return ListSize(
         assumed_size=assumed,
-        slicing_arguments=[by] if by else UNSET,
-        sized_fields=[of] if of else UNSET,
+        slicing_arguments=list(by) or UNSET,
+        sized_fields=list(of) or UNSET,
         require_one_slicing_argument=False,
     )
 
@@ -149,7 +143,7 @@ class Project(Node):
     @strawberry.field(
         graphql_type=list[Image],
         metadata={ATTRIBUTE: "images", LIMITED_BY: "first"},
-        directives=[sized(50, by="first")],
+        directives=[sized(50, by=["first"])],
         description="Images of the project, with the filters, sort order and maximum of the root field.",
     )
     def images(
