@@ -97,21 +97,16 @@ class _Parser(httptools.HttpRequestParser):
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: Any) -> None:
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._feed_rest(memoryview(data)[upgrade.args[0] :])
-
-    def _feed_rest(self, rest: memoryview) -> None:
+        parser = self
         # A loop instead of recursion: one piece of data may contain thousands of such requests.
         while True:
-            parser = self._protocol.decline_upgrade()
             try:
-                httptools.HttpRequestParser.feed_data(parser, rest)
+                httptools.HttpRequestParser.feed_data(parser, data)
             except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]
+                data = memoryview(data)[upgrade.args[0] :]
             else:
                 return
+            parser = self._protocol.decline_upgrade()
 
 
 class WireProtocol(HttpToolsProtocol):
