@@ -131,6 +131,7 @@ _HEADERS = tuple(
 _MAX_DECISIONS = 128
 
 
+@dataclass(kw_only=True)
 class Policy:
     """The operator's rules for requests.
 
@@ -143,24 +144,19 @@ class Policy:
         security_headers: headers of every response.
     """
 
-    def __init__(
-        self,
-        *,
-        prevents_csrf: bool = True,
-        has_page: bool = False,
-        always_reports: bool = False,
-        hosts: tuple[str, ...] = (),
-        origins: tuple[str, ...] = (),
-        security_headers: tuple[RawHeader, ...] = (),
-    ) -> None:
-        self._prevents_csrf = prevents_csrf
-        self._has_page = has_page
-        self._always_reports = always_reports
-        self._hosts = hosts
-        self._origins = frozenset(origin.encode() for origin in origins)
-        self._header_names = (*_HEADERS, *([b"host"] if hosts else []), *([b"origin"] if origins else []))
-        vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if origins else b"")
-        self._head = ((b"vary", vary), *security_headers)
+    prevents_csrf: bool = True
+    has_page: bool = False
+    always_reports: bool = False
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    security_headers: tuple[RawHeader, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._origins = frozenset(origin.encode() for origin in self.origins)
+        optional = [name for name, counts in ((b"host", self.hosts), (b"origin", self.origins)) if counts]
+        self._header_names = (*_HEADERS, *optional)
+        vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if self.origins else b"")
+        self._head = ((b"vary", vary), *self.security_headers)
         self._remembered = lru_cache(_MAX_DECISIONS)(self._decide)
 
     def decide(self, request: HTTPRequest) -> Decision:
@@ -190,7 +186,7 @@ class Policy:
             method == "OPTIONS" and b"access-control-request-method" in headers and origin in self._origins
         )
         accept = headers.get(b"accept", b"").decode("latin-1")
-        media_type = negotiate(accept, offers_html=is_visit and self._has_page)
+        media_type = negotiate(accept, offers_html=is_visit and self.has_page)
         rejection = self._reject_unsafe(headers, repeated_header)
         shows_page = media_type == _HTML and rejection is None
         if rejection is None and not shows_page and not is_preflight:
@@ -208,7 +204,7 @@ class Policy:
             shows_page=shows_page,
             skips_cache=skips_cache,
             if_error_seconds=if_error_seconds,
-            reports=self._always_reports or headers.get(b"x-gateway-report") == b"1",
+            reports=self.always_reports or headers.get(b"x-gateway-report") == b"1",
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
             head=(*head, *self._head),
@@ -224,7 +220,7 @@ class Policy:
         name = min(listed & _END_TO_END, default=None)
         if name is not None:
             return Rejection(f"The Connection header must not list {name.decode().title()}.")
-        if self._hosts and _host_name(headers.get(b"host", b"")) not in self._hosts:
+        if self.hosts and _host_name(headers.get(b"host", b"")) not in self.hosts:
             return Rejection("This host is not served here.", 421)
         return None
 
@@ -238,7 +234,7 @@ class Policy:
             return _reject_body(content_type, headers.get(b"content-encoding", b""))
         if method != "GET":
             return Rejection("This method is not allowed; use GET or POST.", 405)
-        return _reject_forgeable(content_type, is_preflighted=is_preflighted) if self._prevents_csrf else None
+        return _reject_forgeable(content_type, is_preflighted=is_preflighted) if self.prevents_csrf else None
 
 
 def _host_name(host: bytes) -> str:
