@@ -9,12 +9,14 @@ import pytest
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import CachedBody, Replay, ReplayKey, ReplayStore
 from gallery_gateway.gallery.gallery import CachedResponse
+from gallery_gateway.telemetry.records import OperationRecord
 
 CALLERS = [b"Bearer ada", b"Bearer ben", b"Bearer a"]
 BODIES = [b"", b"{}", b'{"query":"{a}"}', b"da{}", b"n{}"]
 MAX_REPLAYS = 8
 STEPS = 2_000
 TTL = 20
+RECORD = OperationRecord(request_id="1", method="POST")
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Walk:
         page = Page(caller + b" asked for " + body, self.clock.now + TTL, self.clock)
         self.pages.setdefault(caller, []).append(page)
         self.stored[key] = page
-        self.put(key, Replay(cast("CachedResponse", page), None))
+        self.put(key, Replay(cast("CachedResponse", page), RECORD))
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self.store.put(key, replay)

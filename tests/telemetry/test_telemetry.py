@@ -380,4 +380,4 @@ async def test_without_a_port_there_are_no_metrics_and_without_a_listener_no_rec
         await client.ask(DASHBOARD)
         endpoint = client.http._transport.app._endpoint  # type: ignore[attr-defined]  # the app of the test
 
-    assert endpoint._telemetry is None
+    assert endpoint.telemetry is None

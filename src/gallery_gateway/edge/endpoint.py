@@ -6,27 +6,29 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
-from gallery_gateway.edge.recorder import NULL_RECORDER, NullRecorder, OperationRecorder
+from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore
 from gallery_gateway.edge.request import MAX_BODY_BYTES, HTTPRequest, read_body
 from gallery_gateway.edge.responses import (
+    NO_STORE,
     HTTPResponse,
     error_response,
     etag_of,
     freshness_headers,
-    operation_response,
     send_response,
     with_etag,
     with_headers,
 )
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
-from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.executor import Executor, GraphQLResponse
+from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import Operations
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.telemetry import Telemetry
@@ -34,6 +36,7 @@ from gallery_gateway.telemetry.telemetry import Telemetry
 _PAGE_HEADERS = [(name.encode(), value.encode()) for name, value in PAGE_HEADERS.items()]
 
 
+@dataclass(frozen=True, slots=True)
 class GraphQLEndpoint:
     """The ASGI app at `/graphql`.
 
@@ -42,28 +45,19 @@ class GraphQLEndpoint:
         telemetry: records each request; None if telemetry is off.
     """
 
-    def __init__(
-        self,
-        executor: Executor,
-        operations: Operations,
-        policy: Policy,
-        replays: ReplayStore,
-        *,
-        page: str | None = None,
-        telemetry: Telemetry | None = None,
-    ) -> None:
-        self._executor = executor
-        self._operations = operations
-        self._policy = policy
-        self._replays = replays
-        self._page = (page or "").encode()
-        self._telemetry = telemetry
+    executor: Executor
+    operations: Operations
+    policy: Policy
+    replays: ReplayStore
+    _: KW_ONLY
+    page: str | None = None
+    telemetry: Telemetry | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to every request, whatever fails below."""
         request = HTTPRequest(scope)
-        decision = self._policy.decide(request)
-        recorder = NULL_RECORDER if self._telemetry is None else OperationRecorder(self._telemetry, request)
+        decision = self.policy.decide(request)
+        recorder = OperationRecorder(self.telemetry, request)
         try:
             response = await self._respond(request, decision, receive, recorder)
         except ClientDisconnect:
@@ -102,7 +96,7 @@ class GraphQLEndpoint:
             recorder.end(status=response.status, size_bytes=len(response.body))
 
     async def _respond(
-        self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: NullRecorder
+        self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: OperationRecorder
     ) -> HTTPResponse:
         if decision.rejection:
             # A new error each time: an exception that is raised again collects tracebacks.
@@ -111,15 +105,15 @@ class GraphQLEndpoint:
             return HTTPResponse(204, list(decision.head), b"")
         if decision.shows_page:
             request.check_url()
-            return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), self._page)
+            return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), (self.page or "").encode())
         if request.method == "POST":
             content_length = request.headers.get(b"content-length")
             request.body = await read_body(receive, content_length, max_bytes=MAX_BODY_BYTES)
         if decision.skips_cache or decision.reports:
             return await self._execute(request, decision, None, recorder)
         authorization = request.headers.get(b"authorization")
-        key = self._replays.request_key(request.method, request.query_string, authorization, request.body)
-        found = self._replays.find(key)
+        key = self.replays.request_key(request.method, request.query_string, authorization, request.body)
+        found = self.replays.find(key)
         if found is None:
             return await self._execute(request, decision, key, recorder)
         recorder.record_replay(found[0].record)
@@ -138,36 +132,49 @@ class GraphQLEndpoint:
             response = with_etag(response, etag, request.headers.get(b"if-none-match"))
         remember = request.scope.get("state", {}).get(REMEMBER)
         # A trace needs the endpoint for each request.
-        is_tracing = self._telemetry is not None and self._telemetry.is_tracing
+        is_tracing = self.telemetry is not None and self.telemetry.is_tracing
         if response.status == 200 and remember is not None and not is_tracing:
             client_id = request.headers.get(b"x-request-id")
             remember(replay.for_server(head, method=request.method, client_id=client_id))
         return response
 
     async def _execute(
-        self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: NullRecorder
+        self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
     ) -> HTTPResponse:
         token = request.token()
         timeout_seconds = request.timeout_seconds
         operation = request.operation()
-        if request.method == "GET" and not self._executor.is_query(operation):
+        if request.method == "GET" and not self.executor.is_query(operation):
             raise RequestError("A GET can run queries only.", status=405)
-        context = self._operations.open(
+        context = self.operations.open(
             token,
             skips_cache=decision.skips_cache,
             if_error_seconds=decision.if_error_seconds,
             timeout_seconds=timeout_seconds,
         )
         recorder.record_caller(context.caller)
-        result = await self._executor.execute(operation, context, request_id=request.id.decode())
+        result = await self.executor.execute(operation, context, request_id=request.id.decode())
         recorder.record_response(result, context.usage)
         extensions = context.extensions(reports=decision.reports)
         body = result.with_extensions(extensions) if extensions else result.body
         if key is not None and result.cached is not None and context.caller is not None:
-            self._replays.put(key, Replay(result.cached, recorder.record))
-        response = operation_response(
-            result, body, context.usage, decision.head, request_error_status=decision.request_error_status
-        )
+            self.replays.put(key, Replay(result.cached, recorder.record))
+        response = _operation_response(result, body, context.usage, decision)
         if result.has_errors or request.method == "POST":
             return response
         return with_etag(response, etag_of(body), request.headers.get(b"if-none-match"))
+
+
+def _operation_response(
+    result: GraphQLResponse, body: bytes, usage: OperationUsage, decision: Decision
+) -> HTTPResponse:
+    """Return the HTTP response to an operation; a response with errors is not stored."""
+    if result.retry_after_seconds is not None:
+        # A well-formed request without an answer: clients and proxies understand a 503.
+        retry_after = b"retry-after", b"%d" % result.retry_after_seconds
+        return HTTPResponse(503, [*decision.head, NO_STORE, retry_after], body)
+    if result.has_errors:
+        status = decision.request_error_status if result.is_request_error else 200
+        return HTTPResponse(result.status or status, [*decision.head, NO_STORE], body)
+    caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
+    return HTTPResponse(200, [*decision.head, *caching], body)

@@ -12,50 +12,30 @@ from gallery_gateway.telemetry.records import Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 
-class NullRecorder:
-    """Records nothing, where telemetry is off. The methods stand in the order in which they are called."""
+class OperationRecorder:
+    """Begins with a request, in the task that runs the operation, and ends with its response.
 
-    __slots__ = ()
-    # Replays of the response copy from it.
-    record: OperationRecord | None = None
+    The methods stand in the order in which they are called.
 
-    def record_replay(self, original: OperationRecord | None) -> None: ...
-
-    def record_caller(self, caller: Caller | None) -> None:
-        """Record the caller before the operation runs: its upstream calls copy the caller."""
-
-    def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None: ...
-
-    def record_failure(self, outcome: str, *codes: str) -> None: ...
-
-    def record_disconnect(self) -> None:
-        """Record that the response was ready but not sent completely."""
-
-    def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
-        """Hand the record over, unless the request was not for an operation (a page, a preflight request)."""
-
-
-NULL_RECORDER = NullRecorder()
-
-
-class OperationRecorder(NullRecorder):
-    """Begins where a request begins, in the task that runs the operation, and ends with its response."""
+    Args:
+        telemetry: receives the record; None if telemetry is off.
+    """
 
     __slots__ = ("_shared_calls", "_started", "_telemetry", "record")
-    record: OperationRecord
 
-    def __init__(self, telemetry: Telemetry, request: HTTPRequest) -> None:
+    def __init__(self, telemetry: Telemetry | None, request: HTTPRequest) -> None:
         self._started = time.perf_counter()
         self._telemetry = telemetry
         self.record = OperationRecord(request_id=request.id.decode(), method=request.method)
         self._shared_calls: Sequence[Link] = ()
-        telemetry.operation_began(self.record, request.headers)
+        if telemetry is not None:
+            telemetry.operation_began(self.record, request.headers)
 
-    def record_replay(self, original: OperationRecord | None) -> None:
-        if original is not None:
-            fill_replay(self.record, original)
+    def record_replay(self, original: OperationRecord) -> None:
+        fill_replay(self.record, original)
 
     def record_caller(self, caller: Caller | None) -> None:
+        """Record the caller before the operation runs: its upstream calls copy the caller."""
         if caller is not None:
             self.record.caller = caller.fingerprint
 
@@ -69,6 +49,8 @@ class OperationRecorder(NullRecorder):
         record.operation = response.operation
         record.kind = "query"
         record.executor = response.executor
+        if self._telemetry is None:
+            return
         counts = usage.counts()
         record.calls = counts.calls
         record.hits = counts.hits
@@ -85,12 +67,14 @@ class OperationRecorder(NullRecorder):
         self.record.codes = codes
 
     def record_disconnect(self) -> None:
+        """Record that the response was ready but not sent completely."""
         if self.record.outcome:
             self.record.outcome = "cancelled"
 
     def end(self, *, status: int = 0, size_bytes: int = 0) -> None:
+        """Hand the record over, unless the request was not for an operation (a page, a preflight request)."""
         record = self.record
-        if record.outcome:
+        if self._telemetry is not None and record.outcome:
             record.status = status
             record.bytes = size_bytes
             record.seconds = round(time.perf_counter() - self._started, 6)

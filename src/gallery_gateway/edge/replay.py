@@ -60,14 +60,14 @@ class Replay:
 
     Args:
         response: the body, as long as its page is cached and fresh.
-        record: the record of the operation that it repeats; None if telemetry is off.
+        record: the record of the operation that it repeats.
         head: status line and unchanging headers, if the server sends it.
         method: the method of the request, if the server sends it.
         client_id: the client's `X-Request-ID`, if the server sends it.
     """
 
     response: CachedResponse
-    record: OperationRecord | None
+    record: OperationRecord
     head: bytes = b""
     method: str = ""
     client_id: bytes | None = None
@@ -127,8 +127,7 @@ class ReplayStore:
 
     def find(self, key: ReplayKey | None) -> tuple[Replay, CachedBody] | None:
         """Return a replay with its body; one whose page is no longer cached or fresh is removed."""
-        replay = None if key is None else self._replays.get(key)
-        if key is None or replay is None:
+        if key is None or (replay := self._replays.get(key)) is None:
             return None
         body = replay.response.get()
         if body is None:
@@ -154,7 +153,7 @@ class ReplayStore:
                 (b"content-length", b"%d" % len(body)),
             )
         )
-        if self._telemetry is not None and replay.record is not None:
+        if self._telemetry is not None:
             record = OperationRecord(request_id=identifier.decode(), method=replay.method)
             fill_replay(record, replay.record)
             record.status = 200

@@ -8,13 +8,10 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
-from gallery_gateway.execution.executor import GraphQLResponse
-from gallery_gateway.gallery.usage import OperationUsage
-
 RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
 
-_NO_STORE: RawHeader = (b"cache-control", b"no-store")
+NO_STORE: RawHeader = (b"cache-control", b"no-store")
 _BODILESS = frozenset({204, 304})
 
 
@@ -66,36 +63,12 @@ def freshness_headers(*, remaining_seconds: float, age_seconds: float) -> tuple[
     return (b"cache-control", b"private, max-age=%d" % max_age), (b"age", b"%d" % age)
 
 
-def operation_response(
-    response: GraphQLResponse,
-    body: bytes,
-    usage: OperationUsage,
-    head: tuple[RawHeader, ...],
-    *,
-    request_error_status: int,
-) -> HTTPResponse:
-    """Return the HTTP response to an operation; a response with errors is not stored.
-
-    `body` is that of `response` with its extensions. If nothing was executed, the status depends on the media
-    type and is `request_error_status`.
-    """
-    if response.retry_after_seconds is not None:
-        # A well-formed request without an answer: clients and proxies understand a 503.
-        retry_after = b"retry-after", b"%d" % response.retry_after_seconds
-        return HTTPResponse(503, [*head, _NO_STORE, retry_after], body)
-    if response.has_errors:
-        status = request_error_status if response.is_request_error else 200
-        return HTTPResponse(response.status or status, [*head, _NO_STORE], body)
-    caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
-    return HTTPResponse(200, [*head, *caching], body)
-
-
 def error_response(
     status: int, message: str, extensions: Mapping[str, object], head: Iterable[RawHeader]
 ) -> HTTPResponse:
     """Return the response to a request that was not executed."""
     content = {"errors": [{"message": message, "extensions": extensions}]}
-    return HTTPResponse(status, [*head, _NO_STORE], msgspec.json.encode(content))
+    return HTTPResponse(status, [*head, NO_STORE], msgspec.json.encode(content))
 
 
 def etag_of(body: bytes) -> bytes:

@@ -15,6 +15,7 @@ from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol
 from gallery_gateway.gallery.gallery import CachedResponse
+from gallery_gateway.telemetry.records import OperationRecord
 from tests.canary import look_at
 from tests.process.serving import PATIENCE_SECONDS, Connection
 
@@ -22,6 +23,7 @@ UVLOOP = "asyncio", {"use_uvloop": True}
 """The event loop that the command line's server runs on."""
 
 MAX_HEAD_BYTES = 2_048
+RECORD = OperationRecord(request_id="1", method="POST")
 
 
 class Client(Connection):
@@ -166,7 +168,7 @@ class Echo:
         answer = self.answer(scope, body)
         remember = scope["state"].get(REMEMBER)
         if remember is not None:
-            replay = Replay(cast("CachedResponse", EchoKept(self, body, answer)), None)
+            replay = Replay(cast("CachedResponse", EchoKept(self, body, answer)), RECORD)
             remember(replay.for_server((), method="POST", client_id=None))
         await _send(send, answer)
 

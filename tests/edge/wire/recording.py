@@ -11,9 +11,11 @@ from starlette.types import Receive, Scope, Send
 from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.gallery.gallery import CachedResponse
+from gallery_gateway.telemetry.records import OperationRecord
 
 SEEN = b"x-seen"
 CONDUCT = "conduct"
+RECORD = OperationRecord(request_id="1", method="POST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class RecordingApp:
         remember = scope["state"].get(REMEMBER)
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
         if remember is not None and record.method != b"HEAD":
-            replay = Replay(cast("CachedResponse", _Kept(self, record)), None)
+            replay = Replay(cast("CachedResponse", _Kept(self, record)), RECORD)
             headers = ((SEEN, record.seen),)
             remember(replay.for_server(headers, method=record.method.decode(), client_id=None))
 
