@@ -6,6 +6,7 @@ uvicorn/protocols/http/httptools_impl.py.
 """
 
 import asyncio
+import math
 from functools import partial
 from http import HTTPStatus
 from operator import itemgetter
@@ -215,7 +216,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._start_write_timer(self.transport.get_write_buffer_size())
+        self._check_writing()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -227,16 +228,13 @@ class WireProtocol(HttpToolsProtocol):
             self.transport.abort()
         super().timeout_keep_alive_handler()
 
-    def _start_write_timer(self, unsent_bytes: int) -> None:
-        self._write_timer = self.loop.call_later(self._timeout_seconds, self._end_writing, unsent_bytes)
-
-    def _end_writing(self, unsent_before: int) -> None:
-        """Abort the connection if the client has read nothing of its response for the timeout."""
+    def _check_writing(self, unsent_before: float = math.inf) -> None:
+        """Abort the connection if the client has read nothing of its response since the last check."""
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes >= unsent_before:
             self.transport.abort()
         else:
-            self._start_write_timer(unsent_bytes)
+            self._write_timer = self.loop.call_later(self._timeout_seconds, self._check_writing, unsent_bytes)
 
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:
