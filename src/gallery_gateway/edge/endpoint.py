@@ -15,7 +15,7 @@ from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
 from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore
-from gallery_gateway.edge.request import MAX_BODY_BYTES, HTTPRequest, read_body
+from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
     NO_STORE,
     HTTPResponse,
@@ -107,8 +107,7 @@ class GraphQLEndpoint:
             request.check_url()
             return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), (self.page or "").encode())
         if request.method == "POST":
-            content_length = request.headers.get(b"content-length")
-            request.body = await read_body(receive, content_length, max_bytes=MAX_BODY_BYTES)
+            await request.read_body(receive)
         if decision.skips_cache or decision.reports:
             return await self._execute(request, decision, None, recorder)
         authorization = request.headers.get(b"authorization")

@@ -43,7 +43,7 @@ class Headers(dict[bytes, bytes]):
 
 
 class HTTPRequest:
-    """A request without its body, which the endpoint adds once it is read.
+    """A request, at first without its body.
 
     Attributes:
         repeated_header: the name of a header that came twice and must not; None if there is none.
@@ -93,6 +93,28 @@ class HTTPRequest:
             if _TOKEN_NAME.fullmatch(name.lower().replace("_", "").replace("-", "")):
                 raise RequestError("Send the token in the Authorization header, not in the URL.")
 
+    async def read_body(self, receive: Receive) -> None:
+        """Read the complete body.
+
+        Raises:
+            RequestError: 413, the body is larger than `MAX_BODY_BYTES`.
+            ClientDisconnect: the client closed the connection.
+        """
+        length = self.headers.get(b"content-length", b"")
+        # A body that is announced as too large is not read at all.
+        is_too_large = length.isdigit() and int(length) > MAX_BODY_BYTES
+        body, more_body = bytearray(), True
+        while more_body and not is_too_large:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            more_body = message.get("more_body", False)
+            is_too_large = len(body) > MAX_BODY_BYTES
+        if is_too_large:
+            raise RequestError(f"The body is larger than {MAX_BODY_BYTES} bytes.", status=413)
+        self.body = bytes(body)
+
     def operation(self) -> GraphQLRequest:
         """Return the GraphQL request in the body of a POST, or in the query string of a GET.
 
@@ -136,32 +158,6 @@ def _parse_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
         else:
             headers[name] = value
     return headers, repeated
-
-
-async def read_body(receive: Receive, content_length: bytes | None, *, max_bytes: int) -> bytes:
-    """Return the complete body.
-
-    Raises:
-        RequestError: 413, the body is larger than `max_bytes`.
-        ClientDisconnect: the client closed the connection.
-    """
-    # A body that is announced as too large is not read at all.
-    is_too_large = content_length and content_length.isdigit() and int(content_length) > max_bytes
-    body, more_body = bytearray(), True
-    while more_body and not is_too_large:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientDisconnect
-        part: bytes = message.get("body", b"")
-        more_body = message.get("more_body", False)
-        is_too_large = len(body) + len(part) > max_bytes
-        if not body and not more_body and not is_too_large:
-            # Most bodies come in one piece and are not copied.
-            return part
-        body += part
-    if is_too_large:
-        raise RequestError(f"The body is larger than {max_bytes} bytes.", status=413)
-    return bytes(body)
 
 
 class _Parameters(msgspec.Struct, rename="camel"):
