@@ -1,6 +1,7 @@
 """The FastAPI app: it passes operations on before any routing, and serves health checks."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gallery_gateway.edge.responses import RawHeader, with_headers
 
 
+@dataclass(slots=True)
 class Readiness:
     """Whether a load balancer should send requests here: from the end of start-up until SIGTERM.
 
@@ -21,10 +23,9 @@ class Readiness:
             on it.
     """
 
-    def __init__(self, is_sharing: Callable[[], bool | None] = lambda: None) -> None:
-        self.is_ready = False
-        self.is_sharing = is_sharing
-        self.is_leaving = False
+    is_sharing: Callable[[], bool | None] = lambda: None
+    is_ready: bool = False
+    is_leaving: bool = False
 
     def leave(self) -> None:
         """Send clients elsewhere from now on; requests that still come are served."""

@@ -31,7 +31,6 @@ _END_TO_END = frozenset(
     b" if-none-match origin x-request-id".split()
 )
 
-_PAST_CACHE = frozenset({b"no-cache", b"no-store", b"max-age=0"})
 _IF_ERROR = b"stale-if-error="
 
 # Pages can read the other headers of a response anyway.
@@ -55,7 +54,7 @@ def parse_directives(cache_control: bytes) -> tuple[bool, float]:
     A client that skips the cache accepts no stale page either.
     """
     directives = {part.strip().lower() for part in cache_control.split(b",")}
-    skips_cache = not _PAST_CACHE.isdisjoint(directives)
+    skips_cache = bool(directives & {b"no-cache", b"no-store", b"max-age=0"})
     bounds = [name.removeprefix(_IF_ERROR) for name in directives if name.startswith(_IF_ERROR)]
     seconds = [float(bound) for bound in bounds if bound.isdigit() and len(bound) < 16]
     return skips_cache, min(seconds, default=0.0 if skips_cache else math.inf)
@@ -103,8 +102,6 @@ class Decision:
     Args:
         rejection: None if the request may become an operation.
         is_preflight: whether this is the preflight request of a browser (CORS).
-        shows_page: whether the response is the page for browsers.
-        skips_cache: whether the client accepts no cached page.
         if_error_seconds: how long past its freshness a page may answer if upstream fails.
         reports: whether the response reports its upstream usage.
         request_error_status: the status of a response to an operation that was not executed.

@@ -145,14 +145,9 @@ class ReplayStore:
             return None
         replay, (body, remaining_seconds, age_seconds) = found
         identifier = request_id(replay.client_id)
-        changing = head_lines(
-            (
-                *server_headers,
-                *freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds),
-                (b"x-request-id", identifier),
-                (b"content-length", b"%d" % len(body)),
-            )
-        )
+        caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
+        length = b"content-length", b"%d" % len(body)
+        changing = head_lines((*server_headers, *caching, (b"x-request-id", identifier), length))
         if self._telemetry is not None:
             record = OperationRecord(request_id=identifier.decode(), method=replay.method)
             fill_replay(record, replay.record)

@@ -85,9 +85,8 @@ def with_etag(response: HTTPResponse, etag: bytes, if_none_match: bytes | None) 
     tags = [part.strip().removeprefix(b"W/") for part in if_none_match.split(b",")]
     if etag not in tags and b"*" not in tags:
         return response
-    return HTTPResponse(
-        304, [header for header in response.headers if not header[0].startswith(b"content-")], b""
-    )
+    headers = [header for header in response.headers if not header[0].startswith(b"content-")]
+    return HTTPResponse(304, headers, b"")
 
 
 async def send_response(send: Send, response: HTTPResponse, *, request_id: bytes) -> None:
