@@ -107,7 +107,8 @@ class Executor:
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
         """Run an operation; failures of the client or of the REST API become errors of the response."""
         try:
-            request = self._source.resolve(request)
+            if request.document_id is not None or not self._source.is_open:
+                request = self._source.resolve(request)
             prepared = self._documents.prepare(request.query or "")
             operation = prepared.operation(request.operation_name)
             if request.variables:
@@ -117,7 +118,8 @@ class Executor:
         except RequestError as exc:
             refused = ExecutionResult(errors=[GraphQLError(str(exc), extensions=exc.extensions)])
             return replace(_respond(refused, request_id=request_id), status=exc.status)
-        self._source.register(request)
+        if request.registers:
+            self._source.register(request)
         name = operation.name.value if operation.name else None
         compiled = await self._compiler.run(prepared, operation, request.variables, context)
         if compiled is not None:

@@ -78,15 +78,19 @@ class RootField:
         async def resolve(info: Info, **given: Any) -> Any:
             request = self.request(**given)
             loader = info.context.authenticated_loader()
-            # The compiler may have done this already, but does not share its selection with graphql-core.
-            needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
+
+            async def load() -> LoadedRoot:
+                needs, _ = self.needs(selection_of(info.resolve_info, self.type_name))
+                return await self.load(loader, request, needs)
+
             try:
-                loaded = await info.context.load_once(info.key, lambda: self.load(loader, request, needs))
+                loaded = await info.context.load_once(info.key, load)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
-            value = loaded.complete
+            # Worked out again if `load` ran, but not for a value or an error from the compiled execution.
+            _, limits = self.needs(selection_of(info.resolve_info, self.type_name))
             info.context.count_images(info.key, loaded.projects, limits)
-            return value
+            return loaded.complete
 
         # Strawberry reads the arguments from the signature. A default of `None` is no default in the graph.
         info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)

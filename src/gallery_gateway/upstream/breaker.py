@@ -226,8 +226,8 @@ class Breaker:
         self._epoch += 1
 
 
-# Checking all callers and requests takes time. After a check that finds no outage, so many bad calls go
-# unchecked: this share of the number of callers and requests.
+# Checking all callers and requests takes time. After a check that finds no outage, the next bad calls go
+# unchecked: their number is this share of the number of callers and requests.
 _LOOK_AGAIN_SHARE = 0.01
 
 
