@@ -43,14 +43,14 @@ class LoadedRoot:
 
     Args:
         value: the value as a plan reads it.
-        projects: the projects in it.
+        images: number of images that the response lists below the field.
         source: the `LoadResult` of the only page that it was made of; `None` if there were several.
         staleness: `Staleness` of the oldest stale page, or `None`.
         positions: of a connection in its list.
     """
 
     value: Any
-    projects: Sequence[object]
+    images: int
     source: Any
     staleness: object
     positions: range | None = None
@@ -258,6 +258,7 @@ class Compiler:
         selection = selected.selection()
         plan = plan_selection(selection)
         prepare = compile_root(selection, plan if is_alone else None)
+        coerce = selected.coerce
         load = None if selected.has_variables else prepare(selected.arguments())
         return _Root(
             key=key,
@@ -265,7 +266,7 @@ class Compiler:
             plan=plan,
             fields=selection.count(),
             wrap=_response_of(key) if is_alone else None,
-            prepare=lambda variables: load or prepare(selected.arguments(variables)),
+            prepare=lambda variables: load or prepare(coerce(variables)),
         )
 
 

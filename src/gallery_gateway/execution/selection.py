@@ -3,8 +3,9 @@
 graphql-core collects the fields, so a selection is exactly what plain execution would run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -88,18 +89,19 @@ class SelectedField:
         """Whether an argument depends on a variable."""
         return any(True for argument in self._node.arguments or () for _ in _variables_in(argument))
 
-    def arguments(self, variables: VariableValues | None = None) -> dict[str, Any]:
-        """Return the coerced arguments, without those that are left out and have no default.
+    @property
+    def coerce(self) -> Callable[[VariableValues], dict[str, Any]]:
+        """A function that returns the arguments for variables, and raises `GraphQLError` if one does not fit.
 
-        Args:
-            variables: values to use instead of the scope's.
-
-        Raises:
-            GraphQLError: an argument does not fit its type.
+        The arguments lack those that are left out and have no default.
         """
         if self.definition is None:
-            return {}
-        return get_argument_values(self.definition, self._node, variables or self._scope.variables)
+            return lambda _variables: {}
+        return partial(get_argument_values, self.definition, self._node)
+
+    def arguments(self) -> dict[str, Any]:
+        """Raises: GraphQLError: an argument does not fit its type."""
+        return self.coerce(self._scope.variables)
 
     def argument(self, name: str) -> object:
         """Return a coerced argument; `None` if it is left out, null or invalid."""

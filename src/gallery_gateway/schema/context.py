@@ -36,23 +36,20 @@ class OperationContext:
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
-    def authenticated_loader(self) -> GalleryLoader:
-        """Raises: UnauthenticatedError: there is no caller."""
+    async def load_once(self, key: str, load: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
+        """Return what `load` gives, or what the first load under this response key gave.
+
+        Raises:
+            UnauthenticatedError: there is no caller.
+            Exception: `load` raised it, now or the first time.
+        """
         if self.loader is None:
             raise UnauthenticatedError(
                 "Send your access token in the header `Authorization: Bearer <token>`."
             )
-        return self.loader
-
-    async def load_once(self, key: str, load: Callable[[], Awaitable[Value]]) -> Value:
-        """Return what `load` gives, or what the first load of this response key gave.
-
-        Raises:
-            Exception: `load` raised it, now or the first time.
-        """
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = await load()
+                self._outcomes[key] = await load(self.loader)
             except Exception as exc:  # noqa: BLE001  # raised below, and for later fields under this key
                 self._outcomes[key] = exc
         outcome: Value | Exception = self._outcomes[key]
@@ -60,13 +57,13 @@ class OperationContext:
             raise outcome
         return outcome
 
-    def count_images(self, key: str, projects: Iterable[object], limits: ImageLimits) -> None:
+    def count_images(self, key: str, images: int) -> None:
         """Count the images below a root field before the response is written.
 
         Raises:
             TooManyImagesError: the root fields loaded so far have more images than a response may hold.
         """
-        self._images[key] = images_in(projects, limits)
+        self._images[key] = images
         total = sum(self._images.values())
         if total > self.usage.budget.max_images:
             raise TooManyImagesError(total, max_images=self.usage.budget.max_images)

@@ -12,7 +12,7 @@ from strawberry.federation.schema import FederationAny
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.gallery.bulk import Found, load_projects
-from gallery_gateway.schema.context import Info
+from gallery_gateway.schema.context import Info, images_in
 from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.requests import rejected_argument
 from gallery_gateway.schema.types import Image, Project
@@ -117,12 +117,11 @@ async def load_entities(
             f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
     numbers = [_project_number(representation) for representation in representations]
-    loader = info.context.authenticated_loader()
     needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
     valid = [number for number in numbers if isinstance(number, int)]
-    loaded = await info.context.load_once(info.key, lambda: load_projects(loader, valid, needs))
+    loaded = await info.context.load_once(info.key, lambda loader: load_projects(loader, valid, needs))
     entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
-    info.context.count_images(info.key, entities, limits)
+    info.context.count_images(info.key, images_in(entities, limits))
     return entities
 
 

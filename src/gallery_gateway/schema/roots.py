@@ -24,7 +24,7 @@ from gallery_gateway.gallery.lookup import FieldNeeds, oldest
 from gallery_gateway.gallery.pagination import THIN, ListLoader, Paginated, paginate
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import ConnectionSource
-from gallery_gateway.schema.context import Info, OperationContext
+from gallery_gateway.schema.context import Info, OperationContext, images_in
 from gallery_gateway.schema.entities import Entity, describe_service, load_entities
 from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
 from gallery_gateway.schema.requests import (
@@ -54,7 +54,7 @@ class RootField:
         type_name: object type of the value.
         request: makes a request of the arguments; its parameters are the arguments.
         needs: returns what a selection needs of a page, and its lists of images.
-        load: loads the value.
+        load: loads the value, and counts the images of the lists.
         alone: changes the needs if a compiled operation has no other root field.
         arguments: arguments by the REST parameter, where the names differ.
     """
@@ -62,7 +62,7 @@ class RootField:
     type_name: str
     request: Callable[..., Any]
     needs: Callable[[Selection], tuple[Any, ImageLimits]]
-    load: Callable[[GalleryLoader, Any, Any], Awaitable[LoadedRoot]]
+    load: Callable[[GalleryLoader, Any, Any, ImageLimits], Awaitable[LoadedRoot]]
     alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
     arguments: Mapping[str, str]
 
@@ -77,20 +77,18 @@ class RootField:
 
         async def resolve(info: Info, **given: Any) -> Any:
             request = self.request(**given)
-            loader = info.context.authenticated_loader()
 
-            async def load() -> LoadedRoot:
-                needs, _ = self.needs(selection_of(info.resolve_info, self.type_name))
-                return await self.load(loader, request, needs)
+            async def load(loader: GalleryLoader) -> LoadedRoot:
+                needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
+                return await self.load(loader, request, needs, limits)
 
             try:
                 loaded = await info.context.load_once(info.key, load)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
-            # Worked out again if `load` ran, but not for a value or an error from the compiled execution.
-            _, limits = self.needs(selection_of(info.resolve_info, self.type_name))
-            info.context.count_images(info.key, loaded.projects, limits)
-            return loaded.complete
+            value = loaded.complete
+            info.context.count_images(info.key, loaded.images)
+            return value
 
         # Strawberry reads the arguments from the signature. A default of `None` is no default in the graph.
         info = Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info)
@@ -111,9 +109,10 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                loader = context.authenticated_loader()
-                loaded = await context.load_once(key, lambda: self.load(loader, request, needs))
-                context.count_images(key, loaded.projects, limits)
+                loaded = await context.load_once(
+                    key, lambda loader: self.load(loader, request, needs, limits)
+                )
+                context.count_images(key, loaded.images)
                 return loaded
 
             return load
@@ -121,18 +120,22 @@ class RootField:
         return prepare
 
 
-async def _load_page(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+async def _load_page(
+    loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds, limits: ImageLimits
+) -> LoadedRoot:
     result = await loader.page(request, needs)
-    return LoadedRoot(result.read, result.read.projects, result, result.staleness)
+    return LoadedRoot(result.read, images_in(result.read.projects, limits), result, result.staleness)
 
 
-async def _load_project(loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds) -> LoadedRoot:
+async def _load_project(
+    loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds, limits: ImageLimits
+) -> LoadedRoot:
     result = await loader.project(request, needs)
-    return LoadedRoot(result.read, [result.read], result, result.staleness)
+    return LoadedRoot(result.read, images_in([result.read], limits), result, result.staleness)
 
 
 async def _load_connection(
-    loader: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None
+    loader: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None, limits: ImageLimits
 ) -> LoadedRoot:
     pages = ListLoader(loader=loader, request=request.listed, needs=needs or THIN)
     # Without needs only the total is selected. Every page has it, so the smallest is enough.
@@ -143,7 +146,7 @@ async def _load_connection(
     connection = ConnectionSource.of(request.listed, paginated)
     return LoadedRoot(
         connection,
-        connection.nodes,
+        images_in(connection.nodes, limits),
         results[0] if len(results) == 1 else None,
         oldest(result.staleness for result in results),
         paginated.wanted,
