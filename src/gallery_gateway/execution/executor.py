@@ -27,12 +27,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents, PreparedDocument
 from gallery_gateway.execution.limits import DocumentError, TooManyImagesError, with_code
-from gallery_gateway.execution.persisted import (
-    DocumentSource,
-    GraphQLRequest,
-    PersistedQueries,
-    TrustedDocuments,
-)
+from gallery_gateway.execution.persisted import DocumentSource, GraphQLRequest, PersistedQueries
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.records import COMPILED, PLAIN
 
@@ -112,7 +107,7 @@ class Executor:
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
         """Run an operation; failures of the client or of the REST API become errors of the response."""
         try:
-            if request.document_id is not None or isinstance(self._source, TrustedDocuments):
+            if request.document_id is not None or not isinstance(self._source, PersistedQueries):
                 request = self._source.resolve(request)
             prepared = self._documents.prepare(request.query or "")
             operation = prepared.operation(request.operation_name)

@@ -91,10 +91,7 @@ class SelectedField:
 
     @property
     def coerce(self) -> Callable[[VariableValues], dict[str, Any]]:
-        """A function that returns the arguments for variables, and raises `GraphQLError` if one does not fit.
-
-        The arguments lack those that are left out and have no default.
-        """
+        """A function that makes the arguments of variables; raises `GraphQLError` if one does not fit."""
         if self.definition is None:
             return lambda _variables: {}
         return partial(get_argument_values, self.definition, self._node)

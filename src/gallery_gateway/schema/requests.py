@@ -5,7 +5,6 @@ The parameters of each request function are the arguments of its root field.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any
 
@@ -185,12 +184,8 @@ def node_request(*, id: IdArgument) -> GalleryRequest:  # the name of the argume
     return GalleryRequest(project_id=identity.project_id)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionRequest:
-    """A list, and a step in it; the page number and size of `listed` are not used."""
-
-    listed: GalleryRequest
-    step: Step
+ConnectionRequest = tuple[GalleryRequest, Step]
+"""A list, and a step in it; the page number and size of the request are not used."""
 
 
 def connection_request(
@@ -220,7 +215,7 @@ def connection_request(
         max_images_per_project=max_images_per_project,
         search=search,
     )
-    return ConnectionRequest(listed, _step(listed, first, after, last, before))
+    return listed, _step(listed, first, after, last, before)
 
 
 def _step(

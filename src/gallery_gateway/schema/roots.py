@@ -78,6 +78,7 @@ class RootField:
         async def resolve(info: Info, **given: Any) -> Any:
             request = self.request(**given)
 
+            # Not called if the compiler has loaded the field before it left the operation to graphql-core.
             async def load(loader: GalleryLoader) -> LoadedRoot:
                 needs, limits = self.needs(selection_of(info.resolve_info, self.type_name))
                 return await self.load(loader, request, needs, limits)
@@ -137,13 +138,12 @@ async def _load_project(
 async def _load_connection(
     loader: GalleryLoader, request: ConnectionRequest, needs: FieldNeeds | None, limits: ImageLimits
 ) -> LoadedRoot:
-    pages = ListLoader(loader=loader, request=request.listed, needs=needs or THIN)
+    listed, step = request
+    pages = ListLoader(loader=loader, request=listed, needs=needs or THIN)
     # Without needs only the total is selected. Every page has it, so the smallest is enough.
-    paginated = (
-        await paginate(pages, request.step) if needs else Paginated(range(0), await pages.load(range(1)))
-    )
+    paginated = await paginate(pages, step) if needs else Paginated(range(0), await pages.load(range(1)))
     results = paginated.project_range.results
-    connection = ConnectionSource.of(request.listed, paginated)
+    connection = ConnectionSource.of(listed, paginated)
     return LoadedRoot(
         connection,
         images_in(connection.nodes, limits),
