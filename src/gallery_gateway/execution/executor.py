@@ -107,6 +107,7 @@ class Executor:
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
         """Run an operation; failures of the client or of the REST API become errors of the response."""
         try:
+            # Without an id, only trusted documents are looked up.
             if request.document_id is not None or not isinstance(self._source, PersistedQueries):
                 request = self._source.resolve(request)
             prepared = self._documents.prepare(request.query or "")

@@ -51,9 +51,6 @@ class PersistedQueries:
         max_bytes: text of all documents; 0 disables persisted queries.
     """
 
-    # Whether any document may run, so that a request without an id needs no look-up.
-    is_open = True
-
     def __init__(self, *, max_bytes: int = 0) -> None:
         self._texts: LRUCache[str, str] = LRUCache(max_bytes, getsizeof=lambda text: len(text.encode()))
 
@@ -94,8 +91,6 @@ class TrustedDocuments:
     Args:
         documents: texts by id; each document is also found by its SHA-256.
     """
-
-    is_open = False
 
     def __init__(self, documents: Mapping[str, str]) -> None:
         by_hash = {sha256_of(text): text for text in documents.values()}

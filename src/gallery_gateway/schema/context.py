@@ -36,7 +36,7 @@ class OperationContext:
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
-    async def load_once(self, key: str, load: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
+    async def load(self, key: str, load: Callable[[GalleryLoader], Awaitable[Value]]) -> Value:
         """Return what `load` gives, or what the first load under this response key gave.
 
         Raises:

@@ -119,7 +119,7 @@ async def load_entities(
     numbers = [_project_number(representation) for representation in representations]
     needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
     valid = [number for number in numbers if isinstance(number, int)]
-    loaded = await info.context.load_once(info.key, lambda loader: load_projects(loader, valid, needs))
+    loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
     entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
     info.context.count_images(info.key, images_in(entities, limits))
     return entities

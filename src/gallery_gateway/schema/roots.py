@@ -84,7 +84,7 @@ class RootField:
                 return await self.load(loader, request, needs, limits)
 
             try:
-                loaded = await info.context.load_once(info.key, load)
+                loaded = await info.context.load(info.key, load)
             except RejectedParameterError as exc:
                 raise rejected_argument(exc, arguments) from exc
             value = loaded.complete
@@ -110,9 +110,7 @@ class RootField:
             request = self.request(**{self._names[name]: value for name, value in arguments.items()})
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
-                loaded = await context.load_once(
-                    key, lambda loader: self.load(loader, request, needs, limits)
-                )
+                loaded = await context.load(key, lambda loader: self.load(loader, request, needs, limits))
                 context.count_images(key, loaded.images)
                 return loaded
 
