@@ -69,7 +69,6 @@ _MAX_CHUNK_OVERHEAD = 8
 # How long a rejected client may go on sending; what it sends is ignored.
 _LINGER_SECONDS = 2.0
 
-_VERSIONS = frozenset({"1.0", "1.1"})
 _TRANSFER_ENCODING = b"transfer-encoding"
 _name_of = itemgetter(0)
 
@@ -183,16 +182,14 @@ class WireProtocol(HttpToolsProtocol):
         return self.parser
 
     def on_headers_complete(self) -> None:
-        parser = self.parser
-        if self._received_bytes > self._max_head_bytes:
-            self._check_head_size()
-        # For most requests, this look at the header names is all.
-        if parser.get_http_version() != "1.1" or _TRANSFER_ENCODING in map(_name_of, self.headers):
-            self._check_framing(parser.get_http_version())
-        if parser.get_method() in _OTHER_METHODS:
-            self._rejection = (405, "This method is not allowed; use GET or POST.")
+        version = self.parser.get_http_version()
+        self._rejection = self._check_head(version)
+        if self._rejection is not None:
             raise _RejectedError
-        if parser.should_upgrade():
+        if version == "1.0":
+            # A client of that version would take a 100 for the response (RFC 9110, section 10.1.1).
+            self.expect_100_continue = False
+        if self.parser.should_upgrade():
             # The request begins again, without the offer.
             self._offers_upgrade = True
             return
@@ -239,27 +236,25 @@ class WireProtocol(HttpToolsProtocol):
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
-            self._write_timer = None
 
-    def _check_head_size(self) -> None:
-        head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if head_bytes > self._max_head_bytes:
-            self._rejection = (431, self._head_message())
-            raise _RejectedError
-
-    def _check_framing(self, version: str) -> None:
-        """Reject requests that llhttp accepts, or rejects only after the app has begun."""
-        if version not in _VERSIONS:
-            self._rejection = (400, "Send HTTP/1.1.")
-            raise _RejectedError
-        codings = [value.strip().lower() for name, value in self.headers if name == _TRANSFER_ENCODING]
-        # A proxy that does not know chunks in HTTP/1.0 sees the end elsewhere (RFC 9112, section 6.1).
-        if codings and (codings != [b"chunked"] or version == "1.0"):
-            self._rejection = (400, "The only supported Transfer-Encoding is `chunked`, in HTTP/1.1.")
-            raise _RejectedError
-        if version == "1.0":
-            # A client of that version would take a 100 for the response (RFC 9110, section 10.1.1).
-            self.expect_100_continue = False
+    def _check_head(self, version: str) -> tuple[int, str] | None:
+        """Return the rejection of a head that llhttp accepts, or rejects only after the app has begun."""
+        headers = self.headers
+        if self._received_bytes > self._max_head_bytes:
+            head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in headers)
+            if head_bytes > self._max_head_bytes:
+                return 431, self._head_message()
+        if version not in {"1.0", "1.1"}:
+            return 400, "Send HTTP/1.1."
+        # For most requests, this look at the header names is all.
+        if _TRANSFER_ENCODING in map(_name_of, headers):
+            codings = [value.strip().lower() for name, value in headers if name == _TRANSFER_ENCODING]
+            # A proxy that does not know chunks in HTTP/1.0 sees the end elsewhere (RFC 9112, section 6.1).
+            if version == "1.0" or codings != [b"chunked"]:
+                return 400, "The only supported Transfer-Encoding is `chunked`, in HTTP/1.1."
+        if self.parser.get_method() in _OTHER_METHODS:
+            return 405, "This method is not allowed; use GET or POST."
+        return None
 
     def send_400_response(self, msg: str) -> None:
         status, message = self._rejection or (400, msg)
