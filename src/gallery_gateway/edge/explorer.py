@@ -34,9 +34,6 @@ _MEDIA_TYPES = {
     ".txt": "text/plain",
     ".woff2": "font/woff2",
 }
-# RFC 8246. All names but this one contain a hash of the content.
-_IMMUTABLE = "public, max-age=31536000, immutable"
-_UNHASHED = "LICENSES.txt"
 _ACCEPTS_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 
 
@@ -65,7 +62,9 @@ def explorer_routes(path: str, page: str) -> list[Route]:
         name = request.path_params["name"]
         if name not in names:
             raise HTTPException(404)
-        headers = {"cache-control": "no-cache" if name == _UNHASHED else _IMMUTABLE}
+        # RFC 8246. All names but this one contain a hash of the content.
+        caching = "no-cache" if name == "LICENSES.txt" else "public, max-age=31536000, immutable"
+        headers = {"cache-control": caching}
         file = name
         if f"{name}.gz" in listed:
             headers["vary"] = "Accept-Encoding"

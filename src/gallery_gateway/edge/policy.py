@@ -18,6 +18,8 @@ _JSON = "application/json"
 _GRAPHQL_RESPONSE = "application/graphql-response+json"
 _HTML = "text/html"
 
+# Parameters that select a document; `extensions` may contain the hash of one.
+_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 # A tab is the only control character that a value may contain (RFC 9110, section 5.5).
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # The spellings that clients send. A browser that misreads an odd one might send it without a preflight.
@@ -162,7 +164,7 @@ class Policy:
         return self._remembered(
             method,
             # A GET without an operation comes from a person with a browser.
-            is_get and not request.has_document_parameter,
+            is_get and _DOCUMENT.search(request.query_string) is None,
             is_get and bool(get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")),
             request.repeated_header,
             tuple(map(get, self._header_names)),

@@ -7,7 +7,7 @@ from gallery_gateway.edge.replay import fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.usage import OperationUsage
+from gallery_gateway.gallery.usage import OperationUsage, UsageCounts
 from gallery_gateway.telemetry.records import Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
@@ -52,13 +52,8 @@ class OperationRecorder:
         if self._telemetry is None:
             return
         counts = usage.counts()
-        record.calls = counts.calls
-        record.hits = counts.hits
-        record.shared = counts.shared
-        record.stale = counts.stale
-        record.collapsed = counts.collapsed
-        record.merged = counts.merged
-        record.saved_bytes = counts.saved_bytes
+        for name in UsageCounts.__slots__:
+            setattr(record, name, getattr(counts, name))
         record.narrowed_images = usage.spared_images
         self._shared_calls = usage.shared_calls
 

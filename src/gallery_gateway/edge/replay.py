@@ -34,10 +34,6 @@ _MAX_REQUEST_BYTES = 8_192
 ReplayKey = bytes
 """A keyed digest of a request, from which neither its token nor its text can be read."""
 
-# Of different lengths, so that a parsed request and the bytes of a request never have the same key.
-_REQUEST_DIGEST_BYTES = 33
-_WIRE_DIGEST_BYTES = 32
-
 CachedBody = tuple[bytes, float, float]
 """A body, with its remaining freshness and its age in seconds."""
 
@@ -114,13 +110,14 @@ class ReplayStore:
         # With the lengths in front, no two requests have the same text.
         lengths = len(authorization), len(query_string)
         text = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
-        return hashlib.blake2b(text, key=self._secret, digest_size=_REQUEST_DIGEST_BYTES).digest()
+        # Longer than a key of `wire_key`, so that the two never meet.
+        return hashlib.blake2b(text, key=self._secret, digest_size=33).digest()
 
     def wire_key(self, data: bytes) -> ReplayKey | None:
         """Return the key of all bytes of a request, or None if it cannot be replayed."""
         if len(data) > _MAX_REQUEST_BYTES or self._readiness.is_leaving:
             return None
-        return hashlib.blake2b(data, key=self._secret, digest_size=_WIRE_DIGEST_BYTES).digest()
+        return hashlib.blake2b(data, key=self._secret, digest_size=32).digest()
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self._replays[key] = replay

@@ -24,8 +24,6 @@ _SINGLE = frozenset(
 )
 # RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
 _BEARER = re.compile(rb"[ \t]*bearer +([\x21-\x7e]+)[ \t]*", re.IGNORECASE)
-# Parameters that select a document; `extensions` may contain the hash of one.
-_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
 _TOKEN_NAME = re.compile("(access|auth|bearer|id)?token|x?apikey|auth|authorization|bearer|jwt")
 _TIMEOUT_UNITS = ((b"x-request-timeout", 1.0), (b"x-envoy-expected-rq-timeout-ms", 0.001))
 _NUMBER = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -59,10 +57,6 @@ class HTTPRequest:
         self.headers, self.repeated_header = _parse_headers(scope["headers"])
         self.id = request_id(self.headers.get(b"x-request-id"))
         self.body = b""
-
-    @property
-    def has_document_parameter(self) -> bool:
-        return _DOCUMENT.search(self.query_string) is not None
 
     @property
     def timeout_seconds(self) -> float:
