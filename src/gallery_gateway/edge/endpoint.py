@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
 from gallery_gateway.edge.recorder import OperationRecorder
-from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore
+from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
     NO_STORE,
@@ -115,7 +115,7 @@ class GraphQLEndpoint:
         found = self.replays.find(key)
         if found is None:
             return await self._execute(request, decision, key, recorder)
-        recorder.record_replay(found[0].record)
+        fill_replay(recorder.record, found[0].record)
         return self._replay(request, decision, *found)
 
     def _replay(
@@ -141,7 +141,6 @@ class GraphQLEndpoint:
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
     ) -> HTTPResponse:
         token = request.token()
-        timeout_seconds = request.timeout_seconds
         operation = request.operation()
         if request.method == "GET" and not self.executor.is_query(operation):
             raise RequestError("A GET can run queries only.", status=405)
@@ -149,7 +148,7 @@ class GraphQLEndpoint:
             token,
             skips_cache=decision.skips_cache,
             if_error_seconds=decision.if_error_seconds,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=request.timeout_seconds,
         )
         recorder.record_caller(context.caller)
         result = await self.executor.execute(operation, context, request_id=request.id.decode())

@@ -71,8 +71,7 @@ def explorer_routes(path: str, page: str) -> list[Route]:
             if _ACCEPTS_GZIP.search(",".join(request.headers.getlist("accept-encoding"))):
                 headers["content-encoding"] = "gzip"
                 file = f"{name}.gz"
-        media_type = _MEDIA_TYPES[Path(name).suffix]
-        return FileResponse(_STATIC / file, media_type=media_type, headers=headers)
+        return FileResponse(_STATIC / file, media_type=_MEDIA_TYPES[Path(name).suffix], headers=headers)
 
     files = Route("/graphiql/{name}", send_file)
     return [files] if path == GRAPHQL_PATH else [Route(path, send_page), files]

@@ -126,8 +126,6 @@ _HEADERS = tuple(
     b"accept content-type content-encoding cache-control connection x-gateway-report"
     b" access-control-request-method".split()
 )
-# Clients use few combinations of headers; a client that varies them must not fill the memory.
-_MAX_DECISIONS = 128
 
 
 @dataclass(kw_only=True)
@@ -156,7 +154,8 @@ class Policy:
         self._header_names = (*_HEADERS, *optional)
         vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if self.origins else b"")
         self._head = ((b"vary", vary), *self.security_headers)
-        self._remembered = lru_cache(_MAX_DECISIONS)(self._decide)
+        # Clients use few combinations of headers; a client that varies them must not fill the memory.
+        self._remembered = lru_cache(maxsize=128)(self._decide)
 
     def decide(self, request: HTTPRequest) -> Decision:
         method, get = request.method, request.headers.get

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 
-from gallery_gateway.edge.replay import fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
@@ -31,9 +30,6 @@ class OperationRecorder:
         if telemetry is not None:
             telemetry.operation_began(self.record, request.headers)
 
-    def record_replay(self, original: OperationRecord) -> None:
-        fill_replay(self.record, original)
-
     def record_caller(self, caller: Caller | None) -> None:
         """Record the caller before the operation runs: its upstream calls copy the caller."""
         if caller is not None:
@@ -52,6 +48,7 @@ class OperationRecorder:
         if self._telemetry is None:
             return
         counts = usage.counts()
+        # A record has the counts under the same names.
         for name in UsageCounts.__slots__:
             setattr(record, name, getattr(counts, name))
         record.narrowed_images = usage.spared_images

@@ -26,8 +26,6 @@ REPLAY_STORE = "replay_store"
 REMEMBER = "gallery_gateway.remember"
 """The key in the state of a request of a function that stores a `Replay` under the bytes of the request."""
 
-# A replay takes about 1 KB.
-_MAX_REPLAYS = 8_192
 # Larger requests are seldom sent twice, and to hash them takes time.
 _MAX_REQUEST_BYTES = 8_192
 
@@ -87,11 +85,11 @@ class ReplayStore:
     Args:
         readiness: the server sends no replay once the process leaves, since connections then have to close.
         telemetry: records the replays of the server; None if telemetry is off.
-        max_replays: how many replays are kept, under keys of both kinds.
+        max_replays: how many replays, of about 1 KB each, are kept under keys of both kinds.
     """
 
     def __init__(
-        self, readiness: Readiness, telemetry: Telemetry | None = None, *, max_replays: int = _MAX_REPLAYS
+        self, readiness: Readiness, telemetry: Telemetry | None = None, *, max_replays: int = 8_192
     ) -> None:
         self._readiness = readiness
         self._telemetry = telemetry

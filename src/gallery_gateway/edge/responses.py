@@ -12,7 +12,6 @@ RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
-_BODILESS = frozenset({204, 304})
 
 
 class HTTPResponse(NamedTuple):
@@ -93,7 +92,7 @@ async def send_response(send: Send, response: HTTPResponse, *, request_id: bytes
     status, headers, body = response
     headers.append((b"x-request-id", request_id))
     # RFC 9110, section 8.6: a 204 has no length, and a 304 only that of the 200.
-    if status not in _BODILESS:
+    if status not in {204, 304}:
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

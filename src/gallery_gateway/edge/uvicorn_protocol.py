@@ -239,16 +239,15 @@ class WireProtocol(HttpToolsProtocol):
 
     def _check_head(self, version: str) -> tuple[int, str] | None:
         """Return the rejection of a head that llhttp accepts, or rejects only after the app has begun."""
-        headers = self.headers
         if self._received_bytes > self._max_head_bytes:
-            head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in headers)
+            head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if head_bytes > self._max_head_bytes:
                 return 431, self._head_message()
         if version not in {"1.0", "1.1"}:
             return 400, "Send HTTP/1.1."
         # For most requests, this look at the header names is all.
-        if _TRANSFER_ENCODING in map(_name_of, headers):
-            codings = [value.strip().lower() for name, value in headers if name == _TRANSFER_ENCODING]
+        if _TRANSFER_ENCODING in map(_name_of, self.headers):
+            codings = [value.strip().lower() for name, value in self.headers if name == _TRANSFER_ENCODING]
             # A proxy that does not know chunks in HTTP/1.0 sees the end elsewhere (RFC 9112, section 6.1).
             if version == "1.0" or codings != [b"chunked"]:
                 return 400, "The only supported Transfer-Encoding is `chunked`, in HTTP/1.1."
