@@ -95,8 +95,8 @@ class HTTPRequest:
             ClientDisconnect: the client closed the connection.
         """
         length = self.headers.get(b"content-length", b"")
-        # A body that is announced as too large is not read at all.
-        is_too_large = length.isdigit() and int(length) > MAX_BODY_BYTES
+        # A body announced as too large is not read at all. Unlike int, float takes any number of digits.
+        is_too_large = length.isdigit() and float(length) > MAX_BODY_BYTES
         body, more_body = bytearray(), True
         while more_body and not is_too_large:
             message = await receive()
