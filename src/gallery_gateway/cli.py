@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -179,7 +179,10 @@ def _wait(upstream_url: str) -> int:
     # The line is printed within the block: an interrupt may follow it at once.
     with contextlib.suppress(KeyboardInterrupt):
         print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
-        threading.Event().wait()
+        # The system may deliver a signal to the thread of the stand-in, which ends no wait of this thread;
+        # Python raises the interrupt here as soon as this thread runs again.
+        while True:
+            time.sleep(0.5)
     return 0
 
 

@@ -38,6 +38,8 @@ async def test_it_is_ready_between_start_and_end(app: FastAPI, http: httpx.Async
         response = await http.get("/readyz")
 
     assert response.status_code == 200
+    # Without a shared cache, nothing is said of one.
+    assert response.json() == {"status": "ready"}
 
 
 async def test_it_is_not_ready_after_the_end(app: FastAPI, http: httpx.AsyncClient) -> None:

@@ -62,3 +62,18 @@ async def test_what_a_rejected_client_goes_on_sending_is_not_read_as_a_request(
 
     # The one that `has_read` sends.
     assert server.total_requests == before + 1
+
+
+@pytest.mark.parametrize(("surplus", "status"), [(0, "200"), (1, "431")])
+async def test_the_limit_of_a_head_counts_its_url_names_and_values(
+    server: Served, surplus: int, status: str
+) -> None:
+    lines = [(b"host", b"gateway"), (b"content-length", b"2"), (b"x-a", b"")]
+    counted = len(b"/") + sum(len(name) + len(value) for name, value in lines)
+    lines[-1] = b"x-a", b"a" * (MAX_HEAD_BYTES - counted + surplus)
+    client = await server.connect()
+
+    raw_lines = b"".join(b"%b: %b\r\n" % line for line in lines)
+    head, _ = await client.ask(b"POST / HTTP/1.1\r\n" + raw_lines + b"\r\nhi")
+
+    assert head.startswith(f"http/1.1 {status} ")
