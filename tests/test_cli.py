@@ -67,6 +67,10 @@ class Command:
         return self._process.returncode, errors.decode()
 
 
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.asynccontextmanager
 async def started(*arguments: str) -> AsyncIterator[Command]:
     process = await asyncio.create_subprocess_exec(
@@ -77,6 +81,8 @@ async def started(*arguments: str) -> AsyncIterator[Command]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        # A shell starts background jobs with SIGINT ignored, and a test run can be one.
+        preexec_fn=_heed_interrupts,
     )
     try:
         yield Command(process)

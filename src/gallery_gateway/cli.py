@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -179,10 +179,7 @@ def _wait(upstream_url: str) -> int:
     # The line is printed within the block: an interrupt may follow it at once.
     with contextlib.suppress(KeyboardInterrupt):
         print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
-        # The system may deliver a signal to the thread of the stand-in, which ends no wait of this thread;
-        # Python raises the interrupt here as soon as this thread runs again.
-        while True:
-            time.sleep(0.5)
+        threading.Event().wait()
     return 0
 
 
