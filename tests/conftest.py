@@ -24,9 +24,13 @@ SLOW_TESTS = {
     "browser": 120,
     # npm installs the packages first.
     "clients": 600,
+    "demo/test_images.py": 60,
     "deploy": 120,
     "edge/audits": 600,
     "edge/test_graphiql_bundle.py": 600,
+    "edge/replays": 120,
+    "edge/test_body_fuzzing.py": 60,
+    "edge/test_document_limits.py": 60,
     "edge/wire": 300,
     "end_to_end/test_interleavings.py": 120,
     "end_to_end/test_isolation.py": 300,
@@ -41,13 +45,17 @@ SLOW_TESTS = {
     "release": 120,
     "scaling": 180,
     "shared": 60,
+    "telemetry/test_exposition.py": 60,
     "telemetry/test_prometheus.py": 120,
+    "telemetry/test_telemetry.py": 60,
     "telemetry/test_traces.py": 60,
     "test_canary.py": 120,
     "test_cli.py": 120,
     "upstream/test_breaker_fairness.py": 60,
+    "upstream/test_error_table.py": 120,
     "upstream/test_pool.py": 120,
     "upstream/test_response_bytes.py": 300,
+    "upstream/test_transport_errors.py": 120,
 }
 
 
