@@ -8,7 +8,13 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "shape", [("--projects", "2", "--images", "4"), ("--projects", "20", "--images", "0")], ids=" ".join
+    "shape",
+    [
+        ("--projects", "2", "--images", "4"),
+        ("--projects", "20", "--images", "0"),
+        ("--projects", "100", "--images", "0"),
+    ],
+    ids=" ".join,
 )
 def test_the_process_grows_by_no_more_than_the_budget_and_a_third(shape: tuple[str, ...]) -> None:
     """The short form of 100,000 requests by 10,000 callers."""

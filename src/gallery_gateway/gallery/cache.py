@@ -26,10 +26,11 @@ from gallery_gateway.gallery.request import GalleryRequest
 
 _Key = tuple[CallerKey, GalleryRequest]
 
-# Measured by tests/benchmarks/memory.py: the values of a parsed page, beside its JSON; and for any page its
-# key, its indexes and the cache's own records.
+# Measured by tests/benchmarks/memory.py: the values of a parsed page, beside its JSON; for any page its key,
+# its indexes and the cache's own records; and for each of its projects the place in the index of projects.
 _PARSED_BYTES_PER_JSON_BYTE = 1.4
 _ENTRY_BYTES = 3072
+_PROJECT_BYTES = 80
 
 # A lookup tries this many sizes of pages in a list, the most recently fetched first. Clients use a few; the
 # bound keeps a lookup from growing with what is cached.
@@ -208,7 +209,8 @@ class PageCache:
 def weigh(entry: CacheEntry) -> int:
     """Return the memory of an entry, in bytes."""
     parsed_bytes = 0 if entry.parsed is None else int(_PARSED_BYTES_PER_JSON_BYTE * len(entry.body))
-    return _ENTRY_BYTES + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
+    own_bytes = _ENTRY_BYTES + _PROJECT_BYTES * len(entry.project_ids)
+    return own_bytes + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
 
 
 class _Entries(TLRUCache[_Key, CacheEntry]):
