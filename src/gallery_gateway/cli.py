@@ -25,7 +25,7 @@ from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, UnsupportedServerError, check_uvicorn
-from gallery_gateway.schema.build import build_schema, print_schema
+from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
 
@@ -153,7 +153,7 @@ def _reported(failure: str) -> Iterator[None]:
 
 
 def _schema(_arguments: argparse.Namespace) -> int:
-    print(print_schema(build_schema()), end="")
+    print(build_schema().sdl, end="")
     return 0
 
 

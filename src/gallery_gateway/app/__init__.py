@@ -20,6 +20,7 @@ from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_page
 from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.responses import security_headers
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
@@ -90,21 +91,6 @@ def create_app(
         replays=replays,
         instruments=instruments,
     )
-
-    @asynccontextmanager
-    async def running(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
-        async with instruments.running():
-            await gallery.open()
-            with _calm_collector():
-                readiness.is_ready = True
-                try:
-                    with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
-                        yield {REPLAY_STORE: replays}
-                finally:
-                    readiness.is_ready = False
-                    await gallery.aclose()
-
     app = GatewayApp(
         path=GRAPHQL_PATH,
         endpoint=endpoint,
@@ -112,13 +98,34 @@ def create_app(
         readiness=readiness,
         title="Gallery gateway",
         version=__version__,
-        lifespan=running,
+        lifespan=lambda _app: _running(gallery, instruments, readiness, replays, settings),
         openapi_url=None,
     )
     app.include_router(health_router(readiness))
     if page is not None:
         app.router.routes.extend(explorer_routes(path, page))
     return app
+
+
+@asynccontextmanager
+async def _running(
+    gallery: Gallery,
+    instruments: Instruments,
+    readiness: Readiness,
+    replays: ReplayStore,
+    settings: Settings,
+) -> AsyncIterator[dict[str, object]]:
+    """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
+    async with instruments.running():
+        await gallery.open()
+        with _calm_collector():
+            readiness.is_ready = True
+            try:
+                with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
+                    yield {REPLAY_STORE: replays}
+            finally:
+                readiness.is_ready = False
+                await gallery.aclose()
 
 
 @contextmanager

@@ -49,6 +49,59 @@ class ContractVariant:
 _DEFAULT_VARIANT = ContractVariant()
 
 
+class _StandIn:
+    """The handlers of the stand-in; the arguments are those of `create_upstream`."""
+
+    def __init__(
+        self, *, clock: Callable[[], float], seed: int, delay_seconds: float, variant: ContractVariant
+    ) -> None:
+        self._clock = clock
+        self._delay_seconds = delay_seconds
+        self._variant = variant
+        self._catalogue = Catalogue(seed)
+        self._signer = LinkSigner(seed)
+
+    async def answer_gallery(self, request: Request) -> Response:
+        await asyncio.sleep(self._delay_seconds)
+        caller = authenticate(request.headers.get("authorization", ""))
+        if caller is None:
+            return Response(status_code=401)
+        try:
+            parameters = parse_parameters(request.query_params)
+        except InvalidParametersError as exc:
+            detail = [
+                {"field": name, "message": message, "position": "query"} for name, message in exc.errors
+            ]
+            return JSONResponse({"error": "Invalid request", "detail": detail}, self._variant.invalid_status)
+        now, project_id = self._clock(), parameters.project_id
+        total, page = self._catalogue.listing(
+            caller, parameters, now=now, lists_empty=self._variant.lists_empty_projects
+        )
+        pagination = _pagination(parameters, total)
+        if project_id is not None and not self._catalogue.is_visible(project_id, caller):
+            is_missing = self._variant.unknown_is_404
+        else:
+            # The first page exists even if it is empty.
+            is_missing = self._variant.past_end_is_404 and parameters.page > max(1, pagination["pages"])
+        if is_missing:
+            return await _answer_not_found(request)
+        sign = partial(self._signer.sign, base_url=str(request.base_url), now=now)
+        return JSONResponse({"pagination": pagination, "projects": [_project_body(p, sign) for p in page]})
+
+    async def answer_picture(self, request: Request) -> Response:
+        params = request.path_params
+        path = request.scope["path"].removeprefix("/")
+        try:
+            remaining_seconds = self._signer.check(path, request.query_params, now=self._clock())
+        except LinkError as exc:
+            return PlainTextResponse(str(exc), 403)
+        # Only links to existing projects are signed.
+        project = self._catalogue.projects[params["project_id"]]
+        picture = draw_picture(project, role=params["role"], uuid=params["uuid"], size=params["size"])
+        headers = {"Cache-Control": f"private, max-age={remaining_seconds}"}
+        return Response(picture, media_type="image/svg+xml", headers=headers)
+
+
 def create_upstream(
     *,
     clock: Callable[[], float] = time.time,
@@ -64,50 +117,11 @@ def create_upstream(
         delay_seconds: a delay before each answer to a gallery request.
         variant: the answers to the contract's open questions.
     """
-    catalogue, signer = Catalogue(seed), LinkSigner(seed)
-
-    async def answer_gallery(request: Request) -> Response:
-        await asyncio.sleep(delay_seconds)
-        caller = authenticate(request.headers.get("authorization", ""))
-        if caller is None:
-            return Response(status_code=401)
-        try:
-            parameters = parse_parameters(request.query_params)
-        except InvalidParametersError as exc:
-            detail = [
-                {"field": name, "message": message, "position": "query"} for name, message in exc.errors
-            ]
-            return JSONResponse({"error": "Invalid request", "detail": detail}, variant.invalid_status)
-        now, project_id = clock(), parameters.project_id
-        total, page = catalogue.listing(caller, parameters, now=now, lists_empty=variant.lists_empty_projects)
-        pagination = _pagination(parameters, total)
-        if project_id is not None and not catalogue.is_visible(project_id, caller):
-            is_missing = variant.unknown_is_404
-        else:
-            # The first page exists even if it is empty.
-            is_missing = variant.past_end_is_404 and parameters.page > max(1, pagination["pages"])
-        if is_missing:
-            return await _answer_not_found(request)
-        sign = partial(signer.sign, base_url=str(request.base_url), now=now)
-        return JSONResponse({"pagination": pagination, "projects": [_project_body(p, sign) for p in page]})
-
-    async def answer_picture(request: Request) -> Response:
-        params = request.path_params
-        path = request.scope["path"].removeprefix("/")
-        try:
-            remaining_seconds = signer.check(path, request.query_params, now=clock())
-        except LinkError as exc:
-            return PlainTextResponse(str(exc), 403)
-        # Only links to existing projects are signed.
-        project = catalogue.projects[params["project_id"]]
-        picture = draw_picture(project, role=params["role"], uuid=params["uuid"], size=params["size"])
-        headers = {"Cache-Control": f"private, max-age={remaining_seconds}"}
-        return Response(picture, media_type="image/svg+xml", headers=headers)
-
+    stand_in = _StandIn(clock=clock, seed=seed, delay_seconds=delay_seconds, variant=variant)
     app = Starlette(
         routes=[
-            Route("/gallery/by-project", answer_gallery),
-            Route("/pictures/{project_id:int}/{role}/{uuid}/{size}.svg", answer_picture),
+            Route("/gallery/by-project", stand_in.answer_gallery),
+            Route("/pictures/{project_id:int}/{role}/{uuid}/{size}.svg", stand_in.answer_picture),
         ],
         exception_handlers={404: _answer_not_found},
     )

@@ -179,7 +179,7 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
             # No other load can join its batch.
             return (await self.batch_load_fn([key]))[0]
         future = self.load(key)
-        # If its waiter is cancelled, nobody retrieves its error.
+        # The error of a future whose waiter was cancelled would be logged as never retrieved.
         future.add_done_callback(_retrieve_error)
         # Shielded: a cancelled future would stay in the loader for the next field.
         return await asyncio.shield(future)

@@ -141,7 +141,7 @@ class SharedFetcher:
             await self._store.release(keys, page, owner=owner, generation=generation, seconds=seconds)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run in the background, so that nobody waits for the store."""
+        """Run in the background, so that no load waits for the store."""
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)

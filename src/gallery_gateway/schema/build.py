@@ -1,4 +1,4 @@
-"""Builds the graph, and prints it."""
+"""Builds the graph; `Subgraph.sdl` prints it."""
 
 from graphql import GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
@@ -16,8 +16,3 @@ def build_schema() -> Subgraph:
 def executable(schema: Subgraph) -> GraphQLSchema:
     """Return the schema as graphql-core executes it."""
     return schema._schema  # noqa: SLF001  # Strawberry has no public attribute; its version is pinned
-
-
-def print_schema(schema: Subgraph) -> str:
-    """Return the SDL, as committed in `schema.graphql`."""
-    return schema.sdl

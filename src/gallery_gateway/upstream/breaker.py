@@ -31,7 +31,7 @@ class CallResult(Enum):
 
     `FINE` is a page. `REFUSED` is an answer about the caller or the request, such as 401, 404 or 429.
     `UNREACHABLE` is a call without a connection, for which no caller can be to blame. `UNKNOWN` is a call
-    that ended without any result, because nobody waits for it any more.
+    that ended without a result because no operation waited for it any longer.
     """
 
     FINE = "fine"

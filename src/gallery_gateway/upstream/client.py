@@ -138,21 +138,9 @@ class GalleryClient:
             extensions={"timeout": self._timeouts, "caller_key": caller_key},
         )
         deadline = deadline or Deadline(math.inf)
-        attempt = 1
         try:
             async with asyncio.timeout_at(deadline.at) as deadline.timeout:
-                while True:
-                    try:
-                        return await self._attempt(request, caller_key, decode, attempt)
-                    except GatewayError as exc:
-                        if not await self._resilience.retries.wait(
-                            exc,
-                            attempt=attempt,
-                            caller_key=caller_key,
-                            remaining_seconds=deadline.remaining_seconds,
-                        ):
-                            raise
-                        attempt += 1
+                return await self._attempts(request, caller_key, decode, deadline)
         except TimeoutError as exc:
             raise UpstreamTimeoutError(kind="given_up") from exc
         finally:
@@ -160,6 +148,22 @@ class GalleryClient:
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+    async def _attempts(
+        self, request: httpx.Request, caller_key: bytes, decode: PageDecoder, deadline: Deadline
+    ) -> FetchedPage | NotModified:
+        """Make attempts until one succeeds or its error is not retried."""
+        attempt = 1
+        while True:
+            try:
+                return await self._attempt(request, caller_key, decode, attempt)
+            except GatewayError as exc:
+                is_retried = await self._resilience.retries.wait(
+                    exc, attempt=attempt, caller_key=caller_key, remaining_seconds=deadline.remaining_seconds
+                )
+                if not is_retried:
+                    raise
+            attempt += 1
 
     async def _attempt(
         self, request: httpx.Request, caller_key: bytes, decode: PageDecoder, attempt: int
