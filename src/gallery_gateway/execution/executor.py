@@ -193,7 +193,9 @@ def _retry_after_seconds(result: ExecutionResult) -> int | None:
     causes = [error.original_error for error in result.errors or []]
     seconds = [cause.retry_after_seconds for cause in causes if isinstance(cause, OverloadedError)]
     has_value = any(value is not None for value in (result.data or {}).values())
-    return None if has_value or not seconds or len(seconds) < len(causes) else max(filter(None, seconds))
+    return (
+        None if has_value or not seconds or len(seconds) < len(causes) else max(each or 1 for each in seconds)
+    )
 
 
 def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
