@@ -9,7 +9,6 @@ import gc
 from collections.abc import Callable, Mapping
 
 from graphql import OperationDefinitionNode
-from graphql.execution.values import VariableValues
 
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
@@ -44,7 +43,7 @@ def weigh(texts: Callable[[int], str], *, count: int, budget_bytes: int) -> floa
             return
         for operation in prepared.document.definitions:
             assert isinstance(operation, OperationDefinitionNode)
-            compiler._plans(prepared, operation, VariableValues({}, {}))
+            compiler._plans(compiler._document(prepared), prepared, operation, {}, {})
 
     # The threshold of the app, which keeps garbage longer.
     gc.set_threshold(10_000, 50, 100)

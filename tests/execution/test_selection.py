@@ -201,20 +201,6 @@ def test_root_fields_stand_in_the_order_of_the_response() -> None:
     assert seen(document, look, no=False) == [("z", "__typename"), ("a", "__typename"), ("shop", "shop")]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "has_variables"),
-    [("", False), ("(first: 3)", False), ("(first: $n)", True), ("(sorted: true, first: $n)", True)],
-)
-def test_a_field_knows_whether_its_arguments_may_change(arguments: str, has_variables: bool) -> None:
-    used = "a: shelves(first: $n) { name }"
-    document = f"query Q($n: Int = 1) {{ shop {{ shelves{arguments} {{ name }} {used} }} }}"
-
-    def look(info: GraphQLResolveInfo[Any]) -> bool:
-        return shop(info).by_response_key["shelves"].has_variables
-
-    assert seen(document, look) is has_variables
-
-
 def test_the_name_of_the_type_has_no_arguments() -> None:
     def look(info: GraphQLResolveInfo[Any]) -> dict[str, Any]:
         return shop(info).by_response_key["__typename"].arguments()

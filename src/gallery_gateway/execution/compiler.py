@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from traceback import walk_tb
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -19,12 +20,14 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    get_argument_values,
     get_variable_values,
 )
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 
 from gallery_gateway.errors import GatewayError
+from gallery_gateway.execution.coercion import Coerce, MisfitError, prepare_arguments, prepare_variables
 from gallery_gateway.execution.documents import PreparedDocument
 from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection
 from gallery_gateway.execution.selection import (
@@ -82,7 +85,7 @@ class _Root:
         opening: JSON before the value: the response key and a colon.
         fields: number of fields below it.
         wrap: makes the response of the value of the only root field, so that its bytes are never copied.
-        prepare: returns the load; the same for all variables, unless arguments depend on them.
+        prepare: returns the load for the variables, as they were sent and as they were coerced.
     """
 
     key: str
@@ -90,7 +93,7 @@ class _Root:
     plan: Plan
     fields: int
     wrap: Callable[[object], msgspec.Struct] | None
-    prepare: Callable[[VariableValues], Load]
+    prepare: Callable[[Mapping[str, Any], Mapping[str, Any]], Load]
 
 
 class _ResponseBody(msgspec.Struct):
@@ -117,14 +120,15 @@ class _DocumentPlans(NamedTuple):
     An operation without planned root fields is left to plain execution.
     """
 
+    coerce: dict[str | None, Coerce]
     shaping: tuple[str, ...]
     plans: LRUCache[Any, Sequence[_Root]]
 
 
-_NO_VARIABLES = VariableValues({}, {})
+_NO_VARIABLES: Mapping[str, Any] = MappingProxyType({})
 
 # Failed loads, refused arguments and misfitting values are not bugs. Plain execution reports them with paths.
-_IRREGULARITIES = (GatewayError, GraphQLError, UnplannableError, msgspec.ValidationError)
+_IRREGULARITIES = (GatewayError, GraphQLError, MisfitError, UnplannableError, msgspec.ValidationError)
 
 # A bug that is raised at ever new places must not flood the log.
 _MAX_REPORTED = 100
@@ -160,13 +164,15 @@ class Compiler:
         context: object,
     ) -> CompiledResponse | None:
         """Return a response without errors, or `None` to leave the operation to plain execution."""
+        raw = raw_variables or _NO_VARIABLES
         try:
-            variables = self._coerce(operation, raw_variables)
-            roots = self._plans(prepared, operation, variables)
+            document = self._document(prepared)
+            coerced = self._coerce(document, operation, raw)
+            roots = self._plans(document, prepared, operation, raw, coerced)
             if not roots:
                 return None
             # All arguments are checked before the first load begins.
-            loads = [root.prepare(variables) for root in roots]
+            loads = [root.prepare(raw, coerced) for root in roots]
             loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
             return self._respond(roots, loaded)
         except _IRREGULARITIES:
@@ -205,38 +211,46 @@ class Compiler:
                 source.remember(writer, rendered)
         return rendered
 
-    def _coerce(
-        self, operation: OperationDefinitionNode, raw_variables: dict[str, Any] | None
-    ) -> VariableValues:
-        """Raises: GraphQLError: a variable does not fit its type; plain execution reports all of these."""
-        if not operation.variable_definitions:
-            return _NO_VARIABLES
-        values = get_variable_values(
-            self._schema, operation.variable_definitions, raw_variables or {}, max_errors=1
-        )
-        if isinstance(values, VariableValues):
-            return values
-        raise values[0]
-
-    def _plans(
-        self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
-    ) -> Sequence[_Root]:
+    def _document(self, prepared: PreparedDocument) -> _DocumentPlans:
         document = self._documents.get(prepared)
         if document is None:
-            document = self._documents[prepared] = _DocumentPlans(
-                shaping_variables(prepared.document, self._schema), LRUCache(_PLANS_PER_DOCUMENT)
-            )
-        shape = (id(operation), *(variables.coerced.get(name) for name in document.shaping))
-        if shape not in document.plans:
-            document.plans[shape] = roots = self._compile(prepared, operation, variables)
+            shaping = shaping_variables(prepared.document, self._schema)
+            document = self._documents[prepared] = _DocumentPlans({}, shaping, LRUCache(_PLANS_PER_DOCUMENT))
+        return document
+
+    def _coerce(
+        self, document: _DocumentPlans, operation: OperationDefinitionNode, raw: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Raises: MisfitError: a variable does not fit its type."""
+        if not operation.variable_definitions:
+            return _NO_VARIABLES
+        name = operation.name.value if operation.name else None
+        coerce = document.coerce.get(name)
+        if coerce is None:
+            coerce = prepare_variables(self._schema, operation.variable_definitions)
+            document.coerce[name] = coerce
+        return coerce(raw)
+
+    def _plans(
+        self,
+        document: _DocumentPlans,
+        prepared: PreparedDocument,
+        operation: OperationDefinitionNode,
+        raw: Mapping[str, Any],
+        coerced: Mapping[str, Any],
+    ) -> Sequence[_Root]:
+        shape = (id(operation), *(coerced.get(name) for name in document.shaping))
+        roots = document.plans.get(shape)
+        if roots is None:
+            document.plans[shape] = roots = self._compile(prepared, operation, raw)
             # Each plan of the document counts as its largest; they differ little.
             weight_bytes = sum(_ROOT_BYTES + _FIELD_BYTES * root.fields for root in roots)
             prepared.plan_bytes = max(prepared.plan_bytes, weight_bytes * len(document.plans))
             self._weigh(prepared)
-        return document.plans[shape]
+        return roots
 
     def _compile(
-        self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: VariableValues
+        self, prepared: PreparedDocument, operation: OperationDefinitionNode, raw: Mapping[str, Any]
     ) -> Sequence[_Root]:
         fragments = {
             node.name.value: FragmentDetails(node)
@@ -244,13 +258,23 @@ class Compiler:
             if isinstance(node, FragmentDefinitionNode)
         }
         try:
+            variables = self._variable_values(operation, raw)
             roots = root_fields(Scope(self._schema, operation, fragments, variables))
             is_alone = len(roots) == 1
-            return [self._root(key, field, is_alone=is_alone) for key, field in roots.items()]
+            return [self._root(key, field, operation, is_alone=is_alone) for key, field in roots.items()]
         except (UnplannableError, GatewayError, GraphQLError):
             return ()
 
-    def _root(self, key: str, selected: SelectedField, *, is_alone: bool) -> _Root:
+    def _variable_values(self, operation: OperationDefinitionNode, raw: Mapping[str, Any]) -> VariableValues:
+        """Raises: GraphQLError: a variable does not fit its type."""
+        values = get_variable_values(self._schema, operation.variable_definitions or (), dict(raw))
+        if isinstance(values, VariableValues):
+            return values
+        raise values[0]
+
+    def _root(
+        self, key: str, selected: SelectedField, operation: OperationDefinitionNode, *, is_alone: bool
+    ) -> _Root:
         """Raises: UnplannableError: the field, or a field below it, cannot be compiled."""
         compile_root = self._roots.get(selected.name)
         if compile_root is None:
@@ -258,16 +282,29 @@ class Compiler:
         selection = selected.selection()
         plan = plan_selection(selection)
         prepare = compile_root(selection, plan if is_alone else None)
-        coerce = selected.coerce
-        load = None if selected.has_variables else prepare(selected.arguments())
         return _Root(
             key=key,
             opening=b'"%b":' % key.encode(),
             plan=plan,
             fields=selection.count(),
             wrap=_response_of(key) if is_alone else None,
-            prepare=lambda variables: load or prepare(coerce(variables)),
+            prepare=self._prepare(selected, operation, prepare),
         )
+
+    def _prepare(
+        self, selected: SelectedField, operation: OperationDefinitionNode, prepare: PrepareLoad
+    ) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Load]:
+        definition, node = selected.definition, selected.node
+        assert definition is not None  # noqa: S101  # for mypy: `__typename` is not compiled
+        if not node.arguments:
+            load = prepare(selected.arguments())
+            return lambda _raw, _coerced: load
+        coerce = prepare_arguments(definition, node)
+        if coerce is None:
+            return lambda raw, _coerced: prepare(
+                get_argument_values(definition, node, self._variable_values(operation, raw))
+            )
+        return lambda _raw, coerced: prepare(coerce(coerced))
 
 
 async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:

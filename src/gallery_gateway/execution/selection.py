@@ -3,9 +3,8 @@
 graphql-core collects the fields, so a selection is exactly what plain execution would run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from graphql import (
@@ -47,21 +46,22 @@ def _shaping(parent: Node, query_type_name: str, *, is_root: bool) -> Iterator[s
     # Spreads are not followed: the fragments are definitions of the document too.
     for node in selection_set.selections if selection_set else ():
         for directive in node.directives or ():
-            yield from _variables_in(directive)
+            yield from variables_in(directive)
         if isinstance(node, FieldNode) and not is_root:
             for argument in node.arguments or ():
-                yield from _variables_in(argument)
+                yield from variables_in(argument)
         yield from _shaping(node, query_type_name, is_root=is_root and not isinstance(node, FieldNode))
 
 
-def _variables_in(node: Node) -> Iterator[str]:
+def variables_in(node: Node) -> Iterator[str]:
+    """Yield the names of the variables in a value, an argument or a directive."""
     if isinstance(node, VariableNode):
         yield node.name.value
     for key in node.keys:
         child = getattr(node, key, None)
         for inner in child if isinstance(child, list | tuple) else (child,):
             if isinstance(inner, Node):
-                yield from _variables_in(inner)
+                yield from variables_in(inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +80,15 @@ class SelectedField:
     def __init__(self, scope: Scope, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> None:
         self._scope = scope
         self._details = details
-        self._node = details[0].node
-        self.name = self._node.name.value
+        self.node = details[0].node
+        self.name = self.node.name.value
         self.definition: GraphQLField | None = parent_type.fields.get(self.name)
-
-    @property
-    def has_variables(self) -> bool:
-        """Whether an argument depends on a variable."""
-        return any(True for argument in self._node.arguments or () for _ in _variables_in(argument))
-
-    @property
-    def coerce(self) -> Callable[[VariableValues], dict[str, Any]]:
-        """A function that makes the arguments of variables; raises `GraphQLError` if one does not fit."""
-        if self.definition is None:
-            return lambda _variables: {}
-        return partial(get_argument_values, self.definition, self._node)
 
     def arguments(self) -> dict[str, Any]:
         """Raises: GraphQLError: an argument does not fit its type."""
-        return self.coerce(self._scope.variables)
+        if self.definition is None:
+            return {}
+        return get_argument_values(self.definition, self.node, self._scope.variables)
 
     def argument(self, name: str) -> object:
         """Return a coerced argument; `None` if it is left out, null or invalid."""
@@ -116,7 +106,7 @@ class SelectedField:
 
     def count(self) -> int:
         """Return the number of fields, including the fields below."""
-        return 1 + (self.selection().count() if self._node.selection_set else 0)
+        return 1 + (self.selection().count() if self.node.selection_set else 0)
 
 
 class Selection:
