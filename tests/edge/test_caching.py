@@ -134,7 +134,18 @@ async def test_an_answer_depends_on_who_asks_and_what_is_accepted(client: Client
     assert {response.headers["vary"] for response in responses} == {"Authorization, Accept, Accept-Encoding"}
 
 
-@pytest.mark.parametrize("value", ["no-cache", "no-store", "max-age=0", "No-Cache", "max-stale=5, no-cache"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "no-cache",
+        "no-store",
+        "max-age=0",
+        "No-Cache",
+        "max-stale=5, no-cache",
+        'x="a, b",max-age="0"',
+        "max-age=00",
+    ],
+)
 async def test_a_client_may_ask_past_what_is_kept(
     client: Client, upstream: FakeUpstream, clock: ManualClock, value: str
 ) -> None:
@@ -149,7 +160,9 @@ async def test_a_client_may_ask_past_what_is_kept(
     assert response.headers["age"] == "0"
 
 
-@pytest.mark.parametrize("value", ["max-age=60", "only-if-cached", "no-transform", ""])
+@pytest.mark.parametrize(
+    "value", ["max-age=60", "only-if-cached", "no-transform", "", 'x="no-cache, max-age=0"']
+)
 async def test_other_directives_of_a_client_change_nothing(
     client: Client, upstream: FakeUpstream, value: str
 ) -> None:
@@ -189,6 +202,88 @@ async def test_asking_past_the_cache_of_a_project_asks_for_the_project(
     await client.post(DOCUMENT)
 
     await client.post("{ project(projectId: 2) { id } }", headers={"cache-control": "no-cache"})
+
+    assert len(upstream.requests) == 2
+
+
+NO_CACHE = {"cache-control": "no-cache"}
+
+
+async def test_requests_of_one_moment_past_the_cache_are_one_call(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    await client.post(DOCUMENT)
+    upstream.answer(json=named("now"))
+
+    responses = await asyncio.gather(*(client.post(DOCUMENT, headers=NO_CACHE) for _ in range(20)))
+
+    answers = [response.json()["data"]["gallery"]["projects"] for response in responses]
+    assert answers == [[{"projectName": "now"}]] * 20
+    assert len(upstream.requests) == 2
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0, 1), (0.5, 1), (1, 1), (1.01, 2), (12, 2)])
+async def test_a_client_that_always_asks_past_the_cache_makes_a_call_a_second(
+    client: Client, upstream: FakeUpstream, clock: ManualClock, seconds: float, calls: int
+) -> None:
+    await client.post(DOCUMENT, headers=NO_CACHE)
+    clock.step(seconds)
+
+    await client.post(DOCUMENT, headers=NO_CACHE)
+
+    assert len(upstream.requests) == calls
+
+
+async def test_a_second_of_steady_requests_past_the_cache_costs_one_call(
+    client: Client, upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    for _ in range(41):
+        await client.post(DOCUMENT, headers=NO_CACHE)
+        clock.step(0.25)
+
+    # An answer that came at the beginning of a second is not older than a second at its end.
+    assert len(upstream.requests) == 9
+
+
+async def test_what_another_caller_asked_past_the_cache_is_not_shared(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    await client.post(DOCUMENT, headers=NO_CACHE)
+
+    await client.post(DOCUMENT, headers=NO_CACHE, token=OTHER_TOKEN)
+
+    sent = [request.headers["authorization"] for request in upstream.requests]
+    assert sent == [f"Bearer {TOKEN}", f"Bearer {OTHER_TOKEN}"]
+
+
+async def test_a_larger_page_past_the_cache_answers_a_smaller_one_of_the_same_moment(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    upstream.handler = listing(1, 2)
+    await client.post("{ gallery { projects { images { id } } } }", headers=NO_CACHE)
+
+    await client.post("{ gallery(perPage: 1) { projects { id } } }", headers=NO_CACHE)
+
+    assert len(upstream.requests) == 1
+
+
+async def test_an_error_past_the_cache_is_not_kept(client: Client, upstream: FakeUpstream) -> None:
+    upstream.answer(500)
+    await client.post(DOCUMENT, headers=NO_CACHE)
+    upstream.answer(json=named("again"))
+
+    response = await client.post(DOCUMENT, headers=NO_CACHE)
+
+    assert response.json()["data"]["gallery"]["projects"] == [{"projectName": "again"}]
+
+
+async def test_a_page_that_upstream_forbids_to_keep_answers_no_later_request(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    upstream.answer(json=named("once"), headers={"cache-control": "no-store"})
+    await client.post(DOCUMENT, headers=NO_CACHE)
+
+    await client.post(DOCUMENT, headers=NO_CACHE)
 
     assert len(upstream.requests) == 2
 
@@ -249,6 +344,26 @@ async def test_an_answer_from_before_does_not_replace_what_came_past_the_cache(c
     assert len(turnstile.requests) == 2
 
 
+@pytest.mark.parametrize(("seconds", "calls"), [(1, 1), (1.01, 2)])
+async def test_asking_past_the_cache_joins_what_asked_so_within_a_second(
+    clock: ManualClock, seconds: float, calls: int
+) -> None:
+    turnstile = Turnstile(2)
+    async with gateway(turnstile, clock=clock.clock) as client:
+        first = asyncio.create_task(client.post(DOCUMENT, headers=NO_CACHE))
+        await turnstile.fetched(0)
+        clock.step(seconds)
+        second = asyncio.create_task(client.post(DOCUMENT, headers=NO_CACHE))
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+        turnstile.open[0].set()
+        turnstile.open[1].set()
+        await asyncio.gather(first, second)
+
+    assert len(turnstile.requests) == calls
+
+
 async def test_others_join_what_asks_past_the_cache(clock: ManualClock) -> None:
     turnstile = Turnstile(2)
     async with gateway(turnstile, clock=clock.clock) as client:
@@ -272,13 +387,61 @@ async def test_the_same_answer_has_the_same_etag(client: Client) -> None:
     assert first.headers["etag"] == second.headers["etag"]
 
 
-@pytest.mark.parametrize(
-    "known", ["{etag}", "W/{etag}", '"other", {etag}', '"other",W/{etag}', "*", "  {etag}  "]
-)
+async def test_a_report_does_not_change_the_etag(client: Client, clock: ManualClock) -> None:
+    first = await get(client)
+    clock.step(12)
+
+    response = await get(client, x_gateway_report="1", if_none_match=first.headers["etag"])
+
+    assert response.status_code == 304
+    assert response.headers["etag"] == first.headers["etag"]
+
+
+async def test_the_age_of_a_stale_answer_does_not_change_the_etag(
+    upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    async with gateway(upstream, clock=clock.clock, stale_if_error_seconds=600) as client:
+        fresh = await get(client)
+        upstream.answer(503)
+        clock.step(40)
+        stale = await get(client)
+        clock.step(40)
+
+        older = await get(client)
+
+    assert fresh.headers["etag"] == stale.headers["etag"] == older.headers["etag"]
+    assert stale.json()["extensions"] != older.json()["extensions"]
+
+
+async def test_the_demo_answers_304(upstream: FakeUpstream) -> None:
+    # As `gallery-gateway demo` sets it.
+    async with gateway(upstream, report_always=True) as client:
+        first, second = await get(client), await get(client)
+
+        response = await get(client, if_none_match=first.headers["etag"])
+
+    assert first.json()["extensions"] != second.json()["extensions"]
+    assert response.status_code == 304
+
+
+KNOWN = [
+    "{etag}",
+    "W/{etag}",
+    "{opaque}",
+    '"other", {etag}',
+    '"other",W/{etag}',
+    '"a,b",{opaque}',
+    "*",
+    "  {etag}  ",
+]
+
+
+@pytest.mark.parametrize("known", KNOWN)
 async def test_a_client_that_has_the_answer_gets_304_without_a_body(client: Client, known: str) -> None:
     first = await get(client)
 
-    response = await get(client, if_none_match=known.format(etag=first.headers["etag"]))
+    etag = first.headers["etag"]
+    response = await get(client, if_none_match=known.format(etag=etag, opaque=etag.removeprefix("W/")))
 
     assert response.status_code == 304
     assert response.content == b""

@@ -50,8 +50,9 @@ async def test_what_makes_a_list_may_come_twice(client: Client) -> None:
 
 async def test_the_second_of_two_cache_controls_counts_too(client: Client, upstream: FakeUpstream) -> None:
     several = [(b"cache-control", b"max-age=60"), (b"cache-control", b"no-cache")]
-    for _ in range(2):
-        await client.http.post("/graphql", content=TOTAL, headers=[TYPE, AUTHORIZATION, *several])
+    await client.http.post("/graphql", content=TOTAL, headers=[TYPE, AUTHORIZATION])
+
+    await client.http.post("/graphql", content=TOTAL, headers=[TYPE, AUTHORIZATION, *several])
 
     assert len(upstream.requests) == 2
 

@@ -134,7 +134,9 @@ async def test_images_being_made_never_lengthen_a_shorter_time(
         ({"cache-control": "max-age=0"}, 0),
         ({"cache-control": "max-age=86400"}, 100),
         ({"cache-control": "private"}, 100),
-        ({"cache-control": "max-age=soon"}, 100),
+        ({"cache-control": "max-age=soon"}, 0),
+        ({"expires": "0"}, 0),
+        ({"expires": "Sun, 06 Nov 1994 08:49:57 GMT", "date": "Sun, 06 Nov 1994 08:49:37 GMT"}, 20),
     ],
 )
 async def test_upstreams_headers_cut_the_time_and_never_lengthen_it(

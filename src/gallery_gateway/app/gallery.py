@@ -11,7 +11,7 @@ from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.gallery import Fetcher, Gallery
+from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Values
@@ -86,7 +86,7 @@ def build_gallery(
         stale_if_error_seconds=settings.stale_if_error_seconds,
     )
     alone = PageFetcher(client=client, cache=cache, freshness=freshness, clock=clock)
-    fetcher: Fetcher = alone
+    fetcher: PageFetcher | SharedFetcher = alone
     store = _page_store(settings, cache)
     if store is not None:
         max_wait_seconds = settings.upstream_total_timeout_seconds

@@ -160,7 +160,7 @@ class GraphQLEndpoint:
         response = _operation_response(result, body, context.usage, decision)
         if result.has_errors or request.method == "POST":
             return response
-        return with_etag(response, etag_of(body), request.headers.get(b"if-none-match"))
+        return with_etag(response, etag_of(result.body), request.headers.get(b"if-none-match"))
 
 
 def _operation_response(

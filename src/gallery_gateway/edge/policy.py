@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import RawHeader
+from gallery_gateway.upstream.caching import parse_directives, shortest_seconds
 
 ALLOWED_METHODS = b"GET, POST"
 
@@ -33,8 +34,6 @@ _END_TO_END = frozenset(
     b" if-none-match origin x-request-id".split()
 )
 
-_IF_ERROR = b"stale-if-error="
-
 # Pages can read the other headers of a response anyway.
 _EXPOSED = b"Age, ETag, X-Request-ID"
 _ALLOWED = (
@@ -50,16 +49,16 @@ _PREFLIGHT_HEAD: tuple[RawHeader, ...] = (
 )
 
 
-def parse_directives(cache_control: bytes) -> tuple[bool, float]:
+def _caching_wishes(cache_control: str) -> tuple[bool, float]:
     """Return `skips_cache` and `if_error_seconds` (RFC 9111, section 5.2.1, and RFC 5861, section 4).
 
     A client that skips the cache accepts no stale page either.
     """
-    directives = {part.strip().lower() for part in cache_control.split(b",")}
-    skips_cache = bool(directives & {b"no-cache", b"no-store", b"max-age=0"})
-    bounds = [name.removeprefix(_IF_ERROR) for name in directives if name.startswith(_IF_ERROR)]
-    seconds = [float(bound) for bound in bounds if bound.isdigit() and len(bound) < 16]
-    return skips_cache, min(seconds, default=0.0 if skips_cache else math.inf)
+    directives = parse_directives(cache_control)
+    skips_cache = not directives.keys().isdisjoint({"no-cache", "no-store"})
+    skips_cache = skips_cache or shortest_seconds(directives, "max-age") == 0
+    if_error_seconds = shortest_seconds(directives, "stale-if-error")
+    return skips_cache, if_error_seconds if if_error_seconds is not None else 0.0 if skips_cache else math.inf
 
 
 def negotiate(accept: str, *, offers_html: bool) -> str | None:
@@ -195,7 +194,8 @@ class Policy:
         head = list(_PREFLIGHT_HEAD) if is_preflight else [content_type]
         if origin is not None and origin in self._origins:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
-        skips_cache, if_error_seconds = parse_directives(headers.get(b"cache-control", b""))
+        cache_control = headers.get(b"cache-control", b"").decode("latin-1")
+        skips_cache, if_error_seconds = _caching_wishes(cache_control)
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
+
+# RFC 9110, section 8.8.3.
+_TAG = re.compile(rb'"[^"]*"')
 
 
 class HTTPResponse(NamedTuple):
@@ -71,8 +75,11 @@ def error_response(
 
 
 def etag_of(body: bytes) -> bytes:
-    """Return a strong validator."""
-    return b'"%b"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
+    """Return a validator of a response's body without its extensions.
+
+    It is weak: responses that differ in their extensions, or in the compression of a proxy, share it.
+    """
+    return b'W/"%b"' % hashlib.blake2b(body, digest_size=16).hexdigest().encode()
 
 
 def with_etag(response: HTTPResponse, etag: bytes, if_none_match: bytes | None) -> HTTPResponse:
@@ -80,9 +87,8 @@ def with_etag(response: HTTPResponse, etag: bytes, if_none_match: bytes | None) 
     response.headers.append((b"etag", etag))
     if if_none_match is None:
         return response
-    # By weak comparison.
-    tags = [part.strip().removeprefix(b"W/") for part in if_none_match.split(b",")]
-    if etag not in tags and b"*" not in tags:
+    # By weak comparison, which ignores `W/`. A tag may hold commas.
+    if if_none_match.strip() != b"*" and etag.removeprefix(b"W/") not in _TAG.findall(if_none_match):
         return response
     headers = [header for header in response.headers if not header[0].startswith(b"content-")]
     return HTTPResponse(304, headers, b"")

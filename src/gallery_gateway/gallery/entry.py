@@ -111,6 +111,7 @@ class CacheEntry:
         link_margin_seconds: how long before its expiry a link is withheld.
         parsed: the page, if it is kept parsed.
         rendered: responses written from the page, by what identifies the writer and the request.
+        is_forced: whether an operation fetched the page although another one was fresh.
         call: the trace link of the upstream call, if it was traced.
         failure: error code and time of the last failed attempt to revalidate the page.
         known_links_until: `links_until`, once it is known.
@@ -132,6 +133,7 @@ class CacheEntry:
     link_margin_seconds: float
     parsed: Page | None = None
     rendered: dict[Hashable, bytes] = field(default_factory=dict)
+    is_forced: bool = False
     call: Link | None = None
     failure: tuple[str, float] | None = None
     known_links_until: float | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from gallery_gateway.errors import UpstreamTimeoutError, UpstreamUnavailableError
@@ -20,12 +21,14 @@ class Flight:
     Args:
         number: flights are numbered in the order of their start.
         deadline: that of the waiter who waits longest; `None` for a call in the background.
+        forced_at: when an operation with `no-cache` began it, on the monotonic clock.
     """
 
     number: int
     request: GalleryRequest
     task: asyncio.Task[FetchResult]
     deadline: Deadline | None = None
+    forced_at: float = -inf
 
     def join(self, until: float | None) -> None:
         """Extend the deadline of the call to that of a new waiter."""
@@ -71,10 +74,13 @@ class Flights:
         self.started = 0
         self._by_caller: dict[CallerKey, list[Flight]] = defaultdict(list)
 
-    def find(self, caller_key: CallerKey, request: GalleryRequest, *, since: int = 0) -> Flight | None:
-        """Return a flight that covers the request and whose number is at least `since`."""
+    def find(
+        self, caller_key: CallerKey, request: GalleryRequest, *, since: int = 0, forced_since: float = inf
+    ) -> Flight | None:
+        """Return a flight that covers the request, with at least the number `since` or forced since then."""
         for flight in self._by_caller.get(caller_key, ()):
-            if flight.number >= since and flight.request.covers(request):
+            is_recent = flight.number >= since or flight.forced_at >= forced_since
+            if is_recent and flight.request.covers(request):
                 return flight
         return None
 
@@ -85,8 +91,9 @@ class Flights:
         call: Coroutine[Any, Any, FetchResult],
         *,
         deadline: Deadline | None = None,
+        forced_at: float = -inf,
     ) -> Flight:
-        flight = Flight(self.started, request, asyncio.create_task(call), deadline)
+        flight = Flight(self.started, request, asyncio.create_task(call), deadline, forced_at)
         self.started += 1
         self._by_caller[caller_key].append(flight)
         flight.task.add_done_callback(lambda _task: self._remove(caller_key, flight))

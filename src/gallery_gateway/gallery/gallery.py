@@ -1,25 +1,29 @@
 """The gallery: the cache, the flights and the fetcher of a process, for all callers."""
 
 import asyncio
+import math
 import weakref
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult
+from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
-from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+from gallery_gateway.upstream.decoding import parse_page
 from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory
+
+if TYPE_CHECKING:
+    from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 
 # Calls in the background for each caller; beyond them, a stale page is fetched like a miss.
 _MAX_REVALIDATIONS = 16
@@ -98,35 +102,13 @@ class CachedResponse:
         return rendered, remaining_seconds, entry.age_seconds(self.clock)
 
 
-class Fetcher(Protocol):
-    """Fetches pages, alone or with other processes, and puts them into the cache."""
-
-    @property
-    def is_sharing(self) -> bool | None: ...
-
-    async def open(self) -> None: ...
-
-    async def fetch(
-        self,
-        caller: Caller,
-        request: GalleryRequest,
-        *,
-        deadline: Deadline | None = None,
-        bypass_cache: bool = False,
-        decoder: PageDecoder = parse_page,
-    ) -> FetchResult:
-        """Raises: GatewayError: the upstream call failed."""
-
-    async def aclose(self) -> None: ...
-
-
 class Gallery:
     """Pages of the REST API, each fetched once while it is fresh."""
 
     def __init__(
         self,
         *,
-        fetcher: Fetcher,
+        fetcher: "PageFetcher | SharedFetcher",
         cache: PageCache,
         rate_limits: RateLimitMemory,
         clock: Clock,
@@ -173,8 +155,10 @@ class Gallery:
         call = self._fetcher.fetch(
             caller, key.request, deadline=deadline, bypass_cache=bypass_cache, decoder=key.decoder
         )
-        flight = self.flights.start(caller.key, key.request, call, deadline=deadline)
+        forced_at = self.clock.monotonic() if bypass_cache else -math.inf
+        flight = self.flights.start(caller.key, key.request, call, deadline=deadline, forced_at=forced_at)
         fetched = await flight.land(until)
+        fetched.entry.is_forced = bypass_cache
         status = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
         return self._result(caller, key, fetched.read(key.decoder), fetched, status)
 

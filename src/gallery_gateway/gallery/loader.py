@@ -1,6 +1,7 @@
 """The loader of one operation: narrows, batches and merges its loads, within its budget."""
 
 import asyncio
+import dataclasses
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,7 +36,7 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         narrows: whether requests are cut down to the images that the operation selects, and pages
             requested with a higher cap may answer.
         accepts: what the operation accepts from the cache. Without `fresh`, flights that began before
-            the operation are not joined either.
+            the operation are not joined either, except for those that `accepts.forced_since` allows.
         until: when the operation gives up, in the loop's seconds; `None` = never.
     """
 
@@ -97,7 +98,7 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         Raises:
             GatewayError: the upstream call failed, or the budget is used up.
         """
-        cached = self._cached(key) if self._accepts.fresh else None
+        cached = self._cached(key) if self._accepts.fresh else self.fresh([key])[0]
         if cached is not None:
             return cached
         try:
@@ -110,8 +111,6 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
 
     def fresh(self, keys: Sequence[LoadKey]) -> list[LoadResult | None]:
         """Return the answers of fresh pages, `None` for a key without one."""
-        if not self._accepts.fresh:
-            return [None] * len(keys)
         return [
             self._answered(key, found.answer, CacheStatus.HIT) if isinstance(found, Fresh) else None
             for key, found in zip(
@@ -125,7 +124,7 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         if error.consequences.allows_stale:
             self._gallery.cache.note_failure(self._caller, key, error.code)
         else:
-            accepts = Accepts(fresh=accepts.fresh, if_error_seconds=-math.inf)
+            accepts = dataclasses.replace(accepts, if_error_seconds=-math.inf)
         match self._gallery.cache.lookup(self._caller, key, accepts, failed=error.code):
             case Fresh(answer):
                 # Another call has brought it meanwhile.
@@ -204,14 +203,14 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
 
     async def _fetch(self, key: LoadKey) -> LoadResult:
         """Join a flight that covers the request, or else fetch its page."""
-        first_flight = self._first_flight
-        flights = self._gallery.flights
-        while (flight := flights.find(self._caller.key, key.request, since=first_flight)) is not None:
+        first_flight, forced_since = self._first_flight, self._accepts.forced_since
+        find = self._gallery.flights.find
+        while flight := find(self._caller.key, key.request, since=first_flight, forced_since=forced_since):
             joined = await self._gallery.join(flight, self._caller, key, until=self._until)
             if joined is not None:
                 self._record(joined)
                 return joined
-            first_flight = flight.number + 1
+            first_flight, forced_since = flight.number + 1, math.inf
         if not key.is_alone:
             # A flight may have landed since the load was batched.
             [landed] = self.fresh([LoadKey(key.request, key.needs_links, is_project=False)])
@@ -234,7 +233,12 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         alone = [key for key in projects if not any(key.may_be_on(page) for page in pages)]
         calls: list[GalleryRequest] = []
         for request in [key.request for key in pages + alone]:
-            in_flight = self._gallery.flights.find(self._caller.key, request, since=self._first_flight)
+            in_flight = self._gallery.flights.find(
+                self._caller.key,
+                request,
+                since=self._first_flight,
+                forced_since=self._accepts.forced_since,
+            )
             if in_flight is None and not any(call.covers(request) for call in calls):
                 calls.append(request)
         self.usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))

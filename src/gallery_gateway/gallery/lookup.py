@@ -124,10 +124,13 @@ class Accepts:
 
     Args:
         fresh: whether pages fetched before the operation began are accepted (`no-cache` refuses them).
+        forced_since: pages that another operation with `no-cache` has requested since then are accepted
+            nevertheless, on the monotonic clock.
         if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
     """
 
     fresh: bool = True
+    forced_since: float = inf
     if_error_seconds: float = inf
 
 
@@ -156,7 +159,8 @@ def decide(
     stale: list[CacheEntry] = []
     # The entry of exactly this request needs no slicing; of the others, the youngest knows best.
     for entry in sorted(entries, key=lambda each: (each.request == key.request, each.asked_at), reverse=True):
-        if accepts.fresh and entry.fresh_until > now:
+        is_recent = accepts.fresh or (entry.is_forced and entry.asked_at >= accepts.forced_since)
+        if is_recent and entry.fresh_until > now:
             answer = _answer(key, entry, wall_now)
             if answer is not None:
                 return Fresh(answer)

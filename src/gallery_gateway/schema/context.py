@@ -21,6 +21,9 @@ from gallery_gateway.structs import ProjectionSource
 
 Value = TypeVar("Value")
 
+# An operation that skips the cache asks for the state of now. So long, "now" is the same for all of them.
+_NOW_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class OperationContext:
@@ -117,7 +120,8 @@ class Operations:
 
         Args:
             token: the caller's bearer token; without one, nothing is loaded.
-            skips_cache: whether only pages fetched from now on are accepted.
+            skips_cache: whether only pages fetched from now on are accepted, or within the last second for
+                another operation with `skips_cache`.
             if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
         """
@@ -125,12 +129,15 @@ class Operations:
         if token is None:
             return OperationContext(usage, None)
         caller = Caller(token, secret=self.secret)
+        forced_since = self.gallery.clock.monotonic() - _NOW_SECONDS if skips_cache else math.inf
         loader = GalleryLoader(
             self.gallery,
             caller,
             usage,
             narrows=self.narrows,
-            accepts=Accepts(fresh=not skips_cache, if_error_seconds=if_error_seconds),
+            accepts=Accepts(
+                fresh=not skips_cache, forced_since=forced_since, if_error_seconds=if_error_seconds
+            ),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
         )
         return OperationContext(usage, loader, caller)

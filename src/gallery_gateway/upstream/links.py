@@ -46,7 +46,8 @@ def link_expiry(url: str) -> float | None:
         if vendor in query:
             return _dated_expiry(_parameter(query, vendor + "Date"), _parameter(query, vendor + "Expires"))
     if "Expires=" in query:
-        return parse_seconds(_parameter(query, "Expires"))
+        expires_at = _parameter(query, "Expires")
+        return parse_seconds(expires_at) if len(expires_at) < 16 else None
     if "Policy=" in query:
         return _policy_expiry(_parameter(query, "Policy"))
     if "se=" in query:
