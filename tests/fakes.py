@@ -16,7 +16,7 @@ from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.client import AnyTransport, GalleryClient
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, Resilience, ResilienceRules
 from gallery_gateway.upstream.transport import Timeouts
 from tests.canary import look_at
@@ -76,7 +76,7 @@ class Client:
 
 @asynccontextmanager
 async def gateway(
-    transport: httpx.AsyncBaseTransport,
+    transport: AnyTransport,
     *,
     clock: Clock = SYSTEM_CLOCK,
     rules: ResilienceRules = PRODUCTION_RULES,
@@ -108,7 +108,7 @@ def document_limits(**limits: int) -> DocumentLimits:
 
 
 def build_gallery(
-    transport: httpx.AsyncBaseTransport,
+    transport: AnyTransport,
     *,
     clock: Clock = SYSTEM_CLOCK,
     ttl_seconds: float = 0,

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.gallery.request import GalleryRequest, query_parameters
+from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import parse_page
 from tests.fakes import FakeUpstream, Handler, image_body, parameters_of, project_body
@@ -72,7 +73,7 @@ def listing(*sizes: int, **headers: str) -> Handler:
 
 
 def parsed_page(projects: Sequence[dict[str, Any]], request: GalleryRequest) -> Page:
-    return parse_page(json.dumps(page_of(projects, dict(query_parameters(request)))).encode())
+    return parse_page(json.dumps(page_of(projects, dict(parse_qsl(query_string(request))))).encode())
 
 
 def caps(upstream: FakeUpstream) -> list[int]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from gallery_gateway.upstream.client import FetchedPage, GalleryClient, Parameters
+from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.resilience import Resilience
 from gallery_gateway.upstream.transport import Pool, Timeouts
 from tests.fakes import page_body
@@ -46,7 +46,7 @@ async def opened(
         await client.aclose()
 
 
-async def fetch(client: GalleryClient, parameters: Parameters = ()) -> FetchedPage:
-    fetched = await client.fetch_page(parameters, authorization=AUTHORIZATION, caller_key=CALLER)
+async def fetch(client: GalleryClient, query: str = "") -> FetchedPage:
+    fetched = await client.fetch_page(query, authorization=AUTHORIZATION, caller_key=CALLER)
     assert isinstance(fetched, FetchedPage)
     return fetched

@@ -15,7 +15,7 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
-from gallery_gateway.gallery.request import GalleryRequest, query_parameters
+from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
 from gallery_gateway.upstream.resilience import Resilience
 from gallery_gateway.upstream.transport import Timeouts
@@ -42,13 +42,13 @@ def make_client(
 
 
 async def fetch(transport: httpx.AsyncBaseTransport, request: GalleryRequest | None = None) -> None:
-    parameters = query_parameters(request or GalleryRequest())
-    await make_client(transport).fetch_page(parameters, authorization=AUTHORIZATION, caller_key=b"key-of-ada")
+    query = query_string(request or GalleryRequest())
+    await make_client(transport).fetch_page(query, authorization=AUTHORIZATION, caller_key=b"key-of-ada")
 
 
 async def test_the_page_and_its_size_are_given(upstream: FakeUpstream) -> None:
     fetched = await make_client(upstream).fetch_page(
-        (), authorization=AUTHORIZATION, caller_key=b"key-of-ada"
+        "", authorization=AUTHORIZATION, caller_key=b"key-of-ada"
     )
 
     assert isinstance(fetched, FetchedPage)
@@ -67,7 +67,7 @@ async def test_one_request_is_sent_for_one_page(upstream: FakeUpstream) -> None:
 @pytest.mark.parametrize("base_url", ["https://api.example/base", "https://api.example/base/"])
 async def test_the_path_goes_below_the_base_url(upstream: FakeUpstream, base_url: str) -> None:
     await make_client(upstream, base_url=base_url).fetch_page(
-        (), authorization=AUTHORIZATION, caller_key=b"key-of-ada"
+        "", authorization=AUTHORIZATION, caller_key=b"key-of-ada"
     )
 
     assert upstream.requests[0].url.path == "/base/gallery/by-project"
@@ -171,7 +171,7 @@ async def test_no_detail_of_an_httpx_error_is_in_the_message(
 async def test_a_response_above_the_limit_is_refused(upstream: FakeUpstream) -> None:
     with pytest.raises(UpstreamContractError, match="larger than 20 bytes"):
         await make_client(upstream, max_bytes=20).fetch_page(
-            (), authorization=AUTHORIZATION, caller_key=b"key-of-ada"
+            "", authorization=AUTHORIZATION, caller_key=b"key-of-ada"
         )
 
 

@@ -91,7 +91,7 @@ async def fetch(
         user_agent="test",
         resilience=resilience,
     )
-    await client.fetch_page((), authorization="Bearer x", caller_key=caller_key, deadline=deadline)
+    await client.fetch_page("", authorization="Bearer x", caller_key=caller_key, deadline=deadline)
     return "page"
 
 

@@ -6,7 +6,7 @@ import resource
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ import pytest
 
 from gallery_gateway.errors import ERRORS
 from gallery_gateway.telemetry import logs
+from gallery_gateway.upstream.client import AnyTransport
+from gallery_gateway.upstream.httpx_transport import HTTPXTransport
 from gallery_gateway.upstream.refusals import transport_error_kind
 from gallery_gateway.upstream.resilience import ResilienceRules
-from gallery_gateway.upstream.transport import Pool, Timeouts
+from gallery_gateway.upstream.transport import Pool, RawHeader, RawResponse, Timeouts
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples
@@ -44,16 +46,22 @@ class Seen:
     counted: dict[str, float]
 
 
-class Watched(httpx.AsyncBaseTransport):
+class Watched:
     """A transport that says when a call has ended, which may be after the response to the client."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: AnyTransport) -> None:
         self.has_ended = asyncio.Event()
-        self._transport = transport
+        self._transport = (
+            HTTPXTransport(transport, "http://upstream", max_bytes=MAX_BYTES)
+            if isinstance(transport, httpx.AsyncBaseTransport)
+            else transport
+        )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def get(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
         try:
-            return await self._transport.handle_async_request(request)
+            return await self._transport.get(target, headers, timeouts, caller_key=caller_key)
         finally:
             self.has_ended.set()
 
@@ -70,9 +78,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     logs.configure("info")
 
 
-async def ask_gateway(
-    monkeypatch: pytest.MonkeyPatch, transport: httpx.AsyncBaseTransport, **settings: Any
-) -> Seen:
+async def ask_gateway(monkeypatch: pytest.MonkeyPatch, transport: AnyTransport, **settings: Any) -> Seen:
     port = free_port()
     watched = Watched(transport)
     with logged(monkeypatch) as written:
@@ -316,15 +322,17 @@ def no_descriptors_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-class WithoutDescriptors(httpx.AsyncBaseTransport):
+class WithoutDescriptors:
     """A transport in a process that has no file descriptor left while it is asked."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: Pool) -> None:
         self._transport = transport
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def get(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
         with no_descriptors_left():
-            return await self._transport.handle_async_request(request)
+            return await self._transport.get(target, headers, timeouts, caller_key=caller_key)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -354,15 +362,17 @@ async def test_waiting_too_long_for_a_connection_is_a_total_timeout() -> None:
 
 
 async def test_operators_alone_see_that_a_request_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Misled(httpx.AsyncBaseTransport):
+    class Misled(Pool):
         """Gives a header that is two, as no part of the gateway does."""
 
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            request.headers["x-two"] = "a\r\nb: c"
-            return await transport.handle_async_request(request)
+        async def get(
+            self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+        ) -> RawResponse:
+            headers = [*headers, (b"x-two", b"a\r\nb: c")]
+            return await super().get(target, headers, timeouts, caller_key=caller_key)
 
-    transport = Pool("http://127.0.0.1:1", max_connections=2, max_bytes=MAX_BYTES)
-    seen = await ask_gateway(monkeypatch, Misled())
+    misled = Misled("http://127.0.0.1:1", max_connections=2, max_bytes=MAX_BYTES)
+    seen = await ask_gateway(monkeypatch, misled)
 
     check_that_operators_alone_see("bad_request", seen)
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
-import httpx
 import uvicorn
 from fastapi import FastAPI
 
@@ -22,6 +21,7 @@ from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.responses import security_headers
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.settings import Settings
+from gallery_gateway.upstream.client import AnyTransport
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
 
@@ -58,7 +58,7 @@ def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
 def create_app(
     settings: Settings | None = None,
     *,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: AnyTransport | None = None,
     clock: Clock = SYSTEM_CLOCK,
     explorer_token: str | None = None,
     rules: ResilienceRules = PRODUCTION_RULES,

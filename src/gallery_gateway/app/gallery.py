@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import httpx
-
 from gallery_gateway import __version__
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import Clock
@@ -16,7 +14,7 @@ from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.upstream.breaker import State
-from gallery_gateway.upstream.client import GalleryClient
+from gallery_gateway.upstream.client import AnyTransport, GalleryClient
 from gallery_gateway.upstream.resilience import Resilience, ResilienceRules
 from gallery_gateway.upstream.transport import Pool, Timeouts
 
@@ -56,7 +54,7 @@ def read_sharing(gallery: Gallery) -> Values:
 def build_gallery(
     settings: Settings,
     *,
-    transport: httpx.AsyncBaseTransport | None,
+    transport: AnyTransport | None,
     clock: Clock,
     instruments: Instruments,
     rules: ResilienceRules,
@@ -98,7 +96,7 @@ def build_gallery(
 
 def _client(
     settings: Settings,
-    transport: httpx.AsyncBaseTransport | None,
+    transport: AnyTransport | None,
     instruments: Instruments,
     resilience: Resilience,
     rules: ResilienceRules,

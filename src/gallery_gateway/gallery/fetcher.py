@@ -9,7 +9,7 @@ from gallery_gateway.errors import GatewayError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
-from gallery_gateway.gallery.request import GalleryRequest, query_parameters
+from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
@@ -80,7 +80,7 @@ class PageFetcher:
         known = self._cache.revalidatable(caller, request)
         try:
             response = await self._client.fetch_page(
-                query_parameters(request),
+                query_string(request),
                 authorization=caller.authorization,
                 etag=known.rules.etag if known else None,
                 caller_key=caller.key,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
 from typing import Literal
+from urllib.parse import quote_plus
 
 from msgspec import Struct
 from msgspec.structs import fields, force_setattr, replace
@@ -109,13 +110,14 @@ def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
 
 
 @lru_cache(maxsize=256)
-def query_parameters(request: GalleryRequest) -> tuple[tuple[str, str], ...]:
-    """Return the query parameters of a request; `feedback` is repeated."""
-    pairs: list[tuple[str, str]] = []
+def query_string(request: GalleryRequest) -> str:
+    """Return the query of a request, without `?`; `feedback` is repeated."""
+    parts: list[str] = []
     for name in _PARAMETERS:
         value = getattr(request, name)
-        if isinstance(value, tuple):
-            pairs += [(name, member) for member in value]
+        if isinstance(value, int):
+            parts.append(f"{name}={value}")
         elif value is not None:
-            pairs.append((name, str(value)))
-    return tuple(pairs)
+            texts = value if isinstance(value, tuple) else (value,)
+            parts += [f"{name}={quote_plus(text)}" for text in texts]
+    return "&".join(parts)

@@ -3,13 +3,11 @@
 import asyncio
 import math
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import cast
-from urllib.parse import urlencode
+from typing import Protocol
 
 import httpx
-from cachetools import LRUCache
 
 from gallery_gateway.errors import (
     ERRORS,
@@ -25,9 +23,10 @@ from gallery_gateway.upstream.breaker import CallResult
 from gallery_gateway.upstream.caching import CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+from gallery_gateway.upstream.httpx_transport import HTTPXTransport
 from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import Deadline, Resilience
-from gallery_gateway.upstream.transport import Timeouts
+from gallery_gateway.upstream.transport import RawHeader, RawResponse, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,22 @@ class NotModified:
     call: Link | None
 
 
-Parameters = tuple[tuple[str, str], ...]
-"""The query parameters in their order, before encoding."""
+# Of the target of a request, as in common servers and proxies.
+_MAX_TARGET_BYTES = 64 * 1024
 
-_MAX_URLS = 256
 
-_NO_BODY = httpx.ByteStream(b"")
+class Transport(Protocol):
+    """Sends GET requests to the REST API, of which it knows scheme, host and port."""
+
+    async def get(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
+        """Raises: httpx.TransportError: there was no response."""
+
+    async def aclose(self) -> None: ...
+
+
+AnyTransport = Transport | httpx.AsyncBaseTransport
 
 # The body of an error is read for the rejected parameter, and so that the connection can be used again.
 _MAX_ERROR_BYTES = 64 * 1024
@@ -80,7 +89,7 @@ class GalleryClient:
         self,
         *,
         base_url: str,
-        transport: httpx.AsyncBaseTransport,
+        transport: AnyTransport,
         timeouts: Timeouts,
         max_bytes: int,
         user_agent: str,
@@ -88,24 +97,27 @@ class GalleryClient:
         accept_encoding: str = "identity",
         telemetry: Telemetry | None = None,
     ) -> None:
-        self._url = base_url.rstrip("/") + "/gallery/by-project"
-        self._transport = transport
+        url = httpx.URL(base_url.rstrip("/") + "/gallery/by-project")
+        self._path = url.raw_path
+        self._transport: Transport = (
+            HTTPXTransport(transport, base_url, max_bytes=max_bytes)
+            if isinstance(transport, httpx.AsyncBaseTransport)
+            else transport
+        )
         self._timeouts = timeouts
         self._max_bytes = max_bytes
         self._resilience = resilience
         self._telemetry = telemetry or Telemetry(())
         self._headers = [
-            (b"host", httpx.URL(base_url).netloc),
+            (b"host", url.netloc),
             (b"accept", b"application/json"),
             (b"accept-encoding", accept_encoding.encode("ascii")),
             (b"user-agent", user_agent.encode("ascii")),
         ]
-        # Callers send the same few queries, and parsing a URL costs more than parsing a response.
-        self._urls: LRUCache[Parameters, httpx.URL] = LRUCache(_MAX_URLS)
 
     async def fetch_page(
         self,
-        parameters: Parameters,
+        query: str,
         *,
         authorization: str,
         caller_key: bytes,
@@ -116,7 +128,7 @@ class GalleryClient:
         """Fetch a page, unless it is still the one with this `etag`.
 
         Args:
-            parameters: of the query.
+            query: of the request, encoded; it may be empty.
             authorization: value of the one Authorization header that is sent.
             caller_key: for whom rate limits, breakers and places are counted.
             etag: of the known page; `None` if there is none.
@@ -129,18 +141,11 @@ class GalleryClient:
         headers = [*self._headers, (b"authorization", authorization.encode())]
         if etag is not None:
             headers.append((b"if-none-match", etag.encode()))
-        request = httpx.Request(
-            "GET",
-            self._url_of(parameters),
-            headers=headers,
-            # httpx would make a stream for each request, at half the cost of the request.
-            stream=_NO_BODY,
-            extensions={"timeout": self._timeouts, "caller_key": caller_key},
-        )
+        request = _Request(self._target(query), headers, caller_key, decode)
         deadline = deadline or Deadline(math.inf)
         try:
             async with asyncio.timeout_at(deadline.at) as deadline.timeout:
-                return await self._attempts(request, caller_key, decode, deadline)
+                return await self._attempts(request, deadline)
         except TimeoutError as exc:
             raise UpstreamTimeoutError(kind="given_up") from exc
         finally:
@@ -149,33 +154,30 @@ class GalleryClient:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _attempts(
-        self, request: httpx.Request, caller_key: bytes, decode: PageDecoder, deadline: Deadline
-    ) -> FetchedPage | NotModified:
+    async def _attempts(self, request: "_Request", deadline: Deadline) -> FetchedPage | NotModified:
         """Make attempts until one succeeds or its error is not retried."""
         attempt = 1
         while True:
             try:
-                return await self._attempt(request, caller_key, decode, attempt)
+                return await self._attempt(request, attempt)
             except GatewayError as exc:
                 is_retried = await self._resilience.retries.wait(
-                    exc, attempt=attempt, caller_key=caller_key, remaining_seconds=deadline.remaining_seconds
+                    exc,
+                    attempt=attempt,
+                    caller_key=request.caller_key,
+                    remaining_seconds=deadline.remaining_seconds,
                 )
                 if not is_retried:
                     raise
             attempt += 1
 
-    async def _attempt(
-        self, request: httpx.Request, caller_key: bytes, decode: PageDecoder, attempt: int
-    ) -> FetchedPage | NotModified:
-        ticket = await self._resilience.admit(caller_key, request.url.raw_path, attempt=attempt)
+    async def _attempt(self, request: "_Request", attempt: int) -> FetchedPage | NotModified:
+        ticket = await self._resilience.admit(request.caller_key, request.target, attempt=attempt)
         try:
             call = self._telemetry.call_began(attempt=attempt)
             call.record.reason = ERRORS["given_up"].reason
-            if call.headers:
-                request.headers.update(call.headers)
             try:
-                page = await self._send(request, decode, call)
+                page = await self._send(request, call)
             except GatewayError as exc:
                 _record_failure(call, exc.consequences)
                 self._resilience.record_failure(ticket, exc)
@@ -191,37 +193,40 @@ class GalleryClient:
         finally:
             self._resilience.release(ticket)
 
-    async def _send(
-        self, request: httpx.Request, decode: PageDecoder, call: Call
-    ) -> FetchedPage | NotModified:
-        record = call.record
+    async def _send(self, request: "_Request", call: Call) -> FetchedPage | NotModified:
+        traced = [(name.encode(), value.encode()) for name, value in call.headers.items()]
         try:
-            response = await self._transport.handle_async_request(request)
-            record.status = response.status_code
-            try:
-                if response.status_code == 200:
-                    body = await read_body(response, max_bytes=self._max_bytes)
-                    page = decode(body)
-                    record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                    return FetchedPage(page, body, parse_caching_rules(response.headers), call.link)
-                if response.status_code == 304 and "if-none-match" in request.headers:
-                    record.outcome, record.reason = "unchanged", None
-                    return NotModified(parse_caching_rules(response.headers), call.link)
-                raise status_error(response, await _read_error_body(response))
-            finally:
-                await response.aclose()
+            response = await self._transport.get(
+                request.target, [*request.headers, *traced], self._timeouts, caller_key=request.caller_key
+            )
+            headers = httpx.Headers(response.headers)
+            record = call.record
+            record.status = response.status
+            if response.status == 200:
+                body = await read_body(response, headers, max_bytes=self._max_bytes)
+                page = request.decode(body)
+                record.outcome, record.reason, record.bytes = "ok", None, len(body)
+                return FetchedPage(page, body, parse_caching_rules(headers), call.link)
+            if response.status == 304 and request.headers[-1][0] == b"if-none-match":
+                record.outcome, record.reason = "unchanged", None
+                return NotModified(parse_caching_rules(headers), call.link)
+            refused = httpx.Response(response.status, headers=response.headers)
+            raise status_error(refused, await _read_error_body(response, headers))
         except httpx.TransportError as exc:
             raise transport_error(exc) from exc
 
-    def _url_of(self, parameters: Parameters) -> httpx.URL:
-        url = self._urls.get(parameters)
-        if url is None:
-            try:
-                url = self._urls[parameters] = httpx.URL(f"{self._url}?{urlencode(parameters)}")
-            # httpx takes up to 64 KiB, and percent-encoding makes arguments longer.
-            except httpx.InvalidURL as exc:
-                raise BadUserInputError("The arguments are too long; shorten them.") from exc
-        return url
+    def _target(self, query: str) -> bytes:
+        if len(self._path) + len(query) > _MAX_TARGET_BYTES:
+            raise BadUserInputError("The arguments are too long; shorten them.")
+        return b"%b?%b" % (self._path, query.encode("ascii"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    target: bytes
+    headers: list[RawHeader]
+    caller_key: bytes
+    decode: PageDecoder
 
 
 def _record_failure(call: Call, consequences: Consequences) -> None:
@@ -229,27 +234,23 @@ def _record_failure(call: Call, consequences: Consequences) -> None:
     call.log_level = consequences.log_level
 
 
-async def _read_error_body(response: httpx.Response) -> bytes:
+async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> bytes:
     try:
-        return await read_body(response, max_bytes=_MAX_ERROR_BYTES)
+        return await read_body(response, headers, max_bytes=_MAX_ERROR_BYTES)
     except (GatewayError, httpx.TransportError):
         return b""
 
 
-async def read_body(response: httpx.Response, *, max_bytes: int) -> bytes:
+async def read_body(chunks: AsyncIterable[bytes], headers: httpx.Headers, *, max_bytes: int) -> bytes:
     """Return the body, inflated.
 
     Raises:
         UpstreamContractError: the body has more than `max_bytes`, or an unknown or broken content coding.
     """
-    # The stream itself: `httpx.Response` reads some streams by itself, without a limit.
-    stream = cast("httpx.AsyncByteStream", response.stream)
-    encoding = response.headers.get("content-encoding", "identity").lower()
+    encoding = headers.get("content-encoding", "identity").lower()
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        chunks = _inflated(stream, max_bytes=max_bytes)
-    elif encoding in {"identity", ""}:
-        chunks = aiter(stream)
-    else:
+        chunks = _inflated(chunks, max_bytes=max_bytes)
+    elif encoding not in {"identity", ""}:
         raise UpstreamContractError(
             "The gallery API's response has a compression that was not requested.", kind="encoding"
         )
@@ -272,7 +273,7 @@ _FREE_BYTES = 1024 * 1024
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib detects which of the two it is
 
 
-async def _inflated(chunks: httpx.AsyncByteStream, *, max_bytes: int) -> AsyncIterator[bytes]:
+async def _inflated(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:
     inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
     received_bytes = inflated_bytes = 0
     try:

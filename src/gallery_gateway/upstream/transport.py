@@ -1,8 +1,7 @@
-"""HTTP/1.1 to one REST API, behind httpx's transport interface.
+"""HTTP/1.1 to one REST API.
 
-`docs/decisions/http-client.md` says why no library does this. The transport is used without
-`httpx.AsyncClient`, whose cookie jar, redirects, proxies and netrc must not come between the tokens of two
-callers.
+`docs/decisions/http-client.md` says why no library does this. It has no cookies, redirects, proxies or netrc,
+which could come between the tokens of two callers. Its errors are those of httpx.
 
 Responses are read by RFC 9112. The parser is llhttp, by httptools, as in uvicorn. A body of known length
 bypasses the parser.
@@ -20,7 +19,7 @@ import select
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -74,8 +73,8 @@ _JOINED_PART_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
-class RawResponse(httpx.AsyncByteStream):
-    """A response as it was received, and the stream of its body.
+class RawResponse:
+    """A response as it was received; iterating over it gives the parts of its body.
 
     Args:
         headers: with names in lower case and without trailers.
@@ -419,7 +418,7 @@ _NEXT_ADDRESS_SECONDS = 0.25
 _CONNECTION_STATUSES = frozenset({408, 421, 425})
 
 
-class Pool(httpx.AsyncBaseTransport):
+class Pool:
     """The connections to one REST API, for GET requests.
 
     Args:
@@ -460,12 +459,11 @@ class Pool(httpx.AsyncBaseTransport):
         self._silent_seconds = silent_seconds
         self._max_age_seconds = max_age_seconds
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, whose extensions hold `timeout` and `caller_key`."""
-        response = await self.send(
-            _head(request), request.extensions["timeout"], caller_key=request.extensions.get("caller_key")
-        )
-        return httpx.Response(response.status, headers=response.headers, stream=response, request=request)
+    async def get(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
+        """Send a GET request for `target`, a path and query, with these headers alone; see `send`."""
+        return await self.send(_head(target, headers), timeouts, caller_key=caller_key)
 
     async def send(self, head: bytes, timeouts: Timeouts, *, caller_key: bytes | None) -> RawResponse:
         """Send a request and return the response.
@@ -620,13 +618,13 @@ class Pool(httpx.AsyncBaseTransport):
 _DANGEROUS = re.compile(rb"[\r\n\0]")
 
 
-def _head(request: httpx.Request) -> bytes:
+def _head(target: bytes, headers: Sequence[RawHeader]) -> bytes:
     """Return the request as bytes.
 
     Raises:
         httpx.LocalProtocolError: a header holds a character that would end it.
     """
-    fields = [b"%b: %b" % header for header in request.headers.raw]
+    fields = [b"%b: %b" % header for header in headers]
     if any(map(_DANGEROUS.search, fields)):
         raise httpx.LocalProtocolError("A header holds a control character.")
-    return b"GET %b HTTP/1.1\r\n%b\r\n\r\n" % (request.url.raw_path, b"\r\n".join(fields))
+    return b"GET %b HTTP/1.1\r\n%b\r\n\r\n" % (target, b"\r\n".join(fields))
