@@ -176,7 +176,8 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         self._gallery.rate_limits.check(self._caller.key)
         if key.is_alone:
             # No other load can join its batch.
-            return (await self.batch_load_fn([key]))[0]
+            self.usage.loaded += 1
+            return await self._load_one(key)
         future = self.load(key)
         # The error of a future whose waiter was cancelled would be logged as never retrieved.
         future.add_done_callback(_retrieve_error)
