@@ -1,119 +1,86 @@
-"""The speed of the gateway, compared with plain Strawberry: `python -m tests.benchmarks`.
+"""The speed of the gateway: `python -m tests.benchmarks [compare]`.
 
-A fast upstream, the gateway, the same graph run plainly, a constant-bytes app as the floor and the load
-generator are processes of their own on 127.0.0.1. Linux: CPU seconds and memory are the kernel's.
+`compare` loads the gateway and its peers with what clients send through a reverse proxy. With `--against`,
+the peer is the gateway of another checkout. Linux: CPU seconds and cores are the kernel's.
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from importlib.util import find_spec
 from pathlib import Path
 
-from tests.benchmarks.blocking import longest_blocking_seconds
-from tests.benchmarks.first_runs import measure_first_runs
-from tests.benchmarks.loop import run
-from tests.benchmarks.pinning import rss_bytes
-from tests.benchmarks.plot import plot
-from tests.benchmarks.processes import BenchmarkError, Stage
-from tests.benchmarks.queries import compared
-from tests.benchmarks.report import Results, report
-from tests.benchmarks.rounds import Contest, Options
+import uvloop
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
-    """The measurements beside the rounds.
-
-    Args:
-        more_starts: of the gateway, besides the one that is measured anyway.
-        documents: texts that the gateway has not seen before.
-        projects, images: of the answer that blocks the loop.
-    """
-
-    more_starts: int
-    documents: int
-    projects: int
-    images: int
-
-
-_WHOLE = Extent(more_starts=2, documents=15, projects=100, images=200)
-_SHORT = Extent(more_starts=0, documents=1, projects=10, images=20)
-
-
-async def measure(options: Options, extent: Extent) -> Results:
-    with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder))
-        blocking_seconds = await longest_blocking_seconds(projects=extent.projects, images=extent.images)
-        start_seconds = [await _start_seconds(stage) for _ in range(extent.more_starts)]
-        contest = Contest(stage, options)
-        async with AsyncExitStack() as stack:
-            await contest.begin(stack)
-            start_seconds.append(contest.gateway.start_seconds)
-            first_runs = {
-                query.name: await measure_first_runs(
-                    contest.gateway.port,
-                    query,
-                    documents=extent.documents,
-                    with_variables=options.with_variables,
-                )
-                for query in compared()
-            }
-            figures = await contest.play()
-            servers = {
-                "gateway": contest.gateway,
-                "plain": contest.plain["uncached"],
-                "plain with a cache": contest.plain["hot"],
-            }
-            return Results(
-                options=options,
-                pinned=stage.cores.description,
-                figures=figures,
-                rss_bytes={name: rss_bytes(server.process_id) for name, server in servers.items()},
-                start_seconds=statistics.median(start_seconds),
-                blocking_seconds=blocking_seconds,
-                blocking_size=f"{extent.projects} projects of {extent.images} images",
-                first_runs=first_runs,
-            )
-
-
-async def _start_seconds(stage: Stage) -> float:
-    async with stage.upstream() as upstream, stage.gateway(upstream) as gateway:
-        return gateway.start_seconds
+from tests.benchmarks.compare import BRAMBLE, MERCURIUS, MODES, PLAIN, YOGA, Options, compare
+from tests.benchmarks.queries import QUERIES
+from tests.benchmarks.report import medians, report
+from tests.benchmarks.servers import BenchmarkError, Stage, install_node_peers
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the medians are taken (3)")
-    parser.add_argument("--connections", type=int, default=16, help="of the load generator (16)")
-    parser.add_argument("--variables", action="store_true", help="send the arguments as variables")
-    parser.add_argument("--short", action="store_true", help="one quick round, for a test: no real figures")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write table.md and plot.svg there")
+    parser.add_argument("what", nargs="?", choices=("compare",), default="compare")
+    parser.add_argument("--tiny", action="store_true", help="a moment of each, for a test: no real figures")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write the report and the plots there")
+    group = parser.add_argument_group("compare")
+    group.add_argument("--against", type=Path, metavar="PATH", help="compare with PATH/src, and nothing else")
+    group.add_argument("--node", action="store_true", help="with Mercurius and Yoga, installed from npm")
+    group.add_argument("--modes", type=_listed(MODES), default=list(MODES), help=",".join(MODES))
+    group.add_argument("--queries", type=_listed(QUERIES), default=list(QUERIES), help=",".join(QUERIES))
+    group.add_argument("--seconds", type=float, default=3.0, help="of each round (3)")
+    group.add_argument("--rounds", type=int, default=5, help="of which the medians are taken (5)")
+    group.add_argument("--connections", type=int, default=16, help="of the load generator (16)")
     return parser
+
+
+def _listed(known: Collection[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        chosen = text.split(",")
+        if not set(chosen) <= set(known):
+            raise argparse.ArgumentTypeError(f"choose from {', '.join(known)}")
+        return chosen
+
+    return names
+
+
+def _peers(chosen: argparse.Namespace) -> list[str]:
+    peers = [] if chosen.against else [PLAIN, *([BRAMBLE] if find_spec("bramble") else [])]
+    if chosen.node:
+        install_node_peers()
+        peers += [MERCURIUS, YOGA]
+    return peers
+
+
+def _compare(chosen: argparse.Namespace) -> str:
+    options = Options(
+        seconds=0.1 if chosen.tiny else chosen.seconds,
+        rounds=1 if chosen.tiny else chosen.rounds,
+        connections=1 if chosen.tiny else chosen.connections,
+        modes=chosen.modes,
+        queries=chosen.queries,
+        peers=_peers(chosen),
+        against=chosen.against and chosen.against.resolve(),
+        node_warm_up_seconds=0.1 if chosen.tiny else 20,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        results = uvloop.run(compare(Stage(Path(folder)), options))
+    print(medians(results), file=sys.stderr)
+    return report(results)
 
 
 def main() -> int:
     chosen = _parser().parse_args()
-    options = Options(
-        seconds=0.15 if chosen.short else chosen.seconds,
-        rounds=1 if chosen.short else chosen.rounds,
-        connections=1 if chosen.short else chosen.connections,
-        with_variables=chosen.variables,
-    )
     try:
-        results = run(measure(options, _SHORT if chosen.short else _WHOLE))
+        printed = _compare(chosen)
     except BenchmarkError as exc:
         print(exc, file=sys.stderr)
         return 1
-    table = report(results)
-    print(table, end="")
+    print(printed, end="")
     if chosen.out:
         chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / "table.md").write_text(table, encoding="utf-8")
-        (chosen.out / "plot.svg").write_text(plot(results), encoding="utf-8")
+        (chosen.out / f"{chosen.what}.md").write_text(printed, encoding="utf-8")
     return 0
 
 

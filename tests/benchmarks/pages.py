@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 _BUCKET = "https://on-model.s3.amazonaws.com"
+_TOTAL = 200_000_000
 _WEEK_SECONDS = 7 * 24 * 3600
 _PROMPT = "studio shot, soft light"
 
 
-def page_json(*, projects: int, images: int, signed_at: datetime | None = None) -> bytes:
-    """Return one body with `images` for each project."""
+def page_json(*, projects: int, images: int, page: int = 1, signed_at: datetime | None = None) -> bytes:
+    """Return one body with `images` for each project: the first ones, if another body has more."""
     moment = (signed_at or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    chance = random.Random(projects * 1000 + images)
-    listed = [_project(number, images, moment, chance) for number in range(1, projects + 1)]
+    listed = [_project(number, images, moment, random.Random(number)) for number in range(1, projects + 1)]
     pagination = {
-        "page": 1,
+        "page": page,
         "per_page": projects,
-        "total": 4321,
-        "pages": -(-4321 // projects),
+        "total": _TOTAL,
+        "pages": -(-_TOTAL // projects),
         "has_next": True,
         "has_prev": False,
     }

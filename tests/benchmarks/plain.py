@@ -81,6 +81,11 @@ class Query:
         return await endpoint.gallery(info.context["request"].headers["authorization"], given)
 
 
+def sdl() -> str:
+    """Return the schema for servers in other languages."""
+    return strawberry.Schema(Query).as_str()
+
+
 def create_app(upstream_url: str, *, hot: bool) -> FastAPI:
     endpoint = Endpoint(upstream_url, hot=hot)
 

@@ -1,22 +1,23 @@
-"""The queries: three operations of growing size, and the bytes of their HTTP requests."""
+"""The three operations, and the bytes of the requests that carry them, as a reverse proxy passes them on."""
 
+import itertools
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
-State = Literal["uncached", "hot"]
+Varying = Literal["page", "caller", "headers", "nothing", "mix"]
+"""What differs between one request and the next: `headers` do in all kinds except `nothing`."""
 
-STATES: tuple[State, ...] = ("uncached", "hot")
+PROJECTS = 20
 
-# Tokens have the same length, so that a prepared request fits each of them.
-TOKEN_LENGTH = 40
+# Every page has seven digits, so that all requests and responses of one query are equally long.
+FIRST_PAGE = 1_000_000
 
-_TOTALS = "projects { projectName totalImages }"
-_THUMBNAILS = (
-    "projects { projectName images { id status originalFilename qualityScore feedback createdAt version"
-    " output { thumbnail } } }"
-)
+MIX_CALLERS, MIX_PAGES = 200, 50
+MIX_SHARES = {"Q1": 0.70, "Q2": 0.25, "Q3": 0.05}
+
 _FILE = "{ fullSize thumbnail uuid }"
 EVERYTHING = (
     "pagination { page perPage total pages hasNext hasPrev } projects { id projectId projectName projectKey"
@@ -28,100 +29,111 @@ EVERYTHING = (
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """The ratio to the requests per second of plain Strawberry."""
-
-    least: int
-    aim: int
-
-
-@dataclass(frozen=True, slots=True)
 class Query:
-    """One operation.
-
-    Args:
-        max_images: `maxImagesPerProject`; None = not given, so that narrowing has to find it.
-        goals: by state; none = the gateway alone is measured.
-    """
+    """One operation; its page, number of projects and number of images are variables."""
 
     name: str
     about: str
     selection: str
-    max_images: int | None
-    goals: dict[State, Goal] = field(hash=False)
+    max_images: int
 
-    @property
-    def is_compared(self) -> bool:
-        return bool(self.goals)
-
-    def body(self, *, with_variables: bool, operation_name: str | None = None) -> str:
-        """Return the JSON of a POST request, with another operation name if one is given."""
-        name = operation_name or self.name
-        operation: dict[str, Any] = {"operationName": name}
-        if self.max_images is None:
-            document = f"query {name} {{ gallery {{ {self.selection} }} }}"
-        elif with_variables:
-            document = (
-                f"query {name}($most: Int!) {{ gallery(maxImagesPerProject: $most) {{ {self.selection} }} }}"
-            )
-            operation["variables"] = {"most": self.max_images}
-        else:
-            document = (
-                f"query {name} {{ gallery(maxImagesPerProject: {self.max_images}) {{ {self.selection} }} }}"
-            )
-        return json.dumps({"query": document, **operation})
+    def body(self, page: int | str, *, operation_name: str | None = None) -> str:
+        """Return the JSON of a POST request."""
+        document = (
+            f"query {operation_name or self.name}($page: Int!, $perPage: Int!, $maxImages: Int!) {{"
+            f" gallery(page: $page, perPage: $perPage, maxImagesPerProject: $maxImages) {{"
+            f" {self.selection} }} }}"
+        )
+        variables = {"page": "PAGE", "perPage": PROJECTS, "maxImages": self.max_images}
+        body: dict[str, Any] = {
+            "operationName": operation_name or self.name,
+            "query": document,
+            "variables": variables,
+        }
+        return json.dumps(body).replace('"PAGE"', str(page))
 
 
-QUERIES = (
-    Query(
-        "Q1",
-        "20 projects, names and totals",
-        _TOTALS,
-        max_images=1,
-        goals={"uncached": Goal(12, 27), "hot": Goal(50, 80)},
-    ),
-    Query(
-        "Q1n",
-        "the same without `maxImagesPerProject`: narrowing has to find it",
-        _TOTALS,
-        max_images=None,
-        goals={},
-    ),
-    Query(
-        "Q2",
-        "20 projects of 12 images, 8 fields with `output { thumbnail }`",
-        _THUMBNAILS,
-        max_images=12,
-        goals={"uncached": Goal(12, 18), "hot": Goal(150, 240)},
-    ),
-    Query(
-        "Q3",
-        "20 projects of 50 images, all fields",
-        EVERYTHING,
-        max_images=50,
-        goals={"uncached": Goal(9, 12), "hot": Goal(100, 170)},
-    ),
+QUERIES = {
+    query.name: query
+    for query in (
+        Query("Q1", "20 projects, names and totals", "projects { projectName totalImages }", 1),
+        Query(
+            "Q2",
+            "20 projects of 12 images, 8 fields with `output { thumbnail }`",
+            "projects { projectName images { id status originalFilename qualityScore feedback createdAt"
+            " version output { thumbnail } } }",
+            12,
+        ),
+        Query("Q3", "20 projects of 50 images, all fields", EVERYTHING, 50),
+    )
+}
+
+# What nginx or Envoy add, and what clients send anyway.
+_HEAD = (
+    "POST /graphql HTTP/1.1\r\n"
+    "host: gallery.example\r\n"
+    "x-request-id: %(request)032x\r\n"
+    "x-real-ip: 203.0.%(high)d.%(low)d\r\n"
+    "x-forwarded-for: 203.0.%(high)d.%(low)d\r\n"
+    "x-forwarded-proto: https\r\n"
+    "via: 1.1 edge\r\n"
+    "traceparent: 00-%(request)032x-%(request)016x-01\r\n"
+    "user-agent: benchmark\r\n"
+    "accept: application/graphql-response+json, application/json\r\n"
+    "accept-language: en\r\n"
+    "content-type: application/json\r\n"
+    "authorization: Bearer TOKEN-%(caller)08d\r\n"
+    "content-length: LENGTH\r\n\r\n"
 )
 
 
-def compared(queries: Iterable[Query] = QUERIES) -> list[Query]:
-    return [query for query in queries if query.is_compared]
+def template(query: Query, token: str) -> bytes:
+    """Return an HTTP request that `fill` completes."""
+    length = len(query.body(FIRST_PAGE))
+    head = _HEAD.replace("LENGTH", str(length)).replace("TOKEN", token)
+    return (head + query.body("%(page)07d")).encode("ascii")
 
 
-def token(label: str, number: int = 0) -> str:
-    """Return the token of a made-up caller, unique by label and number."""
-    return f"{label}-{number:0{TOKEN_LENGTH - len(label) - 1}d}"
+def fill(request: bytes, *, number: int, page: int = 0, caller: int = 0) -> bytes:
+    """Complete a request; `number` makes its headers unlike those of all others."""
+    return request % {
+        b"request": number,
+        b"high": number >> 8 & 0xFF,
+        b"low": number & 0xFF,
+        b"page": FIRST_PAGE + page,
+        b"caller": caller,
+    }
 
 
-def request(path: str, body: str, bearer: str) -> bytes:
-    """Return a complete HTTP request for a keep-alive connection."""
-    head = [
-        f"POST {path} HTTP/1.1",
-        "host: 127.0.0.1",
-        "user-agent: benchmark",
-        "accept: application/json",
-        "content-type: application/json",
-        f"authorization: Bearer {bearer}",
-        f"content-length: {len(body)}",
-    ]
-    return "\r\n".join([*head, "", body]).encode("ascii")
+def requests(name: str, varying: Varying, token: str) -> Iterator[tuple[str, bytes]]:
+    """Yield names of queries and requests without end.
+
+    Args:
+        name: of the query; a mix has all of them.
+        token: what the tokens of the made-up callers begin with.
+    """
+    if varying == "mix":
+        yield from _mix(token)
+    request = template(QUERIES[name], token)
+    if varying == "nothing":
+        yield from itertools.repeat((name, fill(request, number=0)))
+    for number in itertools.count():
+        page = number if varying == "page" else 0
+        caller = number if varying == "caller" else 0
+        yield name, fill(request, number=number, page=page, caller=caller)
+
+
+def _mix(token: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the same sequence for each server: the nth caller and the nth page are drawn 1/n as often."""
+    templates = {name: template(query, token) for name, query in QUERIES.items()}
+    chance = random.Random(16)
+    names = chance.choices(list(MIX_SHARES), list(MIX_SHARES.values()), k=100_000)
+    callers = chance.choices(range(MIX_CALLERS), _zipf(MIX_CALLERS), k=100_000)
+    pages = chance.choices(range(MIX_PAGES), _zipf(MIX_PAGES), k=100_000)
+    drawn = itertools.cycle(zip(names, callers, pages, strict=True))
+    for number, (name, caller, page) in enumerate(drawn):
+        yield name, fill(templates[name], number=number, page=page, caller=caller)
+
+
+def _zipf(count: int) -> list[float]:
+    return [1 / rank for rank in range(1, count + 1)]

@@ -1,131 +1,157 @@
-"""The report: the figures, the machine, and the ratios."""
+"""The report of the comparison: ratios, the goals, and the conditions under which they were measured."""
 
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 
-from tests.benchmarks.first_runs import FirstRun
-from tests.benchmarks.queries import QUERIES, STATES, Query, State, compared
-from tests.benchmarks.rounds import FLOOR, GATEWAY, PLAIN, Case, Figures, Options
-
-MEBIBYTE = 1024 * 1024
+from tests.benchmarks.compare import (
+    AGAINST,
+    BRAMBLE,
+    CACHE_OFF,
+    GATEWAY,
+    MERCURIUS,
+    MODES,
+    PLAIN,
+    YOGA,
+    Case,
+    Results,
+    described,
+)
+from tests.benchmarks.load import Outcome
+from tests.benchmarks.queries import QUERIES
 
 _PACKAGES = ("strawberry-graphql", "graphql-core", "msgspec", "uvicorn", "uvloop", "httptools", "httpx")
-# Below this share of CPU, the server is not the bottleneck.
-_BUSY_SHARE = 0.85
+_SERVERS = (AGAINST, PLAIN, BRAMBLE, MERCURIUS, YOGA, CACHE_OFF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """All results.
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A ratio that has to be reached, and the one that is aimed at."""
 
-    Args:
-        rss_bytes: by the name of the server, after the last round.
-        blocking: seconds, and for how many projects of how many images.
-    """
+    least: float
+    aim: float
 
-    options: Options
-    pinned: str
-    figures: Mapping[Case, Figures]
-    rss_bytes: Mapping[str, int]
-    start_seconds: float
-    blocking_seconds: float
-    blocking_size: str
-    first_runs: Mapping[str, FirstRun]
 
-    def ratio(self, query: Query, state: State) -> float:
-        """Return the ratio of requests per second to plain Strawberry."""
-        gateway, plain = self._pair(query, state)
-        return gateway.requests_per_second / plain.requests_per_second
-
-    def cpu_ratio(self, query: Query, state: State) -> float:
-        """Return the ratio of requests per CPU second to plain Strawberry; a busy machine affects it less."""
-        gateway, plain = self._pair(query, state)
-        return plain.cpu_seconds / gateway.cpu_seconds
-
-    def floor_ratios(self, query: Query) -> tuple[float, float]:
-        """Return the ratio of hot requests per second to constant bytes, by time and by CPU."""
-        gateway = self.figures[Case(query, "hot", GATEWAY)]
-        floor = self.figures[Case(query, "hot", FLOOR)]
-        return (
-            gateway.requests_per_second / floor.requests_per_second,
-            floor.cpu_seconds / gateway.cpu_seconds,
-        )
-
-    def _pair(self, query: Query, state: State) -> tuple[Figures, Figures]:
-        return self.figures[Case(query, state, GATEWAY)], self.figures[Case(query, state, PLAIN)]
+GOALS = {
+    Case("uncached", "Q1", PLAIN): Goal(22, 40),
+    Case("uncached", "Q1", MERCURIUS): Goal(0.5, 1.0),
+    Case("uncached", "Q2", PLAIN): Goal(20, 26),
+    Case("uncached", "Q2", MERCURIUS): Goal(1.0, 1.4),
+    Case("uncached", "Q3", PLAIN): Goal(20, 28),
+    Case("uncached", "Q3", MERCURIUS): Goal(1.7, 2.5),
+    Case("full", "Q1", CACHE_OFF): Goal(0.85, 0.95),
+    Case("full", "Q2", CACHE_OFF): Goal(0.85, 0.95),
+    Case("full", "Q3", CACHE_OFF): Goal(0.85, 0.95),
+    Case("hot", "Q1", MERCURIUS): Goal(1.0, 1.8),
+    Case("hot", "Q2", MERCURIUS): Goal(6, 9),
+    Case("hot", "Q3", MERCURIUS): Goal(12, 15),
+    Case("mix", "mix", MERCURIUS): Goal(2, 4),
+}
+# The 99th percentile of the latency, divided by the median.
+WIDE_GOAL = Goal(3, 2)
 
 
 def report(results: Results) -> str:
-    sections = (_conditions(results), _ratios(results), _figures(results), _others(results))
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+    """Return the report as Markdown: it holds ratios, because absolute figures belong to one machine."""
+    sections = (_conditions(results), _ratios(results), _latencies(results), _goals(results))
+    return "\n\n".join("\n".join(lines) for lines in map(list, sections) if lines) + "\n"
+
+
+def medians(results: Results) -> str:
+    """Return the absolute figures."""
+    lines = []
+    for case, outcomes in results.outcomes.items():
+        figures = {name: results.median(case, attrgetter(name)) for name in Outcome.__slots__}
+        lines.append(f"median of {len(outcomes)}: {described(case, Outcome(**figures))}")
+    return "\n".join(lines)
 
 
 def _conditions(results: Results) -> Iterable[str]:
     options = results.options
-    yield f"Python {platform.python_version()}, {os.cpu_count()} cores ({_processor()}), {results.pinned}."
+    yield f"Python {platform.python_version()}, {_processor()}; each server on one core, all else on another."
     yield ", ".join(f"{package} {version(package)}" for package in _PACKAGES) + "."
-    arguments = "as variables" if options.with_variables else "in the document"
     yield (
-        f"One process each, {options.connections} connections, medians of {options.rounds} interleaved"
-        f" round(s) of {options.seconds:g} s, arguments {arguments};"
-        " the gateway with its defaults but LOG_LEVEL=warning."
+        f"{options.connections} connections, variables, proxy headers, default log level to a file;"
+        f" medians of {options.rounds} interleaved rounds of {options.seconds:g} s."
     )
-    yield "Uncached: every request another caller's. Hot: all one caller's."
-    yield from (f"{query.name}: {query.about}." for query in QUERIES)
+    yield from (f"- {query.name}: {query.about}." for query in QUERIES.values())
+    yield from (f"- {name}: {MODES[name].about}." for name in options.modes)
 
 
 def _ratios(results: Results) -> Iterable[str]:
-    yield "| to plain Strawberry | requests/s | at least / aim | requests per CPU second | to the floor |"
-    yield "|---|---:|---:|---:|---:|"
-    for state in STATES:
-        for query in compared():
-            goal = query.goals[state]
-            floor = "{:.2f}, by CPU {:.2f}".format(*results.floor_ratios(query)) if state == "hot" else ""
-            yield (
-                f"| {query.name} {state} | {results.ratio(query, state):.1f} x | {goal.least} / {goal.aim}"
-                f" | {results.cpu_ratio(query, state):.1f} x | {floor} |"
+    servers = [name for name in _SERVERS if any(case.server == name for case in results.outcomes)]
+    if not servers:
+        return
+    yield f"| requests/s (requests per CPU second) of the gateway, to | {' | '.join(servers)} |"
+    yield "|---|" + "---:|" * len(servers)
+    for case in results.outcomes:
+        if case.server == GATEWAY:
+            cells = [_cell(results, Case(case.mode, case.query, name)) for name in servers]
+            if not any(cells):
+                continue
+            yield f"| {_named(case)} | {' | '.join(cells)} |"
+
+
+def _cell(results: Results, case: Case) -> str:
+    if case not in results.outcomes:
+        return ""
+    by_time = results.ratio(case, lambda outcome: outcome.requests_per_second)
+    by_cpu = results.ratio(case, lambda outcome: 1 / outcome.cpu_seconds)
+    return f"{_ratio(by_time)} ({_ratio(by_cpu)})"
+
+
+def _latencies(results: Results) -> Iterable[str]:
+    cases = [case for case in results.outcomes if case.mode in {"mix", "wide"}]
+    if not cases:
+        return
+    yield "| latency | p99 to median | p99 to the gateway's |"
+    yield "|---|---:|---:|"
+    for case in cases:
+        own = results.median(case, _p99_to_median)
+        gateways = 1 / results.ratio(case, lambda outcome: outcome.p99_seconds)
+        yield f"| {_named(case)}, {case.server} | {_ratio(own)} | {_ratio(gateways)} |"
+
+
+def _goals(results: Results) -> Iterable[str]:
+    lines = []
+    for case, goal in GOALS.items():
+        if case in results.outcomes:
+            reached = results.ratio(case, lambda outcome: outcome.requests_per_second)
+            lines.append(
+                _row(f"{_named(case)}, to {case.server}", goal, reached, is_met=reached >= goal.least)
             )
+    wide = Case("wide", "Q1", GATEWAY)
+    if wide in results.outcomes:
+        reached = results.median(wide, _p99_to_median)
+        lines.append(_row("wide Q1, p99 to median", WIDE_GOAL, reached, is_met=reached <= WIDE_GOAL.least))
+    if lines:
+        yield "| must reach | at least | aim | reached | |"
+        yield "|---|---:|---:|---:|---|"
+        yield from lines
 
 
-def _figures(results: Results) -> Iterable[str]:
-    yield "| | server | requests/s | p50 ms | p99 ms | CPU ms | busy: server | upstream | load |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
-    for case, figures in results.figures.items():
-        yield (
-            f"| {case.query.name} {case.state} | {case.server} | {figures.requests_per_second:,.0f}"
-            f" | {figures.p50_seconds * 1e3:.2f} | {figures.p99_seconds * 1e3:.2f}"
-            f" | {figures.cpu_seconds * 1e3:.3f} | {figures.server_share:.0%}{_mark(figures)}"
-            f" | {figures.upstream_share:.0%} | {figures.load_share:.0%} |"
-        )
-    if any(map(_mark, results.figures.values())):
-        yield ""
-        yield "*: the server was not kept busy, so trust its CPU per request more than its requests/s."
+def _row(name: str, goal: Goal, reached: float, *, is_met: bool) -> str:
+    met = "yes" if is_met else "**no**"
+    return f"| {name} | {goal.least:g} | {goal.aim:g} | {_ratio(reached)} | {met} |"
 
 
-def _others(results: Results) -> Iterable[str]:
-    rss = ", ".join(f"{name} {size / MEBIBYTE:.0f} MiB" for name, size in results.rss_bytes.items())
-    yield f"- RSS after the run: {rss}"
-    yield (
-        f"- Longest blocking of the event loop, {results.blocking_size}:"
-        f" {results.blocking_seconds * 1e3:.0f} ms"
-    )
-    yield f"- Start, until /readyz answers: {results.start_seconds:.2f} s"
-    for name, runs in results.first_runs.items():
-        yield (
-            f"- First run of a new document, {name} hot: {runs.first_seconds * 1e3:.2f} ms,"
-            f" then {runs.later_seconds * 1e3:.2f} ms"
-        )
+def _p99_to_median(outcome: Outcome) -> float:
+    return outcome.p99_seconds / outcome.p50_seconds
 
 
-def _mark(figures: Figures) -> str:
-    return "*" if figures.server_share < _BUSY_SHARE else ""
+def _named(case: Case) -> str:
+    return case.mode if case.mode == case.query else f"{case.mode} {case.query}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f}x" if value >= 100 else f"{value:.3g}x"
 
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    return f"{os.cpu_count()} cores ({next(names, platform.machine())})"

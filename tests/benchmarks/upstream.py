@@ -1,33 +1,37 @@
 """A fast stand-in for the REST API: `python -m tests.benchmarks.upstream --port N`.
 
-It writes a prepared body, chosen by `max_images_per_project`, and looks at nothing else of the request: what
-it costs must not show in what the gateway is measured at.
+It writes prepared bodies, chosen by `max_images_per_project`, with the number of the page that was asked for.
+Below `/slow` it answers after 20 ms.
 """
 
 import argparse
 import asyncio
+import re
 from typing import cast
 
-from tests.benchmarks.loop import run
+import uvloop
+
 from tests.benchmarks.pages import page_json
-from tests.benchmarks.queries import QUERIES
+from tests.benchmarks.queries import FIRST_PAGE, PROJECTS, QUERIES
 
-PROJECTS = 20
-DEFAULT_IMAGES = 50
+SLOW_PATH = "/slow"
+SLOW_SECONDS = 0.02
 
+_NUMBER = b"%d" % FIRST_PAGE
 _END_OF_HEAD = b"\r\n\r\n"
-_PARAMETER = b"max_images_per_project="
+_IMAGES = re.compile(rb"[?&]max_images_per_project=(\d+)")
+_PAGE = re.compile(rb"[?&]page=(\d+)")
 
 
 class Endpoint(asyncio.Protocol):
     """A keep-alive connection without pipelining.
 
     Args:
-        answers: whole HTTP responses by `max_images_per_project`, in ASCII digits.
+        bodies: what stands before and after the number of the page, by `max_images_per_project`.
     """
 
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
-        self._answers = answers
+    def __init__(self, bodies: dict[bytes, tuple[bytes, bytes]]) -> None:
+        self._bodies = bodies
         self._head = b""
         self._transport: asyncio.Transport
 
@@ -41,25 +45,26 @@ class Endpoint(asyncio.Protocol):
         while (end := self._head.find(_END_OF_HEAD)) >= 0:
             target = self._head[: self._head.find(b"\r\n")]
             self._head = self._head[end + len(_END_OF_HEAD) :]
-            self._transport.write(self._answer(target))
+            if target.startswith(b"GET " + SLOW_PATH.encode("ascii")):
+                asyncio.get_running_loop().call_later(SLOW_SECONDS, self._answer, target)
+            else:
+                self._answer(target)
 
-    def _answer(self, target: bytes) -> bytes:
-        start = target.find(_PARAMETER)
-        if start < 0:
-            return self._answers[b"%d" % DEFAULT_IMAGES]
-        digits = target[start + len(_PARAMETER) :].replace(b"&", b" ").split(b" ", 1)[0]
-        return self._answers[digits]
-
-
-def _response(body: bytes) -> bytes:
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode("ascii") + body
+    def _answer(self, target: bytes) -> None:
+        images, page = _IMAGES.search(target), _PAGE.search(target)
+        number = page[1] if page else b"1"
+        before, after = self._bodies[images[1] if images else b"50"]
+        length = len(before) + len(number) + len(after)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % length
+        self._transport.writelines([head, before, number, after])
 
 
 async def serve(port: int) -> None:
-    asked = {query.max_images or DEFAULT_IMAGES for query in QUERIES}
-    answers = {b"%d" % images: _response(page_json(projects=PROJECTS, images=images)) for images in asked}
-    server = await asyncio.get_running_loop().create_server(lambda: Endpoint(answers), "127.0.0.1", port)
+    bodies = {}
+    for images in {query.max_images for query in QUERIES.values()}:
+        before, _, after = page_json(projects=PROJECTS, images=images, page=FIRST_PAGE).partition(_NUMBER)
+        bodies[b"%d" % images] = before, after
+    server = await asyncio.get_running_loop().create_server(lambda: Endpoint(bodies), "127.0.0.1", port)
     async with server:
         await server.serve_forever()
 
@@ -67,4 +72,4 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    run(serve(parser.parse_args().port))
+    uvloop.run(serve(parser.parse_args().port))
