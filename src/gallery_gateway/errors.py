@@ -104,8 +104,13 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     ),
     # The REST API answers with a status other than 200.
     "rejected_parameter": Consequences("status 400 or 422", code="BAD_USER_INPUT"),
-    "unauthenticated": Consequences("status 401, or no token", code="UNAUTHENTICATED", purges_caller=True),
-    "forbidden": Consequences("status 402 or 403", code="FORBIDDEN", purges_caller=True),
+    "unauthenticated": Consequences(
+        "status 401 of the API, or no token", code="UNAUTHENTICATED", purges_caller=True
+    ),
+    "forbidden": Consequences("status 402 or 403 of the API", code="FORBIDDEN", purges_caller=True),
+    "intermediary": _unavailable(
+        "status 401, 402 or 403 of a CDN, firewall or proxy instead of the API", "intermediary"
+    ),
     "rate_limited": _failed(
         "status 429, or an earlier `Retry-After` has not passed",
         code="RATE_LIMITED",

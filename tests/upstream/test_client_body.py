@@ -1,6 +1,7 @@
 """Bodies: the limits on their size, on the wire and inflated, and the content codings."""
 
 import gzip
+import json
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Iterable
@@ -10,6 +11,7 @@ import pytest
 
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.upstream.client import read_body
+from tests.fakes import FakeUpstream, gateway, page_body, project_body
 
 TEXT = b'{"projects": []}' * 100
 
@@ -67,6 +69,51 @@ async def test_a_compressed_body_may_come_in_any_pieces() -> None:
     body = await read(response(*chunks, encoding="gzip"), max_bytes=len(TEXT))
 
     assert body == TEXT
+
+
+HALVES = TEXT[:700], TEXT[700:]
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+
+CODINGS = {
+    "gzip, two members": ("gzip", b"".join(map(gzip.compress, HALVES))),
+    "gzip, an empty member": ("gzip", gzip.compress(b"") + gzip.compress(TEXT) + gzip.compress(b"")),
+    "gzip, a member for each byte": ("gzip", b"".join(gzip.compress(bytes([byte])) for byte in TEXT)),
+    "gzip, trailing zeros": ("gzip", gzip.compress(TEXT) + b"\0" * 512),
+    "gzip, zeros between members": ("gzip", (b"\0" * 9).join(map(gzip.compress, HALVES))),
+    "gzip, a line end behind": ("gzip", gzip.compress(TEXT) + b"\r\n"),
+    "gzip, sent as deflate": ("deflate", gzip.compress(TEXT)),
+    "zlib, sent as gzip": ("gzip", zlib.compress(TEXT)),
+    "deflate without a header": ("deflate", BARE.compress(TEXT) + BARE.flush()),
+    "listed with identity": ("identity, gzip", gzip.compress(TEXT)),
+    "with empty elements": (", gzip,", gzip.compress(TEXT)),
+    "identity": (" Identity ", TEXT),
+    "mark of the byte order": ("", b"\xef\xbb\xbf" + TEXT),
+    "gzipped mark of the byte order": ("gzip", gzip.compress(b"\xef\xbb\xbf" + TEXT)),
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(("encoding", "body"), CODINGS.values(), ids=CODINGS)
+async def test_content_encoding(encoding: str, body: bytes, size: int) -> None:
+    received = response(*in_pieces(body, size=size), encoding=encoding)
+
+    assert await read(received, max_bytes=100_000) == TEXT
+
+
+BROKEN = {
+    "the second member is cut": gzip.compress(HALVES[0]) + gzip.compress(HALVES[1])[:-5],
+    "the second member is broken": gzip.compress(HALVES[0]) + b"\x1f\x8b" + b"x" * 50,
+    "more members than a page can have": gzip.compress(TEXT) + gzip.compress(b"") * 5_000,
+}
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+async def test_a_broken_second_member_is_refused(body: bytes, size: int) -> None:
+    with pytest.raises(UpstreamContractError) as raised:
+        await read(response(*in_pieces(body, size=size), encoding="gzip"), max_bytes=1_000_000)
+
+    assert raised.value.kind == "encoding"
 
 
 async def test_no_body_at_all_is_an_empty_one() -> None:
@@ -167,3 +214,50 @@ async def test_a_page_that_inflates_thirtyfold_is_read() -> None:
 
     assert len(page) > 2_000_000
     assert await read(response(compressed, encoding="gzip"), max_bytes=100_000_000) == page
+
+
+CONTENT_TYPES = [
+    None,
+    "",
+    "application/json",
+    "Application/JSON",
+    "application/json; charset=utf-8",
+    'application/json;charset="UTF-8"',
+    "application/json; charset=utf8; version=1; x",
+    "application/json;;",
+    # JSON is in UTF-8, whatever a parameter says (RFC 8259, section 11).
+    "application/json; charset=iso-8859-1",
+    "application/problem+json",
+    "application/vnd.piktid+json",
+    "text/json",
+    "text/plain",
+    "text/html",
+    "application/octet-stream",
+    "json",
+    ";",
+]
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+async def test_a_page_is_read_whatever_its_content_type(content_type: str | None) -> None:
+    upstream = FakeUpstream()
+    body = json.dumps(page_body(project_body(7, project_name="Größe")), ensure_ascii=False).encode()
+    headers = {} if content_type is None else {"content-type": content_type}
+    upstream.answer(content=b"\xef\xbb\xbf" + body, headers=headers)
+
+    async with gateway(upstream) as client:
+        answer = await client.ask("{ gallery { projects { projectName } } }")
+
+    assert answer == {"data": {"gallery": {"projects": [{"projectName": "Größe"}]}}}
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "utf-16-le", "utf-32"])
+async def test_a_page_in_another_encoding_than_utf_8_is_refused(charset: str) -> None:
+    upstream = FakeUpstream()
+    body = json.dumps(page_body(project_body(7, project_name="Größe")), ensure_ascii=False).encode(charset)
+    upstream.answer(content=body, headers={"content-type": f"application/json; charset={charset}"})
+
+    async with gateway(upstream) as client:
+        answer = await client.ask("{ gallery { projects { projectName } } }")
+
+    assert answer["errors"][0]["extensions"] == {"code": "UPSTREAM_CONTRACT"}

@@ -57,6 +57,7 @@ FAILURES: dict[str, Exception | Callable[[], httpx.Response]] = {
     "rejected_parameter": lambda: httpx.Response(422),
     "unauthenticated": lambda: httpx.Response(401),
     "forbidden": lambda: httpx.Response(403),
+    "intermediary": lambda: httpx.Response(403, content=b"<html>"),
     "rate_limited": lambda: httpx.Response(429),
     "status_404": lambda: httpx.Response(404),
     "status_502": lambda: httpx.Response(502),

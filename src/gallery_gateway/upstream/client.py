@@ -3,6 +3,7 @@
 import asyncio
 import math
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -210,7 +211,7 @@ class GalleryClient:
             if response.status == 304 and request.headers[-1][0] == b"if-none-match":
                 record.outcome, record.reason = "unchanged", None
                 return NotModified(parse_caching_rules(headers), call.link)
-            refused = httpx.Response(response.status, headers=response.headers)
+            refused = httpx.Response(response.status, headers=headers)
             raise status_error(refused, await _read_error_body(response, headers))
         except httpx.TransportError as exc:
             raise transport_error(exc) from exc
@@ -234,23 +235,28 @@ def _record_failure(call: Call, consequences: Consequences) -> None:
     call.log_level = consequences.log_level
 
 
-async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> bytes:
+async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> bytes | None:
+    """Return the body, or `None` if it cannot be read or is larger than any error of the API."""
     try:
         return await read_body(response, headers, max_bytes=_MAX_ERROR_BYTES)
     except (GatewayError, httpx.TransportError):
-        return b""
+        return None
+
+
+_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 async def read_body(chunks: AsyncIterable[bytes], headers: httpx.Headers, *, max_bytes: int) -> bytes:
-    """Return the body, inflated.
+    """Return the body, inflated and without a byte order mark (RFC 8259, section 8.1).
 
     Raises:
         UpstreamContractError: the body has more than `max_bytes`, or an unknown or broken content coding.
     """
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding in {"gzip", "x-gzip", "deflate"}:
-        chunks = _inflated(chunks, max_bytes=max_bytes)
-    elif encoding not in {"identity", ""}:
+    listed = [coding.strip() for coding in headers.get("content-encoding", "").lower().split(",")]
+    codings = [coding for coding in listed if coding not in {"", "identity"}]
+    if len(codings) == 1 and codings[0] in _COMPRESSIONS:
+        chunks = _inflated(chunks, codings[0], max_bytes=max_bytes)
+    elif codings:
         raise UpstreamContractError(
             "The gallery API's response has a compression that was not requested.", kind="encoding"
         )
@@ -261,7 +267,7 @@ async def read_body(chunks: AsyncIterable[bytes], headers: httpx.Headers, *, max
         if size > max_bytes:
             raise _too_large(max_bytes)
         parts.append(chunk)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return (parts[0] if len(parts) == 1 else b"".join(parts)).removeprefix(BOM_UTF8)
 
 
 _STEP_BYTES = 256 * 1024
@@ -270,34 +276,67 @@ _STEP_BYTES = 256 * 1024
 _MAX_RATIO = 100
 _FREE_BYTES = 1024 * 1024
 
+# Each takes microseconds, even if it holds nothing.
+_MAX_MEMBERS = 4_096
+
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib detects which of the two it is
+_GZIP_MAGIC = 0x1F
 
 
-async def _inflated(chunks: AsyncIterable[bytes], *, max_bytes: int) -> AsyncIterator[bytes]:
-    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
-    received_bytes = inflated_bytes = 0
+class _Inflater:
+    """Inflates a body step by step, so that a bomb is found before it has inflated.
+
+    `last` inflates the last member; gzip may have several (RFC 1952, section 2.2).
+    """
+
+    def __init__(self, coding: str) -> None:
+        self.last = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._may_be_bare = coding == "deflate"
+        self._members = 1
+        self._inflated_bytes = 0
+
+    def inflate(self, data: bytes, *, received_bytes: int) -> tuple[bytes, bytes]:
+        """Return the next inflated part, and the rest of the data."""
+        if self._may_be_bare:
+            # Some servers leave out the header of zlib, whose first byte ends in 8.
+            if data[0] % 16 != 8 and data[0] != _GZIP_MAGIC:
+                self.last = zlib.decompressobj(-zlib.MAX_WBITS)
+            self._may_be_bare = False
+        elif self.last.eof:
+            data = data.lstrip(b"\0")
+            if not data or data[0] != _GZIP_MAGIC:
+                # Padding.
+                return b"", b""
+            self.last = zlib.decompressobj(_GZIP_OR_ZLIB)
+            self._members += 1
+        part = self.last.decompress(data, _STEP_BYTES)
+        self._inflated_bytes += len(part)
+        is_bomb = self._inflated_bytes > _FREE_BYTES + _MAX_RATIO * received_bytes
+        if is_bomb or self._members > _MAX_MEMBERS:
+            raise UpstreamContractError(
+                "The gallery API's compressed response inflates too much.", kind="encoding"
+            )
+        return part, self.last.unconsumed_tail or self.last.unused_data
+
+
+async def _inflated(chunks: AsyncIterable[bytes], coding: str, *, max_bytes: int) -> AsyncIterator[bytes]:
+    inflater = _Inflater(coding)
+    received_bytes = 0
     try:
-        async for chunk in chunks:
-            received_bytes += len(chunk)
+        async for rest in chunks:
+            received_bytes += len(rest)
             if received_bytes > max_bytes:
                 raise _too_large(max_bytes)
-            rest = chunk
             while rest:
-                # In steps, so that a bomb is found before it has inflated, and the loop runs in between.
-                part = inflater.decompress(rest, _STEP_BYTES)
-                rest = inflater.unconsumed_tail
-                inflated_bytes += len(part)
-                if inflated_bytes > _FREE_BYTES + _MAX_RATIO * received_bytes:
-                    raise UpstreamContractError(
-                        "The gallery API's compressed response inflates too much.", kind="encoding"
-                    )
+                part, rest = inflater.inflate(rest, received_bytes=received_bytes)  # noqa: PLW2901
                 yield part
                 if rest:
+                    # The loop runs in between.
                     await asyncio.sleep(0)
-        yield inflater.flush()
+        yield inflater.last.flush()
     except zlib.error as exc:
         raise UpstreamContractError("The gallery API's compression is broken.", kind="encoding") from exc
-    if not inflater.eof:
+    if not inflater.last.eof:
         raise UpstreamContractError("The gallery API's compression is cut short.", kind="encoding")
 
 

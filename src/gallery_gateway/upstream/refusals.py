@@ -1,10 +1,10 @@
 """Failures of an upstream call as errors of the gateway: an HTTP status, or an error of the transport."""
 
 import errno
+import math
+import re
 import socket
 import ssl
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -21,6 +21,7 @@ from gallery_gateway.errors import (
     UpstreamTimeoutError,
     UpstreamUnavailableError,
 )
+from gallery_gateway.upstream.caching import parse_http_date, sent_at
 from gallery_gateway.upstream.decoding import parse_rejected_parameter
 from gallery_gateway.upstream.transport import (
     ClosedError,
@@ -39,20 +40,54 @@ _ERRORS_BY_STATUS: Final = {
 _KINDS_OF_5XX: Final = {502: "status_502", 503: "status_503", 504: "status_503"}
 
 
-def status_error(response: httpx.Response, body: bytes) -> GatewayError:
-    """Return the error for a status other than 200; the body may be JSON, text, HTML or empty."""
-    status = response.status_code
+def status_error(response: httpx.Response, body: bytes | None) -> GatewayError:
+    """Return the error for a status other than 200; the body is anything, or `None` if it was not read."""
+    status, headers = response.status_code, response.headers
+    if status in {401, 402, 403} and _is_of_intermediary(status, headers, body):
+        return UpstreamUnavailableError(kind="intermediary")
     if status in _ERRORS_BY_STATUS:
         return _ERRORS_BY_STATUS[status]()
     if status in {400, 422}:
-        return RejectedParameterError(parameter=parse_rejected_parameter(body))
+        return RejectedParameterError(parameter=parse_rejected_parameter(body or b""))
     if status == 429:
-        return RateLimitedError(retry_after_seconds=_retry_after_seconds(response))
+        return RateLimitedError(retry_after_seconds=_retry_after_seconds(headers))
     if status >= 500:
         kind = _KINDS_OF_5XX.get(status, "status_5xx")
-        return UpstreamUnavailableError(kind=kind, retry_after_seconds=_retry_after_seconds(response))
+        return UpstreamUnavailableError(kind=kind, retry_after_seconds=_retry_after_seconds(headers))
     message = f"The gallery API answered with the unexpected status {status}."
     return UpstreamContractError(message, kind="status_other")
+
+
+# Headers of a refusal by Cloudflare, AWS WAF, DataDome, Sucuri or Vercel.
+_FIREWALL_HEADERS: Final = frozenset(
+    {"cf-mitigated", "x-amzn-waf-action", "x-dd-b", "x-sucuri-block", "x-vercel-mitigated", "x-vercel-error"}
+)
+# `Server` of the pages that Akamai, CloudFront, and the load balancers of AWS make themselves.
+_INTERMEDIARIES: Final = ("akamaighost", "cloudfront", "awselb")
+# `x-amzn-ErrorType` of AWS API Gateway about a token. All others are about routes, keys, limits or firewalls.
+_AWS_VERDICTS: Final = frozenset({"UnauthorizedException", "AccessDeniedException", "ExpiredTokenException"})
+# Markup, or Cloudflare's text and JSON for clients that are no browsers.
+_FIREWALL_BODY: Final = re.compile(rb'\s*(<|error code: \d|\{[^{}]*"cloudflare_error"\s*:\s*true)')
+
+
+def _is_of_intermediary(status: int, headers: httpx.Headers, body: bytes | None) -> bool:
+    """Return whether a CDN, firewall or proxy refused the call, so that the status is none of the API."""
+    aws_type = headers.get("x-amzn-errortype", "").partition(":")[0]
+    if aws_type:
+        # A policy of the gateway itself names its action.
+        return aws_type not in _AWS_VERDICTS or b"execute-api:" in (body or b"")
+    server = headers.get("server", "").lower()
+    if not _FIREWALL_HEADERS.isdisjoint(headers) or server.startswith(_INTERMEDIARIES):
+        return True
+    if "bearer" in headers.get("www-authenticate", "").lower():
+        # The answer to a bearer token (RFC 6750, section 3).
+        return False
+    if body is None:
+        return "html" in headers.get("content-type", "").lower()
+    # CloudFront also marks errors of the API, and makes no 401 itself.
+    is_marked = status == 403 and headers.get("x-cache", "").lower().startswith("error from cloudfront")
+    is_json = body.lstrip()[:1] in {b"{", b"["}
+    return (is_marked and not is_json) or _FIREWALL_BODY.match(body) is not None
 
 
 def transport_error(error: httpx.TransportError) -> GatewayError:
@@ -124,16 +159,21 @@ def _os_error_kind(error: BaseException) -> str | None:
     return _KINDS_BY_ERRNO.get(error.errno) if isinstance(error, OSError) and error.errno else None
 
 
-def _retry_after_seconds(response: httpx.Response) -> int | None:
-    """Return `Retry-After` in seconds, from a number or a date (RFC 9110, section 10.2.3), or `None`."""
-    value = response.headers.get("retry-after", "")
-    if value.isdecimal() and len(value) < 10:
-        return int(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    # A number too large for C raises OverflowError.
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0, round((moment - datetime.now(UTC)).total_seconds()))
+# The longest time that a client gets.
+_MAX_RETRY_AFTER_SECONDS = 999_999_999
+_SECONDS = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*")
+
+
+def _retry_after_seconds(headers: httpx.Headers) -> int | None:
+    """Return `Retry-After` in seconds, rounded up, or `None` if it cannot be read (RFC 9110, 10.2.3).
+
+    Of several, the longest counts.
+    """
+    times: list[float] = []
+    for line in headers.get_list("retry-after"):
+        moment = parse_http_date(line)
+        if moment is None:
+            times += [float(match[1]) for match in map(_SECONDS.fullmatch, line.split(",")) if match]
+        else:
+            times.append(max(0.0, moment - sent_at(headers)))
+    return math.ceil(min(max(times), _MAX_RETRY_AFTER_SECONDS)) if times else None
