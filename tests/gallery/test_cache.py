@@ -1,9 +1,7 @@
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, product
 from operator import attrgetter
-from types import FrameType
 from typing import Any
 
 import msgspec
@@ -29,6 +27,7 @@ from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, UpstreamPagination
+from tests.counting import lines_run
 from tests.fakes import OTHER_TOKEN, TOKEN
 from tests.gallery.endpoints import ManualClock, parsed_page, sized_projects
 
@@ -358,20 +357,7 @@ def steps_of_a_lookup(*, pages: int, key: LoadKey, spread: Callable[[int], Galle
         request = spread(number)
         kept.put(request=request, if_error_seconds=3_600, page=parsed_page(sized_projects(1, 1), request))
     kept.clock.step(30)
-    steps = 0
-
-    def count(frame: FrameType, event: str, _argument: object) -> Any:
-        nonlocal steps
-        is_ours = "gallery_gateway" in frame.f_code.co_filename
-        steps += is_ours and event == "line"
-        return count if is_ours else None
-
-    sys.settrace(count)
-    try:
-        kept.cache.lookup(ADA, key)
-    finally:
-        sys.settrace(None)
-    return steps
+    return lines_run(lambda: kept.cache.lookup(ADA, key))
 
 
 @pytest.mark.parametrize("key", [page_key(GalleryRequest(page=7)), project_key(GalleryRequest(project_id=1))])

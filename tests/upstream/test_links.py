@@ -2,15 +2,18 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gallery_gateway.upstream.decoding import parse_page
-from gallery_gateway.upstream.links import earliest_link_expiry, link_expiry
+from gallery_gateway.upstream.links import earliest_link_expiry
+from tests.counting import lines_run
 from tests.fakes import image_body, page_body, project_body
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
@@ -61,6 +64,11 @@ POLICY = (
     "&Signature=nitfHRCrtziwO2HwPfWw~&Key-Pair-Id=K2JCJMDEHXQW5F"
 )
 SIGNED = {"s3": S3, "cloudfront expires": CLOUDFRONT, "cloudfront policy": POLICY, "gcs": GCS, "azure": AZURE}
+
+
+def link_expiry(url: str) -> float | None:
+    """The expiry of a page with this one link."""
+    return expiry_with(image_body(inputs=[], output={"full_size": url}))
 
 
 @pytest.mark.parametrize("url", SIGNED.values(), ids=SIGNED)
@@ -140,6 +148,19 @@ def test_a_malformed_policy_has_no_expiry(policy: Any) -> None:
     assert link_expiry(f"https://d1.cloudfront.net/k?Policy={cloudfront_policy(policy)}") is None
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Expires=900&X-Amz-Date=20260101T120000Z",
+        "X-Amz-Date=20260101T120000Z&response-expires=1&X-Amz-SignedHeaders=host&X-Amz-Expires=900",
+        "X-Goog-Date=20260101T120000Z&X-Amz-Expires=1&X-Goog-Expires=900",
+        "X-Amz-Date=20260101T120000Z&X-Amz-Meta=1&X-Amz-Expires=900&X-Amz-Expires=1",
+    ],
+)
+def test_a_date_and_its_seconds_need_not_follow_each_other(query: str) -> None:
+    assert link_expiry(f"https://b.s3.amazonaws.com/k?{query}") == NOON + 900
+
+
 @given(
     url=st.sampled_from([*SIGNED.values()]),
     start=st.integers(min_value=0, max_value=600),
@@ -157,8 +178,7 @@ def expiry_with(*images: dict[str, Any]) -> float | None:
 
 
 def expiry_of(page: dict[str, Any]) -> float | None:
-    body = json.dumps(page).encode()
-    return earliest_link_expiry(body, parse_page)
+    return earliest_link_expiry(json.dumps(page).encode())
 
 
 def expiring(seconds: int) -> str:
@@ -217,3 +237,144 @@ def test_links_signed_all_at_once_hide_no_other(odd: dict[str, Any]) -> None:
     expiry = expiry_with(*alike, image_body(9, **{"output": {"full_size": S3}, **odd}))
 
     assert expiry == min(moment for moment in moments if moment is not None)
+
+
+def test_an_expired_link_in_a_comment_is_no_link_of_the_page() -> None:
+    commented = image_body(0, feedback_comment=expiring(60), output={"full_size": S3})
+
+    assert expiry_with(commented, image_body(1, output={"full_size": S3})) == NOON + 900
+    assert expiry_with(image_body(0, inputs=[], output=None, feedback_comment=S3)) is None
+
+
+@pytest.mark.parametrize(
+    "first", ['https://pictures.example/"k"?a="b"&Expires=1767269700', "https://pictures.example/k?v=%22"]
+)
+def test_a_quote_in_a_link_hides_no_expiry(first: str) -> None:
+    assert expiry_with(image_body(0, inputs=[{"full_size": first}], output={"full_size": S3})) == NOON + 900
+    assert link_expiry(first) in {NOON + 900, None}
+
+
+def test_a_link_that_begins_like_another_may_expire_before_it() -> None:
+    midnight, elsewhere = AZURE.partition("&se=")[0] + "&se=2026-01-02", "T00:00:00%2B05:00&sp=r"
+
+    expiry = expiry_with(image_body(0, output={"full_size": midnight, "thumbnail": midnight + elsewhere}))
+
+    assert expiry == NOON + 7 * 3600
+
+
+def signed_page(kind: str, images: int) -> bytes:
+    urls = [f"{SIGNED[kind]}&number={number}" for number in range(images)]
+    return json.dumps(
+        page_body(project_body(1, *(image_body(output={"full_size": url}) for url in urls)))
+    ).encode()
+
+
+@pytest.mark.parametrize("kind", SIGNED)
+def test_links_that_begin_alike_are_read_once(kind: str) -> None:
+    """A page may have tens of thousands of links."""
+    steps = {
+        images: lines_run(partial(earliest_link_expiry, signed_page(kind, images))) for images in (2, 200)
+    }
+
+    assert steps[200] == steps[2]
+
+
+MOMENTS = st.integers(min_value=1, max_value=5)
+
+
+@st.composite
+def links(draw: st.DrawFn) -> str | None:
+    """A link of any kind, with the moments of few."""
+    moment = draw(MOMENTS)
+    seconds = 60 * moment
+    until = int(NOON) + seconds
+    kinds = [
+        None,
+        "https://pictures.example/out.png",
+        f"https://pictures.example/out.png?v={moment}",
+        "https://pictures.example/a?b?c",
+        expiring(seconds),
+        S3.replace("&X-Amz-Expires=900", "").replace("?", f"?X-Amz-Expires={seconds}&"),
+        GCS.replace("Expires=900", f"Expires={seconds}"),
+        CLOUDFRONT.replace("1767269700", str(until)),
+        f"https://b.s3.amazonaws.com/k?AWSAccessKeyId=AKIA&Signature=v%3D&Expires={until}",
+        f"https://d1.cloudfront.net/k?Policy={cloudfront_policy(expiring_policy(until))}&Signature=n~",
+        AZURE.replace("12%3A15", f"12%3A{moment:02}"),
+    ]
+    # What stands before the query, or in its signature, differs from link to link.
+    url = draw(st.sampled_from(kinds))
+    varied = draw(st.sampled_from(["", "%C3%A9", "1", "~\u00e9", "\\", '"', "\n", "#a"]))
+    return url and draw(st.sampled_from([url, f"{url}&x={varied}", url.replace("/out", f"/{varied}/out")]))
+
+
+TEXTS = links() | st.sampled_from(["why? why?", 'a "quoted" one?', "C:\\?", "\\u0026?Expires=1", "?"])
+FREE_FORM = st.none() | TEXTS | st.dictionaries(st.sampled_from(["full_size", "url", "thumbnail"]), TEXTS)
+
+
+@st.composite
+def pages(draw: st.DrawFn) -> dict[str, Any]:
+    files = st.fixed_dictionaries({}, optional={"full_size": links(), "thumbnail": links()})
+    images = st.fixed_dictionaries(
+        {"inputs": st.lists(files, max_size=3), "output": st.none() | files},
+        optional={"feedback_comment": TEXTS, "input_description": FREE_FORM, "retouch_claim": FREE_FORM},
+    )
+    listed = draw(st.lists(images, max_size=12))
+    return page_body(project_body(1, *(image_body(n, **fields) for n, fields in enumerate(listed))))
+
+
+def spelled(page: dict[str, Any], escaping: str, *, indent: int | None) -> bytes:
+    """JSON as different encoders write it."""
+    text = json.dumps(page, ensure_ascii=escaping != "utf-8", indent=indent)
+    if escaping == "html":
+        for character in "&<>'":
+            text = text.replace(character, f"\\u00{ord(character):02x}")
+    if escaping == "slashes":
+        text = text.replace("/", "\\/")
+    if escaping == "all":
+        # Everything in strings but what is escaped already.
+        strings = re.compile(r'"((?:[^"\\]|\\.)*)"')
+        each = re.compile(r"\\u[0-9a-f]{4}|\\.|(.)")
+        text = strings.sub(
+            lambda whole: '"' + each.sub(lambda c: f"\\u{ord(c[1]):04X}" if c[1] else c[0], whole[1]) + '"',
+            text,
+        )
+    return text.encode()
+
+
+def slowly(value: Any) -> list[float]:
+    """The moments of all links in a value, by parsing each one."""
+    if isinstance(value, list):
+        return [moment for item in value for moment in slowly(item)]
+    if not isinstance(value, dict):
+        return []
+    urls = [url for name, url in value.items() if name in {"full_size", "thumbnail"} and isinstance(url, str)]
+    own = [moment for url in urls if (moment := moment_of(url)) is not None]
+    return own + [moment for item in value.values() for moment in slowly(item)]
+
+
+def moment_of(url: str) -> float | None:
+    parameters = dict(parse_qsl(url.partition("?")[2]))
+    for vendor in ("X-Amz-", "X-Goog-"):
+        if vendor + "Date" in parameters:
+            signed = datetime.strptime(parameters[vendor + "Date"], "%Y%m%dT%H%M%S%z").timestamp()
+            return signed + int(parameters[vendor + "Expires"])
+    if "Policy" in parameters:
+        policy = base64.b64decode(parameters["Policy"].translate(str.maketrans("-_~", "+=/")))
+        return float(json.loads(policy)["Statement"][0]["Condition"]["DateLessThan"]["AWS:EpochTime"])
+    if "se" in parameters:
+        return datetime.fromisoformat(parameters["se"]).timestamp()
+    return float(parameters["Expires"]) if "Expires" in parameters else None
+
+
+@settings(max_examples=300)
+@given(
+    page=pages(),
+    escaping=st.sampled_from(["ascii", "utf-8", "html", "slashes", "all"]),
+    indent=st.sampled_from([None, 2]),
+)
+def test_the_search_finds_what_reading_each_link_finds(
+    page: dict[str, Any], escaping: str, indent: int | None
+) -> None:
+    found = earliest_link_expiry(spelled(page, escaping, indent=indent))
+
+    assert found == min(slowly(page), default=None)

@@ -146,7 +146,7 @@ class CacheEntry:
         It is computed when it is needed, since few operations select links.
         """
         if self.known_links_until is None:
-            expiry = earliest_link_expiry(self.body, parse_page)
+            expiry = earliest_link_expiry(self.body)
             self.known_links_until = math.inf if expiry is None else expiry - self.link_margin_seconds
         return self.known_links_until
 

@@ -1,92 +1,151 @@
 """When the links of a page expire, if they say so themselves (open question 5 of the REST contract)."""
 
 import base64
+import math
 import re
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
 from gallery_gateway.upstream.caching import parse_seconds
-from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
 
-# The part of a link that says when it expires, as it stands in JSON; some encoders escape the ampersand.
-_SIGNING = re.compile(rb"X-(Amz|Goog)-Date=(\w+)(?:&|\\u0026)X-\1-Expires=(\d+)(?:&|\\u0026)")
+# The members whose values are links, wherever they stand.
+_LINKS = {b"full_size", b"thumbnail"}
+
+# What says when a link expires. In JSON, some encoders escape slashes, and ampersands as `\u0026`.
+_SIGNATURE = re.compile(
+    rb"""[?&6](?:
+        X-(?P<vendor>Amz|Goog)-Date=(?P<date>[^&"\\]*)(?:&|\\u0026)X-(?P=vendor)-Expires=(?P<dated>[^&"\\]*)
+        |Expires=(?P<moment>[^&"\\]*)
+        |se=(?P<azure>[^&"\\]*)
+        |Policy=(?P<policy>[^&"\\]*(?:\\/[^&"\\]*)*)
+        |X-(?P<apart>Amz|Goog)-(?:Date|Expires)=
+    )""",
+    re.VERBOSE,
+)
+
+_DATED = re.compile(rb'[?&6]X-(?P<vendor>Amz|Goog)-(?P<name>Date|Expires)=(?P<value>[^&"\\]*)')
+
+# ASCII that common encoders do not escape; `&`, `'`, `<` and `>` are escaped for HTML by some.
+_ESCAPE = re.compile(rb"\\u00(?!2[67]|3[cCeE])([2-7][0-9a-fA-F])")
+_NEEDLESSLY_ESCAPED = re.compile(rb"[\w?=%.-]")
+
+_BACKSLASH = ord("\\")
+
+# The links of one page have a few different beginnings, and usually one.
+_MAX_BEGINNINGS = 4
+_MAX_COUNTED = 2
 
 
-def earliest_link_expiry(body: bytes, parse: Callable[[bytes], Page]) -> float | None:
+def earliest_link_expiry(body: bytes) -> float | None:
     """Return when the first link of a page expires, in seconds since 1970, or `None` if no link says so.
 
-    Usually all links are signed at the same moment. The JSON is parsed only if they are not: counting in it
-    takes a twentieth of that time.
+    The JSON is searched, since parsing it again takes up to forty times as long. Most queries of a page begin
+    alike up to the signature: only the first of them is read, and the search ends when all others have been
+    counted, which takes a third of the time of a step for each.
     """
+    if b"\\" in body and _ESCAPE.search(body):
+        body = _ESCAPE.sub(_unescaped, body)
+    earliest = math.inf
+    beginnings: tuple[bytes, ...] = ()
     # Removing bytes is five times as fast as counting them (CPython 3.11 to 3.13).
-    questions = len(body) - len(body.replace(b"?", b""))
-    if not questions and b"\\u003" not in body:
-        return None
-    signing = _SIGNING.search(body)
-    if signing is not None and body.count(signing[0]) == questions:
-        return _dated_expiry(signing[2].decode(), signing[3].decode())
-    moments = (link_expiry(url) for url in _links(parse(body)))
-    return min((moment for moment in moments if moment is not None), default=None)
+    unread = len(body) - len(body.replace(b"?", b""))
+    at = body.find(b"?")
+    while unread > 0 and at >= 0:
+        if body.startswith(beginnings, at):
+            at = body.find(b"?", at + 1)
+            continue
+        end = body.find(b'"', at)
+        while body[end - 1] == _BACKSLASH:
+            end = body.find(b'"', end + 1)
+        expiry, stop = _expiry(body, at, end)
+        if expiry >= earliest or _is_link(body, at):
+            earliest = min(earliest, expiry)
+            beginning = body[at:stop]
+            if len(beginnings) < _MAX_COUNTED:
+                unread -= body.count(beginning) * beginning.count(b"?")
+            beginnings = (beginning, *beginnings)[:_MAX_BEGINNINGS]
+        at = body.find(b"?", end)
+    return None if earliest == math.inf else earliest
 
 
-def link_expiry(url: str) -> float | None:
-    """Return when the link expires, in seconds since 1970, or `None` if it does not say so.
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    character = bytes.fromhex(escape[1].decode())
+    return character if _NEEDLESSLY_ESCAPED.match(character) else escape[0]
+
+
+def _expiry(body: bytes, start: int, end: int) -> tuple[float, int]:
+    """Return when a link expires, infinite if it does not say so, and the end of what says so.
 
     Understands S3 and GCS (version 4: `X-Amz-Date` or `X-Goog-Date` with `-Expires`; version 2: `Expires`),
-    CloudFront (`Expires`, or a custom `Policy`) and Azure (`se`).
+    CloudFront (`Expires`, or a custom `Policy`) and Azure (`se`). The first of them counts.
+
+    Args:
+        body: the JSON of the page.
+        start: the question mark of the link.
+        end: the quote behind the link.
     """
-    _, _, query = url.partition("?")
-    if not query:
-        return None
-    for vendor in ("X-Amz-", "X-Goog-"):
-        if vendor in query:
-            return _dated_expiry(_parameter(query, vendor + "Date"), _parameter(query, vendor + "Expires"))
-    if "Expires=" in query:
-        expires_at = _parameter(query, "Expires")
-        return parse_seconds(expires_at) if len(expires_at) < 16 else None
-    if "Policy=" in query:
-        return _policy_expiry(_parameter(query, "Policy"))
-    if "se=" in query:
-        return _azure_expiry(_parameter(query, "se"))
-    return None
+    found = _SIGNATURE.search(body, start, end)
+    if found is None:
+        return math.inf, end + 1
+    stop = found.end()
+    match found.lastgroup:
+        case "dated":
+            expiry = _dated_expiry(found["date"], found["dated"])
+        case "moment":
+            expiry = _seconds(found["moment"])
+        case "azure":
+            expiry = _moment(found["azure"])
+        case "policy":
+            expiry = _policy_expiry(found["policy"])
+        case _:
+            expiry, stop = _apart(body, found, end)
+    # With the character behind the value.
+    return math.inf if expiry is None else expiry, stop + 1
 
 
-def _links(page: Page) -> Iterator[str]:
-    for project in page.projects:
-        # In a damaged page, each of these may be None or of any other type.
-        for image in (isinstance(project, UpstreamProject) and project.images) or ():
-            if isinstance(image, UpstreamImage):
-                for file in (*(image.inputs or ()), image.output):
-                    if isinstance(file, UpstreamImageFile):
-                        yield from (url for url in (file.full_size, file.thumbnail) if isinstance(url, str))
-
-
-def _parameter(query: str, name: str) -> str:
-    """Return the value of a parameter, still encoded, or an empty string."""
-    _, _, rest = f"&{query}".partition(f"&{name}=")
-    return rest.partition("&")[0]
-
-
-# All links of a page are signed within a second or two, so most calls are hits.
-@lru_cache(maxsize=1024)
-def _dated_expiry(date: str, seconds: str) -> float | None:
-    try:
-        signed = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        return signed.timestamp() + int(seconds)
-    except (ValueError, OverflowError):
-        return None
+def _apart(body: bytes, first: re.Match[bytes], end: int) -> tuple[float | None, int]:
+    """Return the expiry of a link whose date and seconds do not follow each other, and their end."""
+    values: dict[bytes, bytes] = {}
+    for parameter in _DATED.finditer(body, first.start(), end):
+        if parameter["vendor"] == first["apart"]:
+            values.setdefault(parameter["name"], parameter["value"])
+            if len(values) == 2:
+                return _dated_expiry(values[b"Date"], values[b"Expires"]), parameter.end()
+    return None, end
 
 
 @lru_cache(maxsize=1024)
-def _policy_expiry(policy: str) -> float | None:
-    # CloudFront has its own alphabet for base64 in URLs.
-    encoded = unquote(policy).translate(str.maketrans("-_~", "+=/"))
+def _dated_expiry(date: bytes, seconds: bytes) -> float | None:
+    signed, lifetime = _moment(date), _seconds(seconds)
+    return None if signed is None or lifetime is None else signed + lifetime
+
+
+# The links of a page are signed within a few seconds, and Python takes a microsecond to read a date.
+@lru_cache(maxsize=1024)
+def _moment(encoded: bytes) -> float | None:
     try:
-        condition = msgspec.json.decode(base64.b64decode(encoded))["Statement"][0]["Condition"]
+        moment = datetime.fromisoformat(unquote(encoded))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _seconds(digits: bytes) -> float | None:
+    # With more than 15 digits it is no moment that a link could have.
+    return parse_seconds(digits.decode(errors="replace")) if len(digits) < 16 else None
+
+
+# CloudFront has its own alphabet for base64 in URLs.
+_CLOUDFRONT_ALPHABET = bytes.maketrans(b"-_~", b"+=/")
+
+
+def _policy_expiry(encoded: bytes) -> float | None:
+    policy = unquote_to_bytes(encoded.replace(b"\\/", b"/")).translate(_CLOUDFRONT_ALPHABET)
+    try:
+        condition = msgspec.json.decode(base64.b64decode(policy))["Statement"][0]["Condition"]
         moment = condition["DateLessThan"]["AWS:EpochTime"]
         return float(moment) if type(moment) is int else None
     # The policy may be any JSON, or none.
@@ -94,10 +153,11 @@ def _policy_expiry(policy: str) -> float | None:
         return None
 
 
-@lru_cache(maxsize=1024)
-def _azure_expiry(encoded: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(unquote(encoded))
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _is_link(body: bytes, inside: int) -> bool:
+    """Return whether the string around this position is the value of a member for links."""
+    opening = body.rfind(b'"', 0, inside)
+    while body[opening - 1] == _BACKSLASH:
+        opening = body.rfind(b'"', 0, opening)
+    name_end = body.rfind(b'"', 0, opening)
+    name_start = body.rfind(b'"', 0, name_end)
+    return body[name_start + 1 : name_end] in _LINKS
