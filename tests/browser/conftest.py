@@ -11,7 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -43,14 +45,33 @@ def chromium_path() -> str:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
+def shop() -> Iterator[str]:
+    """The origin of another site, whose pages may read responses of the demo."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPages) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _EmptyPages(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def demo(shop: str) -> Iterator[Demo]:
     """The real command, in a process of its own."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("GALLERY_GATEWAY_")
     }
     with subprocess.Popen(  # our own command
         [sys.executable, "-m", "gallery_gateway", "demo", "--port", "0"],
-        env=environment | {"GALLERY_GATEWAY_LOG_LEVEL": "error"},
+        env=environment | {"GALLERY_GATEWAY_LOG_LEVEL": "error", "GALLERY_GATEWAY_CORS_ORIGINS": shop},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

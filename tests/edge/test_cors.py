@@ -57,12 +57,12 @@ async def test_a_named_origin_may_ask_and_read(open_to_shop: Client, origin: str
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == origin
     assert asked.headers["access-control-allow-methods"] == "GET, POST"
-    assert "Authorization" in asked.headers["access-control-allow-headers"]
+    assert asked.headers["access-control-allow-headers"] == "authorization"
     assert asked.headers["access-control-max-age"] == "7200"
     assert answered.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
     assert cors_headers(answered) == {
         "access-control-allow-origin": origin,
-        "access-control-expose-headers": "Age, ETag, X-Request-ID",
+        "access-control-expose-headers": "Age, ETag, Retry-After, X-Request-ID",
     }
 
 
@@ -93,7 +93,56 @@ async def test_vary_contains_origin(open_to_shop: Client, origin: str | None) ->
         await open_to_shop.http.options("/graphql", headers=headers | WANTED),
         await open_to_shop.http.post("/graphql", content=b"{", headers=headers | {"content-type": JSON}),
     ]:
-        assert response.headers["vary"] == "Authorization, Accept, Accept-Encoding, Origin"
+        assert response.headers["vary"].endswith("Authorization, Accept, Accept-Encoding, Origin")
+
+
+async def test_vary_of_a_preflight_contains_the_headers_it_asks_for(open_to_shop: Client) -> None:
+    asked = await preflight(open_to_shop, SHOP)
+
+    assert "Access-Control-Request-Headers" in asked.headers["vary"].split(", ")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        # Sentry, Datadog, Apollo Client, our own, and every character of a token.
+        "authorization,baggage,content-type,sentry-trace",
+        "traceparent, tracestate, x-datadog-origin, x-datadog-trace-id",
+        "apollo-require-preflight",
+        "x-request-timeout",
+        "a,!#$%&'*+.^_`|~-9Z",
+        "x" * 1024,
+    ],
+)
+async def test_a_named_origin_may_send_the_headers_that_it_asks_for(open_to_shop: Client, names: str) -> None:
+    asked = await preflight(open_to_shop, SHOP, **{"access-control-request-headers": names})
+
+    assert asked.status_code == 204
+    assert asked.headers["access-control-allow-headers"] == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "",
+        ",",
+        "a,",
+        "a,,b",
+        "a b",
+        "a;b",
+        "a, b\tc",
+        'a"',
+        "a:b",
+        "\N{LATIN SMALL LETTER E WITH ACUTE}",
+        "x" * 1025,
+    ],
+)
+async def test_a_list_that_no_browser_sends_allows_no_header(open_to_shop: Client, names: str) -> None:
+    headers = {"origin": SHOP, **WANTED, "access-control-request-headers": names.encode("latin-1")}
+
+    asked = await open_to_shop.http.options("/graphql", headers=headers)
+
+    assert "access-control-allow-headers" not in asked.headers
 
 
 async def test_a_repeated_answer_is_not_given_with_the_origin_of_another(open_to_shop: Client) -> None:

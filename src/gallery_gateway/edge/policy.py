@@ -35,18 +35,30 @@ _END_TO_END = frozenset(
 )
 
 # Pages can read the other headers of a response anyway.
-_EXPOSED = b"Age, ETag, X-Request-ID"
-_ALLOWED = (
-    b"Apollo-Require-Preflight, Apollographql-Client-Name, Apollographql-Client-Version, Authorization,"
-    b" Cache-Control, Content-Type, If-None-Match, Traceparent, Tracestate, X-Apollo-Operation-Name,"
-    b" X-Gateway-Report, X-Request-ID"
-)
+_EXPOSED = b"Age, ETag, Retry-After, X-Request-ID"
+# The name of a header (RFC 9110, section 5.6.2).
+_TOKEN = re.compile(rb"[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*")
+_MAX_HEADER_LIST_BYTES = 1024
+_REQUESTED_HEADERS = b"access-control-request-headers"
 _PREFLIGHT_HEAD: tuple[RawHeader, ...] = (
     (b"access-control-allow-methods", ALLOWED_METHODS),
-    (b"access-control-allow-headers", _ALLOWED),
     # Chromium remembers the answer for no longer than this.
     (b"access-control-max-age", b"7200"),
+    # Some CDNs can cache the answer.
+    (b"vary", b"Access-Control-Request-Headers"),
 )
+
+
+def _preflight_head(requested: bytes) -> list[RawHeader]:
+    """Return the headers that allow what the page of an allowed origin asks for.
+
+    The gateway reads few headers and ignores the others, so any may be sent: libraries for tracing and error
+    reports add their own. A list that no browser sends allows none.
+    """
+    head = list(_PREFLIGHT_HEAD)
+    if len(requested) <= _MAX_HEADER_LIST_BYTES and all(map(_TOKEN.fullmatch, requested.split(b","))):
+        head.append((b"access-control-allow-headers", requested))
+    return head
 
 
 def _caching_wishes(cache_control: str) -> tuple[bool, float]:
@@ -149,8 +161,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         self._origins = frozenset(origin.encode() for origin in self.origins)
-        optional = [name for name, counts in ((b"host", self.hosts), (b"origin", self.origins)) if counts]
-        self._header_names = (*_HEADERS, *optional)
+        for_hosts = (b"host",) if self.hosts else ()
+        for_origins = (b"origin", _REQUESTED_HEADERS) if self.origins else ()
+        self._header_names = (*_HEADERS, *for_hosts, *for_origins)
         vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if self.origins else b"")
         self._head = ((b"vary", vary), *self.security_headers)
         # Clients use few combinations of headers; a client that varies them must not fill the memory.
@@ -191,7 +204,8 @@ class Policy:
         if media_type is None or (media_type == _HTML and not shows_page):
             media_type = _JSON
         content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
-        head = list(_PREFLIGHT_HEAD) if is_preflight else [content_type]
+        requested = headers.get(_REQUESTED_HEADERS, b"")
+        head = _preflight_head(requested) if is_preflight else [content_type]
         if origin is not None and origin in self._origins:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
