@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, product
@@ -380,6 +381,45 @@ def test_a_lookup_costs_no_more_with_more_pages(
     assert many <= 1.1 * few
 
 
+def steps_of_a_put(*, pages: int, callers: int, spare: int) -> int:
+    """The lines that keeping a page runs, with so many pages in the cache, and room for `spare` more."""
+    max_bytes = weight_of(pages=pages + spare + 0.5)
+    kept = Kept(max_bytes=max_bytes, caller_max_bytes=max_bytes)
+    those = [Caller(f"made-up-{number}", secret=b"s" * 32) for number in range(callers)]
+    for number in range(pages):
+        kept.put(those[number % callers], paged(1 + number), seconds=1 + number % 50)
+    entry = entry_of(paged(pages + 1), now=kept.clock.seconds)
+
+    steps = lines_run(lambda: kept.cache.put(ADA, entry))
+
+    assert len(kept.cache) == pages + min(spare, 1)
+    return steps
+
+
+@pytest.mark.parametrize("spare", [0, 1], ids=["full", "room"])
+@pytest.mark.parametrize("are_many", [False, True], ids=["one caller", "many callers"])
+def test_keeping_a_page_and_evicting_one_cost_no_more_with_more_pages(spare: int, *, are_many: bool) -> None:
+    few, many = (
+        steps_of_a_put(pages=pages, callers=pages if are_many else 1, spare=spare) for pages in (100, 3_000)
+    )
+
+    assert many <= 1.1 * few
+
+
+def test_a_full_cache_is_little_work_for_the_garbage_collector() -> None:
+    """It tracks nothing of a page but what the headers of its response said about caching."""
+    kept = Kept(max_bytes=1024**3, caller_max_bytes=1024**3)
+    kept.put(ADA, paged(1))
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(2, 302):
+        kept.put(ADA, paged(number), page=parsed_page(sized_projects(1, 1), paged(number)))
+
+    gc.collect()
+
+    assert len(gc.get_objects()) - before < 300 + 30
+
+
 def test_a_page_without_an_etag_cannot_be_renewed() -> None:
     kept = Kept()
 
@@ -511,7 +551,7 @@ class CacheMachine(RuleBasedStateMachine):
         entries = [
             entry
             for entry in self.entries
-            if self.kept.cache.touch(caller.key, entry)
+            if self.kept.cache.use(caller.key, entry.request) is entry
             and entry.request.listing == request.listing
             and slice_page(entry.page, of=entry.request, to=request) is not None
         ]
@@ -557,9 +597,13 @@ class CacheMachine(RuleBasedStateMachine):
         cache = self.kept.cache
         cache.remove_expired()
         assert sum(index.size_bytes for index in cache._callers.values()) == cache.size_bytes
-        held = {(key, request) for key, index in cache._callers.items() for request in index._entries}
-        assert held == set(cache._entries)
+        held = {entry: index for index in cache._callers.values() for entry in index._entries.values()}
+        assert held == cache._entries
+        assert sum(entry.weight_bytes for entry in held) == cache.size_bytes
+        assert {entry for entries in cache._expiring._by_second.values() for entry in entries} == set(held)
+        assert all(index.caller_key == key for key, index in cache._callers.items())
         for index in cache._callers.values():
+            index._complete()
             shapes = [shape for shapes in index._pages.values() for shape in shapes.values()]
             pages = [entry for shape in shapes for entry in shape.values()]
             assert sorted(map(id, pages)) == sorted(map(id, index._entries.values()))

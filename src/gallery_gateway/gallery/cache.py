@@ -1,13 +1,17 @@
-"""The page cache: entries by caller and request, within a budget for all callers and a quota for each."""
+"""The page cache: entries by caller and request, within a budget for all callers and a quota for each.
+
+cachetools' `TLRUCache` was used before: its heap compares times to live in Python, and the garbage collector
+tracked eleven objects for a page of a new caller, where this file needs three, and none for a further page.
+"""
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterator, Sequence
+from heapq import heappop, heappush
 from itertools import islice
 from typing import TypeVar
 
-from cachetools import Cache, TLRUCache, TTLCache
+from cachetools import TTLCache
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.caller import Caller, CallerKey
@@ -23,8 +27,6 @@ from gallery_gateway.gallery.lookup import (
     decide,
 )
 from gallery_gateway.gallery.request import GalleryRequest
-
-_Key = tuple[CallerKey, GalleryRequest]
 
 # Measured by tests/benchmarks/memory.py: the values of a parsed page, beside its JSON; for any page its key,
 # its indexes and the cache's own records; and for each of its projects the place in the index of projects.
@@ -60,20 +62,16 @@ class PageCache:
         self._purged_at: TTLCache[CallerKey, float] = TTLCache(
             _MAX_PURGED, _LONGEST_CALL_SECONDS, timer=clock.monotonic
         )
-        self._entries = _Entries(max_bytes, clock.monotonic, self._forget)
-
-    @property
-    def size_bytes(self) -> float:
-        """The memory of all pages, including expired ones not yet removed; safe to read from any thread."""
-        return self._entries.stored_bytes
-
-    @property
-    def max_bytes(self) -> float:
-        return self._entries.maxsize
+        # The least recently used entry is the first.
+        self._entries: OrderedDict[CacheEntry, CallerIndex] = OrderedDict()
+        self._expiring = _ExpiringEntries()
+        self.max_bytes = max_bytes
+        # The memory of all pages, including expired ones not yet removed; any thread may read it.
+        self.size_bytes = 0
 
     def __len__(self) -> int:
         """Return the number of pages that `size_bytes` counts; safe to call from any thread."""
-        return self._entries.stored
+        return len(self._entries)
 
     def lookup(
         self, caller: Caller, key: LoadKey, accepts: Accepts = ACCEPTS_ALL, *, failed: str | None = None
@@ -103,12 +101,12 @@ class PageCache:
             )
             answer = found.fallback if isinstance(found, Miss) else found.answer
             if answer is not None:
-                self.touch(caller.key, answer.entry)
+                self._touch(index, answer.entry)
             examined |= {id(entry): entry for entry in entries}
             results.append(found)
         for entry in examined.values():
             if weigh(entry) > entry.weight_bytes:
-                self._account(caller.key, entry)
+                self._account(index, entry)
         return results
 
     def note_failure(self, caller: Caller, key: LoadKey, code: str) -> None:
@@ -122,88 +120,103 @@ class PageCache:
 
         An entry with expired links cannot: "not modified" would bring no new links.
         """
-        entry = self._entries.get((caller.key, request))
-        if entry is None or not entry.rules.etag or entry.links_until <= self._clock.wall():
+        index = self._callers.get(caller.key)
+        entry = index and index.get(request)
+        if not entry or not entry.rules.etag or entry.keep_until <= self._clock.monotonic():
             return None
-        return entry
+        return None if entry.links_until <= self._clock.wall() else entry
 
     def put(self, caller: Caller, entry: CacheEntry) -> None:
         """Keep an entry until `keep_until`; one that is larger than the budget is not kept."""
-        # The cache's clock stands still meanwhile, so that no entry expires halfway.
-        with self._entries.timer as now:
-            self._entries.expire(now)
-            index = self._callers.get(caller.key)
-            previous = index and index.get(entry.request)
-            if previous:
-                self._remove(caller.key, previous)
-                # A later call may have landed first.
-                entry = max(entry, previous, key=lambda each: each.asked_at)
-            entry.weight_bytes = weigh(entry)
-            is_purged = entry.asked_at < self._purged_at.get(caller.key, -math.inf)
-            if is_purged or entry.weight_bytes > self._entry_max_bytes or entry.keep_until <= now:
-                return
-            self._make_room(caller.key, entry.weight_bytes)
-            self._entries[caller.key, entry.request] = entry
-            self._callers.setdefault(caller.key, CallerIndex()).add(entry)
+        now = self._clock.monotonic()
+        self._expire(now)
+        index = self._callers.get(caller.key)
+        previous = index and index.get(entry.request)
+        if index and previous:
+            self._remove(index, previous)
+            # A later call may have landed first.
+            if previous.asked_at > entry.asked_at:
+                entry = previous
+        entry.weight_bytes = weigh(entry)
+        is_purged = entry.asked_at < self._purged_at.get(caller.key, -math.inf)
+        if is_purged or entry.weight_bytes > self._entry_max_bytes or entry.keep_until <= now:
+            return
+        self._make_room(index, entry.weight_bytes)
+        index = self._callers.get(caller.key)
+        if index is None:
+            index = self._callers[caller.key] = CallerIndex(caller.key)
+        index.add(entry)
+        self._entries[entry] = index
+        self._expiring.add(entry)
+        self.size_bytes += entry.weight_bytes
 
     def remove_expired(self) -> None:
         """Remove expired pages, as `put` does."""
-        self._entries.expire()
+        self._expire(self._clock.monotonic())
 
     def remember(self, caller_key: CallerKey, entry: CacheEntry, key: Hashable, rendered: bytes) -> None:
         """Keep a response that was written from an entry, within the same budget."""
-        if len(entry.rendered) >= _MAX_RENDERED or not self.touch(caller_key, entry):
+        if len(entry.rendered) >= _MAX_RENDERED or self.use(caller_key, entry.request) is not entry:
             return
         if entry.weight_bytes + len(rendered) <= self._entry_max_bytes:
             entry.rendered[key] = rendered
-            self._account(caller_key, entry)
+            self._account(self._entries[entry], entry)
 
-    def touch(self, caller_key: CallerKey, entry: CacheEntry) -> bool:
-        """Count the entry as used; return whether it is still kept: not replaced, evicted or purged."""
-        if self._entries.get((caller_key, entry.request)) is not entry:
-            return False
-        self._callers[caller_key].touch(entry)
-        return True
+    def use(self, caller_key: CallerKey, request: GalleryRequest) -> CacheEntry | None:
+        """Return the entry of exactly this request, which counts as used; `None` if it is not kept."""
+        index = self._callers.get(caller_key)
+        entry = index and index.get(request)
+        if not index or not entry:
+            return None
+        self._touch(index, entry)
+        return entry
 
     def purge(self, caller_key: CallerKey) -> None:
         """Forget all pages of a caller, and those of its fetches that have begun by now."""
         self._purged_at[caller_key] = self._clock.monotonic()
-        while (index := self._callers.get(caller_key)) is not None:
-            self._remove(caller_key, index.least_recent)
+        index = self._callers.get(caller_key)
+        while index:
+            self._remove(index, index.least_recent)
 
     def purge_all(self) -> None:
         for caller_key in list(self._callers):
             self.purge(caller_key)
 
-    def _account(self, caller_key: CallerKey, entry: CacheEntry) -> None:
+    def _expire(self, now: float) -> None:
+        for entry in self._expiring.due(now):
+            self._remove(self._entries[entry], entry)
+
+    def _touch(self, index: "CallerIndex", entry: CacheEntry) -> None:
+        self._entries.move_to_end(entry)
+        index.touch(entry)
+
+    def _account(self, index: "CallerIndex", entry: CacheEntry) -> None:
         """Account for an entry that grew; one that grew too heavy drops its parsed page."""
-        # As in `put`, the clock stands still.
-        with self._entries.timer:
-            if weigh(entry) > self._entry_max_bytes:
-                entry.parsed = None
-            elif self.touch(caller_key, entry):
-                grown = weigh(entry) - entry.weight_bytes
-                self._make_room(caller_key, grown)
-                self._callers[caller_key].size_bytes += grown
-                entry.weight_bytes += grown
-                self._entries[caller_key, entry.request] = entry
+        if weigh(entry) > self._entry_max_bytes:
+            entry.parsed = None
+        elif entry in self._entries:
+            # The last one to be evicted.
+            self._touch(index, entry)
+            grown_bytes = weigh(entry) - entry.weight_bytes
+            self._make_room(index, grown_bytes)
+            entry.weight_bytes += grown_bytes
+            index.size_bytes += grown_bytes
+            self.size_bytes += grown_bytes
 
-    def _make_room(self, caller_key: CallerKey, weight_bytes: int) -> None:
-        while index := self._callers.get(caller_key):
-            if index.size_bytes + weight_bytes <= self._caller_max_bytes:
-                return
-            self._remove(caller_key, index.least_recent)
+    def _make_room(self, index: "CallerIndex | None", weight_bytes: int) -> None:
+        while index and index.size_bytes + weight_bytes > self._caller_max_bytes:
+            self._remove(index, index.least_recent)
+        while self.size_bytes + weight_bytes > self.max_bytes:
+            least_recent, its_index = next(iter(self._entries.items()))
+            self._remove(its_index, least_recent)
 
-    def _remove(self, caller_key: CallerKey, entry: CacheEntry) -> None:
-        # cachetools deletes an expired item and raises KeyError.
-        with suppress(KeyError):
-            del self._entries[caller_key, entry.request]
-
-    def _forget(self, caller_key: CallerKey, entry: CacheEntry) -> None:
-        index = self._callers[caller_key]
+    def _remove(self, index: "CallerIndex", entry: CacheEntry) -> None:
+        del self._entries[entry]
+        self._expiring.remove(entry)
+        self.size_bytes -= entry.weight_bytes
         index.remove(entry)
         if not index:
-            del self._callers[caller_key]
+            del self._callers[index.caller_key]
 
 
 def weigh(entry: CacheEntry) -> int:
@@ -213,39 +226,30 @@ def weigh(entry: CacheEntry) -> int:
     return own_bytes + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
 
 
-class _Entries(TLRUCache[_Key, CacheEntry]):
-    """cachetools' cache, which also reports the entries that it removes."""
+class _ExpiringEntries:
+    """Entries by the second in which they expire, rounded up."""
 
-    def __init__(
-        self, max_bytes: int, timer: Callable[[], float], on_removed: Callable[[CallerKey, CacheEntry], None]
-    ) -> None:
-        super().__init__(
-            max_bytes, lambda _key, entry, _now: entry.keep_until, timer, lambda entry: entry.weight_bytes
-        )
-        self._on_removed = on_removed
+    def __init__(self) -> None:
+        self._by_second: dict[int, dict[CacheEntry, None]] = {}
+        self._seconds: list[int] = []
 
-    # TLRUCache's own `currsize` and `len` remove expired entries, which another thread must not do.
+    def add(self, entry: CacheEntry) -> None:
+        second = math.ceil(entry.keep_until)
+        entries = self._by_second.get(second)
+        if entries is None:
+            entries = self._by_second[second] = {}
+            heappush(self._seconds, second)
+        entries[entry] = None
 
-    @property
-    def stored(self) -> int:
-        return Cache.__len__(self)
+    def remove(self, entry: CacheEntry) -> None:
+        # An empty second stays until it is due, so that each is in the heap once.
+        del self._by_second[math.ceil(entry.keep_until)][entry]
 
-    @property
-    def stored_bytes(self) -> float:
-        return float(Cache.currsize.__get__(self))
-
-    def expire(self, time: float | None = None) -> list[tuple[_Key, CacheEntry]]:
-        removed = list(super().expire(time))
-        for (caller_key, _), entry in removed:
-            self._on_removed(caller_key, entry)
-        return removed
-
-    def __delitem__(self, key: _Key) -> None:
-        entry = Cache.__getitem__(self, key)
-        try:
-            super().__delitem__(key)
-        finally:
-            self._on_removed(key[0], entry)
+    def due(self, now: float) -> Iterator[CacheEntry]:
+        """Yield the entries that have expired, which are then removed."""
+        while self._seconds and self._seconds[0] <= now:
+            yield from list(self._by_second[self._seconds[0]])
+            del self._by_second[heappop(self._seconds)]
 
 
 _Shape = tuple[int, int]
@@ -256,14 +260,19 @@ class CallerIndex:
     """The entries of one caller, found without looking at all of them; `size_bytes` is their weight.
 
     A page that holds the window of another is found by arithmetic: of each size of pages, only one can hold
-    it. A project is found, for each cap of images, on the page that was fetched last.
+    it. A project is found, for each cap of images, on the page that was fetched last. The first entry is not
+    put into these indexes before they are read: many callers never come back.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("_entries", "_pages", "_projects", "_unindexed", "caller_key", "size_bytes")
+
+    def __init__(self, caller_key: CallerKey) -> None:
+        self.caller_key = caller_key
         self.size_bytes = 0
         self._entries: OrderedDict[GalleryRequest, CacheEntry] = OrderedDict()
         self._pages: dict[Hashable, dict[_Shape, dict[int, CacheEntry]]] = {}
         self._projects: dict[Hashable, dict[int, dict[int | None, CacheEntry]]] = {}
+        self._unindexed: CacheEntry | None = None
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -283,15 +292,45 @@ class CallerIndex:
         exact = self._entries.get(key.request)
         if exact is not None:
             yield exact
+        self._complete()
         others = self._with_project(key.request) if key.is_project else self._with_window(key.request)
         for entry in others:
             if entry is not exact:
                 yield entry
 
     def add(self, entry: CacheEntry) -> None:
-        request = entry.request
-        self._entries[request] = entry
+        if self._entries:
+            self._complete()
+            self._index(entry)
+        else:
+            self._unindexed = entry
+        self._entries[entry.request] = entry
         self.size_bytes += entry.weight_bytes
+
+    def remove(self, entry: CacheEntry) -> None:
+        request = entry.request
+        del self._entries[request]
+        self.size_bytes -= entry.weight_bytes
+        if entry is self._unindexed:
+            self._unindexed = None
+            return
+        shape = request.per_page, request.max_images_per_project
+        del self._pages[request.listing][shape][request.page]
+        _prune(self._pages, request.listing, shape)
+        projects = self._projects.get(request.images, {}).get(request.max_images_per_project, {})
+        for project_id in entry.project_ids:
+            if projects.get(project_id) is entry:
+                del projects[project_id]
+        _prune(self._projects, request.images, request.max_images_per_project)
+
+    def _complete(self) -> None:
+        """Put the first entry into the indexes."""
+        if self._unindexed is not None:
+            self._index(self._unindexed)
+            self._unindexed = None
+
+    def _index(self, entry: CacheEntry) -> None:
+        request = entry.request
         shapes = self._pages.setdefault(request.listing, {})
         shape = request.per_page, request.max_images_per_project
         # Taken out and put in again, so that the most recent shape is the last one.
@@ -302,20 +341,6 @@ class CallerIndex:
         projects = caps.pop(request.max_images_per_project, {})
         projects.update(dict.fromkeys(entry.project_ids, entry))
         caps[request.max_images_per_project] = projects
-
-    def remove(self, entry: CacheEntry) -> None:
-        request = entry.request
-        del self._entries[request]
-        self.size_bytes -= entry.weight_bytes
-        shapes = self._pages[request.listing]
-        shape = request.per_page, request.max_images_per_project
-        del shapes[shape][request.page]
-        _prune(self._pages, request.listing, shape)
-        projects = self._projects.get(request.images, {}).get(request.max_images_per_project, {})
-        for project_id in entry.project_ids:
-            if projects.get(project_id) is entry:
-                del projects[project_id]
-        _prune(self._projects, request.images, request.max_images_per_project)
 
     def _with_window(self, request: GalleryRequest) -> Iterator[CacheEntry]:
         start = (request.page - 1) * request.per_page

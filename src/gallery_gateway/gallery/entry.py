@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.contract import Page, UpstreamProject
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry
 
 # The contract's list of statuses is open: any other status may still change.
-_SETTLED = (None, "completed", "failed")
+_SETTLED = frozenset({None, "completed", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +79,29 @@ def _or_unbounded(seconds: float | None) -> float:
 
 
 def _is_unfinished(page: Page) -> bool:
-    # A damaged page may hold None among its projects and images.
-    for project in page.projects:
-        if not isinstance(project, ProjectionSource):
-            continue
-        if project.pending_images:
-            return True
-        for image in project.images or ():
-            if isinstance(image, ProjectionSource) and image.status not in _SETTLED:
-                return True
-    return False
+    projects: list[Any] = page.projects
+    try:
+        # Comprehensions, since this is run for each page.
+        statuses = {image.status for project in projects for image in project.images}
+        counts = [(each.total_images, each.completed_images + each.failed_images) for each in projects]
+        return not statuses <= _SETTLED or any([total > settled for total, settled in counts])  # noqa: C419
+    except (AttributeError, TypeError):
+        return any(map(_is_pending, projects))
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
-class CacheEntry:
+def _is_pending(project: UpstreamProject) -> bool:
+    """Return whether a project is unfinished; its counters may be null.
+
+    A damaged page may hold `None` among its projects and images, or values of other types.
+    """
+    if not isinstance(project, ProjectionSource):
+        return False
+    images = [image for image in project.images or () if isinstance(image, ProjectionSource)]
+    return bool(project.pending_images) or any(image.status not in list(_SETTLED) for image in images)
+
+
+# No entry is part of a cycle, and without `gc` the garbage collector does not walk through a full cache.
+class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     """The page that answered one request, and when it may be used. Times are on the monotonic clock.
 
     Most pages are never requested again, and a parsed page takes more than twice the memory of its JSON. So
@@ -132,7 +144,7 @@ class CacheEntry:
     keep_until: float
     link_margin_seconds: float
     parsed: Page | None = None
-    rendered: dict[Hashable, bytes] = field(default_factory=dict)
+    rendered: dict[Hashable, bytes] = {}  # msgspec makes a new one each time
     is_forced: bool = False
     call: Link | None = None
     failure: tuple[str, float] | None = None
@@ -189,5 +201,5 @@ class FetchResult:
 
 def project_ids_of(page: Page) -> tuple[int | None, ...]:
     # A damaged page may hold None among its projects, or an id of another type.
-    ids = [project.project_id if isinstance(project, ProjectionSource) else None for project in page.projects]
+    ids = [getattr(project, "project_id", None) for project in page.projects]
     return tuple([project_id if type(project_id) is int else None for project_id in ids])

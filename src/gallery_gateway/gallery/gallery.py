@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import weakref
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gallery_gateway.gallery.entry import CacheEntry, FetchResult
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
+from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.contract import Page
@@ -73,18 +73,19 @@ class LoadResult:
         key = writer, self.key.request
         if self.entry.request != self.key.request or key not in self.entry.rendered:
             return None
-        entry = weakref.ref(self.entry)
-        return CachedResponse(
-            key, entry, self.key.needs_links, self.caller_key, self.gallery.cache, self.gallery.clock
-        )
+        needs_links = self.key.needs_links
+        return CachedResponse(key, needs_links, self.caller_key, self.gallery.cache, self.gallery.clock)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A response that is kept with its page, for as long as the page is kept and fresh."""
+    """A response that is kept with its page, for as long as the page is kept and fresh.
 
-    key: Hashable
-    entry: "weakref.ref[CacheEntry]"
+    Args:
+        key: the writer of the response, and the request of the page.
+    """
+
+    key: tuple[Hashable, GalleryRequest]
     needs_links: bool
     caller_key: CallerKey
     cache: PageCache
@@ -92,8 +93,8 @@ class CachedResponse:
 
     def get(self) -> tuple[bytes, float, float] | None:
         """Return the response, its remaining freshness and its age, both in seconds; `None` once it ended."""
-        entry = self.entry()
-        if entry is None or not self.cache.touch(self.caller_key, entry):
+        entry = self.cache.use(self.caller_key, self.key[1])
+        if entry is None:
             return None
         rendered = entry.rendered.get(self.key)
         remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)

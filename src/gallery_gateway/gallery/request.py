@@ -14,7 +14,7 @@ SortBy = Literal["original_filename", "quality_score"]
 OwnershipFilter = Literal["mine", "shared"]
 
 
-class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True):
+class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=False):
     """One page of projects.
 
     Each attribute is a REST parameter with its REST default; `None` means that the parameter is not sent.
