@@ -1,4 +1,4 @@
-"""The speed of the gateway: `python -m tests.benchmarks [compare]`.
+"""The speed of the gateway: `python -m tests.benchmarks [compare | growth]`.
 
 `compare` loads the gateway and its peers with what clients send through a reverse proxy. With `--against`,
 the peer is the gateway of another checkout. Linux: CPU seconds and cores are the kernel's.
@@ -13,7 +13,10 @@ from pathlib import Path
 
 import uvloop
 
+from tests.benchmarks import growth
 from tests.benchmarks.compare import BRAMBLE, MERCURIUS, MODES, PLAIN, YOGA, Options, compare
+from tests.benchmarks.growth import AXES, grow
+from tests.benchmarks.plot import plot
 from tests.benchmarks.queries import QUERIES
 from tests.benchmarks.report import medians, report
 from tests.benchmarks.servers import BenchmarkError, Stage, install_node_peers
@@ -21,17 +24,20 @@ from tests.benchmarks.servers import BenchmarkError, Stage, install_node_peers
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("compare",), default="compare")
+    parser.add_argument("what", nargs="?", choices=_WHAT, default="compare")
     parser.add_argument("--tiny", action="store_true", help="a moment of each, for a test: no real figures")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the report and the plots there")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the medians are taken (5)")
     group = parser.add_argument_group("compare")
     group.add_argument("--against", type=Path, metavar="PATH", help="compare with PATH/src, and nothing else")
     group.add_argument("--node", action="store_true", help="with Mercurius and Yoga, installed from npm")
     group.add_argument("--modes", type=_listed(MODES), default=list(MODES), help=",".join(MODES))
     group.add_argument("--queries", type=_listed(QUERIES), default=list(QUERIES), help=",".join(QUERIES))
     group.add_argument("--seconds", type=float, default=3.0, help="of each round (3)")
-    group.add_argument("--rounds", type=int, default=5, help="of which the medians are taken (5)")
     group.add_argument("--connections", type=int, default=16, help="of the load generator (16)")
+    group = parser.add_argument_group("growth")
+    group.add_argument("--axes", type=_listed(AXES), default=list(AXES), help=",".join(AXES))
+    group.add_argument("--most", type=int, default=100_000, help="largest size (100000)")
     return parser
 
 
@@ -53,7 +59,8 @@ def _peers(chosen: argparse.Namespace) -> list[str]:
     return peers
 
 
-def _compare(chosen: argparse.Namespace) -> str:
+def _compare(chosen: argparse.Namespace) -> dict[str, str]:
+    """Return the files of the report by their suffixes."""
     options = Options(
         seconds=0.1 if chosen.tiny else chosen.seconds,
         rounds=1 if chosen.tiny else chosen.rounds,
@@ -67,20 +74,42 @@ def _compare(chosen: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as folder:
         results = uvloop.run(compare(Stage(Path(folder)), options))
     print(medians(results), file=sys.stderr)
-    return report(results)
+    return {".md": report(results)}
+
+
+def _growth(chosen: argparse.Namespace) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder))
+        growths = [
+            uvloop.run(
+                grow(
+                    stage,
+                    axis,
+                    rounds=1 if chosen.tiny else chosen.rounds * 4,
+                    requests=5 if chosen.tiny else 100,
+                    most=10 if chosen.tiny else chosen.most,
+                )
+            )
+            for axis in chosen.axes
+        ]
+    return {".md": growth.report(growths), ".svg": plot(growths)}
+
+
+_WHAT = {"compare": _compare, "growth": _growth}
 
 
 def main() -> int:
     chosen = _parser().parse_args()
     try:
-        printed = _compare(chosen)
+        printed = _WHAT[chosen.what](chosen)
     except BenchmarkError as exc:
         print(exc, file=sys.stderr)
         return 1
-    print(printed, end="")
+    print(printed[".md"], end="")
     if chosen.out:
         chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / f"{chosen.what}.md").write_text(printed, encoding="utf-8")
+        for suffix, text in printed.items():
+            (chosen.out / chosen.what).with_suffix(suffix).write_text(text, encoding="utf-8")
     return 0
 
 

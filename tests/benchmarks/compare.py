@@ -192,20 +192,19 @@ class Contest:
     async def play(self, case: Case, *, warm_up_seconds: float | None = None) -> Outcome:
         options, mode, server = self._options, MODES[case.mode], self._servers[case.process]
         seconds = options.seconds * (2 if mode.varying == "mix" else 1)
-        return await self._stage.load(
-            Load(
-                port=server.port,
-                query=case.query,
-                varying=mode.varying,
-                token=f"round-{next(self._numbers)}",
-                body_bytes=self._body_bytes[case.process],
-                connections=mode.connections or options.connections,
-                warm_up_requests=self._requests_to_fill(case) if mode.fills_cache else 1,
-                warm_up_seconds=options.seconds / 4 if warm_up_seconds is None else warm_up_seconds,
-                seconds=seconds,
-                server_id=server.process_id,
-            )
+        load = Load(
+            port=server.port,
+            query=case.query,
+            varying=mode.varying,
+            token=f"round-{next(self._numbers)}",
+            body_bytes=self._body_bytes[case.process],
+            connections=mode.connections or options.connections,
+            warm_up_requests=self._requests_to_fill(case) if mode.fills_cache else 0,
+            warm_up_seconds=options.seconds / 4 if warm_up_seconds is None else warm_up_seconds,
+            seconds=seconds,
+            server_id=server.process_id,
         )
+        return (await self._stage.load([load]))[0]
 
     def _requests_to_fill(self, case: Case) -> int:
         # A page is kept as its JSON, of at least this size.
@@ -226,9 +225,9 @@ class Contest:
                 assert self._options.against
                 return self._stage.gateway(self._options.against, url, mode.settings)
             case "plain Strawberry":
-                return self._stage.python_peer(url, *cache)
+                return self._stage.python_peer("tests.benchmarks.plain", url, *cache)
             case "Bramble":
-                return self._stage.python_peer(url, "--library", "bramble", *cache)
+                return self._stage.python_peer("tests.benchmarks.bramble_peer", url, *cache)
         kind = "mercurius" if case.server == MERCURIUS else "yoga"
         return self._stage.node_peer(url, sdl(), "--kind", kind, *cache)
 

@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: `python -m tests.benchmarks.load SPECIFICATION`.
+"""The load generator, a process of its own: `python -m tests.benchmarks.load`, which reads what to send.
 
 Over N keep-alive connections each sends its next request when its last one is answered. A phase begins and
 ends with no request under way, so the CPU seconds read around it are those of exactly the requests counted.
@@ -29,8 +29,10 @@ class Load:
     Args:
         query, varying: see `tests.benchmarks.queries.requests`.
         token: what the tokens of the callers begin with; another one in each round.
-        body_bytes: how long the responses have to be, by query: a server that answers errors is fast.
-        warm_up_requests: sent before the figures are taken, if this takes longer than `warm_up_seconds`.
+        body_bytes: how long the responses to a query have to be, or as long as the first one: a server that
+            answers errors is fast.
+        first: see `requests`.
+        warm_up_requests, requests: sent at least, if this takes longer than the seconds.
         server_id: the process whose CPU seconds are read.
     """
 
@@ -40,7 +42,9 @@ class Load:
     token: str
     body_bytes: dict[str, int]
     connections: int
-    warm_up_requests: int
+    first: int = 0
+    requests: int = 1
+    warm_up_requests: int = 0
     warm_up_seconds: float
     seconds: float
     server_id: int
@@ -62,7 +66,7 @@ class Phase:
     """Requests until a time and a number of them have passed; `latencies` in seconds."""
 
     def __init__(
-        self, sent: Iterator[tuple[str, bytes]], load: Load, *, seconds: float, at_least: int = 1
+        self, sent: Iterator[tuple[str, bytes]], load: Load, *, seconds: float, at_least: int
     ) -> None:
         self.latencies: list[float] = []
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -134,7 +138,7 @@ class Client(asyncio.Protocol):
         head = self._head[:end].lower()
         start = head.find(_LENGTH) + len(_LENGTH)
         length = int(head[start : (head.find(b"\r\n", start) + 1 or end + 1) - 1])
-        expected = self._phase.body_bytes[self._query]
+        expected = self._phase.body_bytes.setdefault(self._query, length)
         if head[9:12] != b"200" or length != expected:
             reason = f"{self._query}: {length} bytes, not {expected}: {self._head[:2000]!r}"
             self._phase.fail(reason)
@@ -144,10 +148,10 @@ class Client(asyncio.Protocol):
 
 
 async def run_round(load: Load) -> Outcome:
-    sent = requests(load.query, load.varying, load.token)
+    sent = requests(load.query, load.varying, load.token, first=load.first)
     warm_up = Phase(sent, load, seconds=load.warm_up_seconds, at_least=load.warm_up_requests)
     await _run_phase(load, warm_up)
-    phase = Phase(sent, load, seconds=load.seconds)
+    phase = Phase(sent, load, seconds=load.seconds, at_least=load.requests)
     started, server, own = time.perf_counter(), cpu_seconds(load.server_id), time.process_time()
     await _run_phase(load, phase)
     seconds = time.perf_counter() - started
@@ -181,5 +185,10 @@ def cpu_seconds(process_id: int) -> float:
     return time.clock_gettime((~process_id << 3) | _CPUCLOCK_SCHED)
 
 
+async def _run() -> None:
+    loads = [Load(**load) for load in json.load(sys.stdin)]
+    print(json.dumps([asdict(await run_round(load)) for load in loads]))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asdict(uvloop.run(run_round(Load(**json.loads(sys.argv[1])))))))
+    uvloop.run(_run())

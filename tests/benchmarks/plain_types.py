@@ -76,10 +76,8 @@ class Image:
 
     @classmethod
     def build(cls, body: dict[str, Any]) -> "Image":
-        position = f"Image:{body['image_index']}:{body['group_index']}:{body['version']}"
         return cls(
-            # Spelled like the gateway's, so that the responses can be compared.
-            id=_global_id(f"{position}{' ' * (-(len(position) + 1) % 3)}:{body['job_id']}"),
+            id=strawberry.ID(image_id(body)),
             result_id=body.get("id"),
             job_id=body["job_id"],
             image_index=body["image_index"],
@@ -128,7 +126,7 @@ class Project:
     def build(cls, body: dict[str, Any]) -> "Project":
         total, completed, failed = body["total_images"], body["completed_images"], body["failed_images"]
         return cls(
-            id=_global_id(f"Project:{body['project_id']}"),
+            id=strawberry.ID(global_id(f"Project:{body['project_id']}")),
             project_id=body["project_id"],
             project_name=body["project_name"],
             project_key=body["project_key"],
@@ -155,5 +153,11 @@ class Gallery:
         )
 
 
-def _global_id(text: str) -> strawberry.ID:
-    return strawberry.ID(base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii"))
+def image_id(body: dict[str, Any]) -> str:
+    """Return the id as the gateway spells it, so that the responses can be compared."""
+    position = f"Image:{body['image_index']}:{body['group_index']}:{body['version']}"
+    return global_id(f"{position}{' ' * (-(len(position) + 1) % 3)}:{body['job_id']}")
+
+
+def global_id(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode("ascii")

@@ -5,12 +5,10 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Varying = Literal["page", "caller", "headers", "nothing", "mix"]
+Varying = Literal["page", "caller", "document", "headers", "nothing", "mix"]
 """What differs between one request and the next: `headers` do in all kinds except `nothing`."""
-
-PROJECTS = 20
 
 # Every page has seven digits, so that all requests and responses of one query are equally long.
 FIRST_PAGE = 1_000_000
@@ -18,6 +16,10 @@ FIRST_PAGE = 1_000_000
 MIX_CALLERS, MIX_PAGES = 200, 50
 MIX_SHARES = {"Q1": 0.70, "Q2": 0.25, "Q3": 0.05}
 
+_THUMBNAILS = (
+    "projects { projectName images { id status originalFilename qualityScore feedback createdAt version"
+    " output { thumbnail } } }"
+)
 _FILE = "{ fullSize thumbnail uuid }"
 EVERYTHING = (
     "pagination { page perPage total pages hasNext hasPrev } projects { id projectId projectName projectKey"
@@ -35,38 +37,45 @@ class Query:
     name: str
     about: str
     selection: str
+    projects: int
     max_images: int
 
-    def body(self, page: int | str, *, operation_name: str | None = None) -> str:
-        """Return the JSON of a POST request."""
+    def body(self) -> str:
+        """Return the JSON of a POST request, with gaps for `fill`."""
+        name = f"{self.name}_%(document)06d"
         document = (
-            f"query {operation_name or self.name}($page: Int!, $perPage: Int!, $maxImages: Int!) {{"
+            f"query {name}($page: Int!, $perPage: Int!, $maxImages: Int!) {{"
             f" gallery(page: $page, perPage: $perPage, maxImagesPerProject: $maxImages) {{"
             f" {self.selection} }} }}"
         )
-        variables = {"page": "PAGE", "perPage": PROJECTS, "maxImages": self.max_images}
-        body: dict[str, Any] = {
-            "operationName": operation_name or self.name,
-            "query": document,
-            "variables": variables,
-        }
-        return json.dumps(body).replace('"PAGE"', str(page))
+        variables = {"page": "PAGE", "perPage": self.projects, "maxImages": self.max_images}
+        body = {"operationName": name, "query": document, "variables": variables}
+        return json.dumps(body).replace('"PAGE"', "%(page)07d")
 
 
 QUERIES = {
     query.name: query
     for query in (
-        Query("Q1", "20 projects, names and totals", "projects { projectName totalImages }", 1),
+        Query("Q1", "20 projects, names and totals", "projects { projectName totalImages }", 20, 1),
         Query(
             "Q2",
             "20 projects of 12 images, 8 fields with `output { thumbnail }`",
-            "projects { projectName images { id status originalFilename qualityScore feedback createdAt"
-            " version output { thumbnail } } }",
+            _THUMBNAILS,
+            20,
             12,
         ),
-        Query("Q3", "20 projects of 50 images, all fields", EVERYTHING, 50),
+        Query("Q3", "20 projects of 50 images, all fields", EVERYTHING, 20, 50),
     )
 }
+
+
+def named(name: str) -> Query:
+    """Return a query by its name; `3x7` is Q2 with 3 projects of 7 images."""
+    if name in QUERIES:
+        return QUERIES[name]
+    projects, images = map(int, name.split("x"))
+    return Query(f"Q{name}", f"{projects} projects of {images} images", _THUMBNAILS, projects, images)
+
 
 # What nginx or Envoy add, and what clients send anyway.
 _HEAD = (
@@ -89,12 +98,12 @@ _HEAD = (
 
 def template(query: Query, token: str) -> bytes:
     """Return an HTTP request that `fill` completes."""
-    length = len(query.body(FIRST_PAGE))
-    head = _HEAD.replace("LENGTH", str(length)).replace("TOKEN", token)
-    return (head + query.body("%(page)07d")).encode("ascii")
+    body = query.body().encode("ascii")
+    length = len(body % {b"document": 0, b"page": FIRST_PAGE})
+    return _HEAD.replace("LENGTH", str(length)).replace("TOKEN", token).encode("ascii") + body
 
 
-def fill(request: bytes, *, number: int, page: int = 0, caller: int = 0) -> bytes:
+def fill(request: bytes, *, number: int, page: int = 0, caller: int = 0, document: int = 0) -> bytes:
     """Complete a request; `number` makes its headers unlike those of all others."""
     return request % {
         b"request": number,
@@ -102,25 +111,26 @@ def fill(request: bytes, *, number: int, page: int = 0, caller: int = 0) -> byte
         b"low": number & 0xFF,
         b"page": FIRST_PAGE + page,
         b"caller": caller,
+        b"document": document,
     }
 
 
-def requests(name: str, varying: Varying, token: str) -> Iterator[tuple[str, bytes]]:
+def requests(name: str, varying: Varying, token: str, *, first: int = 0) -> Iterator[tuple[str, bytes]]:
     """Yield names of queries and requests without end.
 
     Args:
         name: of the query; a mix has all of them.
         token: what the tokens of the made-up callers begin with.
+        first: number of the first page, caller or document.
     """
     if varying == "mix":
         yield from _mix(token)
-    request = template(QUERIES[name], token)
+    request = template(named(name), token)
     if varying == "nothing":
         yield from itertools.repeat((name, fill(request, number=0)))
-    for number in itertools.count():
-        page = number if varying == "page" else 0
-        caller = number if varying == "caller" else 0
-        yield name, fill(request, number=number, page=page, caller=caller)
+    for number in itertools.count(first):
+        varied = {varying: number} if varying in {"page", "caller", "document"} else {}
+        yield name, fill(request, number=number, **varied)
 
 
 def _mix(token: str) -> Iterator[tuple[str, bytes]]:

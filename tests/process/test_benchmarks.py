@@ -5,6 +5,9 @@ import re
 import sys
 from pathlib import Path
 
+from tests import npm
+from tests.benchmarks.growth import AXES
+
 # About 20 s where it has the machine to itself.
 PATIENCE_SECONDS = 500
 
@@ -41,3 +44,19 @@ async def test_the_comparison_runs_against_another_checkout() -> None:
     report = await printed("--against", str(ROOT), "--modes", "hot", "--queries", "Q1")
 
     assert re.findall(r"^\| (hot Q1) \| [\d.]+x \([\d.]+x\) \|$", report, re.MULTILINE) == ["hot Q1"]
+
+
+async def test_the_growth_measures_each_axis_and_plots_it(tmp_path: Path) -> None:
+    report = await printed("growth", "--out", str(tmp_path))
+
+    assert len(re.findall(r"^\| \d+ \| 1.00x \| 1.00x \|$", report, re.MULTILINE)) == len(AXES)
+    assert (tmp_path / "growth.svg").read_text(encoding="utf-8").count("<polyline") == 2 * len(AXES)
+
+
+async def test_the_comparison_runs_with_peers_on_node() -> None:
+    npm.install(ROOT / "tests" / "benchmarks" / "node")
+
+    report = await printed("--node", "--modes", "uncached,hot", "--queries", "Q1")
+
+    row = r"^\| hot Q1 \| [\d.]+x \([\d.]+x\) \| [\d.]+x \([\d.]+x\) \|"
+    assert re.findall(row, report, re.MULTILINE)
