@@ -1,13 +1,17 @@
 """Replays by the endpoint: a repeated request runs no operation while its page is fresh."""
 
 import gc
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gallery_gateway import edge
 from gallery_gateway.clock import Clock
+from gallery_gateway.edge.policy import RESPONSE_HEADERS
 from gallery_gateway.gallery.caller import Caller
 from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
@@ -141,3 +145,42 @@ async def test_no_token_outlives_its_operation(client: Client) -> None:
     gc.collect()
 
     assert [found for found in gc.get_objects() if isinstance(found, Caller)] == []
+
+
+# All that looks like the name of a header in the package, so that a header that someone reads is tried here.
+NAMES_IN_SOURCE = {
+    word
+    for file in Path(edge.__file__).parent.glob("*.py")
+    for text in re.findall(r'b"([a-z][a-z -]+)"', file.read_text())
+    for word in text.split()
+    if "-" in word or word in {"accept", "cookie", "forwarded", "via", "te", "origin", "age", "etag"}
+}
+OTHERS = """
+accept-charset accept-language cookie date dnt forwarded from if-match if-modified-since if-range max-forwards
+pragma prefer priority range referer sec-fetch-mode sec-fetch-site te traceparent tracestate user-agent via
+x-api-key x-forwarded-for x-forwarded-host x-forwarded-proto x-http-method-override x-original-url x-real-ip
+x-request-start
+"""
+# `X-Request-ID` and `If-None-Match` are heeded beside a replay; the others are of HTTP, and the server's.
+HEEDED_BESIDE = {"if-none-match", "transfer-encoding", "x-request-id"}
+NOT_IN_KEY = (
+    (NAMES_IN_SOURCE | set(OTHERS.split())) - {name.decode() for name in RESPONSE_HEADERS} - HEEDED_BESIDE
+)
+VALUES = ["", "1", "no-cache", "close", "application/json", "GET", "https://shop.example", "\x01"]
+
+
+@pytest.mark.parametrize("name", sorted(NOT_IN_KEY))
+async def test_a_header_that_is_not_in_the_key_changes_no_response(name: str, client: Client) -> None:
+    document = "query Q($page: Int!) { gallery(page: $page) { projects { projectName } } }"
+    expected = seen(await client.post(document, {"page": 1}))
+
+    for page, value in enumerate(VALUES, start=2):
+        # Another page each time, so that no replay hides a difference.
+        response = await client.post(document, {"page": page}, headers={name: value})
+
+        assert seen(response) == expected, value
+
+
+def seen(response: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:
+    headers = [header for header in response.headers.items() if header[0] != "x-request-id"]
+    return response.status_code, headers, response.content

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
 from gallery_gateway.edge.recorder import OperationRecorder
-from gallery_gateway.edge.replay import REMEMBER, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
+from gallery_gateway.edge.replay import CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
     NO_STORE,
@@ -110,31 +110,21 @@ class GraphQLEndpoint:
             await request.read_body(receive)
         if decision.skips_cache or decision.reports:
             return await self._execute(request, decision, None, recorder)
-        authorization = request.headers.get(b"authorization")
-        key = self.replays.request_key(request.method, request.query_string, authorization, request.body)
+        key = self.replays.key(
+            request.method.encode(), request.target, request.scope["headers"], request.body
+        )
         found = self.replays.find(key)
         if found is None:
             return await self._execute(request, decision, key, recorder)
         fill_replay(recorder.record, found[0].record)
-        return self._replay(request, decision, *found)
+        return self._replay(request, *found)
 
-    def _replay(
-        self, request: HTTPRequest, decision: Decision, replay: Replay, body: CachedBody
-    ) -> HTTPResponse:
+    def _replay(self, request: HTTPRequest, replay: Replay, body: CachedBody) -> HTTPResponse:
         text, remaining_seconds, age_seconds = body
-        head = decision.head
         caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-        response = HTTPResponse(200, [*head, *caching], text)
+        response = HTTPResponse(200, [*replay.head, *caching], text)
         if request.method == "GET":
-            etag = replay.etag(text)
-            head = (*head, (b"etag", etag))
-            response = with_etag(response, etag, request.headers.get(b"if-none-match"))
-        remember = request.scope.get("state", {}).get(REMEMBER)
-        # A trace needs the endpoint for each request.
-        is_tracing = self.telemetry is not None and self.telemetry.is_tracing
-        if response.status == 200 and remember is not None and not is_tracing:
-            client_id = request.headers.get(b"x-request-id")
-            remember(replay.for_server(head, method=request.method, client_id=client_id))
+            response = with_etag(response, replay.etag(text), request.headers.get(b"if-none-match"))
         return response
 
     async def _execute(
@@ -156,7 +146,7 @@ class GraphQLEndpoint:
         extensions = context.extensions(reports=decision.reports)
         body = result.with_extensions(extensions) if extensions else result.body
         if key is not None and result.cached is not None and context.caller is not None:
-            self.replays.put(key, Replay(result.cached, recorder.record))
+            self.replays.put(key, Replay(result.cached, recorder.record, decision.head))
         response = _operation_response(result, body, context.usage, decision)
         if result.has_errors or request.method == "POST":
             return response

@@ -139,6 +139,18 @@ _HEADERS = tuple(
 )
 
 
+RESPONSE_HEADERS = frozenset(
+    (
+        *_HEADERS,
+        *b"authorization apollo-require-preflight content-length host origin x-apollo-operation-name".split(),
+    )
+)
+"""All headers that the response to an operation depends on, `If-None-Match` and `X-Request-ID` excepted.
+
+Whoever lets a response depend on another header adds it here, or a replay ignores it.
+"""
+
+
 @dataclass(kw_only=True)
 class Policy:
     """The operator's rules for requests.

@@ -1,8 +1,8 @@
 """Replays: responses to requests that came before, sent without running an operation.
 
 A replay has no body of its own. It refers to the body that is cached with a page, and ends with that page's
-freshness. The store finds replays in two ways: by a parsed request, for the endpoint, and by the bytes of a
-request, for the server. Every key covers the caller's token.
+freshness. Its key is made of all parts of a request that the response depends on. The token is one of them;
+most headers that proxies add are not. Both the server and the endpoint look replays up.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from gallery_gateway.edge.app import Readiness
+from gallery_gateway.edge.policy import RESPONSE_HEADERS
 from gallery_gateway.edge.request import request_id
 from gallery_gateway.edge.responses import RawHeader, etag_of, freshness_headers, head_lines
 from gallery_gateway.gallery.gallery import CachedResponse
@@ -22,9 +23,6 @@ from gallery_gateway.telemetry.telemetry import Telemetry
 
 REPLAY_STORE = "replay_store"
 """The key of the store in the state of the lifespan, where the server finds it."""
-
-REMEMBER = "gallery_gateway.remember"
-"""The key in the state of a request of a function that stores a `Replay` under the bytes of the request."""
 
 # Larger requests are seldom sent twice, and to hash them takes time.
 _MAX_REQUEST_BYTES = 8_192
@@ -55,17 +53,14 @@ class Replay:
     Args:
         response: the body, as long as its page is cached and fresh.
         record: the record of the operation that it repeats.
-        head: status line and unchanging headers, if the server sends it.
-        method: the method of the request, if the server sends it.
-        client_id: the client's `X-Request-ID`, if the server sends it.
+        head: the headers that are the same each time.
     """
 
     response: CachedResponse
     record: OperationRecord
-    head: bytes = b""
-    method: str = ""
-    client_id: bytes | None = None
+    head: Sequence[RawHeader]
     _etag: bytes | None = None
+    _head_bytes: bytes | None = None
 
     def etag(self, body: bytes) -> bytes:
         """Return the ETag of the body, which is computed once."""
@@ -73,10 +68,12 @@ class Replay:
             self._etag = etag_of(body)
         return self._etag
 
-    def for_server(self, headers: Iterable[RawHeader], *, method: str, client_id: bytes | None) -> "Replay":
-        """Return a copy that the server can send by itself, with these headers."""
-        head = b"HTTP/1.1 200 OK\r\n" + head_lines(headers)
-        return Replay(self.response, self.record, head, method, client_id)
+    def head_bytes(self, method: bytes, body: bytes) -> bytes:
+        """Return the status line and the lines of the headers that are the same each time."""
+        if self._head_bytes is None:
+            etag = [(b"etag", self.etag(body))] if method == b"GET" else []
+            self._head_bytes = b"HTTP/1.1 200 OK\r\n" + head_lines([*self.head, *etag])
+        return self._head_bytes
 
 
 class ReplayStore:
@@ -85,7 +82,7 @@ class ReplayStore:
     Args:
         readiness: the server sends no replay once the process leaves, since connections then have to close.
         telemetry: records the replays of the server; None if telemetry is off.
-        max_replays: how many replays, of about 1 KB each, are kept under keys of both kinds.
+        max_replays: how many replays, of about 1 KB each, are kept.
     """
 
     def __init__(
@@ -93,29 +90,32 @@ class ReplayStore:
     ) -> None:
         self._readiness = readiness
         self._telemetry = telemetry
+        # A trace needs the endpoint for each request.
+        self._is_tracing = telemetry is not None and telemetry.is_tracing
         self._replays: LRUCache[ReplayKey, Replay] = LRUCache(max_replays)
         self._secret = secrets.token_bytes(32)
 
-    def request_key(
-        self, method: str, query_string: bytes, authorization: bytes | None, body: bytes
+    def key(
+        self, method: bytes, target: bytes, headers: Iterable[RawHeader], body: bytes
     ) -> ReplayKey | None:
-        """Return the key of a parsed request, or None if it has no token or is too large to be replayed.
+        """Return the key of a request, or None if it has no token or is too large to be replayed.
 
-        The key does not cover the headers from which the endpoint makes the head of the response.
+        Requests with one key get the same response, but for its `X-Request-ID`, its age, and a 304.
+
+        The target is path and query, as they were sent; the names of headers are in lower case.
         """
-        if authorization is None or len(body) + len(query_string) > _MAX_REQUEST_BYTES:
+        parts = [method, target]
+        has_token = False
+        for header in headers:
+            name = header[0]
+            if name in RESPONSE_HEADERS:
+                parts += header
+                has_token = has_token or name == b"authorization"
+        # No part contains a line end, so no two requests have the same text.
+        head = b"\n".join(parts)
+        if not has_token or len(head) + len(body) > _MAX_REQUEST_BYTES:
             return None
-        # With the lengths in front, no two requests have the same text.
-        lengths = len(authorization), len(query_string)
-        text = b"%b %d %d %b%b%b" % (method.encode(), *lengths, authorization, query_string, body)
-        # Longer than a key of `wire_key`, so that the two never meet.
-        return hashlib.blake2b(text, key=self._secret, digest_size=33).digest()
-
-    def wire_key(self, data: bytes) -> ReplayKey | None:
-        """Return the key of all bytes of a request, or None if it cannot be replayed."""
-        if len(data) > _MAX_REQUEST_BYTES or self._readiness.is_leaving:
-            return None
-        return hashlib.blake2b(data, key=self._secret, digest_size=32).digest()
+        return hashlib.blake2b(b"%b\n\n%b" % (head, body), key=self._secret, digest_size=32).digest()
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self._replays[key] = replay
@@ -131,23 +131,34 @@ class ReplayStore:
         return replay, body
 
     def respond(
-        self, key: ReplayKey | None, server_headers: Sequence[RawHeader]
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Sequence[RawHeader],
+        body: bytes,
+        *,
+        server_headers: Sequence[RawHeader],
     ) -> tuple[bytes, bytes] | None:
-        """Return head and body of a replay as the server sends them, or None if there is none."""
+        """Return head and body of a replay as the server sends them, or None if the app has to respond."""
         started = time.perf_counter()
-        found = self.find(key)
+        if self._is_tracing or self._readiness.is_leaving:
+            return None
+        found = self.find(self.key(method, target, headers, body))
         if found is None:
             return None
-        replay, (body, remaining_seconds, age_seconds) = found
-        identifier = request_id(replay.client_id)
+        named = dict(headers)
+        if b"if-none-match" in named:
+            return None
+        replay, (text, remaining_seconds, age_seconds) = found
+        identifier = request_id(named.get(b"x-request-id"))
         caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-        length = b"content-length", b"%d" % len(body)
+        length = b"content-length", b"%d" % len(text)
         changing = head_lines((*server_headers, *caching, (b"x-request-id", identifier), length))
         if self._telemetry is not None:
-            record = OperationRecord(request_id=identifier.decode(), method=replay.method)
+            record = OperationRecord(request_id=identifier.decode(), method=method.decode())
             fill_replay(record, replay.record)
             record.status = 200
-            record.bytes = len(body)
+            record.bytes = len(text)
             record.seconds = round(time.perf_counter() - started, 6)
             self._telemetry.operation_ended(record)
-        return b"%b%b\r\n" % (replay.head, changing), body
+        return b"%b%b\r\n" % (replay.head_bytes(method, text), changing), text

@@ -59,6 +59,12 @@ class HTTPRequest:
         self.body = b""
 
     @property
+    def target(self) -> bytes:
+        """Path and query, as they were sent."""
+        path: bytes = self.scope["raw_path"]
+        return b"%b?%b" % (path, self.query_string) if self.query_string else path
+
+    @property
     def timeout_seconds(self) -> float:
         """The shortest timeout in the headers; infinite without one. 0 means none, as in Envoy."""
         shortest = math.inf

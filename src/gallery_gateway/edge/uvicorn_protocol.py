@@ -19,16 +19,17 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayKey, ReplayStore
+from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.request import MAX_BODY_BYTES
 from gallery_gateway.edge.responses import RawHeader, error_response, head_lines, security_headers
 
 UVICORN_NAMES: Final[dict[type, str]] = {
     HttpToolsProtocol: (
-        "_start_asgi_task app_state connection_lost connection_made cycle data_received expect_100_continue"
-        " flow headers loop on_header on_headers_complete on_message_begin on_message_complete parser"
-        " pause_writing pipeline resume_writing scope send_400_response server_state timeout_keep_alive"
-        " timeout_keep_alive_handler timeout_keep_alive_task transport url"
+        "_start_asgi_task _unset_keepalive_if_required app_state connection_lost connection_made cycle"
+        " data_received expect_100_continue flow headers loop on_body on_header on_headers_complete"
+        " on_message_begin on_message_complete parser pause_writing pipeline resume_writing scope"
+        " send_400_response server_state timeout_keep_alive timeout_keep_alive_handler"
+        " timeout_keep_alive_task transport url"
     ),
     RequestResponseCycle: (
         "disconnected keep_alive message_event more_body on_response response_complete response_started scope"
@@ -137,6 +138,8 @@ class WireProtocol(HttpToolsProtocol):
         self._responding: RequestResponseCycle | None = None
         self._offers_upgrade = False
         self._write_timer: asyncio.TimerHandle | None = None
+        # Of the last request that was answered without the app.
+        self._replayed_scope: object = None
         self.parser = _Parser(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -155,21 +158,32 @@ class WireProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._has_rejected or self.transport.is_closing():
             return
-        before, scope, was_waiting = self.cycle, self.scope, bool(self._received_bytes)
+        cycle, replayed = self.cycle, self._replayed_scope
+        scope, was_waiting = self.scope, bool(self._received_bytes)
         self._received_bytes += len(data)
-        super().data_received(data)
-        cycle = self.cycle
-        # A response that is complete by now belongs to the previous request: these bytes begin no other.
-        if (
-            cycle is not None
-            and cycle.scope is self.scope
-            and not (cycle.more_body or cycle.response_complete)
-        ):
+        self._parse(data)
+        if self._is_received():
             self._received_bytes = 0
             self._stop_timer()
         else:
             began_behind = was_waiting and self.scope is not scope
-            self._wait_for_more(is_pipelined=began_behind or before is not cycle)
+            is_behind = cycle is not self.cycle or replayed is not self._replayed_scope
+            self._wait_for_more(is_pipelined=began_behind or is_behind)
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+
+    def _is_received(self) -> bool:
+        """Return whether the last request that began is complete; its response is sent or under way."""
+        if self._replayed_scope is self.scope:
+            return True
+        cycle = self.cycle
+        # A response that is complete by now belongs to the previous request: the last bytes begin no other.
+        return (
+            cycle is not None
+            and cycle.scope is self.scope
+            and not (cycle.more_body or cycle.response_complete)
+        )
 
     def decline_upgrade(self) -> _Parser:
         """Return a new parser that has read the head of the current request without the offer."""
@@ -193,9 +207,13 @@ class WireProtocol(HttpToolsProtocol):
             # The request begins again, without the offer.
             self._offers_upgrade = True
             return
-        super().on_headers_complete()
+        self._begin()
         # Trailers go to another list, since they are not headers (RFC 9110, section 6.5.1).
         self.headers = []
+
+    def _begin(self) -> None:
+        """Start the app for the request whose head is complete, or put it into the queue."""
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         if self._offers_upgrade:
@@ -351,85 +369,71 @@ def _rejection_bytes(status: int, message: str) -> bytes:
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head_lines(headers), body)
 
 
-# After this number of misses in a row on a connection, only two requests in as many are looked up: the first
-# may be remembered, and the second be the same.
-_MAX_MISSES = 64
-
-
 class ReplayProtocol(WireProtocol):
-    """One connection that replays responses: the bytes of a request are looked up before they are parsed."""
+    """One connection that replays responses without starting the app.
+
+    A request is held while more of it is in the data that has arrived. If that is all of it, its replay is
+    looked up; otherwise, and without a replay, the app starts.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._replays: ReplayStore | None = self.app_state.get(REPLAY_STORE)
-        # Of the current request, if it came in one piece of data, and nothing else came with it or after it.
-        self._key: ReplayKey | None = None
-        self._misses = 0
-        self._replayed_at = 0.0
+        # The body so far of a request that is held; None if none is.
+        self._held: bytearray | None = None
 
-    def data_received(self, data: bytes) -> None:
-        if self._replay(data):
-            return
-        super().data_received(data)
-        if not self._is_alone():
-            self._key = None
-
-    def on_headers_complete(self) -> None:
-        if self._key is not None:
-            self.scope["state"][REMEMBER] = partial(self._remember, self._key)
-        super().on_headers_complete()
-
-    def timeout_keep_alive_handler(self) -> None:
-        # A replay does not restart the timer, which would cost as much as the replay itself.
-        remaining_seconds = self._replayed_at + self.timeout_keep_alive - self.loop.time()
-        if remaining_seconds > 0:
-            self._start_keep_alive_timer(remaining_seconds)
+    def on_body(self, body: bytes) -> None:
+        if self._held is None:
+            super().on_body(body)
         else:
-            super().timeout_keep_alive_handler()
+            self._held += body
 
-    def _start_keep_alive_timer(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+    def on_message_complete(self) -> None:
+        if self._held is not None and self._replay(bytes(self._held)):
+            self._held = None
+            return
+        self._release()
+        super().on_message_complete()
 
-    def _replay(self, data: bytes) -> bool:
-        """Return whether the data was a request that has a replay, which has been sent."""
-        self._key = None
-        if self._replays is None or not self._is_between_requests() or self.flow.write_paused:
+    def _parse(self, data: bytes) -> None:
+        super()._parse(data)
+        self._release()
+
+    def _begin(self) -> None:
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if self._replays is not None and is_answered and not self.flow.write_paused:
+            self._held = bytearray()
+        else:
+            super()._begin()
+
+    def _release(self) -> None:
+        """Start the app for a request that is held."""
+        body, self._held = self._held, None
+        if body is None or self._has_rejected or self.transport.is_closing():
+            return
+        super()._begin()
+        if body:
+            super().on_body(bytes(body))
+
+    def _replay(self, body: bytes) -> bool:
+        """Return whether the request that is held has a replay, which has been sent."""
+        parser, replays = self.parser, self._replays
+        if replays is None or not parser.should_keep_alive() or parser.get_http_version() != "1.1":
             return False
-        # Behind a proxy that adds an id to each request, no bytes ever come again. Look-ups become rare then.
-        self._misses += 1
-        if self._misses > _MAX_MISSES and self._misses % _MAX_MISSES > 1:
-            return False
-        key = self._replays.wire_key(data)
-        response = self._replays.respond(key, self.server_state.default_headers)
+        response = replays.respond(
+            parser.get_method(),
+            self.url,
+            list(self.scope["headers"]),
+            body,
+            server_headers=self.server_state.default_headers,
+        )
         if response is None:
-            self._key = key
             return False
-        self._misses = 0
         self.transport.writelines(response)
         self.server_state.total_requests += 1
-        self._stop_timer()
-        self._replayed_at = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._start_keep_alive_timer(self.timeout_keep_alive)
+        self._replayed_scope = self.scope
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
         return True
-
-    def _is_between_requests(self) -> bool:
-        """Return whether the next byte begins a request, and no other request is under way."""
-        is_answered = self.cycle is None or (self._is_complete() and self.cycle.response_complete)
-        return is_answered and not self._received_bytes
-
-    def _is_alone(self) -> bool:
-        """Return whether the data so far is one complete request, with nothing before or behind it."""
-        return self.cycle is not None and self._is_complete() and not self.pipeline
-
-    def _is_complete(self) -> bool:
-        """Return whether the last request that began is complete.
-
-        The scope changes with the first byte of another request. Without this check, the rest of that request
-        would be looked up, and would be found for any caller who sends the same rest.
-        """
-        return self.cycle.scope is self.scope and not self.cycle.more_body
-
-    def _remember(self, key: ReplayKey, replay: Replay) -> None:
-        if self._replays is not None and key is self._key and self.cycle.keep_alive:
-            self._replays.put(key, replay)

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
+from gallery_gateway.edge.replay import REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol
 from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import OperationRecord
@@ -138,6 +138,7 @@ class Echo:
         self.is_fresh = True
         self.age_seconds = 0.0
         self.readiness = Readiness()
+        self.store = ReplayStore(self.readiness)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self._is_asked = asyncio.Condition()
@@ -149,7 +150,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"][REPLAY_STORE] = ReplayStore(self.readiness)
+            scope["state"][REPLAY_STORE] = self.store
             await _live(receive, send)
         elif scope["method"] == "POST":
             await self._answer(scope, receive, send)
@@ -166,10 +167,9 @@ class Echo:
             self._is_asked.notify_all()
         await self.may_answer.wait()
         answer = self.answer(scope, body)
-        remember = scope["state"].get(REMEMBER)
-        if remember is not None:
-            replay = Replay(cast("CachedResponse", EchoKept(self, body, answer)), RECORD)
-            remember(replay.for_server((), method="POST", client_id=None))
+        key = self.store.key(b"POST", scope["raw_path"], scope["headers"], body)
+        if key is not None:
+            self.store.put(key, Replay(cast("CachedResponse", EchoKept(self, body, answer)), RECORD, ()))
         await _send(send, answer)
 
 
@@ -192,7 +192,7 @@ def echoed(
     body: bytes, *headers: bytes, line: bytes = b"POST / HTTP/1.1", size_bytes: int | None = None
 ) -> bytes:
     """A whole request for an `Echo`; the body is filled up with spaces to the size of all of it."""
-    head = b"\r\n".join([line, b"host: gateway", *headers, b"content-length: "])
+    head = b"\r\n".join([line, b"host: gateway", b"authorization: Bearer a", *headers, b"content-length: "])
     if size_bytes is not None:
         # The length has as many digits in the end as in this guess.
         rest = size_bytes - len(head) - len(b"%d\r\n\r\n" % size_bytes)

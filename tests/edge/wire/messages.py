@@ -79,6 +79,9 @@ def valid_message(rng: random.Random) -> Message:
     if method == b"OPTIONS" and rng.random() < 0.4:
         target = b"*"
     headers = [b"host: gateway", *rng.sample(_EXTRA_HEADERS, rng.choice((0, 0, 1, 2, 5)))]
+    if rng.random() < 0.8:
+        # Only requests with a token are replayed.
+        headers.append(b"authorization: Bearer a")
     if rng.random() < 0.35:
         headers += upgrade(rng)
     elif rng.random() < 0.2:

@@ -2,14 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REMEMBER, REPLAY_STORE, Replay, ReplayStore
+from gallery_gateway.edge.replay import REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import OperationRecord
 
@@ -69,10 +68,11 @@ class RecordingApp:
 
     conduct: Conduct = field(default_factory=Conduct)
     records: list[Record] = field(default_factory=list)
+    store: ReplayStore = field(default_factory=lambda: ReplayStore(Readiness()))
 
     def state(self) -> dict[str, Any]:
         """What the lifespan would leave for the server."""
-        return {REPLAY_STORE: ReplayStore(Readiness())}
+        return {REPLAY_STORE: self.store}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -94,7 +94,7 @@ class RecordingApp:
                 return
         await _turns(conduct.turns)
         if conduct.remembers and conduct.reads_body:
-            self._remember(scope, record)
+            self._remember(record)
         await self._answer(record, conduct, send)
 
     async def _answer(self, record: Record, conduct: Conduct, send: Send) -> None:
@@ -106,13 +106,13 @@ class RecordingApp:
             await _turns(conduct.turns)
             await send({"type": "http.response.body", "body": body, "more_body": part + 1 < conduct.parts})
 
-    def _remember(self, scope: MutableMapping[str, Any], record: Record) -> None:
-        remember = scope["state"].get(REMEMBER)
+    def _remember(self, record: Record) -> None:
+        target = record.path + (b"?" + record.query if record.query else b"")
+        key = self.store.key(record.method, target, record.headers, record.body or b"")
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
-        if remember is not None and record.method != b"HEAD":
-            replay = Replay(cast("CachedResponse", _Kept(self, record)), RECORD)
-            headers = ((SEEN, record.seen),)
-            remember(replay.for_server(headers, method=record.method.decode(), client_id=None))
+        if key is not None and record.method != b"HEAD":
+            response = cast("CachedResponse", _Kept(self, record))
+            self.store.put(key, Replay(response, RECORD, ((SEEN, record.seen),)))
 
 
 class _Kept:
