@@ -147,7 +147,7 @@ RESPONSE_HEADERS = frozenset(
 )
 """All headers that the response to an operation depends on, `If-None-Match` and `X-Request-ID` excepted.
 
-Whoever lets a response depend on another header adds it here, or a replay ignores it.
+Add a header here when a response comes to depend on it: replays ignore all others.
 """
 
 
