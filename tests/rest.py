@@ -10,7 +10,7 @@ from gallery_gateway.schema.build import build_schema, executable
 SCHEMA = executable(build_schema())
 
 # Fields of the graph that REST does not have, and the one that it has under another name.
-_ADDED = {"id", "pendingImages"}
+_ADDED = {"id", "pendingImages", "expiresAt"}
 _RENAMED = {"resultId": "id"}
 
 

@@ -172,6 +172,15 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert not printed.endswith("\n\n")
 
 
+def test_the_schema_is_printed_without_federation_for_clients(capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_of("schema", "--api")
+
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "type Query {" in printed
+    assert "_entities" not in printed
+
+
 def test_an_example_is_run_once(capsys: pytest.CaptureFixture[str]) -> None:
     status = status_of("demo", "--once")
 

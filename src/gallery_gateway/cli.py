@@ -89,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     kind.add_argument("--upstream-only", action="store_true", help="serve the stand-in alone")
     demo.set_defaults(command=_demo)
 
-    commands.add_parser("schema", help="print the schema as SDL").set_defaults(command=_schema)
+    schema = commands.add_parser("schema", help="print the schema as SDL")
+    schema.add_argument("--api", action="store_true", help="without what is for federation only")
+    schema.set_defaults(command=_schema)
     return parser
 
 
@@ -152,8 +154,9 @@ def _reported(failure: str) -> Iterator[None]:
         raise CommandError(f"{failure}: {exc}") from exc
 
 
-def _schema(_arguments: argparse.Namespace) -> int:
-    print(build_schema().sdl, end="")
+def _schema(arguments: argparse.Namespace) -> int:
+    schema = build_schema()
+    print(schema.api_sdl() if arguments.api else schema.sdl, end="")
     return 0
 
 

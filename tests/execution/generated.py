@@ -48,7 +48,7 @@ _SCALARS = {
         "reviewAnnotations",
         "retouchClaim",
     ],
-    "ImageFile": ["fullSize", "thumbnail", "uuid"],
+    "ImageFile": ["fullSize", "thumbnail", "uuid", "expiresAt"],
     "Gallery": [],
     "ProjectConnection": ["totalCount"],
     "ProjectEdge": ["cursor"],
@@ -195,11 +195,17 @@ def page_bytes(chance: random.Random, *, damages: int) -> bytes:
     return body
 
 
+_SIGNED = {
+    "full_size": "https://x.example/k?Expires=1767268860",
+    "thumbnail": "https://x.example/k?se=2026-01-02",
+}
+
+
 def _image(chance: random.Random, index: int) -> dict[str, Any]:
     image = image_body(
         index,
         id=chance.choice([None, 5]),
-        output=chance.choice([None, {"full_size": "https://pictures.example/ü", "uuid": "u"}]),
+        output=chance.choice([None, {"full_size": "https://pictures.example/ü", "uuid": "u"}, _SIGNED]),
         quality_score=chance.choice([None, 0, 1, 0.1 + 0.2, 1e-9]),
         review_annotations=chance.choice([None, 1, "x", [1.50, None], {"a": {"ß": []}}]),
         detail_needs_review=chance.choice([None, True]),

@@ -1,4 +1,4 @@
-"""The programs from npm: installed once, a composer that is asked, a router that runs."""
+"""The programs from npm: installed once, composers that are asked, a router that runs."""
 
 import asyncio
 import json
@@ -37,17 +37,25 @@ class Composed:
     graph: str | None = None
 
 
-def compose(*graphs: Sequence[Subgraph]) -> list[Composed]:
-    """What comes of each list of subgraphs; one run of the composer does them all."""
+def compose(*graphs: Sequence[Subgraph], excluded: Sequence[str] | None = None) -> dict[str, list[Composed]]:
+    """What each composer makes of each list of subgraphs; one run does them all.
+
+    With `excluded`, it is the contract without these tags.
+    """
+    wanted = {
+        "graphs": [[subgraph.as_json() for subgraph in graph] for graph in graphs],
+        "excluded": excluded,
+    }
     done = subprocess.run(
         ["node", "compose.mjs"],  # noqa: S607
         cwd=HERE,
-        input=json.dumps([[subgraph.as_json() for subgraph in graph] for graph in graphs]),
+        input=json.dumps(wanted),
         capture_output=True,
         text=True,
         check=True,
     )
-    return [Composed(**composed) for composed in json.loads(done.stdout)]
+    made = json.loads(done.stdout)
+    return {name: [Composed(**composed) for composed in each] for name, each in made.items()}
 
 
 @asynccontextmanager

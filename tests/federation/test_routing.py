@@ -73,7 +73,7 @@ async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
                 Subgraph(name="gallery", sdl=build_schema().sdl, url=f"{gallery_url}/graphql"),
                 Subgraph(name="reviews", sdl=SCHEMA.as_str(), url=reviews_url),
             ]
-        )
+        )["guild"]
         folder = tmp_path_factory.mktemp("supergraph")
         async with router(composed, folder) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
             yield Graph(http, gallery, upstream)

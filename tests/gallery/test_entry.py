@@ -447,6 +447,7 @@ def signed_image(seconds: int, **fields: Any) -> dict[str, Any]:
     [
         LINKS,
         "{ gallery { projects { images(first: 1) { inputs { fullSize } } } } }",
+        "{ gallery { projects { images { output { expiresAt } } } } }",
         "{ project(projectId: 1) { images { ...F } } } fragment F on Image { output { fullSize } }",
         "{ gallery { projects { names: images { id } images { inputs { fullSize } } } } }",
     ],

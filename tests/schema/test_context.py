@@ -79,6 +79,7 @@ class Writer:
                 f"{self.key()}: project(projectId: 7) {{ {self.project()} }}",
                 f"{self.key()}: projects {{ {self.connection()} }}",
                 f"{self.key()}: node(id: {NODE}) {{ {project} }}",
+                f"{self.key()}: nodes(ids: {NODE}) {{ {project} }}",
                 f"{self.key()}: _entities(representations: [{entities}]) {{ {project} }}",
             ]
         )

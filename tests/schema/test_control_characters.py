@@ -88,6 +88,7 @@ def test_every_text_is_an_argument_of_a_root_field() -> None:
         "before",
         "feedback",
         "id",
+        "ids",
         "search",
         "status",
     }
@@ -100,7 +101,7 @@ async def test_a_control_character_is_refused_without_a_call(
     ask: Any, upstream: FakeUpstream, argument: Argument, control: str
 ) -> None:
     text = f"silk{control}"
-    variable = ["like", text] if "[" in argument.declared else text
+    variable = {"feedback": ["like", text], "ids": [text]}.get(argument.name, text)
 
     # GraphQL escapes these characters in a string as JSON does.
     in_place = await ask(argument.document(json.dumps(text)))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gallery_gateway.upstream.contract import UpstreamImageFile
 from gallery_gateway.upstream.links import earliest_link_expiry
 from tests.counting import lines_run
 from tests.fakes import image_body, page_body, project_body
@@ -378,3 +379,34 @@ def test_the_search_finds_what_reading_each_link_finds(
     found = earliest_link_expiry(spelled(page, escaping, indent=indent))
 
     assert found == min(slowly(page), default=None)
+
+
+def shown(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize("url", SIGNED.values(), ids=SIGNED)
+def test_a_file_says_when_its_signed_link_expires(url: str) -> None:
+    assert UpstreamImageFile(thumbnail=url).expires_at == "2026-01-01T12:15:00Z"
+
+
+@pytest.mark.parametrize(
+    "url", [*JUNK, "https://d1.cloudfront.net/k?Expires=" + "9" * 15, "?\ud800", None, 5, ["?"]]
+)
+def test_a_file_whose_links_do_not_say_so_has_no_expiry(url: Any) -> None:
+    assert UpstreamImageFile(full_size=url, thumbnail=None).expires_at is None
+
+
+def test_an_expiry_before_the_year_1000_has_four_digits_too() -> None:
+    url = "https://a.blob.core.windows.net/k?se=0900-01-01"
+
+    assert UpstreamImageFile(full_size=url).expires_at == "0900-01-01T00:00:00Z"
+
+
+@given(full_size=links(), thumbnail=links())
+def test_a_file_expires_with_the_first_of_its_links(full_size: str | None, thumbnail: str | None) -> None:
+    moments = slowly({"full_size": full_size, "thumbnail": thumbnail})
+
+    expires_at = UpstreamImageFile(full_size=full_size, thumbnail=thumbnail).expires_at
+
+    assert expires_at == shown(min(moments, default=None))

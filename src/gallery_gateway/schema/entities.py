@@ -1,11 +1,23 @@
 """Federation: what routers ask for, projects by representations and the SDL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, NoReturn, cast
 
 import strawberry
-from graphql import GraphQLError, GraphQLInt
+from graphql import (
+    REMOVE,
+    DirectiveNode,
+    GraphQLError,
+    GraphQLInt,
+    Node,
+    SchemaDefinitionNode,
+    Visitor,
+    VisitorAction,
+    parse,
+    print_ast,
+    visit,
+)
 from strawberry import federation
 from strawberry.federation.schema import FederationAny
 
@@ -14,7 +26,7 @@ from gallery_gateway.execution.selection import selection_of
 from gallery_gateway.gallery.bulk import Found, load_projects
 from gallery_gateway.schema.context import Info, images_in
 from gallery_gateway.schema.needs import project_needs
-from gallery_gateway.schema.requests import rejected_argument
+from gallery_gateway.schema.requests import node_request, rejected_argument
 from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
@@ -22,6 +34,9 @@ _ARGUMENT = "representations"
 
 # Ten list pages. A router sends one representation for each object of another subgraph.
 _MAX_REPRESENTATIONS = 1_000
+
+# One list page.
+_MAX_NODES = 100
 
 # Characters of a type name in a message.
 _MAX_SHOWN = 50
@@ -98,9 +113,44 @@ class Subgraph(federation.Schema):
         """The SDL that `_service` returns and `schema.graphql` holds."""
         return self.as_str() + "\n"
 
+    def api_sdl(self) -> str:
+        """Return the schema as clients see it, without the directives and types of federation."""
+        return print_ast(visit(parse(self.sdl), _FederationRemover())) + "\n"
+
+
+class _FederationRemover(Visitor):
+    """Removes what tools for clients do not know."""
+
+    def enter(self, node: Node, *_: object) -> VisitorAction:
+        name = getattr(getattr(node, "name", None), "value", "")
+        is_federations = name.startswith("_") or (
+            isinstance(node, DirectiveNode) and name not in {"semanticNonNull", "specifiedBy"}
+        )
+        return REMOVE if is_federations or isinstance(node, SchemaDefinitionNode) else None
+
 
 def describe_service(info: Info) -> Service:
     return Service(sdl=cast("Subgraph", info.schema).sdl)
+
+
+async def load_nodes(
+    info: Info,
+    ids: Annotated[
+        list[strawberry.ID], strawberry.argument(description=f"At most {_MAX_NODES} values of `Project.id`.")
+    ],
+) -> list[Found]:
+    """Return a project, an error or `None` for each id; graphql-core reports each error."""
+    if len(ids) > _MAX_NODES:
+        message = f"`ids` holds {len(ids)} ids; the limit is {_MAX_NODES}. Ask for fewer at once."
+        raise BadUserInputError(message, argument="ids")
+    return await _load_each(info, [_number_of_node(each) for each in ids], argument="ids")
+
+
+def _number_of_node(global_id: strawberry.ID) -> int | BadUserInputError:
+    try:
+        return cast("int", node_request(id=global_id).project_id)
+    except BadUserInputError as exc:
+        return BadUserInputError(str(exc), argument="ids")
 
 
 async def load_entities(
@@ -117,15 +167,16 @@ async def load_entities(
             f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
     numbers = [_project_number(representation) for representation in representations]
+    return await _load_each(info, numbers, argument=_ARGUMENT)
+
+
+async def _load_each(info: Info, numbers: Sequence[int | BadUserInputError], *, argument: str) -> list[Found]:
     needs, limits = project_needs(selection_of(info.resolve_info, "Project"))
     valid = [number for number in numbers if isinstance(number, int)]
     loaded = await info.context.load(info.key, lambda loader: load_projects(loader, valid, needs))
-    entities = [_entity(loaded.found[n] if isinstance(n, int) else n) for n in numbers]
-    info.context.count_images(info.key, images_in(entities, limits))
-    return entities
-
-
-def _entity(found: Found) -> Found:
-    if isinstance(found, RejectedParameterError):
-        return rejected_argument(found, {"project_id": _ARGUMENT})
-    return found
+    found = [loaded.found[number] if isinstance(number, int) else number for number in numbers]
+    info.context.count_images(info.key, images_in(found, limits))
+    names = {"project_id": argument}
+    return [
+        rejected_argument(each, names) if isinstance(each, RejectedParameterError) else each for each in found
+    ]

@@ -32,6 +32,6 @@ def _needs(projects: Iterable[Selection]) -> tuple[FieldNeeds, ImageLimits]:
     files = (file.selection() for images in lists for file in images.selection().fields("inputs", "output"))
     needs = FieldNeeds(
         max_images=None if None in limits else max(filter(None, limits), default=0),
-        needs_links=any(file.has_any("fullSize", "thumbnail") for file in files),
+        needs_links=any(file.has_any("fullSize", "thumbnail", "expiresAt") for file in files),
     )
     return needs, limits

@@ -70,7 +70,12 @@ StatusArgument = Annotated[str | None, argument(description="Only images with th
 FeedbackArgument = Annotated[list[str] | None, argument(description="Only images with one of these values.")]
 SortByArgument = Annotated[ImageSort, argument(description="Sort key of the images.")]
 MaxImagesArgument = Annotated[
-    int, argument(description="Maximum number of images per project, from 1 to 200.")
+    int,
+    argument(
+        description=(
+            "Maximum number of images per project, from 1 to 200. The REST API cannot list further images."
+        )
+    ),
 ]
 ProjectIdFilter = Annotated[int | None, argument(description="Only the project with this number.")]
 OwnershipArgument = Annotated[

@@ -25,7 +25,7 @@ from gallery_gateway.gallery.pagination import THIN, ListLoader, Paginated, pagi
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext, images_in
-from gallery_gateway.schema.entities import Entity, describe_service, load_entities
+from gallery_gateway.schema.entities import Entity, describe_service, load_entities, load_nodes
 from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
 from gallery_gateway.schema.requests import (
     ConnectionRequest,
@@ -41,6 +41,7 @@ from gallery_gateway.schema.types import (
     Node,
     Project,
     ProjectConnection,
+    SemanticNonNull,
     sized,
 )
 from gallery_gateway.upstream.decoding import decoder_for
@@ -189,7 +190,7 @@ class Query:
         resolver=_GALLERY.resolver(),
         graphql_type=GalleryPage | None,
         description="A page of the projects that the caller may see, with their images.",
-        directives=[UPSTREAM_CALL, sized(20, by=["perPage"], of=["projects"])],
+        directives=[UPSTREAM_CALL, sized(None, by=["perPage"], of=["projects"]), SemanticNonNull()],
     )
     projects = strawberry.field(
         resolver=_PROJECTS.resolver(),
@@ -199,7 +200,7 @@ class Query:
             " forward with `first` and `after`, backward with `last` and `before`. For page numbers, use"
             " `gallery`."
         ),
-        directives=[UPSTREAM_CALL, sized(20, by=["first", "last"], of=["edges", "nodes"])],
+        directives=[UPSTREAM_CALL, sized(20, by=["first", "last"], of=["edges", "nodes"]), SemanticNonNull()],
     )
     project = strawberry.field(
         resolver=_PROJECT.resolver(),
@@ -212,6 +213,12 @@ class Query:
         graphql_type=Node | None,
         description="The project with this id; null if it does not exist or the caller may not see it.",
         directives=[UPSTREAM_CALL],
+    )
+    nodes = strawberry.field(
+        resolver=load_nodes,
+        graphql_type=list[Node | None],
+        description="The projects with these ids, in the same order; null as for `node`.",
+        directives=[UPSTREAM_CALL, sized(100)],
     )
     entities = strawberry.field(
         name="_entities",

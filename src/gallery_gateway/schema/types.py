@@ -10,6 +10,7 @@ from strawberry import UNSET, federation
 from strawberry.federation.schema_directives import Cost, Key, ListSize
 from strawberry.federation.types import FieldSet
 from strawberry.scalars import JSON
+from strawberry.schema_directive import Location
 
 from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY
 from gallery_gateway.schema.requests import check_range
@@ -30,10 +31,13 @@ def key(fields: str, *, is_resolvable: bool = True) -> Key:
     return Key(fields=FieldSet(fields), resolvable=UNSET if is_resolvable else False)
 
 
-def sized(assumed: int, *, by: Sequence[str] = (), of: Sequence[str] = ()) -> ListSize:
-    """Return the size of a list: an argument of `by`, else `assumed`; `of` names lists below this field."""
+def sized(assumed: int | None, *, by: Sequence[str] = (), of: Sequence[str] = ()) -> ListSize:
+    """Return the size of a list: an argument of `by`, else `assumed`; `of` names lists below this field.
+
+    If an argument has a default, that is the assumed size, and Cosmo's composer refuses a second one.
+    """
     return ListSize(
-        assumed_size=assumed,
+        assumed_size=UNSET if assumed is None else assumed,
         slicing_arguments=list(by) or UNSET,
         sized_fields=list(of) or UNSET,
         require_one_slicing_argument=False,
@@ -61,13 +65,26 @@ def _json(attribute: str, description: str, **options: Any) -> Any:
     )
 
 
-@federation.type(description="Links to a picture in two sizes. Links may expire.", shareable=True)
+@strawberry.schema_directive(locations=[Location.FIELD_DEFINITION], name="semanticNonNull")
+class SemanticNonNull:
+    """Null only where `errors` has an error for the field, so that clients may generate non-null types."""
+
+    levels: list[int] | None = UNSET
+
+
+@federation.type(
+    description="Links to a picture in two sizes. Links may expire: ask for them again at `expiresAt`.",
+    shareable=True,
+)
 class ImageFile:
     """`contract.UpstreamImageFile`."""
 
     full_size: str | None = _field("URL of the full-size picture. Fetch it without the token.", tags=[LINK])
     thumbnail: str | None = _field("URL of a small version. Fetch it without the token.", tags=[LINK])
     uuid: str | None = _field("Id of the stored file, if known.")
+    expires_at: str | None = _field(
+        "When the first of the links expires, such as `2026-05-01T10:00:00Z`; null if they do not say so."
+    )
 
 
 @federation.type(
@@ -99,7 +116,9 @@ class Image:
     error_message: str | None = _field("Why the generation failed; null if it did not.")
     feedback: str | None = _field("Feedback of the user, such as `like`; any value may occur.")
     feedback_comment: str | None = _field("Comment of the user on the image.", tags=[PERSONAL])
-    created_at: str | None = _field("Creation time, in the format of the REST API.")
+    created_at: str | None = _field(
+        "Creation time, in the format of the REST API; without an offset, the time zone is unknown."
+    )
     review_status: str | None = _field("Status of the review; any value may occur.")
 
     input_description = _json("input_description", "Instructions for the generation; any JSON.")
@@ -107,7 +126,7 @@ class Image:
     retouch_claim = _json("retouch_claim", "Who is retouching the image; any JSON.", tags=[PERSONAL])
 
 
-@strawberry.interface(description="An object that `Query.node` can fetch by its id.")
+@strawberry.interface(description="An object that `Query.node` and `Query.nodes` can fetch by its id.")
 class Node:
     """Relay's interface of objects with a global id."""
 
@@ -133,7 +152,9 @@ class Project(Node):
     project_id: int = _field("Number of the project in the REST API.")
     project_name: str | None = _field("Name of the project.")
     project_key: str | None = _field("Text id of the project, `project_id` elsewhere in the REST API.")
-    created_at: str | None = _field("Creation time, in the format of the REST API.")
+    created_at: str | None = _field(
+        "Creation time, in the format of the REST API; without an offset, the time zone is unknown."
+    )
     created_by: str | None = _field("User who created the project.", tags=[PERSONAL])
     total_images: int | None = _field("Number of images.")
     completed_images: int | None = _field("Number of completed images.")
@@ -144,7 +165,10 @@ class Project(Node):
         graphql_type=list[Image],
         metadata={ATTRIBUTE: "images", LIMITED_BY: "first"},
         directives=[sized(50, by=["first"])],
-        description="Images of the project, with the filters, sort order and maximum of the root field.",
+        description=(
+            "Images of the project, with the filters, sort order and maximum of the root field: at most"
+            " 200, without paging. If a project has more, other filters and sort orders list others."
+        ),
     )
     def images(
         self,

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.identity import id_of_image, id_of_project
+from gallery_gateway.upstream.links import first_expiry
 
 JSON_NULL = Raw(b"null")
 
@@ -21,9 +22,16 @@ JSON_NULL = Raw(b"null")
 class UpstreamImageFile(ProjectionSource, frozen=True, gc=False):
     """Links to one picture in two sizes; they need no token, and may be signed and expire."""
 
+    derived: ClassVar = {"expires_at": ("full_size", "thumbnail")}
+
     full_size: str | None = None
     thumbnail: str | None = None
     uuid: str | None = None
+
+    @property
+    def expires_at(self) -> str | None:
+        """When the first link expires, in UTC (RFC 3339); `None` if no link says so."""
+        return first_expiry(self.full_size, self.thumbnail)
 
 
 class UpstreamImage(ProjectionSource, frozen=True, gc=False, rename={"result_id": "id"}):

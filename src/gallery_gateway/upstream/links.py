@@ -71,6 +71,22 @@ def earliest_link_expiry(body: bytes) -> float | None:
     return None if earliest == math.inf else earliest
 
 
+def first_expiry(*links: object) -> str | None:
+    """Return when the first of these links expires, in UTC (RFC 3339), or `None` if none says so."""
+    bodies = [link.encode(errors="surrogatepass") for link in links if isinstance(link, str)]
+    expiries = [_expiry(body, at, len(body))[0] for body in bodies if (at := body.find(b"?")) >= 0]
+    return _shown(min(expiries, default=math.inf))
+
+
+@lru_cache(maxsize=1024)
+def _shown(expiry: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(expiry, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # Infinite, or later than the year 9999.
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     character = bytes.fromhex(escape[1].decode())
     return character if _NEEDLESSLY_ESCAPED.match(character) else escape[0]
