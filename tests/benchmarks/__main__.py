@@ -1,4 +1,4 @@
-"""The speed of the gateway: `python -m tests.benchmarks [compare | growth]`.
+"""The speed of the gateway: `python -m tests.benchmarks [compare | growth | stages | large]`.
 
 `compare` loads the gateway and its peers with what clients send through a reverse proxy. With `--against`,
 the peer is the gateway of another checkout. Linux: CPU seconds and cores are the kernel's.
@@ -13,13 +13,14 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import growth
+from tests.benchmarks import growth, large
 from tests.benchmarks.compare import BRAMBLE, MERCURIUS, MODES, PLAIN, YOGA, Options, compare
 from tests.benchmarks.growth import AXES, grow
 from tests.benchmarks.plot import plot
 from tests.benchmarks.queries import QUERIES
 from tests.benchmarks.report import medians, report
 from tests.benchmarks.servers import BenchmarkError, Stage, install_node_peers
+from tests.benchmarks.stages import table
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,13 +28,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", nargs="?", choices=_WHAT, default="compare")
     parser.add_argument("--tiny", action="store_true", help="a moment of each, for a test: no real figures")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the report and the plots there")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (3)")
     parser.add_argument("--rounds", type=int, default=5, help="of which the medians are taken (5)")
     group = parser.add_argument_group("compare")
     group.add_argument("--against", type=Path, metavar="PATH", help="compare with PATH/src, and nothing else")
     group.add_argument("--node", action="store_true", help="with Mercurius and Yoga, installed from npm")
     group.add_argument("--modes", type=_listed(MODES), default=list(MODES), help=",".join(MODES))
     group.add_argument("--queries", type=_listed(QUERIES), default=list(QUERIES), help=",".join(QUERIES))
-    group.add_argument("--seconds", type=float, default=3.0, help="of each round (3)")
     group.add_argument("--connections", type=int, default=16, help="of the load generator (16)")
     group = parser.add_argument_group("growth")
     group.add_argument("--axes", type=_listed(AXES), default=list(AXES), help=",".join(AXES))
@@ -95,7 +96,20 @@ def _growth(chosen: argparse.Namespace) -> dict[str, str]:
     return {".md": growth.report(growths), ".svg": plot(growths)}
 
 
-_WHAT = {"compare": _compare, "growth": _growth}
+def _stages(chosen: argparse.Namespace) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = 0.2 if chosen.tiny else chosen.seconds * 4
+        return {".md": uvloop.run(table(Stage(Path(folder)), Path(folder), seconds=seconds))}
+
+
+def _large(chosen: argparse.Namespace) -> dict[str, str]:
+    sizes = {"projects": 10, "images": 20} if chosen.tiny else {"projects": 100, "images": 200}
+    with tempfile.TemporaryDirectory() as folder:
+        measured = large.table(Stage(Path(folder)), **sizes, requests=1 if chosen.tiny else 12)
+        return {".md": uvloop.run(measured)}
+
+
+_WHAT = {"compare": _compare, "growth": _growth, "stages": _stages, "large": _large}
 
 
 def main() -> int:

@@ -64,15 +64,23 @@ class Stage:
 
     @asynccontextmanager
     async def gateway(
-        self, source: Path, upstream_url: str, settings: Mapping[str, str]
+        self,
+        source: Path,
+        upstream_url: str,
+        settings: Mapping[str, str],
+        program: Sequence[str] = ("gallery_gateway",),
     ) -> AsyncIterator[Server]:
-        """Start the gateway of a checkout, with its defaults except for `settings`."""
+        """Start the gateway of a checkout, with its defaults except for `settings`.
+
+        Args:
+            program: the module that runs it, and the module's own arguments.
+        """
         environment = {
-            "PYTHONPATH": str(source / "src"),
+            "PYTHONPATH": f"{source / 'src'}{os.pathsep}{ROOT}",
             f"{_SETTINGS_PREFIX}UPSTREAM_URL": upstream_url,
             **{f"{_SETTINGS_PREFIX}{name}": value for name, value in settings.items()},
         }
-        command = [sys.executable, "-m", "gallery_gateway", "serve"]
+        command = [sys.executable, "-m", *program, "serve"]
         async with self._server(command, environment=environment, folder=self._folder) as server:
             yield server
 

@@ -5,8 +5,11 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import npm
 from tests.benchmarks.growth import AXES
+from tests.benchmarks.stages import REST, SOURCE, STAGES
 
 # About 20 s where it has the machine to itself.
 PATIENCE_SECONDS = 500
@@ -60,3 +63,31 @@ async def test_the_comparison_runs_with_peers_on_node() -> None:
 
     row = r"^\| hot Q1 \| [\d.]+x \([\d.]+x\) \| [\d.]+x \([\d.]+x\) \|"
     assert re.findall(row, report, re.MULTILINE)
+
+
+async def test_the_stages_are_those_of_the_architecture_page() -> None:
+    table = await printed("stages")
+
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    measured = re.findall(r"^\| (\w[\w ,]*) \|(?: \d+ \|){3}$", table, re.MULTILINE)
+    assert measured == [*STAGES, REST]
+    assert re.findall(r"^\| (\w[\w ,]*) \|(?: \d+ \|){3}$", page, re.MULTILINE) == measured
+
+
+@pytest.mark.parametrize("part", [part for parts in STAGES.values() for part in parts])
+def test_each_part_of_a_stage_is_in_the_code(part: str) -> None:
+    file, _, function = part.partition(" ")
+
+    if file.endswith("/"):
+        assert (SOURCE / file).is_dir()
+        return
+    source = (SOURCE / file).read_text(encoding="utf-8")
+    names = filter(None, function.split("."))
+    assert all(re.search(rf"^ *(async )?(def|class) {name}\b", source, re.MULTILINE) for name in names)
+
+
+async def test_the_largest_response_is_measured_alone_and_four_at_once() -> None:
+    table = await printed("large")
+
+    row = r"^\| (\d) at once \| [\d.]+ \| \d+ ms \| [\d.]+x \|$"
+    assert re.findall(row, table, re.MULTILINE) == ["1", "4"]
