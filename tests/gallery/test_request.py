@@ -73,6 +73,7 @@ OTHER_VALUES: dict[str, object] = {
     "max_images_per_project": 51,
     "search": "coat",
     "keeps_cap": True,
+    "keeps_window": True,
 }
 WINDOW = {"page", "per_page", "max_images_per_project"}
 DERIVED = {"listing", "images", "max_images"}
@@ -89,9 +90,11 @@ def test_every_field_tells_requests_apart(name: str) -> None:
     # Under which the processes share it.
     assert PageKeys.of(CallerKey(b"k"), repr(plain)) != PageKeys.of(CallerKey(b"k"), repr(other))
     assert (plain.listing == other.listing) == (name in WINDOW)
-    assert (query_string(plain) == query_string(other)) == (name == "keeps_cap")
+    assert (query_string(plain) == query_string(other)) == name.startswith("keeps_")
     # The order of images and the cap do not change the list of projects, nor its cursors.
-    assert (list_hash(plain) == list_hash(other)) == (name in WINDOW | {"sort_by", "keeps_cap"})
+    assert (list_hash(plain) == list_hash(other)) == (
+        name in WINDOW | {"sort_by", "keeps_cap", "keeps_window"}
+    )
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -42,6 +42,9 @@ _MAX_SHAPES = 16
 _LONGEST_CALL_SECONDS = 600.0
 _MAX_PURGED = 10_000
 
+# For so long after a page that showed another size than the requested one, no page is cut out of another.
+_RESIZED_SECONDS = 600.0
+
 # Responses kept with a page. Few operations select from the same page.
 _MAX_RENDERED = 8
 
@@ -68,6 +71,10 @@ class PageCache:
         self.max_bytes = max_bytes
         # The memory of all pages, including expired ones not yet removed; any thread may read it.
         self.size_bytes = 0
+        self._resized: TTLCache[CallerKey, bool] = TTLCache(
+            _MAX_PURGED, _RESIZED_SECONDS, timer=clock.monotonic
+        )
+        self._may_be_resized = False
 
     def __len__(self) -> int:
         """Return the number of pages that `size_bytes` counts; safe to call from any thread."""
@@ -108,6 +115,14 @@ class PageCache:
             if weigh(entry) > entry.weight_bytes:
                 self._account(index, entry)
         return results
+
+    def note_resized(self, caller_key: CallerKey) -> None:
+        """Record that the REST API answered this caller a page of another size than requested."""
+        self._resized[caller_key] = self._may_be_resized = True
+
+    def is_sized(self, caller_key: CallerKey) -> bool:
+        """Return whether no page of this caller has shown another size than requested."""
+        return not self._may_be_resized or caller_key not in self._resized
 
     def note_failure(self, caller: Caller, key: LoadKey, code: str) -> None:
         """Record that the call for this load failed, so that the next loads do not wait for one."""

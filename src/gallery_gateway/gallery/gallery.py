@@ -16,7 +16,7 @@ from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.slicing import slice_page
+from gallery_gateway.gallery.slicing import answered_size, slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import parse_page
@@ -160,8 +160,11 @@ class Gallery:
         flight = self.flights.start(caller.key, key.request, call, deadline=deadline, forced_at=forced_at)
         fetched = await flight.land(until)
         fetched.entry.is_forced = bypass_cache
+        page = fetched.read(key.decoder)
+        if answered_size(page, key.request) is not None:
+            self.cache.note_resized(caller.key)
         status = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
-        return self._result(caller, key, fetched.read(key.decoder), fetched, status)
+        return self._result(caller, key, page, fetched, status)
 
     def revalidate(self, caller: Caller, key: LoadKey, answer: CachedAnswer) -> bool:
         """Fetch the page of a stale answer in the background; return whether a call is under way.

@@ -87,6 +87,8 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         """Narrow a request to a field's needs, and count it as asked for."""
         cut = request.narrowed(needs.max_images)
         narrowed = cut if self._narrows else replace(request, keeps_cap=True)
+        if not self._gallery.cache.is_sized(self._caller.key):
+            narrowed = replace(narrowed, keeps_window=True)
         self.usage.asked += 1
         self.usage.wanted_images += request.max_images
         self.usage.narrowed_images += narrowed.max_images

@@ -20,10 +20,12 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
     Each attribute is a REST parameter with its REST default; `None` means that the parameter is not sent.
     Requests with the same meaning are equal: `feedback` is sorted without repeats, an empty text is `None`.
 
-    Four attributes are no parameters:
+    Five attributes are no parameters:
 
     - `keeps_cap`: only a page requested with the same `max_images_per_project` can answer (REST contract,
       open question 3).
+    - `keeps_window`: only a page requested with the same `page` and `per_page` can answer, because the REST
+      API has answered other sizes than requested.
     - `listing`: the projects and images that all pages of one list share, in their order. It holds every
       attribute but the window and the cap, so a new parameter belongs to it without being named.
     - `images`: the images of a project and their order, whichever page lists the project.
@@ -43,6 +45,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
     max_images_per_project: int = 50
     search: str | None = None
     keeps_cap: bool = False
+    keeps_window: bool = False
     # Derived once: every lookup reads them.
     listing: tuple[object, ...] = ()
     images: tuple[object, ...] = ()
@@ -53,7 +56,8 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
         force_setattr(self, "status", self.status or None)
         force_setattr(self, "search", self.search or None)
         cap = self.max_images_per_project if self.keeps_cap else None
-        force_setattr(self, "listing", (*_LISTING(self), cap))
+        window = (self.page, self.per_page) if self.keeps_window else None
+        force_setattr(self, "listing", (*_LISTING(self), cap, window))
         force_setattr(self, "images", (*_IMAGES(self), cap))
         projects = self.per_page if self.project_id is None else 1
         force_setattr(self, "max_images", projects * self.max_images_per_project)
@@ -85,7 +89,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
         )
 
 
-_DERIVED = {"keeps_cap", "listing", "images", "max_images"}
+_DERIVED = {"keeps_cap", "keeps_window", "listing", "images", "max_images"}
 _PARAMETERS = [field.name for field in fields(GalleryRequest) if field.name not in _DERIVED]
 _WINDOW = {"page", "per_page", "max_images_per_project"}
 _PROJECTS_ONLY = {"project_id", "ownership", "search"}

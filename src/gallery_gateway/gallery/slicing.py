@@ -55,6 +55,21 @@ def slice_projects(
     return sliced
 
 
+def answered_size(page: Page, request: GalleryRequest) -> int | None:
+    """Return the size that the REST API used for a page, if the page shows that it is not the requested one.
+
+    It is what the page says, or else the number of its projects, if they are too many, or too few although
+    others follow: the REST API has another maximum, or hides projects after it has cut the page out.
+    """
+    given, projects, size = page.pagination, len(page.projects), request.per_page
+    # A damaged page may hold values of any type.
+    if type(given.per_page) is int and given.per_page > 0 and given.per_page != size:
+        return given.per_page
+    rest = given.total - request.window.start if type(given.total) is int else 0
+    is_short = projects < size and (given.has_next is True or rest > projects)
+    return projects if is_short or projects > size else None
+
+
 def listed_project(page: Page, project_id: int | None) -> UpstreamProject | None:
     for project in page.projects:
         # A damaged page may hold None here.
