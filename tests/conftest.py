@@ -38,6 +38,7 @@ SLOW_TESTS = {
     "execution/test_differential.py": 300,
     "execution/test_documents.py": 60,
     "faults": 180,
+    "faults/test_lists.py": 600,
     "federation": 600,
     "process": 120,
     # A benchmark with several processes.
@@ -103,6 +104,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wire-seed", type=int, default=14, help="seed of those streams")
     parser.addoption("--response-cases", type=int, default=5_000, help="byte streams of the REST API")
     parser.addoption("--response-seed", type=int, default=7, help="seed of those streams")
+    parser.addoption("--walks", type=int, default=200, help="walks along lists that change")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="seconds of overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write screenshots of the pages to a folder")
 

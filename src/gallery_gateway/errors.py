@@ -160,6 +160,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "not_json": _contract("the body is not JSON in UTF-8", "not_json"),
     "not_a_page": _contract("the body is JSON of another shape", "not_a_page"),
     "misfit": _contract("a value does not fit its field"),
+    "contradiction": _contract("the numbers of a list contradict each other", allows_stale=False),
     # The gateway has a bug, or meets a failure without a row of its own.
     "unsendable": _unavailable("the gateway made a request that cannot be sent; a bug", "bad_request"),
     "other": _interrupted("the connection failed in any other way", "other"),

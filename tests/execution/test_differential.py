@@ -135,7 +135,7 @@ async def test_operations_of_another_generator_agree(ways: Ways, document: Any, 
         "{ a: gallery { pagination { page } } b: project(projectId: 7) { id } c: gallery { __typename } }",
         "{ project(projectId: 99) { id } }",
         "{ projects(first: 2) { edges { cursor node { id images { id } } } pageInfo { endCursor } } }",
-        "{ a: projects(last: 1) { nodes { projectId } } b: gallery { pagination { total } } }",
+        "{ a: projects(first: 1) { nodes { projectId } } b: gallery { pagination { total } } }",
     ],
 )
 async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:

@@ -8,7 +8,7 @@ from tests.faults.table import WAITS, rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
-ROW = re.compile(r"^\| `[^\n]*\|$", re.MULTILINE)
+ROW = re.compile(r"^\| `[^`\n]*` \|[^\n]*\|$", re.MULTILINE)
 
 # Beyond what it waits for: what an answer may take on a busy machine before it counts as hung.
 PATIENCE_SECONDS = 10

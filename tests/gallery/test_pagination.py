@@ -1,51 +1,46 @@
-"""The pages that hold a stretch: the fewest, and of these the smallest."""
+"""The page of a step: the smallest that holds the project of the cursor and those wanted beside it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery_gateway.gallery.pagination import smallest_pages, without
+from gallery_gateway.gallery.pagination import best_page
 
-STRETCHES = st.builds(
-    lambda start, length: range(start, start + length), st.integers(0, 3000), st.integers(1, 100)
+
+def held(page: tuple[int, int], position: int, before: int, after: int) -> int:
+    """How many of the wanted positions a page holds beside the position."""
+    number, size = page
+    start, stop = (number - 1) * size, number * size
+    assert start <= position < stop
+    return min(position - start, before) + min(stop - 1 - position, after)
+
+
+@given(
+    position=st.integers(0, 3000),
+    before=st.integers(0, 100),
+    after=st.integers(0, 101),
+    max_size=st.integers(2, 100),
 )
-
-
-def held(pages: tuple[tuple[int, int], ...]) -> range:
-    return range((pages[0][0] - 1) * pages[0][1], pages[-1][0] * pages[-1][1])
-
-
-@given(places=STRETCHES)
-def test_the_pages_hold_the_places_and_no_fewer_or_smaller_ones_do(places: range) -> None:
-    pages = smallest_pages(places)
-
-    assert held(pages).start <= places.start
-    assert held(pages).stop >= places.stop
-    assert all(1 <= per_page <= 100 for _, per_page in pages)
-    for per_page in range(1, 101):
-        number = (places.stop - 1) // per_page - places.start // per_page + 1
-        assert (number, number * per_page) >= (len(pages), len(held(pages)))
-
-
-@pytest.mark.parametrize(
-    ("places", "pages"),
-    [
-        (range(20), ((1, 20),)),
-        (range(40, 60), ((3, 20),)),
-        (range(21, 41), ((2, 21),)),
-        (range(7, 8), ((8, 1),)),
-        (range(50, 150), ((2, 50), (3, 50))),
-        (range(51, 151), ((2, 51), (3, 51))),
-    ],
-)
-def test_a_walk_in_equal_steps_reads_what_it_shows_and_no_more(
-    places: range, pages: tuple[tuple[int, int], ...]
+def test_no_page_holds_more_and_no_smaller_one_as_many(
+    position: int, before: int, after: int, max_size: int
 ) -> None:
-    assert smallest_pages(places) == pages
+    page = best_page(position, before, after, max_size)
+
+    assert 1 <= page[1] <= max_size
+    for size in range(1, max_size + 1):
+        other = held((position // size + 1, size), position, before, after)
+        assert (-other, size) >= (-held(page, position, before, after), page[1])
 
 
-@given(places=STRETCHES, known=STRETCHES)
-def test_without_the_known_places_the_others_are_left(places: range, known: range) -> None:
-    left = [place for rest in without(places, known) for place in rest]
+@pytest.mark.parametrize("step", [1, 5, 20, 33, 49])
+def test_one_page_holds_each_step_of_a_walk_with_the_project_before_it_and_the_one_after_it(
+    step: int,
+) -> None:
+    for position in range(step - 1, 3000, step):
+        assert held(best_page(position, 0, step + 1), position, 0, step + 1) == step + 1
 
-    assert left == [place for place in places if place not in known]
+
+def test_the_second_page_of_a_walk_is_the_largest() -> None:
+    sizes = [best_page(position, 0, 21)[1] for position in (19, 39, 59, 199, 999)]
+
+    assert sizes == [41, 31, 27, 28, 27]

@@ -3,10 +3,11 @@
 import base64
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.fakes import Client, FakeUpstream, image_body, page_body, parameters_of, project_body
-from tests.gallery.endpoints import caps, listing
+from tests.gallery.endpoints import caps, listing, page_of
 
 EDGES = "edges { cursor node { projectId } }"
 INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
@@ -18,9 +19,9 @@ async def projects(ask: Any, arguments: str = "", selection: str = f"{EDGES} {IN
     return answer["data"]["projects"]
 
 
-async def refusal(ask: Any, arguments: str) -> tuple[str, str]:
+async def refusal(ask: Any, arguments: str, selection: str = "totalCount") -> tuple[str, str]:
     """The argument that is refused, and the message."""
-    answer = await ask(f"{{ projects({arguments}) {{ totalCount }} }}")
+    answer = await ask(f"{{ projects({arguments}) {{ {selection} }} }}")
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     return error["extensions"]["argument"], error["message"]
@@ -101,9 +102,29 @@ async def test_a_cursor_that_was_changed_is_refused(ask: Any, cursor: Any) -> No
 
     refused = [await refusal(ask, f'before: "{cursor}"') for cursor in changed]
 
-    assert refused == [
-        ("before", "`before` is not a cursor of this graph. Use a `cursor`, `startCursor` or `endCursor`.")
-    ] * len(changed)
+    message = (
+        "`before` is not a cursor of this graph, or is one of an earlier version. Start over without"
+        " `before`, and then use a `cursor`, `startCursor` or `endCursor`."
+    )
+    assert refused == [("before", message)] * len(changed)
+
+
+async def test_a_cursor_of_an_earlier_version_says_to_start_over(ask: Any, upstream: FakeUpstream) -> None:
+    earlier = "AAAAEwAAAPAAAAAAAAAA3a0DfrnL4VPuB3I"
+
+    refused, message = await refusal(ask, f'after: "{earlier}"')
+
+    assert (refused, "Start over without `after`" in message) == ("after", True)
+    assert upstream.requests == []
+
+
+async def test_a_cursor_is_short_whatever_it_names(ask: Any, upstream: FakeUpstream) -> None:
+    large = [project_body(2**62 + number) for number in range(9)]
+    upstream.answer(json=page_body(*large, total=2**40))
+
+    connection = await projects(ask, "(first: 9)", "edges { cursor }")
+
+    assert {len(edge["cursor"]) for edge in connection["edges"]} == {68}
 
 
 async def test_a_cursor_serves_whatever_is_selected_of_the_images(ask: Any, cursor: Any) -> None:
@@ -159,8 +180,13 @@ async def test_nothing_follows_the_last_cursor(ask: Any, upstream: FakeUpstream)
     connection = await projects(ask, f'(after: "{end}")')
 
     assert connection["edges"] == []
-    assert connection["pageInfo"]["hasNextPage"] is False
-    assert connection["pageInfo"]["hasPreviousPage"] is True
+    # Without a cursor, a client that went on in either direction would start over.
+    assert connection["pageInfo"] == {
+        "hasNextPage": False,
+        "hasPreviousPage": False,
+        "startCursor": None,
+        "endCursor": None,
+    }
 
 
 async def test_the_total_alone_costs_one_project_of_one_image(ask: Any, upstream: FakeUpstream) -> None:
@@ -260,3 +286,75 @@ async def test_a_list_without_a_total_is_walked_as_long_as_pages_are_full(
 
     assert full["pageInfo"]["hasNextPage"] is True
     assert short["pageInfo"]["hasNextPage"] is False
+
+
+async def test_a_smaller_page_than_requested_does_not_end_the_list(ask: Any, upstream: FakeUpstream) -> None:
+    everything = listing(*[0] * 137)
+
+    def at_most_ten(request: httpx.Request) -> Any:
+        parameters = httpx.QueryParams(request.url.query.decode())
+        size = min(10, int(parameters["per_page"]))
+        return everything(httpx.Request("GET", request.url.copy_set_param("per_page", size)))
+
+    upstream.handler = at_most_ten
+
+    connection = await projects(ask, "(first: 20)")
+    following = await projects(ask, f'(first: 20, after: "{connection["pageInfo"]["endCursor"]}")')
+
+    assert ids_in(connection) == list(range(1, 11))
+    assert connection["pageInfo"]["hasNextPage"] is True
+    assert ids_in(following)[:3] == [11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("(first: 2)", {"total": 5, "has_next": True}),
+        ("(last: 2)", {"total": 0, "has_next": True}),
+        ("(last: 2)", {"total": None}),
+        ("(last: 2)", {"total": 5, "has_next": True}),
+    ],
+)
+async def test_numbers_that_do_not_say_where_the_list_goes_on_are_an_error_with_what_was_found(
+    ask: Any, upstream: FakeUpstream, arguments: str, said: dict[str, Any]
+) -> None:
+    upstream.answer(json={**page_body(**said), "projects": []})
+
+    answer = await ask(f"{{ projects{arguments} {{ {EDGES} }} }}")
+
+    (error,) = answer["errors"]
+    assert answer["data"] == {"projects": None}
+    assert (error["path"], error["extensions"]["code"]) == (["projects"], "UPSTREAM_CONTRACT")
+    assert "has 0 projects and says" in error["message"]
+    assert "http" not in error["message"]
+
+
+@pytest.mark.parametrize("total", [0, 1])
+async def test_a_total_below_what_the_page_shows_is_an_error(
+    ask: Any, upstream: FakeUpstream, total: int
+) -> None:
+    upstream.answer(json=page_body(total=total, has_next=True))
+
+    answer = await ask("{ projects { totalCount } }")
+
+    assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_CONTRACT"
+
+
+async def test_the_total_is_at_least_what_was_seen(ask: Any, upstream: FakeUpstream) -> None:
+    upstream.answer(json=page_body(*map(project_body, range(5)), total=3, has_next=True))
+
+    assert (await projects(ask, "(first: 5)", "totalCount nodes { id }"))["totalCount"] == 5
+
+
+@pytest.mark.parametrize("arguments", ["first: 2, after", "last: 2, before"])
+async def test_a_cursor_whose_surroundings_are_gone_says_to_start_over(
+    ask: Any, upstream: FakeUpstream, cursor: Any, arguments: str
+) -> None:
+    known = await cursor(ask)
+    others = [project_body(number) for number in range(1000, 1040)]
+    upstream.handler = lambda request: httpx.Response(200, json=page_of(others, parameters_of(request)))
+
+    refused, message = await refusal(ask, f'{arguments}: "{known}"', EDGES)
+
+    name = arguments.rsplit(maxsplit=1)[-1]
+    assert (refused, f"Start over without `{name}`" in message) == (name, True)

@@ -115,8 +115,12 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 """Requests that fail before any call is made, by kind, with the settings that it takes."""
 
-ELSEWHERE = {"overloaded", "breaker_open", "given_up", "misfit", "shutting_down"}
-"""Kinds with a test of their own; `tests/process` has that of a gateway that shuts down."""
+ELSEWHERE = {"overloaded", "breaker_open", "given_up", "misfit", "contradiction", "shutting_down"}
+"""Kinds with a test of their own.
+
+`tests/schema/test_connection.py` has those of a contradiction, and `tests/process` that of a gateway that
+shuts down.
+"""
 
 
 def rows_of(kinds: Iterable[str]) -> list[tuple[str, Consequences]]:

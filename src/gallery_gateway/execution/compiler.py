@@ -49,19 +49,19 @@ class LoadedRoot:
         images: number of images that the response lists below the field.
         source: the `LoadResult` of the only page that it was made of; `None` if there were several.
         staleness: `Staleness` of the oldest stale page, or `None`.
-        positions: of a connection in its list.
+        shown: what a connection shows of the page.
     """
 
     value: Any
     images: int
     source: Any
     staleness: object
-    positions: range | None = None
+    shown: tuple[int, ...] | None = None
 
     @property
     def complete(self) -> Any:
         """The value with all fields, for resolvers."""
-        return self.value if self.source is None or self.positions is not None else self.source.value
+        return self.value if self.source is None or self.shown is not None else self.source.value
 
 
 Load = Callable[[Any, str], Awaitable[LoadedRoot]]
@@ -195,13 +195,13 @@ class Compiler:
     def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
         rendered = [self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            source, writer = loaded[0].source, (roots[0].plan, loaded[0].positions)
+            source, writer = loaded[0].source, (roots[0].plan, loaded[0].shown)
             return rendered[0], source and source.cached_response(writer)
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
     def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
-        source, writer = loaded.source, (root.plan, loaded.positions)
+        source, writer = loaded.source, (root.plan, loaded.shown)
         rendered: bytes | None = source and source.recall(writer)
         if rendered is None:
             value = loaded.value

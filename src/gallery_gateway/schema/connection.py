@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from gallery_gateway.gallery.pagination import CursorPosition, Paginated
+from gallery_gateway.gallery.pagination import ListPage, Paginated
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from gallery_gateway.structs import ProjectionSource
@@ -10,19 +10,19 @@ from gallery_gateway.upstream.contract import UpstreamProject
 
 
 class EdgeSource(ProjectionSource, frozen=True, gc=False):
-    """A project at its position in the list; its cursor is only made if it is selected."""
+    """A project by its index in a page; its cursor is only made if it is selected."""
 
-    node: UpstreamProject
-    position: int
-    total: int | None
+    page: ListPage
+    index: int
     listed: bytes
 
     @property
+    def node(self) -> UpstreamProject:
+        return self.page.projects[self.index]
+
+    @property
     def cursor(self) -> str:
-        # A damaged page may hold None, or an id of any type.
-        project_id = getattr(self.node, "project_id", None)
-        valid_id = project_id if type(project_id) is int else None
-        return encode_cursor(CursorPosition(self.position, valid_id, self.total), self.listed)
+        return encode_cursor(self.page.cursor(self.index), self.listed)
 
 
 class PageInfoSource(ProjectionSource, frozen=True, gc=False):
@@ -55,20 +55,12 @@ class ConnectionSource(ProjectionSource, frozen=True, gc=False):
 
     @classmethod
     def of(cls, request: GalleryRequest, paginated: Paginated) -> Self:
-        wanted, project_range = paginated.wanted, paginated.project_range
-        listed, total, projects = list_hash(request), project_range.total, project_range.projects
-        edges = [EdgeSource(projects[at], at, total, listed) for at in wanted if at in projects]
+        listed = list_hash(request)
+        edges = [EdgeSource(page, index, listed) for page, index in paginated.rows]
         page_info = PageInfoSource(
-            has_next_page=_has_next(wanted, total, edges),
-            has_previous_page=min(wanted.start, wanted.start if total is None else total) > 0,
+            has_next_page=paginated.has_next,
+            has_previous_page=paginated.has_previous,
             first=edges[0] if edges else None,
             last=edges[-1] if edges else None,
         )
-        return cls(edges, page_info, total)
-
-
-def _has_next(wanted: range, total: int | None, edges: list[EdgeSource]) -> bool:
-    if wanted and not edges:
-        # Without a cursor a client cannot go on, so the list ends here in spite of the total.
-        return False
-    return len(edges) == len(wanted) if total is None else wanted.stop < total
+        return cls(edges, page_info, paginated.total)

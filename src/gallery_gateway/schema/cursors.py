@@ -6,17 +6,19 @@ import hashlib
 import struct
 
 from gallery_gateway.errors import BadUserInputError
-from gallery_gateway.gallery.pagination import CursorPosition
+from gallery_gateway.gallery.pagination import MAX_PER_PAGE, NEIGHBOUR_BITS, NEIGHBOURS, CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest, project_order
 
-# Position, total and id of the project, hash of the list; then a checksum of all four.
-_POSITION = struct.Struct(">IIq6s")
+# Position, total and id of the project, largest page, neighbours, hash of the list; then a checksum of all.
+_POSITION = struct.Struct(f">IIqB{2 * NEIGHBOURS}I6s")
 _CHECKSUM = struct.Struct(">I")
 _LIST_BYTES = 6
 
 _UNKNOWN_TOTAL = 2**32 - 1
 _UNKNOWN_ID = -1
 _MAX_POSITION = 2**31 - 1
+# In place of a neighbour: the list ends there, or the page did.
+_NO_NEIGHBOUR = NEIGHBOUR_BITS
 
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
@@ -31,7 +33,13 @@ def encode_cursor(position: CursorPosition, listed: bytes) -> str:
     project_id = position.project_id
     if project_id is None or not 0 <= project_id < 2**63:
         project_id = _UNKNOWN_ID
-    packed = _POSITION.pack(min(position.position, _MAX_POSITION), total, project_id, listed)
+    neighbours = [
+        beside[at] if at < len(beside) else _NO_NEIGHBOUR
+        for beside in (position.before, position.after)
+        for at in range(NEIGHBOURS)
+    ]
+    at = min(position.position, _MAX_POSITION)
+    packed = _POSITION.pack(at, total, project_id, position.max_size, *neighbours, listed)
     encoded = binascii.b2a_base64(packed + _CHECKSUM.pack(binascii.crc32(packed)), newline=False)
     return encoded.translate(_URL_ALPHABET, b"=").decode("ascii")
 
@@ -40,9 +48,12 @@ def decode_cursor(argument: str, cursor: str, listed: bytes) -> CursorPosition:
     """Raises: BadUserInputError: `cursor` is not a cursor of the list with the hash `listed`."""
     packed = _unpack(cursor)
     if packed is None:
-        message = f"`{argument}` is not a cursor of this graph. Use a `cursor`, `startCursor` or `endCursor`."
+        message = (
+            f"`{argument}` is not a cursor of this graph, or is one of an earlier version. Start over without"
+            f" `{argument}`, and then use a `cursor`, `startCursor` or `endCursor`."
+        )
         raise BadUserInputError(message, argument=argument)
-    position, total, project_id, its_list = _POSITION.unpack(packed)
+    position, total, project_id, max_size, *neighbours, its_list = _POSITION.unpack(packed)
     if its_list != listed:
         message = f"`{argument}` is a cursor of another list. Use the same filters and the same `order`."
         raise BadUserInputError(message, argument=argument)
@@ -50,6 +61,9 @@ def decode_cursor(argument: str, cursor: str, listed: bytes) -> CursorPosition:
         position,
         None if project_id == _UNKNOWN_ID else project_id,
         None if total == _UNKNOWN_TOTAL else total,
+        min(max(max_size, 2), MAX_PER_PAGE),
+        tuple(each for each in neighbours[:NEIGHBOURS] if each != _NO_NEIGHBOUR),
+        tuple(each for each in neighbours[NEIGHBOURS:] if each != _NO_NEIGHBOUR),
     )
 
 

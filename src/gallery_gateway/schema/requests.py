@@ -86,13 +86,15 @@ SearchArgument = Annotated[
 ]
 FirstArgument = Annotated[
     int | None,
-    argument(description="Number of projects after `after` or from the start, from 1 to 100; by default 20."),
+    argument(
+        description="Maximum number of projects after `after` or from the start, up to 100; by default 20."
+    ),
 ]
 AfterArgument = Annotated[str | None, argument(description="Cursor of the project before the first one.")]
 LastArgument = Annotated[
     int | None,
     argument(
-        description="Number of projects before `before` or at the end, from 1 to 100; not with `first`."
+        description="Maximum number of projects before `before` or at the end, up to 100; not with `first`."
     ),
 ]
 BeforeArgument = Annotated[

@@ -21,7 +21,7 @@ from gallery_gateway.execution.plan import Plan
 from gallery_gateway.execution.selection import Selection, selection_of
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, oldest
-from gallery_gateway.gallery.pagination import THIN, ListLoader, Paginated, paginate
+from gallery_gateway.gallery.pagination import THIN, ListLoader, count, paginate
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext, images_in
@@ -139,16 +139,16 @@ async def _load_connection(
 ) -> LoadedRoot:
     listed, step = request
     pages = ListLoader(loader=loader, request=listed, needs=needs or THIN)
-    # Without needs only the total is selected. Every page has it, so the smallest is enough.
-    paginated = await paginate(pages, step) if needs else Paginated(range(0), await pages.load(range(1)))
-    results = paginated.project_range.results
+    # Without needs only the total is selected.
+    paginated = await (paginate(pages, step) if needs else count(pages))
+    results = paginated.results
     connection = ConnectionSource.of(listed, paginated)
     return LoadedRoot(
         connection,
         images_in(connection.nodes, limits),
         results[0] if len(results) == 1 else None,
         oldest(result.staleness for result in results),
-        paginated.wanted,
+        paginated.shown,
     )
 
 

@@ -208,14 +208,21 @@ class ProjectEdge:
 class PageInfo:
     """`connection.PageInfoSource`."""
 
-    has_next_page: bool = _field("Whether there are projects after the edges.")
-    has_previous_page: bool = _field("Whether there are projects before the edges.")
+    has_next_page: bool = _field(
+        "Whether there may be projects after the edges; false if there are no edges."
+    )
+    has_previous_page: bool = _field(
+        "Whether there may be projects before the edges; false if there are no edges."
+    )
     start_cursor: str | None = _field("Cursor of the first edge; null if there are no edges.")
     end_cursor: str | None = _field("Cursor of the last edge; null if there are no edges.")
 
 
 @federation.type(
-    description="Consecutive projects of a list, with cursors that stay valid while the list changes.",
+    description=(
+        "Consecutive projects of a list. While projects are added and removed, a walk by cursors finds each"
+        " of the others once, or ends in an error."
+    ),
     shareable=True,
 )
 class ProjectConnection:
@@ -224,4 +231,4 @@ class ProjectConnection:
     edges: list[ProjectEdge] = _field("Projects with their cursors.")
     nodes: list[Project] = _field("Projects without their cursors.")
     page_info: PageInfo = _field("What is before and after the edges.")
-    total_count: int = _field("Number of projects in the complete list.")
+    total_count: int = _field("Number of projects in the complete list, as the REST API counts them.")

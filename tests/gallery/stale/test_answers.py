@@ -170,17 +170,16 @@ async def test_a_connection_says_the_age_of_the_page_that_it_stands_on(
     client: Client, upstream: FakeUpstream, clock: ManualClock
 ) -> None:
     upstream.handler = listing(*[1] * 40)
-    await client.ask("{ gallery(perPage: 20) { projects { projectName } } }")
-    clock.step(50)
-    await client.ask("{ gallery(perPage: 20, page: 2) { projects { projectName } } }")
-    first = await client.ask("{ projects(first: 20) { pageInfo { endCursor } } }")
+    selection = "nodes { projectName } pageInfo { endCursor }"
+    step = f"query ($a: String) {{ projects(first: 20, after: $a) {{ {selection} }} }}"
+    first = await client.ask(step)
     after = first["data"]["projects"]["pageInfo"]["endCursor"]
+    clock.step(50)
+    await client.ask(step, {"a": after})
     upstream.answer(503)
     clock.step(TTL + RENEWING)
 
-    answer = await client.ask(
-        "query ($a: String) { projects(first: 20, after: $a) { nodes { projectName } } }", {"a": after}
-    )
+    answer = await client.ask(step, {"a": after})
 
     assert [node["projectName"] for node in answer["data"]["projects"]["nodes"]][::19] == [
         "Project 21",
