@@ -76,13 +76,13 @@ class Client:
 
 @asynccontextmanager
 async def gateway(
-    transport: AnyTransport,
+    transport: AnyTransport | None,
     *,
     clock: Clock = SYSTEM_CLOCK,
     rules: ResilienceRules = PRODUCTION_RULES,
     **settings: Any,
 ) -> AsyncIterator[Client]:
-    """Start the complete app over `transport`; settings by their Python names."""
+    """Start the complete app over `transport`, or that of the settings; these by their Python names."""
     # A failure is final after one request; tests of retries set more attempts.
     settings = {"upstream_max_attempts": 1, **settings}
     app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock, rules=rules)

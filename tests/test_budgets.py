@@ -154,10 +154,12 @@ def test_the_source_has_at_most_120_files_and_15_000_lines() -> None:
     assert lines <= 15_000
 
 
-def test_there_are_at_most_45_settings() -> None:
+def test_there_are_at_most_48_settings() -> None:
     settings = len(Settings.model_fields)
 
-    assert settings <= 45
+    # 42, and what the networks of others need: a proxy, an API gateway's key, a path prefix, and three files,
+    # because Kubernetes and cert-manager mount authority, certificate and key as three.
+    assert settings <= 48
 
 
 def imports_within(package: str) -> dict[str, set[str]]:

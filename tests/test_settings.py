@@ -2,11 +2,15 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gallery_gateway.settings import MEBIBYTE, REMOVED, Settings, SettingsError
+from gallery_gateway.settings import MEBIBYTE, REMOVED, Settings, SettingsError, header_lines
+from gallery_gateway.upstream.transport import Proxy
 
 SECRET = "a-made-up-secret-of-32-characters"
 
@@ -280,6 +284,13 @@ WRONG = [
     ("UPSTREAM_URL", "https://:7391@api.example", "without user"),
     ("UPSTREAM_URL", "https://api.example/?token=7391", "without user, query and fragment"),
     ("UPSTREAM_URL", "https://api.example/#7391", "without user, query and fragment"),
+    ("UPSTREAM_HEADERS", "X-Key 7391", "Name: value"),
+    ("UPSTREAM_PROXY_URL", "socks5://7391.example", "http://user:password@proxy.example:3128"),
+    ("UPSTREAM_CA_FILE", "/7391.pem", "does not point to a file"),
+    ("UPSTREAM_CA_FILE", __file__, "certificates in PEM"),
+    ("UPSTREAM_CLIENT_CERT_FILE", "/7391.pem", "does not point to a file"),
+    ("UPSTREAM_CLIENT_KEY_FILE", "/7391.pem", "does not point to a file"),
+    ("UPSTREAM_CLIENT_KEY_FILE", __file__, "needs UPSTREAM_CLIENT_CERT_FILE"),
     ("UPSTREAM_CONNECT_TIMEOUT_SECONDS", "0", "(more than 0 to 60)"),
     ("UPSTREAM_CONNECT_TIMEOUT_SECONDS", "7391", "(more than 0 to 60)"),
     ("UPSTREAM_CONNECT_TIMEOUT_SECONDS", "nan", "(more than 0 to 60)"),
@@ -314,7 +325,7 @@ WRONG = [
     ("ALLOWED_HOSTS", "*.7391.example", "host names"),
     ("HSTS_MAX_AGE_SECONDS", "-7391", "(from 0 to 63072000)"),
     ("REQUEST_TIMEOUT_SECONDS", "7391", "(more than 0 to 600)"),
-    ("KEEP_ALIVE_SECONDS", "7391", "(from 1 to 600)"),
+    ("KEEP_ALIVE_SECONDS", "7391", "(from 1 to 3600)"),
     ("MAX_DOCUMENT_TOKENS", "73", "(from 100 to 100000)"),
     ("INTROSPECTION", "maybe-7391", "true or false"),
     ("SERVICE_SDL", "maybe-7391", "true or false"),
@@ -378,3 +389,90 @@ def test_the_secret_is_never_shown(shown: object) -> None:
 
 def test_a_wrong_setting_beside_a_secret_does_not_show_it() -> None:
     assert SECRET not in message_of(caller_key_secret=SECRET, port=-1)
+
+
+PROXY_FORM = "must be a URL such as http://user:password@proxy.example:3128, without path"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://proxy.example:3128", "http://user:pass%40word@proxy.example/", "http://[2001:db8::1]:80"]
+)
+def test_a_proxy_has_a_host_and_may_have_credentials(url: str) -> None:
+    settings = Settings.read(upstream_proxy_url=url)
+
+    assert settings.upstream_proxy_url is not None
+    assert "pass" not in repr(settings)
+    Proxy(settings.upstream_proxy_url.get_secret_value())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "proxy.example:3128",
+        "https://user:7391@proxy.example",
+        "socks5://user:7391@proxy.example",
+        "http://user:7391@",
+        "http://user:7391@proxy.example/path",
+        "http://user:7391@proxy.example?query",
+        "http://us%3Aer:7391@proxy.example",
+        "http://user:7391@proxy.example:99999",
+    ],
+)
+def test_another_proxy_stops_the_start_without_its_password(url: str) -> None:
+    assert message_of(upstream_proxy_url=url) == f"GALLERY_GATEWAY_UPSTREAM_PROXY_URL: {PROXY_FORM}"
+
+
+def test_headers_are_read_one_from_each_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "headers").write_text("X-Api-Key: made up, 1\r\n\n  X-Tenant:2\n")
+    monkeypatch.setenv("GALLERY_GATEWAY_UPSTREAM_HEADERS_FILE", str(tmp_path / "headers"))
+
+    settings = Settings.read()
+
+    assert settings.upstream_headers is not None
+    headers = header_lines(settings.upstream_headers.get_secret_value())
+    assert headers == [("x-api-key", "made up, 1"), ("x-tenant", "2")]
+    assert "made up" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "text", ["7391", "X-Key:", "X Key: 7391", ": 7391", "X-Key: 73\r91", "X-Key: 73\x0091", "X: \u00e9"]
+)
+def test_a_line_that_is_no_header_stops_the_start_without_its_value(text: str) -> None:
+    message = message_of(upstream_headers=text)
+
+    assert message == "GALLERY_GATEWAY_UPSTREAM_HEADERS: must be lines of the form Name: value, in ASCII"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "Authorization",
+        "Accept",
+        "User-Agent",
+        "X-Request-ID",
+        "Traceparent",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Proxy-Authorization",
+        "Content-Length",
+        "If-None-Match",
+        "Range",
+    ],
+)
+def test_a_header_of_the_gateway_or_of_a_connection_stops_the_start(name: str) -> None:
+    message = message_of(upstream_headers=f"X-Key: 7391\n{name}: 7391")
+
+    assert message == f"GALLERY_GATEWAY_UPSTREAM_HEADERS: must not hold the header {name.lower()}"
+
+
+@given(st.text("XaU: \t\r\n\0\x0b\x85\u2028\u00e9"))
+def test_whatever_the_headers_are_none_holds_a_control_character(text: str) -> None:
+    with suppress(ValueError):
+        headers = header_lines(text)
+
+        assert not re.search(r"[^\t\x20-\x7e]", "".join(name + value for name, value in headers))

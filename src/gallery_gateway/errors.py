@@ -109,7 +109,9 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     ),
     "forbidden": Consequences("status 402 or 403 of the API", code="FORBIDDEN", purges_caller=True),
     "intermediary": _unavailable(
-        "status 401, 402 or 403 of a CDN, firewall or proxy instead of the API", "intermediary"
+        "status 401, 402 or 403 of a CDN, firewall or proxy instead of the API, or 400 of nginx about the"
+        " client certificate",
+        "intermediary",
     ),
     "rate_limited": _failed(
         "status 429, or an earlier `Retry-After` has not passed",
@@ -129,7 +131,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "connect_refused": _no_connection("nothing listens at the address", "connect_refused"),
     "connect_unreachable": _no_connection("there is no route to the address", "connect_unreachable"),
     "connect_timeout": _timeout(
-        "no connection within `UPSTREAM_CONNECT_TIMEOUT_SECONDS`",
+        "no connection within `UPSTREAM_CONNECT_TIMEOUT_SECONDS`, that to the proxy included",
         "connect_timeout",
         is_retried=True,
         is_unreachable=True,
@@ -138,6 +140,16 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "no_file_descriptors": _no_connection(
         "the gateway process, or its machine, has no file descriptor left", "no_file_descriptors"
     ),
+    "proxy_unreachable": _no_connection("no connection to `UPSTREAM_PROXY_URL`", "proxy_unreachable"),
+    "proxy_credentials": _no_connection(
+        "status 401 or 407 of the proxy: it wants other credentials", "proxy_credentials", is_retried=False
+    ),
+    "proxy_refused": _no_connection(
+        "any other status 3xx or 4xx of the proxy: it does not allow the host or port",
+        "proxy_refused",
+        is_retried=False,
+    ),
+    "proxy_failed": _no_connection("status 5xx of the proxy, or no complete response of it", "proxy_failed"),
     "tls_untrusted": _no_connection("no trusted authority signed the certificate", "tls_untrusted"),
     "tls_hostname": _no_connection("the certificate is for another name", "tls_hostname"),
     "tls_expired": _no_connection("the certificate is not valid yet, or has expired", "tls_expired"),

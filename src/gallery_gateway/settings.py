@@ -5,6 +5,7 @@ and its range, and never shows the value, which may be a secret.
 """
 
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,7 +30,7 @@ ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
 
 # Settings that can be read from a file, whose path is in NAME_FILE, as in the official Docker images. Docker
 # and Kubernetes mount secrets as files, which `docker inspect` does not show, unlike variables.
-_SECRETS = ("caller_key_secret", "shared_cache_url")
+_SECRETS = ("caller_key_secret", "shared_cache_url", "upstream_headers", "upstream_proxy_url")
 
 # The prefix is ours, but these names configure other programs of this repository.
 _RESERVED = frozenset({"verify_token", "verify_other_token"})
@@ -72,6 +73,65 @@ def _base_url(url: HttpUrl) -> HttpUrl:
     if (url.path or "").rstrip("/").endswith("/gallery/by-project"):
         raise ValueError("must end before /gallery/by-project")
     return url
+
+
+# RFC 9110, sections 5.1 and 5.5, in ASCII.
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e][\t\x20-\x7e]*)")
+
+# The gateway sends these itself, or they are about one connection (RFC 9110, section 7.6.1), the body, or a
+# part of the response.
+_OWN_HEADERS = frozenset(
+    listed(
+        "accept, accept-encoding, authorization, baggage, connection, content-length, content-type, "
+        "expect, host, keep-alive, proxy-authenticate, proxy-authorization, proxy-connection, "
+        "range, te, traceparent, tracestate, trailer, transfer-encoding, upgrade, user-agent, "
+        "x-request-id"
+    )
+)
+
+
+def header_lines(text: str) -> list[tuple[str, str]]:
+    """Return the names, in lower case, and values of `Name: value` lines.
+
+    Raises:
+        ValueError: a line is no header, or one that the gateway does not send for others. The message holds
+            no value.
+    """
+    headers = []
+    for line in filter(None, (line.strip(" \t\r") for line in text.split("\n"))):
+        match = _HEADER.fullmatch(line)
+        if match is None:
+            raise ValueError("must be lines of the form Name: value, in ASCII")
+        name = match[1].lower()
+        if name in _OWN_HEADERS or name.startswith("if-"):
+            raise ValueError(f"must not hold the header {name}")
+        headers.append((name, match[2]))
+    return headers
+
+
+def _upstream_headers(text: SecretStr) -> SecretStr:
+    header_lines(text.get_secret_value())
+    return text
+
+
+def _proxy_url(url: SecretStr) -> SecretStr:
+    try:
+        parsed = HttpUrl(url.get_secret_value())
+    except ValidationError:
+        parsed = HttpUrl("https://invalid")
+    is_longer = parsed.path not in {None, "/"} or parsed.query is not None or parsed.fragment is not None
+    # RFC 7617, section 2: a user cannot hold a colon.
+    if parsed.scheme != "http" or is_longer or "%3a" in (parsed.username or "").lower():
+        raise ValueError("must be a URL such as http://user:password@proxy.example:3128, without path")
+    return SecretStr(str(parsed))
+
+
+def _ca_file(path: Path) -> Path:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        raise ValueError("must be a readable file with certificates in PEM") from None
+    return path
 
 
 # RFC 3986, section 2.3: characters that need no escape in a path.
@@ -141,6 +201,34 @@ class Settings(BaseSettings):
     """content coding to request; `gzip` pays off on slow links only"""
     upstream_max_attempts: int = Field(3, ge=1, le=10)
     """upstream calls for one page, retries included; 1 = no retries"""
+    upstream_headers: Annotated[SecretStr, AfterValidator(_upstream_headers)] | None = None
+    """headers of every upstream call, such as `X-Api-Key: …` for an API gateway, one on each line"""
+    upstream_proxy_url: Annotated[SecretStr, AfterValidator(_proxy_url)] | None = None
+    """HTTP proxy for all upstream calls, such as `http://user:password@proxy.example:3128`; variables such as
+    `HTTPS_PROXY` are ignored"""
+    upstream_ca_file: Annotated[FilePath, AfterValidator(_ca_file)] | None = None
+    """certificates (PEM) of authorities to trust besides the public ones"""
+    upstream_client_cert_file: FilePath | None = None
+    """certificate (PEM) with which the gateway identifies itself, and its intermediate ones"""
+    upstream_client_key_file: FilePath | None = Field(None, validate_default=True)
+    """private key (PEM, without password) of that certificate; by default it is in the same file"""
+
+    @field_validator("upstream_client_key_file")
+    @classmethod
+    def _check_client_key(cls, key: Path | None, others: ValidationInfo) -> Path | None:
+        certificate = others.data.get("upstream_client_cert_file")
+        if certificate is None:
+            if key is not None and "upstream_client_cert_file" in others.data:
+                raise ValueError("needs UPSTREAM_CLIENT_CERT_FILE")
+            return key
+        try:
+            # With a password, because OpenSSL would ask for one on the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
+        except OSError:
+            raise ValueError(
+                "must be the key, without password, of the first certificate in UPSTREAM_CLIENT_CERT_FILE"
+            ) from None
+        return key
 
     # Cached pages.
 
@@ -192,7 +280,7 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(15.0, gt=0, le=600)
     """time for a complete request to arrive, for the first one of a connection to begin, and for a client to
     read part of its response"""
-    keep_alive_seconds: int = Field(65, ge=1, le=600)
+    keep_alive_seconds: int = Field(65, ge=1, le=3_600)
     """how long an idle connection stays open; longer than the proxy in front keeps it"""
 
     # Documents, and the operations in them.

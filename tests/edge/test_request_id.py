@@ -3,7 +3,7 @@ import re
 import pytest
 
 from tests.edge.sending import codes, send
-from tests.fakes import Client
+from tests.fakes import Client, FakeUpstream, gateway
 
 TYPENAME = b'{"query": "{ __typename }"}'
 
@@ -64,3 +64,39 @@ async def test_a_refusal_has_the_request_id_too(client: Client) -> None:
 
     assert codes(response) == ["BAD_REQUEST"]
     assert response.headers["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("log_level", ["info", "error"])
+async def test_the_request_id_goes_upstream_and_no_other_header_of_the_client(log_level: str) -> None:
+    upstream = FakeUpstream()
+    own = {
+        "x-request-id": "mine",
+        "x-forwarded-for": "10.9.8.7",
+        "cookie": "a=b",
+        "x-other": "c",
+        "forwarded": "d",
+    }
+    async with gateway(upstream, log_level=log_level) as client:
+        await client.post("{ gallery { pagination { total } } }", headers=own)
+
+    (request,) = upstream.requests
+    assert request.headers["x-request-id"] == "mine"
+    assert sorted(request.headers) == [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "host",
+        "user-agent",
+        "x-request-id",
+    ]
+
+
+async def test_an_odd_request_id_does_not_go_upstream() -> None:
+    upstream = FakeUpstream()
+    async with gateway(upstream) as client:
+        response = await client.post(
+            "{ gallery { pagination { total } } }", headers={"x-request-id": "two words"}
+        )
+
+    (request,) = upstream.requests
+    assert request.headers["x-request-id"] == response.headers["x-request-id"] != "two words"

@@ -27,7 +27,10 @@ from gallery_gateway.upstream.transport import (
     FirstByteTimeoutError,
     HeadTooLargeError,
     OverheadTooLargeError,
+    ProxyCredentialsError,
+    ProxyUnreachableError,
     TotalTimeoutError,
+    TunnelRefusedError,
 )
 from tests import virtual_time
 from tests.fakes import Client, FakeUpstream, gateway, page_body
@@ -70,6 +73,10 @@ FAILURES: dict[str, Exception | Callable[[], httpx.Response]] = {
     "connect_timeout": httpx.ConnectTimeout("no"),
     "connect_failed": httpx.ConnectError("no"),
     "no_file_descriptors": os_error(errno.EMFILE),
+    "proxy_unreachable": caused(ProxyUnreachableError("no"), OSError(errno.ECONNREFUSED, "no")),
+    "proxy_credentials": ProxyCredentialsError("no"),
+    "proxy_refused": TunnelRefusedError("no"),
+    "proxy_failed": caused(httpx.ProxyError("no"), ConnectionResetError(errno.ECONNRESET, "no")),
     "tls_untrusted": refused_certificate(19),
     "tls_hostname": refused_certificate(62),
     "tls_expired": refused_certificate(10),
@@ -88,7 +95,7 @@ FAILURES: dict[str, Exception | Callable[[], httpx.Response]] = {
     "not_json": lambda: httpx.Response(200, content=b"<html>"),
     "not_a_page": lambda: httpx.Response(200, content=b"[]"),
     "unsendable": httpx.LocalProtocolError("no"),
-    "other": httpx.ProxyError("no"),
+    "other": httpx.TransportError("no"),
     "bug": RuntimeError("no"),
 }
 """How the upstream fails, by kind."""

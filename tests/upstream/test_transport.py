@@ -7,9 +7,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError
+from tests.fakes import gateway
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.opening import AUTHORIZATION, PAGE, fetch, opened
 from tests.upstream.sockets import always, http_response, serving
+from tests.upstream.test_transport_errors import logged
 
 PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
@@ -47,6 +49,25 @@ async def test_the_transport_adds_no_headers() -> None:
         ("host", f"127.0.0.1:{server.port}"),
         ("user-agent", "gallery-gateway/1.2.3"),
     ]
+
+
+async def test_the_headers_of_the_operator_are_sent_and_never_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    with logged(monkeypatch) as written:
+        async with (
+            serving(always(http_response(b"", status="500 No"))) as server,
+            gateway(
+                None,
+                upstream_url=server.url,
+                upstream_headers="X-Api-Key: made-up-key\nX-Tenant: made-up-tenant",
+                log_level="debug",
+                log_format="json",
+            ) as client,
+        ):
+            response = await client.post("{ gallery { pagination { total } } }")
+
+    fields = fields_of(server.heads[0])
+    assert {("x-api-key", "made-up-key"), ("x-tenant", "made-up-tenant")} <= set(fields)
+    assert "made-up-key" not in str(written.lines()) + response.text + str(response.headers)
 
 
 @pytest.mark.parametrize(

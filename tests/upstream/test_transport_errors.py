@@ -21,7 +21,7 @@ from gallery_gateway.upstream.client import AnyTransport
 from gallery_gateway.upstream.httpx_transport import HTTPXTransport
 from gallery_gateway.upstream.refusals import transport_error_kind
 from gallery_gateway.upstream.resilience import ResilienceRules
-from gallery_gateway.upstream.transport import Pool, RawHeader, RawResponse, Timeouts
+from gallery_gateway.upstream.transport import Pool, Proxy, RawHeader, RawResponse, Timeouts
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples
@@ -29,9 +29,11 @@ from tests.telemetry.scraping import free_port, scraped
 from tests.upstream.certificates import certified
 from tests.upstream.opening import PAGE
 from tests.upstream.sockets import Respond, always, http_response, serving
+from tests.upstream.tunnels import proxying
 
 GALLERY = "{ gallery { pagination { total } } }"
 MAX_BYTES = 2_000
+UNUSED = "https://api.example"
 REASONS = {row.reason for row in ERRORS.values() if row.reason is not None}
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -181,6 +183,7 @@ ANSWERS: list[tuple[str, Respond, dict[str, Any]]] = [
     ("status", always(http_response(b"", status="500 No")), {}),
     ("status", always(http_response(b"", status="503 No")), {}),
     ("status", always(http_response(b"", status="302 Found")), {}),
+    ("intermediary", always(http_response(b"<html>", status="403 Forbidden")), {}),
     ("status", always(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"), {}),
     ("body_too_large", always(http_response(b" " * 3 * MAX_BYTES)), {}),
     ("body_too_large", endless(CHUNKED, b"10\r\n                \r\n"), {}),
@@ -271,6 +274,22 @@ def without_tls(end: Callable[[asyncio.StreamWriter], None], raw: bytes = b"") -
     return at
 
 
+def through(
+    answer: bytes | None, *, closes: bool = True
+) -> Callable[[Path], AbstractAsyncContextManager[Pool]]:
+    """A proxy that answers so; none if there is no answer."""
+
+    @asynccontextmanager
+    async def at(_folder: Path) -> AsyncIterator[Pool]:
+        async with proxying(answer or b"", closes=closes) as proxy:
+            if answer is not None:
+                yield Pool(UNUSED, max_connections=2, max_bytes=MAX_BYTES, proxy=Proxy(proxy.url))
+        if answer is None:
+            yield Pool(UNUSED, max_connections=2, max_bytes=MAX_BYTES, proxy=Proxy(proxy.url))
+
+    return at
+
+
 def pool_of(url: str, *, ssl_context: ssl.SSLContext | None = None, max_connections: int = 2) -> Pool:
     return Pool(url, max_connections=max_connections, max_bytes=MAX_BYTES, ssl_context=ssl_context)
 
@@ -285,6 +304,12 @@ CONNECTIONS: list[tuple[str, Any]] = [
     ("connect_timeout", paused),
     # It wants the name of an interface.
     ("connect_failed", named("http://[fe80::1]")),
+    ("proxy_unreachable", through(None)),
+    ("proxy_credentials", through(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")),
+    ("proxy_refused", through(b"HTTP/1.1 403 Forbidden\r\n\r\n")),
+    ("proxy_failed", through(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")),
+    ("proxy_failed", through(b"")),
+    ("connect_timeout", through(b"HTTP/1.1 200 OK\r\n", closes=False)),
     ("tls_untrusted", secure(is_trusted=False)),
     ("tls_hostname", secure(asked_for="localhost")),
     ("tls_hostname", secure("other.example")),

@@ -1,5 +1,6 @@
 """The gallery's parts, put together from settings: client, resilience, cache, freshness, and their gauges."""
 
+import ssl
 from typing import TYPE_CHECKING
 
 from gallery_gateway import __version__
@@ -11,12 +12,12 @@ from gallery_gateway.gallery.entry import FreshnessPolicy
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.shared_fetcher import SharedFetcher
-from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, header_lines
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.upstream.breaker import State
 from gallery_gateway.upstream.client import AnyTransport, GalleryClient
 from gallery_gateway.upstream.resilience import Resilience, ResilienceRules
-from gallery_gateway.upstream.transport import Pool, Timeouts
+from gallery_gateway.upstream.transport import Pool, Proxy, Timeouts, create_ssl_context
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.
@@ -102,8 +103,15 @@ def _client(
     rules: ResilienceRules,
 ) -> GalleryClient:
     base_url, max_bytes = str(settings.upstream_url), settings.upstream_max_bytes
+    proxy_url, headers = settings.upstream_proxy_url, settings.upstream_headers
     if transport is None:
-        transport = Pool(base_url, max_connections=settings.upstream_max_connections, max_bytes=max_bytes)
+        transport = Pool(
+            base_url,
+            max_connections=settings.upstream_max_connections,
+            max_bytes=max_bytes,
+            ssl_context=_ssl_context(settings),
+            proxy=Proxy(proxy_url.get_secret_value()) if proxy_url else None,
+        )
     return GalleryClient(
         base_url=base_url,
         transport=transport,
@@ -116,9 +124,20 @@ def _client(
         max_bytes=max_bytes,
         user_agent=f"gallery-gateway/{__version__}",
         accept_encoding=settings.upstream_accept_encoding,
+        headers=header_lines(headers.get_secret_value()) if headers else (),
         resilience=resilience,
         telemetry=instruments.calls,
     )
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return a context with the operator's certificates, or `None` if there are none."""
+    files = {
+        "ca_file": settings.upstream_ca_file,
+        "cert_file": settings.upstream_client_cert_file,
+        "key_file": settings.upstream_client_key_file,
+    }
+    return create_ssl_context(**files) if any(files.values()) else None
 
 
 def _page_store(settings: Settings, cache: PageCache) -> "PageStore | None":

@@ -8,7 +8,7 @@ from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.usage import OperationUsage, UsageCounts
 from gallery_gateway.telemetry.records import Link, OperationRecord
-from gallery_gateway.telemetry.telemetry import Telemetry
+from gallery_gateway.telemetry.telemetry import CurrentOperation, Telemetry, current_operation
 
 
 class OperationRecorder:
@@ -27,7 +27,10 @@ class OperationRecorder:
         self._telemetry = telemetry
         self.record = OperationRecord(request_id=request.id.decode(), method=request.method)
         self._shared_calls: Sequence[Link] = ()
-        if telemetry is not None:
+        if telemetry is None:
+            # Upstream calls carry its request ID.
+            current_operation.set(CurrentOperation(self.record, None))
+        else:
             telemetry.operation_began(self.record, request.headers)
 
     def record_caller(self, caller: Caller | None) -> None:

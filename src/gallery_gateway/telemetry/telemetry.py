@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 Observer = MetricCounters | EventLog
 
 
-class _CurrentOperation(NamedTuple):
+class CurrentOperation(NamedTuple):
+    """The operation of a task, and its span if it is traced."""
+
     record: OperationRecord
     span: Span | None
 
 
 # A call runs in a task of its own, which inherits the context of its operation.
-_current_operation: ContextVar[_CurrentOperation | None] = ContextVar("current_operation", default=None)
+current_operation: ContextVar[CurrentOperation | None] = ContextVar("current_operation", default=None)
 
 
 @dataclass(slots=True)
@@ -74,20 +76,20 @@ class Telemetry:
         if self._traces is not None:
             span = self._traces.begin_operation(headers)
             record.trace_id = self._traces.trace_id_of(span)
-        _current_operation.set(_CurrentOperation(record, span))
+        current_operation.set(CurrentOperation(record, span))
 
     def operation_ended(self, record: OperationRecord, shared: Iterable[Link] = ()) -> None:
         """End the operation of the current task; `shared` are the calls of others that it waited for."""
         for observer in self._observers:
             observer.operation_ended(record)
-        operation = _current_operation.get()
+        operation = current_operation.get()
         if self._traces is not None and operation is not None and operation.span is not None:
             self._traces.end_operation(operation.span, record, shared)
 
     def call_began(self, *, attempt: int) -> Call:
         """Begin a call for the current task's operation; its outcome is `cancelled` until it is set."""
         record = CallRecord(outcome="cancelled", attempt=attempt)
-        operation = _current_operation.get()
+        operation = current_operation.get()
         if operation is not None:
             record.request_id = operation.record.request_id
             record.caller = operation.record.caller

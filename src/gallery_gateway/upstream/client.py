@@ -4,7 +4,7 @@ import asyncio
 import math
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,7 @@ class GalleryClient:
         max_bytes: size of the largest body that is read, compressed or inflated.
         user_agent: sent with every request.
         accept_encoding: sent with every request; any known coding is accepted in responses.
+        headers: further names and values sent with every request; they may be secret.
         telemetry: records every call.
     """
 
@@ -96,6 +97,7 @@ class GalleryClient:
         user_agent: str,
         resilience: Resilience,
         accept_encoding: str = "identity",
+        headers: Iterable[tuple[str, str]] = (),
         telemetry: Telemetry | None = None,
     ) -> None:
         url = httpx.URL(base_url.rstrip("/") + "/gallery/by-project")
@@ -114,6 +116,7 @@ class GalleryClient:
             (b"accept", b"application/json"),
             (b"accept-encoding", accept_encoding.encode("ascii")),
             (b"user-agent", user_agent.encode("ascii")),
+            *((name.encode("ascii"), value.encode("ascii")) for name, value in headers),
         ]
 
     async def fetch_page(
@@ -195,10 +198,12 @@ class GalleryClient:
             self._resilience.release(ticket)
 
     async def _send(self, request: "_Request", call: Call) -> FetchedPage | NotModified:
-        traced = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        added = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        if call.record.request_id is not None:
+            added.append((b"x-request-id", call.record.request_id.encode()))
         try:
             response = await self._transport.get(
-                request.target, [*request.headers, *traced], self._timeouts, caller_key=request.caller_key
+                request.target, [*request.headers, *added], self._timeouts, caller_key=request.caller_key
             )
             headers = httpx.Headers(response.headers)
             record = call.record

@@ -28,7 +28,10 @@ from gallery_gateway.upstream.transport import (
     FirstByteTimeoutError,
     HeadTooLargeError,
     OverheadTooLargeError,
+    ProxyCredentialsError,
+    ProxyUnreachableError,
     TotalTimeoutError,
+    TunnelRefusedError,
 )
 
 _ERRORS_BY_STATUS: Final = {
@@ -43,7 +46,7 @@ _KINDS_OF_5XX: Final = {502: "status_502", 503: "status_503", 504: "status_503"}
 def status_error(response: httpx.Response, body: bytes | None) -> GatewayError:
     """Return the error for a status other than 200; the body is anything, or `None` if it was not read."""
     status, headers = response.status_code, response.headers
-    if status in {401, 402, 403} and _is_of_intermediary(status, headers, body):
+    if status in {400, 401, 402, 403} and _is_of_intermediary(status, headers, body):
         return UpstreamUnavailableError(kind="intermediary")
     if status in _ERRORS_BY_STATUS:
         return _ERRORS_BY_STATUS[status]()
@@ -69,9 +72,14 @@ _AWS_VERDICTS: Final = frozenset({"UnauthorizedException", "AccessDeniedExceptio
 # Markup, or Cloudflare's text and JSON for clients that are no browsers.
 _FIREWALL_BODY: Final = re.compile(rb'\s*(<|error code: \d|\{[^{}]*"cloudflare_error"\s*:\s*true)')
 
+# The page of nginx for a client certificate that is missing or refused.
+_CERTIFICATE_PAGE: Final = re.compile(rb"\s*<html>.{,200}SSL certificate", re.DOTALL)
+
 
 def _is_of_intermediary(status: int, headers: httpx.Headers, body: bytes | None) -> bool:
     """Return whether a CDN, firewall or proxy refused the call, so that the status is none of the API."""
+    if status == 400:
+        return _CERTIFICATE_PAGE.match(body or b"") is not None
     aws_type = headers.get("x-amzn-errortype", "").partition(":")[0]
     if aws_type:
         # A policy of the gateway itself names its action.
@@ -107,10 +115,14 @@ _KINDS_BY_CLASS: Final = (
     (OverheadTooLargeError, "overhead_too_large"),
     (httpx.LocalProtocolError, "unsendable"),
     (httpx.ProtocolError, "not_http"),
+    (ProxyCredentialsError, "proxy_credentials"),
+    (TunnelRefusedError, "proxy_refused"),
 )
 
-# For network errors whose cause does not say more.
-_KINDS_OF_NETWORK_ERRORS: Final = (
+# For errors whose cause does not say more.
+_KINDS_WITHOUT_CAUSE: Final = (
+    (ProxyUnreachableError, "proxy_unreachable"),
+    (httpx.ProxyError, "proxy_failed"),
     (ClosedError, "closed"),
     (httpx.ConnectError, "connect_failed"),
     (httpx.NetworkError, "cut_off"),
@@ -144,9 +156,11 @@ def transport_error_kind(error: httpx.TransportError) -> str:
         if isinstance(error, httpx.ConnectError) and isinstance(cause, _CONNECTION_ENDED):
             return "tls_failed"
         found = _os_error_kind(cause)
-        if found is not None:
+        # The causes of a proxy's failure say nothing about the API, except for one.
+        is_told = not isinstance(error, httpx.ProxyError) or found == "no_file_descriptors"
+        if found is not None and is_told:
             return found
-    return next((kind for cls, kind in _KINDS_OF_NETWORK_ERRORS if isinstance(error, cls)), "other")
+    return next((kind for cls, kind in _KINDS_WITHOUT_CAUSE if isinstance(error, cls)), "other")
 
 
 def _os_error_kind(error: BaseException) -> str | None:

@@ -1,7 +1,7 @@
 """HTTP/1.1 to one REST API.
 
-`docs/decisions/http-client.md` says why no library does this. It has no cookies, redirects, proxies or netrc,
-which could come between the tokens of two callers. Its errors are those of httpx.
+`docs/decisions/http-client.md` says why no library does this. It has no cookies, redirects or netrc, and no
+proxy of the environment, which could come between the tokens of two callers. Its errors are those of httpx.
 
 Responses are read by RFC 9112. The parser is llhttp, by httptools, as in uvicorn. A body of known length
 bypasses the parser.
@@ -18,12 +18,14 @@ import re
 import select
 import socket
 import ssl
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TypedDict, cast
 
 import aiohappyeyeballs
@@ -49,6 +51,18 @@ class HeadTooLargeError(httpx.RemoteProtocolError):
 
 class OverheadTooLargeError(httpx.RemoteProtocolError):
     """Bytes that are not part of the body outweigh it."""
+
+
+class ProxyUnreachableError(httpx.ProxyError):
+    """There is no connection to the proxy."""
+
+
+class ProxyCredentialsError(httpx.ProxyError):
+    """The proxy wants other credentials."""
+
+
+class TunnelRefusedError(httpx.ProxyError):
+    """The proxy does not allow a tunnel to the REST API."""
 
 
 RawHeader = tuple[bytes, bytes]
@@ -418,6 +432,113 @@ _NEXT_ADDRESS_SECONDS = 0.25
 _CONNECTION_STATUSES = frozenset({408, 421, 425})
 
 
+def create_ssl_context(
+    *, ca_file: Path | None = None, cert_file: Path | None = None, key_file: Path | None = None
+) -> ssl.SSLContext:
+    """Return a context that trusts certifi's authorities, whatever the environment says.
+
+    Args:
+        ca_file: further authorities, in PEM. Many private ones violate formalities of RFC 5280 that Python
+            checks since 3.13 (urllib3/urllib3#3665), so this turns the check off.
+        cert_file: the client certificate, and the intermediate ones, in PEM.
+        key_file: its private key; by default it is in `cert_file`.
+
+    Raises:
+        OSError: a file cannot be read or used; an `ssl.SSLError` is one.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        # Trust an intermediate authority without its root, as Python does since 3.13.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if cert_file is not None:
+        # OpenSSL would ask for the password of an encrypted key on the terminal.
+        context.load_cert_chain(cert_file, key_file, password="")
+    return context
+
+
+class Proxy:
+    """An HTTP proxy that opens tunnels to the REST API (RFC 9110, section 9.3.6).
+
+    Args:
+        url: `http://host:port`, with user and password if the proxy wants them.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = httpx.URL(url)
+        self.host, self.port = parsed.host, _port_of(parsed)
+        credentials = f"{parsed.username}:{parsed.password}".encode()
+        self._authorization: list[RawHeader] = (
+            [(b"proxy-authorization", b"Basic " + b64encode(credentials))] if parsed.userinfo else []
+        )
+
+    async def open_tunnel(self, connected: socket.socket, url: httpx.URL) -> None:
+        """Turn a connection to the proxy into one to the host and port of `url`.
+
+        Raises:
+            httpx.ProxyError: the proxy opens no tunnel.
+        """
+        loop = asyncio.get_running_loop()
+        name = b"[%b]" % url.raw_host if b":" in url.raw_host else url.raw_host
+        target = b"%b:%d" % (name, _port_of(url))
+        head = _head(target, [(b"host", target), *self._authorization], method=b"CONNECT")
+        try:
+            await loop.sock_sendall(connected, head)
+            status = await _tunnel_status(connected)
+        except OSError as exc:
+            raise httpx.ProxyError("The connection to the proxy failed.") from exc
+        # tinyproxy sends 401 if the credentials are wrong, and 407 if there are none.
+        if status in {401, 407}:
+            raise ProxyCredentialsError("The proxy wants other credentials.")
+        if 300 <= status < 500:
+            raise TunnelRefusedError("The proxy does not allow this tunnel.")
+        if status >= 500:
+            raise httpx.ProxyError("The proxy cannot open the tunnel.")
+
+
+# No honest proxy sends as much.
+_MAX_PROXY_HEAD_BYTES = 16 * 1024
+_HEAD_END = re.compile(rb"\n\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
+
+
+async def _tunnel_status(connected: socket.socket) -> int:
+    """Return the final status of the proxy's response, which has no body if it is 2xx."""
+    received = bytearray()
+    status = 0
+    while status < 200:
+        end = await _receive_head(connected, received)
+        line = _STATUS_LINE.match(received)
+        if line is None:
+            raise httpx.ProxyError("The proxy's response is not HTTP.")
+        status = int(line[1])
+        del received[:end]
+    # Behind the tunnel, neither TLS nor HTTP lets the server speak first.
+    if status < 300 and (received or _poll_of(connected)()):
+        raise httpx.ProxyError("The proxy sent more than its response.")
+    return status
+
+
+async def _receive_head(connected: socket.socket, received: bytearray) -> int:
+    """Receive at least the head of a response; return where it ends."""
+    loop = asyncio.get_running_loop()
+    searched_bytes = 0
+    while (end := _HEAD_END.search(received, max(0, searched_bytes - 2))) is None:
+        searched_bytes = len(received)
+        if searched_bytes > _MAX_PROXY_HEAD_BYTES:
+            raise httpx.ProxyError("The head of the proxy's response is too large.")
+        part = await loop.sock_recv(connected, _MAX_PROXY_HEAD_BYTES)
+        if not part:
+            raise httpx.ProxyError("The proxy ended the connection.")
+        received += part
+    return end.end()
+
+
+def _port_of(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
 class Pool:
     """The connections to one REST API, for GET requests.
 
@@ -425,7 +546,8 @@ class Pool:
         base_url: its scheme, host and port are used for all requests.
         max_connections: open at a time; other requests wait.
         max_bytes: of a body.
-        ssl_context: by default one with certifi's authorities, whatever the environment says.
+        ssl_context: by default that of `create_ssl_context`, whatever the environment says.
+        proxy: through which all connections go; by default none, whatever the environment says.
         idle_seconds: after which a connection is not used again.
         silent_seconds: how long it must be idle before another caller may use it, while few are open.
         max_age_seconds: after which it is not used again; a random tenth less.
@@ -438,15 +560,15 @@ class Pool:
         max_connections: int,
         max_bytes: int,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         idle_seconds: float = _IDLE_SECONDS,
         silent_seconds: float = _SILENT_SECONDS,
         max_age_seconds: float = _MAX_AGE_SECONDS,
     ) -> None:
-        url = httpx.URL(base_url)
-        is_secure = url.scheme == "https"
-        self._host = url.host
-        self._port = url.port or (443 if is_secure else 80)
-        self._ssl = (ssl_context or httpx.create_ssl_context(trust_env=False)) if is_secure else None
+        url = self._url = httpx.URL(base_url)
+        self._proxy = proxy
+        self._host, self._port = (proxy.host, proxy.port) if proxy else (url.host, _port_of(url))
+        self._ssl = (ssl_context or create_ssl_context()) if url.scheme == "https" else None
         self._max_connections = max_connections
         self._max_bytes = max_bytes
         self._semaphore = asyncio.Semaphore(max_connections)
@@ -595,18 +717,25 @@ class Pool:
 
     async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        connected = await aiohappyeyeballs.start_connection(
-            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
-        )
+        try:
+            addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            connected = await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS
+            )
+        except (OSError, UnicodeError) as exc:
+            if self._proxy is None:
+                raise
+            raise ProxyUnreachableError("There is no connection to the proxy.") from exc
         age_seconds = self._max_age_seconds * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311  # not a secret
         retire_at = loop.time() + age_seconds
         try:
+            if self._proxy is not None:
+                await self._proxy.open_tunnel(connected, self._url)
             _, connection = await loop.create_connection(
                 lambda: Connection(max_bytes=self._max_bytes, retire_at=retire_at, on_closed=self._forget),
                 sock=connected,
                 ssl=self._ssl,
-                server_hostname=self._host if self._ssl else None,
+                server_hostname=self._url.host if self._ssl else None,
             )
         except BaseException:
             connected.close()
@@ -618,7 +747,7 @@ class Pool:
 _DANGEROUS = re.compile(rb"[\r\n\0]")
 
 
-def _head(target: bytes, headers: Sequence[RawHeader]) -> bytes:
+def _head(target: bytes, headers: Sequence[RawHeader], *, method: bytes = b"GET") -> bytes:
     """Return the request as bytes.
 
     Raises:
@@ -627,4 +756,4 @@ def _head(target: bytes, headers: Sequence[RawHeader]) -> bytes:
     fields = [b"%b: %b" % header for header in headers]
     if any(map(_DANGEROUS.search, fields)):
         raise httpx.LocalProtocolError("A header holds a control character.")
-    return b"GET %b HTTP/1.1\r\n%b\r\n\r\n" % (target, b"\r\n".join(fields))
+    return b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method, target, b"\r\n".join(fields))
