@@ -7,7 +7,7 @@ const config: CodegenConfig = {
   generates: {
     "src/gql/": {
       preset: "client",
-      config: { scalars: { JSON: "unknown" }, useTypeImports: true },
+      config: { scalars: { BigInt: "number | string", JSON: "unknown" }, useTypeImports: true },
       presetConfig: { fragmentMasking: false },
     },
   },

@@ -35,7 +35,7 @@ def dresses() -> list[tuple[int, str]]:
     """Number and name of the projects that the clients look for, as the demo made them up; newest first."""
     # The seed that `gallery-gateway demo` makes up its catalogue by.
     catalogue, caller = Catalogue(20_26), CALLERS[0]
-    numbers = [number for number in range(10_001, 10_391) if catalogue.is_visible(number, caller)]
+    numbers = [number for number in sorted(catalogue.projects) if catalogue.is_visible(number, caller)]
     named = [(number, catalogue.projects[number].name) for number in reversed(numbers)]
     return [(number, name) for number, name in named if "dress" in name]
 

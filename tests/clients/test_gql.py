@@ -21,7 +21,7 @@ query ProjectList($first: Int!, $after: String) {
   }
 }
 """
-DETAIL = "query ($projectId: Int!) { project(projectId: $projectId) { images(first: 5) { status } } }"
+DETAIL = "query ($projectId: BigInt!) { project(projectId: $projectId) { images(first: 5) { status } } }"
 
 
 def asking(document: str, **variables: Any) -> GraphQLRequest:

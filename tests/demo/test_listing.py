@@ -130,3 +130,10 @@ async def test_another_seed_generates_another_catalogue(serve: Callable[..., Ask
     second = await serve(seed=8)()
 
     assert first.content != second.content
+
+
+async def test_one_project_has_an_id_beyond_32_bits(all_projects: Projects) -> None:
+    large = [each for each in await all_projects("cleo") if each["project_id"] > 2**31]
+
+    assert [each["project_id"] for each in large] == [3_000_000_001]
+    assert large[0]["images"]

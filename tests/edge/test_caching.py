@@ -296,6 +296,7 @@ class Turnstile(FakeUpstream):
         self.arrived = [asyncio.Event() for _ in range(places)]
         self.open = [asyncio.Event() for _ in range(places)]
         self.handler = self._pass
+        self.body: dict[str, Any] | None = None
 
     async def fetched(self, place: int) -> None:
         """Raises: TimeoutError: nobody came."""
@@ -306,7 +307,7 @@ class Turnstile(FakeUpstream):
         place = len(self.requests) - 1
         self.arrived[place].set()
         await self.open[place].wait()
-        return httpx.Response(200, json=named(f"answer {place}"))
+        return httpx.Response(200, json=self.body or named(f"answer {place}"))
 
 
 async def test_asking_past_the_cache_does_not_join_what_was_under_way_before(clock: ManualClock) -> None:
@@ -362,6 +363,29 @@ async def test_asking_past_the_cache_joins_what_asked_so_within_a_second(
         await asyncio.gather(first, second)
 
     assert len(turnstile.requests) == calls
+
+
+async def test_a_page_that_cannot_answer_another_request_past_the_cache_is_left_alone(
+    clock: ManualClock,
+) -> None:
+    """A damaged page is not sliced; the other request makes a call of its own."""
+    turnstile = Turnstile(2)
+    turnstile.body = page_body({**project_body(7), "images": None})
+    async with gateway(turnstile, clock=clock.clock) as client:
+        larger = "{ gallery { projects { images { id } } } }"
+        first = asyncio.create_task(client.post(larger, headers=NO_CACHE))
+        await turnstile.fetched(0)
+        second = asyncio.create_task(client.post(DOCUMENT, headers=NO_CACHE))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        turnstile.open[0].set()
+        await first
+        await turnstile.fetched(1)
+        turnstile.open[1].set()
+
+        response = await second
+
+    assert response.json() == {"data": {"gallery": {"projects": [{"projectName": "Project 7"}]}}}
 
 
 async def test_others_join_what_asks_past_the_cache(clock: ManualClock) -> None:

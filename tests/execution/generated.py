@@ -78,8 +78,13 @@ _DIRECTIVES = [
     "@include(if: true)",
 ]
 
-VARIABLES = {"few": 2, "yes": True, "no": False}
-_DEFINITIONS = "($few: Int, $yes: Boolean!, $no: Boolean! = true)"
+VARIABLES = {"few": 2, "yes": True, "no": False, "large": 3_000_000_001, "long": str(2**53 + 1), "old": 7}
+_DEFINITIONS = (
+    "($few: Int, $yes: Boolean!, $no: Boolean! = true, $large: BigInt!, $long: BigInt, $old: Int! = 7)"
+)
+_PROJECT_IDS = ["7", "7", "-5", "3000000001", '"9007199254740993"', "$large", "$old"]
+# Ids of 32, 53, 64 and more bits, and negative ones.
+_FIRST_IDS = [7, 7, 7, -5, 2**31 - 2, 3_000_000_001, 2**53 - 2, -(2**53) + 1, 2**63 - 1, 2**64]
 
 
 class OperationWriter:
@@ -93,7 +98,10 @@ class OperationWriter:
         roots = " ".join(self._root(number) for number in range(self._chance.choice([1, 1, 1, 2, 3])))
         # Every variable is used, whatever else was chosen.
         used = (
-            "unused: gallery @skip(if: true) { projects { images(first: $few) { id @include(if: $yes) } } }"
+            "unused: gallery(projectId: $long) @skip(if: true)"
+            " { projects { images(first: $few) { id @include(if: $yes) } } }"
+            " old: project(projectId: $old) @skip(if: true) { id }"
+            " large: project(projectId: $large) @skip(if: true) { id }"
         )
         unused = "fragment Unused on Project { id @skip(if: $no) }"
         spread = "more: project(projectId: 7) @skip(if: true) { ...Unused }"
@@ -107,7 +115,8 @@ class OperationWriter:
         if kind < 0.8:
             step = self._chance.choice(_STEPS)
             return f"c{number}: projects{step} {self._selection('ProjectConnection', depth=0)}"
-        return f"p{number}: project(projectId: 7) {self._selection('Project', depth=1)}"
+        project_id = self._chance.choice(_PROJECT_IDS)
+        return f"p{number}: project(projectId: {project_id}) {self._selection('Project', depth=1)}"
 
     def _selection(self, type_name: str, *, depth: int) -> str:
         chance = self._chance
@@ -178,9 +187,10 @@ _JUNK: list[Any] = [
 
 def page_bytes(chance: random.Random, *, damages: int) -> bytes:
     """A page of a few projects, with so many of its values replaced, taken away or made unreadable."""
+    first_id = chance.choice(_FIRST_IDS)
     projects = [
         project_body(
-            7 + number,
+            first_id + number,
             *(_image(chance, index) for index in range(chance.randrange(4))),
             total_images=chance.choice([None, 3, 9]),
         )

@@ -116,9 +116,12 @@ REPRESENTATIONS = st.sampled_from(
 )
 
 
+BIG_INTS = st.integers(-(2**63), 2**63 - 1).map(str).map(parse_value)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    document=queries(print_schema(SCHEMA), custom_scalars={"_Any": REPRESENTATIONS}),
+    document=queries(print_schema(SCHEMA), custom_scalars={"_Any": REPRESENTATIONS, "BigInt": BIG_INTS}),
     seed=st.integers(0, 1000),
 )
 async def test_operations_of_another_generator_agree(ways: Ways, document: Any, seed: int) -> None:

@@ -28,7 +28,7 @@ COMPOSED: dict[str, list[Subgraph]] = {
     "an extension by id": [GALLERY, other('type Project @key(fields: "id") { id: ID! stars: Int }')],
     "an extension by number": [
         GALLERY,
-        other('type Project @key(fields: "projectId") { projectId: Int! stars: Int }'),
+        other('scalar BigInt type Project @key(fields: "projectId") { projectId: BigInt! stars: Int }'),
     ],
     "an extension of images": [GALLERY, other('type Image @key(fields: "id") { id: ID! stars: Int }')],
     "a reference": [
@@ -66,6 +66,10 @@ REFUSED: dict[str, tuple[list[Subgraph], str]] = {
     "another shared root field for nodes": (
         [GALLERY, other(NODE % "@shareable")],
         "INVALID_FIELD_SHARING",
+    ),
+    "a number that ends at 32 bits": (
+        [GALLERY, other('type Project @key(fields: "projectId") { projectId: Int! stars: Int }')],
+        "FIELD_TYPE_MISMATCH",
     ),
     # Nothing finds an image by its key, so there is no way back from there.
     "a field that gives an image": (

@@ -70,11 +70,12 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "an id that is a number": ({"__typename": "Project", "id": 7}, "not the id of a Project"),
     "a null id": ({"__typename": "Project", "id": None}, "not the id of a Project"),
-    "a number that is a text": ({"__typename": "Project", "projectId": "7"}, "not an Int"),
-    "a number that is a boolean": ({"__typename": "Project", "projectId": True}, "not an Int"),
-    "a number with a fraction": ({"__typename": "Project", "projectId": 7.5}, "not an Int"),
-    "a number beyond 32 bits": ({"__typename": "Project", "projectId": 2**31}, "not an Int"),
-    "a list for a number": ({"__typename": "Project", "projectId": [7]}, "not an Int"),
+    "a text that is no number": ({"__typename": "Project", "projectId": "seven"}, "not a BigInt"),
+    "a number with a leading zero": ({"__typename": "Project", "projectId": "07"}, "not a BigInt"),
+    "a number that is a boolean": ({"__typename": "Project", "projectId": True}, "not a BigInt"),
+    "a number with a fraction": ({"__typename": "Project", "projectId": 7.5}, "not a BigInt"),
+    "a number beyond 64 bits": ({"__typename": "Project", "projectId": 2**63}, "not a BigInt"),
+    "a list for a number": ({"__typename": "Project", "projectId": [7]}, "not a BigInt"),
     "two projects at once": ({**by_id(1), "projectId": 2}, "name different projects"),
 }
 

@@ -237,6 +237,7 @@ INTERMEDIARIES: dict[str, tuple[int, dict[str, str], bytes]] = {
         {"content-type": "text/html", "server": "awselb/2.0"},
         b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n</html>",
     ),
+    "AWS load balancer, text of a rule": (403, {"server": "awselb/2.0"}, b"No access from this address"),
     "AWS WAF, captcha": (403, {"x-amzn-waf-action": "captcha"}, b""),
     "Akamai": (
         403,
@@ -314,6 +315,7 @@ API = {
         b'{"Message":"User is not authorized to access this resource"}',
     ),
     "AWS API Gateway, expired token": (403, {"x-amzn-errortype": "ExpiredTokenException"}, b""),
+    "AWS load balancer, JSON behind it": (403, {"server": "awselb/2.0"}, b'{"error": "Not yours"}'),
     "no credits": (402, {"content-type": JSON}, b'{"error": "No credits"}'),
 }
 

@@ -14,6 +14,8 @@ from gallery_gateway.demo.callers import CALLERS, DemoCaller
 
 CYCLE_SECONDS = 360
 _FIRST_PROJECT_ID = 10_001
+# The last project, beyond 32 bits, so that clients meet such an id.
+_LAST_PROJECT_ID = 3_000_000_001
 # Settled projects are created from 2024-01-08 to 2026-05-29, in seconds since 1970.
 _FIRST_DAY, _LAST_DAY = 1_704_700_000.0, 1_780_000_000.0
 # 2024-09-12. Older projects lack the fields that the contract gained later.
@@ -107,7 +109,7 @@ def make_projects(seed: int) -> list[DemoProject]:
                 phase_seconds=number * 60 + offset_seconds,
             )
             projects.append(live)
-    return projects
+    return [*projects[:-1], replace(projects[-1], project_id=_LAST_PROJECT_ID)]
 
 
 def make_uuid(rng: Random) -> str:

@@ -3,7 +3,7 @@
 import gc
 import sys
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from cachetools import LRUCache
 from graphql import (
@@ -11,12 +11,16 @@ from graphql import (
     DocumentNode,
     FieldNode,
     GraphQLError,
+    GraphQLNonNull,
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
+    VariableDefinitionNode,
+    VariableNode,
     VisitorAction,
     get_operation_ast,
     parse,
+    print_ast,
     specified_rules,
     validate,
 )
@@ -25,7 +29,9 @@ from graphql.validation import (
     OverlappingFieldsCanBeMergedRule,
     ValidationContext,
     ValidationRule,
+    VariablesInAllowedPositionRule,
 )
+from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 from graphql.validation.validate import ValidationAbortedError
 
 from gallery_gateway.execution.limits import (
@@ -190,15 +196,40 @@ def _validation_rules(
     *, max_comparisons: int, introspection: bool, service_sdl: bool
 ) -> list[type[ASTValidationRule]]:
     """Return the rules for documents; the arguments are those of `DocumentLimits` and `Documents`."""
-    bounded = _bounded_merging(max_comparisons)
-    rules: list[type[ASTValidationRule]] = [
-        bounded if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules
-    ]
+    replaced: dict[type[ASTValidationRule], type[ASTValidationRule]] = {
+        OverlappingFieldsCanBeMergedRule: _bounded_merging(max_comparisons),
+        VariablesInAllowedPositionRule: _IntAsBigIntRule,
+    }
+    rules = [replaced.get(rule, rule) for rule in specified_rules]
     if not introspection:
         rules.append(_without(frozenset({"__schema", "__type"})))
     if not service_sdl:
         rules.append(_without(frozenset({"_service"})))
     return rules
+
+
+class _IntAsBigIntRule(VariablesInAllowedPositionRule):
+    """graphql-core's rule, but a variable may be an `Int` where a `BigInt` is expected: every `Int` is one.
+
+    Without it, documents from before `BigInt` would be refused (`docs/decisions/large-ids.md`).
+    """
+
+    def leave_operation_definition(self, operation: OperationDefinitionNode, *arguments: Any) -> None:
+        self._usages = self.context.get_recursive_variable_usages(operation)
+        super().leave_operation_definition(operation, *arguments)
+
+    def report_error(self, error: GraphQLError) -> None:
+        definition, variable = cast("tuple[VariableDefinitionNode, VariableNode]", error.nodes)
+        usage = next(usage for usage in self._usages if usage.node is variable)
+        schema = self.context.schema
+        types: dict[str, Any] = {"Int": schema.type_map.get("BigInt")}
+        types["Int!"] = types["Int"] and GraphQLNonNull(types["Int"])
+        wider = types.get(print_ast(definition.type))
+        place: Any = usage.type
+        if wider is None or not allowed_variable_usage(
+            schema, wider, definition.default_value, place, usage.default_value
+        ):
+            super().report_error(error)
 
 
 def _bounded_merging(max_comparisons: int) -> type[OverlappingFieldsCanBeMergedRule]:

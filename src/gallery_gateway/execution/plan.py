@@ -24,9 +24,14 @@ ATTRIBUTE = "attribute"
 LIMITED_BY = "limited_by"
 """Metadata of a field: the argument that limits the length of its list; null = no limit."""
 
+NEVER_NULL = "never_null"
+"""Metadata of a field: plain execution replaces a null value or item by an error."""
+
 Plan = type[msgspec.Struct]
 
 _SCALARS: dict[str, Any] = {
+    # Larger ones are left to plain execution, which makes strings of them.
+    "BigInt": Annotated[int, msgspec.Meta(ge=-(2**53) + 1, le=2**53 - 1)],
     "Boolean": bool,
     "Float": float,
     "ID": str,
@@ -60,11 +65,16 @@ def plan_selection(selection: Selection) -> Plan:
     return msgspec.defstruct(name, fields, kw_only=True, frozen=True, gc=False, rename=response_keys)
 
 
-def _attribute(field: SelectedField) -> str:
+def _strawberry_field(field: SelectedField) -> StrawberryField:
     definition = field.definition
     strawberry_field = definition and definition.extensions.get("strawberry-definition")
     if not isinstance(strawberry_field, StrawberryField):
         raise UnplannableError(field.name)
+    return strawberry_field
+
+
+def _attribute(field: SelectedField) -> str:
+    strawberry_field = _strawberry_field(field)
     if strawberry_field.base_resolver is None:
         return strawberry_field.python_name
     metadata: Mapping[Any, Any] = strawberry_field.metadata
@@ -86,7 +96,8 @@ def _kind_of(graphql_type: GraphQLOutputType, field: SelectedField) -> Any:
         return _kind_of_nonnull(graphql_type.of_type, field)
     kind = _kind_of_nonnull(graphql_type, field)
     # Raw includes a JSON null.
-    return kind if kind is msgspec.Raw else kind | None
+    is_optional = kind is not msgspec.Raw and NEVER_NULL not in _strawberry_field(field).metadata
+    return kind | None if is_optional else kind
 
 
 def _kind_of_nonnull(graphql_type: Any, field: SelectedField) -> Any:

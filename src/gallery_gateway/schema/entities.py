@@ -9,7 +9,6 @@ from graphql import (
     REMOVE,
     DirectiveNode,
     GraphQLError,
-    GraphQLInt,
     Node,
     SchemaDefinitionNode,
     Visitor,
@@ -27,6 +26,7 @@ from gallery_gateway.gallery.bulk import Found, load_projects
 from gallery_gateway.schema.context import Info, images_in
 from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.requests import node_request, rejected_argument
+from gallery_gateway.schema.scalars import parse_big_int
 from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
@@ -80,10 +80,9 @@ def _number_of_id(value: object) -> int:
 
 def _number(value: object) -> int:
     try:
-        number: int = GraphQLInt.parse_value(value)
+        return parse_big_int(value)
     except GraphQLError:
-        _refuse("The `projectId` of a representation is not an Int.")
-    return number
+        _refuse("The `projectId` of a representation is not a BigInt.")
 
 
 _KEYS: Mapping[str, Callable[[object], int]] = {"id": _number_of_id, "projectId": _number}

@@ -15,6 +15,7 @@ from gallery_gateway.errors import BadUserInputError, RejectedParameterError
 from gallery_gateway.gallery.pagination import Step
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import decode_cursor, list_hash
+from gallery_gateway.schema.scalars import BigInt
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
 # REST contract, `per_page` and `max_images_per_project`.
@@ -77,7 +78,7 @@ MaxImagesArgument = Annotated[
         )
     ),
 ]
-ProjectIdFilter = Annotated[int | None, argument(description="Only the project with this number.")]
+ProjectIdFilter = Annotated[BigInt | None, argument(description="Only the project with this number.")]
 OwnershipArgument = Annotated[
     Ownership | None, argument(description="Only what the caller owns, or only what is shared.")
 ]
@@ -100,7 +101,7 @@ LastArgument = Annotated[
 BeforeArgument = Annotated[
     str | None, argument(description="Cursor of the project after the last one; not with `after`.")
 ]
-ProjectIdArgument = Annotated[int, argument(description="Number of the project in the REST API.")]
+ProjectIdArgument = Annotated[BigInt, argument(description="Number of the project in the REST API.")]
 IdArgument = Annotated[strawberry.ID, argument(description="`id` of a Project.")]
 
 

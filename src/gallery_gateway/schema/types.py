@@ -1,5 +1,6 @@
 """The object types of the graph, each with the REST struct that it is projected from."""
 
+import typing
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,8 +13,10 @@ from strawberry.federation.types import FieldSet
 from strawberry.scalars import JSON
 from strawberry.schema_directive import Location
 
-from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY
+from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.execution.plan import ATTRIBUTE, LIMITED_BY, NEVER_NULL
 from gallery_gateway.schema.requests import check_range
+from gallery_gateway.schema.scalars import BigInt
 from gallery_gateway.upstream import contract
 from gallery_gateway.upstream.contract import JSON_NULL
 
@@ -72,6 +75,28 @@ class SemanticNonNull:
     levels: list[int] | None = UNSET
 
 
+def _projects(attribute: str, kind: Any, description: str) -> Any:
+    """Return a field of one or more projects; a damaged one is null, with an error that says so."""
+    level = 1 if typing.get_origin(kind) is list else 0
+
+    def resolve(root: strawberry.Parent[Any]) -> Any:
+        value = getattr(root, attribute)
+        return list(map(_undamaged, value)) if isinstance(value, list) else _undamaged(value)
+
+    return federation.field(
+        resolver=resolve,
+        graphql_type=kind,
+        metadata={ATTRIBUTE: attribute, NEVER_NULL: True},
+        directives=[SemanticNonNull(levels=[level])],
+        description=description,
+    )
+
+
+def _undamaged(project: object) -> object:
+    """Return the project, or an error that graphql-core reports at its place."""
+    return UpstreamContractError("The gallery API sent a damaged project.") if project is None else project
+
+
 @federation.type(
     description="Links to a picture in two sizes. Links may expire: ask for them again at `expiresAt`.",
     shareable=True,
@@ -98,7 +123,7 @@ class Image:
     """`contract.UpstreamImage`."""
 
     id: strawberry.ID = _field("Opaque, globally unique id.")
-    result_id: int | None = _field("Number of the result in the REST API, if known.")
+    result_id: BigInt | None = _field("Number of the result in the REST API, if known.")
     job_id: str = _field("Id of the job that generated the image.")
     image_index: int = _field("Position in the job, from 0.")
     group_index: int = _field("Number of the variation, from 0.")
@@ -149,7 +174,7 @@ class Pagination:
 class Project(Node):
     """`contract.UpstreamProject`."""
 
-    project_id: int = _field("Number of the project in the REST API.")
+    project_id: BigInt = _field("Number of the project in the REST API.")
     project_name: str | None = _field("Name of the project.")
     project_key: str | None = _field("Text id of the project, `project_id` elsewhere in the REST API.")
     created_at: str | None = _field(
@@ -193,7 +218,7 @@ class GalleryPage:
     """`contract.Page`."""
 
     pagination: Pagination = _field("Position of the page.")
-    projects: list[Project] = _field("Projects of the page.")
+    projects = _projects("projects", list[Project | None], "Projects of the page; null where one is damaged.")
 
 
 @federation.type(description="A project and its cursor.", shareable=True)
@@ -201,7 +226,7 @@ class ProjectEdge:
     """`connection.EdgeSource`."""
 
     cursor: str = _field("Cursor for `after` and `before`, with the same filters and order.")
-    node: Project = _field("The project.")
+    node = _projects("node", Project | None, "The project; null if it is damaged.")
 
 
 @federation.type(description="What is before and after the edges.", shareable=True)
@@ -229,6 +254,6 @@ class ProjectConnection:
     """`connection.ConnectionSource`."""
 
     edges: list[ProjectEdge] = _field("Projects with their cursors.")
-    nodes: list[Project] = _field("Projects without their cursors.")
+    nodes = _projects("nodes", list[Project | None], "Projects without cursors; null where one is damaged.")
     page_info: PageInfo = _field("What is before and after the edges.")
     total_count: int = _field("Number of projects in the complete list, as the REST API counts them.")

@@ -65,8 +65,8 @@ def status_error(response: httpx.Response, body: bytes | None) -> GatewayError:
 _FIREWALL_HEADERS: Final = frozenset(
     {"cf-mitigated", "x-amzn-waf-action", "x-dd-b", "x-sucuri-block", "x-vercel-mitigated", "x-vercel-error"}
 )
-# `Server` of the pages that Akamai, CloudFront, and the load balancers of AWS make themselves.
-_INTERMEDIARIES: Final = ("akamaighost", "cloudfront", "awselb")
+# `Server` of the responses that Akamai and the load balancers of AWS make themselves.
+_INTERMEDIARIES: Final = ("akamaighost", "awselb")
 # `x-amzn-ErrorType` of AWS API Gateway about a token. All others are about routes, keys, limits or firewalls.
 _AWS_VERDICTS: Final = frozenset({"UnauthorizedException", "AccessDeniedException", "ExpiredTokenException"})
 # Markup, or Cloudflare's text and JSON for clients that are no browsers.
@@ -84,16 +84,17 @@ def _is_of_intermediary(status: int, headers: httpx.Headers, body: bytes | None)
     if aws_type:
         # A policy of the gateway itself names its action.
         return aws_type not in _AWS_VERDICTS or b"execute-api:" in (body or b"")
-    server = headers.get("server", "").lower()
-    if not _FIREWALL_HEADERS.isdisjoint(headers) or server.startswith(_INTERMEDIARIES):
+    if not _FIREWALL_HEADERS.isdisjoint(headers):
         return True
     if "bearer" in headers.get("www-authenticate", "").lower():
         # The answer to a bearer token (RFC 6750, section 3).
         return False
     if body is None:
         return "html" in headers.get("content-type", "").lower()
-    # CloudFront also marks errors of the API, and makes no 401 itself.
-    is_marked = status == 403 and headers.get("x-cache", "").lower().startswith("error from cloudfront")
+    is_marked = headers.get("server", "").lower().startswith(_INTERMEDIARIES)
+    if status == 403:
+        # CloudFront also marks errors of the API, and makes no 401 itself.
+        is_marked |= headers.get("x-cache", "").lower().startswith("error from cloudfront")
     is_json = body.lstrip()[:1] in {b"{", b"["}
     return (is_marked and not is_json) or _FIREWALL_BODY.match(body) is not None
 

@@ -30,7 +30,7 @@ const cache = new InMemoryCache();
 const plain = client(cache);
 const list = known((await plain.query({ query: ProjectList, variables: { first: 3, search: SEARCH } })).data);
 const projects = known(list.projects);
-const first = known(projects.edges[0]).node;
+const first = known(known(projects.edges[0]).node);
 const detail = await plain.query({ query: ProjectDetail, variables: { projectId: first.projectId } });
 const normalised = cache.extract();
 const merged = cache.readFragment<{ totalImages: number; createdBy: string }>({
@@ -54,7 +54,7 @@ while (pageInfo.hasNextPage) {
   const more = await watched.fetchMore({ variables: { after: known(pageInfo.endCursor) } });
   ({ pageInfo } = known(more.data?.projects));
 }
-const walked = known(paging.readQuery(shown)?.projects).edges.map((edge) => edge.node.projectId);
+const walked = known(paging.readQuery(shown)?.projects).edges.map((edge) => known(edge.node).projectId);
 subscription.unsubscribe();
 
 const refused = await refusal(plain.query({ query: ProjectList, variables: { first: 0 } }));
@@ -63,7 +63,7 @@ const unauthenticated = await refusal(stranger.query({ query: ProjectList, varia
 
 print({
   total: projects.totalCount,
-  listed: projects.edges.map((edge) => known(edge.node.projectName)),
+  listed: projects.edges.map((edge) => known(known(edge.node).projectName)),
   images: known(known(detail.data).project).images.length,
   walked,
   refused: { code: refused["code"], argument: refused["argument"] },

@@ -17,7 +17,7 @@ export const ProjectList = graphql(`
 `);
 
 export const ProjectDetail = graphql(`
-  query ProjectDetail($projectId: Int!) {
+  query ProjectDetail($projectId: BigInt!) {
     project(projectId: $projectId) {
       id createdBy
       images(first: 5) { id status qualityScore inputDescription }

@@ -53,9 +53,9 @@ while (known(shown().projects).pageInfo.hasNextPage) {
   await fetchQuery<ProjectListPageQuery>(caller, pageQuery, { ...variables, cursor }).toPromise();
 }
 const projects = known(shown().projects);
-const walked = projects.edges.map((edge) => edge.node.projectId);
+const walked = projects.edges.map((edge) => known(edge.node).projectId);
 
-const id = known(projects.edges[0]).node.id;
+const id = known(known(projects.edges[0]).node).id;
 const detail = known(
   await fetchQuery<ProjectRowQuery>(caller, detailQuery, { id, images: 5 }).toPromise(),
 );
@@ -70,7 +70,7 @@ await fetchQuery<ProjectListQuery>(stranger, listQuery, { count: 1 }).toPromise(
 
 print({
   total: projects.totalCount,
-  listed: projects.edges.slice(0, 3).map((edge) => known(edge.node.projectName)),
+  listed: projects.edges.slice(0, 3).map((edge) => known(known(edge.node).projectName)),
   images: images.__refs.length,
   walked,
   refused: { code: refusals[0]?.code, argument: refusals[0]?.argument },

@@ -3,7 +3,7 @@ export type Seen = {
   total: number;
   listed: string[];
   images: number;
-  walked: number[];
+  walked: (number | string)[];
   refused: { code: unknown; argument: unknown };
   unauthenticated: unknown;
   [more: string]: unknown;

@@ -15,17 +15,17 @@ const caller = client(authorization);
 const list = await caller.query(ProjectList, { first: 3, search: SEARCH });
 if (list.error) throw list.error;
 const projects = known(list.data?.projects);
-const nodes = projects.edges.map((edge) => edge.node);
+const nodes = projects.edges.map((edge) => known(edge.node));
 const detail = await caller.query(ProjectDetail, { projectId: known(nodes[0]).projectId });
 
 async function page(after: string | null) {
   return known((await caller.query(ProjectList, { first: 20, after, search: SEARCH })).data?.projects);
 }
 
-const walked: number[] = [];
+const walked: (number | string)[] = [];
 for (let after: string | null = null; ; ) {
   const { edges, pageInfo }: Awaited<ReturnType<typeof page>> = await page(after);
-  walked.push(...edges.map((edge) => edge.node.projectId));
+  walked.push(...edges.map((edge) => known(edge.node).projectId));
   if (!pageInfo.hasNextPage) break;
   after = known(pageInfo.endCursor);
 }

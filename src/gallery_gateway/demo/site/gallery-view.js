@@ -11,10 +11,14 @@ const TILES = 5;
 export const galleryView = {
   operation: galleryPage,
   progress: galleryProgress,
-  find: (data) => data?.gallery ?? null,
+  find: (data) => withoutDamaged(data?.gallery ?? null),
   isEmpty: (gallery) => gallery.projects.length === 0,
   make: makeGallery,
 };
+
+// A damaged project is null.
+const withoutDamaged = (gallery) =>
+  gallery && { ...gallery, projects: gallery.projects.filter((project) => project !== null) };
 
 function makeGallery(state) {
   const { root, parts } = fromTemplate('gallery-template');

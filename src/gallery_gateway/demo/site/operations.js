@@ -78,7 +78,7 @@ query GalleryProgress(
 }`;
 
 const ONE_PROJECT = `query OneProject(
-  $projectId: Int!
+  $projectId: BigInt!
   $maxImages: Int!
   $order: SortOrder!
   $sortBy: ImageSort!
@@ -123,7 +123,7 @@ const ONE_PROJECT = `query OneProject(
 }`;
 
 const PROJECT_PROGRESS = `# Counters only: cheap enough to repeat.
-query ProjectProgress($projectId: Int!) {
+query ProjectProgress($projectId: BigInt!) {
   project(projectId: $projectId) {
     id
     totalImages

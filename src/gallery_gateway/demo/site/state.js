@@ -23,7 +23,7 @@ const READERS = {
   page: (values) => integer(values, DEFAULTS.page),
   perPage: (values) => integer(values, DEFAULTS.perPage),
   images: (values) => integer(values, DEFAULTS.images),
-  project: (values) => integer(values, null),
+  project: (values) => bigInteger(values, null),
   order: (values) => (values[0] === 'ASC' ? 'ASC' : 'DESC'),
   sortBy: (values) => (values[0] === 'QUALITY_SCORE' ? 'QUALITY_SCORE' : DEFAULTS.sortBy),
   ownership: (values) => (['MINE', 'SHARED'].includes(values[0]) ? values[0] : ''),
@@ -32,6 +32,12 @@ const READERS = {
 function integer(values, otherwise) {
   const number = Number.parseInt(values[0], 10);
   return Number.isNaN(number) ? otherwise : number;
+}
+
+// A number that JavaScript cannot hold exactly stays a string, as in responses.
+function bigInteger(values, otherwise) {
+  const number = integer(values, otherwise);
+  return number === otherwise || Number.isSafeInteger(number) ? number : values[0];
 }
 
 export function parseState(search) {

@@ -31,7 +31,7 @@ query GalleryPage($page: Int! = 1, $perPage: Int! = 12) {
 
 const oneProject = `# One project and its images, the best first.
 # Take a projectId from the first tab.
-query OneProject($projectId: Int!, $maxImages: Int! = 50) {
+query OneProject($projectId: BigInt!, $maxImages: Int! = 50) {
   project(projectId: $projectId, maxImages: $maxImages, sortBy: QUALITY_SCORE, order: DESC) {
     id
     projectName

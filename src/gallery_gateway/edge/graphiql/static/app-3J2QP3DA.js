@@ -336,7 +336,7 @@ query GalleryPage($page: Int! = 1, $perPage: Int! = 12) {
 }
 `,J8e=`# One project and its images, the best first.
 # Take a projectId from the first tab.
-query OneProject($projectId: Int!, $maxImages: Int! = 50) {
+query OneProject($projectId: BigInt!, $maxImages: Int! = 50) {
   project(projectId: $projectId, maxImages: $maxImages, sortBy: QUALITY_SCORE, order: DESC) {
     id
     projectName
