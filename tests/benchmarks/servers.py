@@ -217,7 +217,8 @@ def _end_of(log: Path) -> str:
 
 
 def _patience_seconds(load: Load) -> float:
-    return load.warm_up_seconds + load.seconds + PATIENCE_SECONDS
+    # A busy machine may handle as few as 20 requests in a second.
+    return load.warm_up_seconds + load.seconds + load.requests / 20 + PATIENCE_SECONDS
 
 
 async def _stop(process: Process) -> None:
