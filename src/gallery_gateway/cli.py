@@ -24,7 +24,7 @@ from gallery_gateway.app.telemetry import check_metrics_ports
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
-from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol, UnsupportedServerError, check_uvicorn
+from gallery_gateway.edge.uvicorn_protocol import UnsupportedServerError, WireProtocol, check_uvicorn
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -215,7 +215,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # The gateway does not use the client's address.
         "proxy_headers": False,
         "server_header": False,
-        "http": partial(ReplayProtocol, timeout_seconds=settings.request_timeout_seconds),
+        "http": partial(WireProtocol, timeout_seconds=settings.request_timeout_seconds),
         "ws": "none",
         # A worker answers no health check while it imports the app, which is slow on a busy machine.
         "timeout_worker_healthcheck": 30,

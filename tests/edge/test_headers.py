@@ -3,12 +3,20 @@
 import gzip
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gallery_gateway.edge.request import KEYED_HEADERS, HTTPRequest
 from tests.edge.sending import JSON, codes, send
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, dumped, gateway
 
 TOTAL = b'{"query": "{ gallery { pagination { total } } }"}'
 TYPE = (b"content-type", JSON.encode())
+# No response that is replayed depends on these.
+NOT_KEYED = (
+    b"content-length x-request-id if-none-match x-request-timeout x-envoy-expected-rq-timeout-ms"
+    b" traceparent tracestate".split()
+)
 AUTHORIZATION = (b"authorization", f"Bearer {TOKEN}".encode())
 
 
@@ -192,3 +200,11 @@ async def test_by_default_any_host_is_served(client: Client, host: str) -> None:
     response = await send(client, TOTAL, host=host)
 
     assert response.status_code == 200
+
+
+@given(names=st.lists(st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1).map(str.encode), max_size=5))
+def test_no_header_can_be_read_that_replays_do_not_know(names: list[bytes]) -> None:
+    raw = [(b"via", b"1.1 edge"), (b"cookie", b"a=b"), (b"x-forwarded-for", b"a"), (b"accept", b"*/*")]
+    scope = {"method": "POST", "query_string": b"", "headers": [*((name, b"1") for name in names), *raw]}
+
+    assert HTTPRequest(scope).headers.keys() <= {*KEYED_HEADERS, *NOT_KEYED}

@@ -11,7 +11,7 @@ import pytest
 
 from gallery_gateway import edge
 from gallery_gateway.clock import Clock
-from gallery_gateway.edge.policy import RESPONSE_HEADERS
+from gallery_gateway.edge.request import KEYED_HEADERS
 from gallery_gateway.gallery.caller import Caller
 from tests.edge.sending import PREFLIGHTED
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_body, project_body
@@ -162,9 +162,9 @@ x-api-key x-forwarded-for x-forwarded-host x-forwarded-proto x-http-method-overr
 x-request-start
 """
 # `X-Request-ID` and `If-None-Match` are heeded beside a replay; the others are of HTTP, and the server's.
-HEEDED_BESIDE = {"if-none-match", "transfer-encoding", "x-request-id"}
+HEEDED_BESIDE = {"content-length", "if-none-match", "transfer-encoding", "x-request-id"}
 NOT_IN_KEY = (
-    (NAMES_IN_SOURCE | set(OTHERS.split())) - {name.decode() for name in RESPONSE_HEADERS} - HEEDED_BESIDE
+    (NAMES_IN_SOURCE | set(OTHERS.split())) - {name.decode() for name in KEYED_HEADERS} - HEEDED_BESIDE
 )
 VALUES = ["", "1", "no-cache", "close", "application/json", "GET", "https://shop.example", "\x01"]
 

@@ -14,16 +14,17 @@ from starlette.types import Receive, Scope, Send
 from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
 from gallery_gateway.edge.recorder import OperationRecorder
-from gallery_gateway.edge.replay import CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
+from gallery_gateway.edge.replay import REPLAY_KEY, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
     NO_STORE,
     HTTPResponse,
+    RawHeader,
     error_response,
     etag_of,
     freshness_headers,
     send_response,
-    with_etag,
+    unless_known,
     with_headers,
 )
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
@@ -110,22 +111,13 @@ class GraphQLEndpoint:
             await request.read_body(receive)
         if decision.skips_cache or decision.reports:
             return await self._execute(request, decision, None, recorder)
-        key = self.replays.key(
-            request.method.encode(), request.target, request.scope["headers"], request.body
-        )
-        found = self.replays.find(key)
-        if found is None:
-            return await self._execute(request, decision, key, recorder)
-        fill_replay(recorder.record, found[0].record)
-        return self._replay(request, *found)
-
-    def _replay(self, request: HTTPRequest, replay: Replay, body: CachedBody) -> HTTPResponse:
-        text, remaining_seconds, age_seconds = body
-        caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-        response = HTTPResponse(200, [*replay.head, *caching], text)
-        if request.method == "GET":
-            response = with_etag(response, replay.etag(text), request.headers.get(b"if-none-match"))
-        return response
+        key: ReplayKey | None = request.scope.get("state", {}).get(REPLAY_KEY)
+        if key is None:
+            key = self.replays.key(request.method, request.target, request.headers, request.body)
+            found = self.replays.find(key)
+            if found is not None:
+                return _replay(request, recorder, *found)
+        return await self._execute(request, decision, key, recorder)
 
     async def _execute(
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
@@ -145,24 +137,42 @@ class GraphQLEndpoint:
         recorder.record_response(result, context.usage)
         extensions = context.extensions(reports=decision.reports)
         body = result.with_extensions(extensions) if extensions else result.body
+        head = decision.head
+        if not result.has_errors and request.method == "GET":
+            head = (*head, (b"etag", etag_of(result.body)))
         if key is not None and result.cached is not None and context.caller is not None:
-            self.replays.put(key, Replay(result.cached, recorder.record, decision.head))
-        response = _operation_response(result, body, context.usage, decision)
-        if result.has_errors or request.method == "POST":
-            return response
-        return with_etag(response, etag_of(result.body), request.headers.get(b"if-none-match"))
+            self.replays.put(key, Replay(result.cached, recorder.record, head))
+        response = _operation_response(
+            result, body, head, context.usage, request_error_status=decision.request_error_status
+        )
+        return unless_known(response, request.headers.get(b"if-none-match"))
+
+
+def _replay(
+    request: HTTPRequest, recorder: OperationRecorder, replay: Replay, body: CachedBody
+) -> HTTPResponse:
+    fill_replay(recorder.record, replay.record)
+    text, remaining_seconds, age_seconds = body
+    caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
+    response = HTTPResponse(200, [*replay.headers, *caching], text)
+    return unless_known(response, request.headers.get(b"if-none-match"))
 
 
 def _operation_response(
-    result: GraphQLResponse, body: bytes, usage: OperationUsage, decision: Decision
+    result: GraphQLResponse,
+    body: bytes,
+    head: tuple[RawHeader, ...],
+    usage: OperationUsage,
+    *,
+    request_error_status: int,
 ) -> HTTPResponse:
     """Return the HTTP response to an operation; a response with errors is not stored."""
     if result.retry_after_seconds is not None:
         # A well-formed request without an answer: clients and proxies understand a 503.
         retry_after = b"retry-after", b"%d" % result.retry_after_seconds
-        return HTTPResponse(503, [*decision.head, NO_STORE, retry_after], body)
+        return HTTPResponse(503, [*head, NO_STORE, retry_after], body)
     if result.has_errors:
-        status = decision.request_error_status if result.is_request_error else 200
-        return HTTPResponse(result.status or status, [*decision.head, NO_STORE], body)
+        status = request_error_status if result.is_request_error else 200
+        return HTTPResponse(result.status or status, [*head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
-    return HTTPResponse(200, [*decision.head, *caching], body)
+    return HTTPResponse(200, [*head, *caching], body)

@@ -139,18 +139,6 @@ _HEADERS = tuple(
 )
 
 
-RESPONSE_HEADERS = frozenset(
-    (
-        *_HEADERS,
-        *b"authorization apollo-require-preflight content-length host origin x-apollo-operation-name".split(),
-    )
-)
-"""All headers that the response to an operation depends on, `If-None-Match` and `X-Request-ID` excepted.
-
-Add a header here when a response comes to depend on it: replays ignore all others.
-"""
-
-
 @dataclass(kw_only=True)
 class Policy:
     """The operator's rules for requests.

@@ -1,28 +1,32 @@
 """Replays: responses to requests that came before, sent without running an operation.
 
 A replay has no body of its own. It refers to the body that is cached with a page, and ends with that page's
-freshness. Its key is made of all parts of a request that the response depends on. The token is one of them;
-most headers that proxies add are not. Both the server and the endpoint look replays up.
+freshness. It is found by what a response depends on: method, target, body, and the headers that are read, the
+token among them. What a proxy adds to each request changes nothing. The server looks requests up before it
+makes a task for them, the endpoint those that came in several pieces.
 """
 
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import msgspec
 from cachetools import LRUCache
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.policy import RESPONSE_HEADERS
-from gallery_gateway.edge.request import request_id
-from gallery_gateway.edge.responses import RawHeader, etag_of, freshness_headers, head_lines
+from gallery_gateway.edge.request import KEYED_HEADERS, Headers, request_id
+from gallery_gateway.edge.responses import RawHeader, freshness_headers, head_lines
 from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import COMPILED, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 REPLAY_STORE = "replay_store"
 """The key of the store in the state of the lifespan, where the server finds it."""
+
+REPLAY_KEY = "gallery_gateway.replay_key"
+"""The key, in the state of a request, of the `ReplayKey` under which the server has found no replay."""
 
 # Larger requests are seldom sent twice, and to hash them takes time.
 _MAX_REQUEST_BYTES = 8_192
@@ -53,34 +57,25 @@ class Replay:
     Args:
         response: the body, as long as its page is cached and fresh.
         record: the record of the operation that it repeats.
-        head: the headers that are the same each time.
+        headers: those that are the same each time.
+
+    `head` is the status line and these headers, as the server sends them.
     """
 
     response: CachedResponse
     record: OperationRecord
-    head: Sequence[RawHeader]
-    _etag: bytes | None = None
-    _head_bytes: bytes | None = None
+    headers: tuple[RawHeader, ...]
+    head: bytes = field(init=False)
 
-    def etag(self, body: bytes) -> bytes:
-        """Return the ETag of the body, which is computed once."""
-        if self._etag is None:
-            self._etag = etag_of(body)
-        return self._etag
-
-    def head_bytes(self, method: bytes, body: bytes) -> bytes:
-        """Return the status line and the lines of the headers that are the same each time."""
-        if self._head_bytes is None:
-            etag = [(b"etag", self.etag(body))] if method == b"GET" else []
-            self._head_bytes = b"HTTP/1.1 200 OK\r\n" + head_lines([*self.head, *etag])
-        return self._head_bytes
+    def __post_init__(self) -> None:
+        self.head = b"HTTP/1.1 200 OK\r\n" + head_lines(self.headers)
 
 
 class ReplayStore:
     """The replays of one process; the least recently used one is evicted.
 
     Args:
-        readiness: the server sends no replay once the process leaves, since connections then have to close.
+        readiness: says when the process leaves.
         telemetry: records the replays of the server; None if telemetry is off.
         max_replays: how many replays, of about 1 KB each, are kept.
     """
@@ -90,32 +85,26 @@ class ReplayStore:
     ) -> None:
         self._readiness = readiness
         self._telemetry = telemetry
-        # A trace needs the endpoint for each request.
-        self._is_tracing = telemetry is not None and telemetry.is_tracing
         self._replays: LRUCache[ReplayKey, Replay] = LRUCache(max_replays)
         self._secret = secrets.token_bytes(32)
 
-    def key(
-        self, method: bytes, target: bytes, headers: Iterable[RawHeader], body: bytes
-    ) -> ReplayKey | None:
+    @property
+    def is_leaving(self) -> bool:
+        """Whether connections have to close, so that the app must respond."""
+        return self._readiness.is_leaving
+
+    def key(self, method: str, target: bytes, headers: Headers, body: bytes) -> ReplayKey | None:
         """Return the key of a request, or None if it has no token or is too large to be replayed.
 
-        Requests with one key get the same response, but for its `X-Request-ID`, its age, and a 304.
-
-        The target is path and query, as they were sent; the names of headers are in lower case.
+        `target` is the path, with the query string if there is one.
         """
-        parts = [method, target]
-        has_token = False
-        for header in headers:
-            name = header[0]
-            if name in RESPONSE_HEADERS:
-                parts += header
-                has_token = has_token or name == b"authorization"
-        # No part contains a line end, so no two requests have the same text.
-        head = b"\n".join(parts)
-        if not has_token or len(head) + len(body) > _MAX_REQUEST_BYTES:
+        if len(body) > _MAX_REQUEST_BYTES or b"authorization" not in headers:
             return None
-        return hashlib.blake2b(b"%b\n\n%b" % (head, body), key=self._secret, digest_size=32).digest()
+        # With its lengths, no two requests have the same text.
+        text = msgspec.msgpack.encode((method, target, [*map(headers.get, KEYED_HEADERS)], body))
+        if len(text) > _MAX_REQUEST_BYTES:
+            return None
+        return hashlib.blake2b(text, key=self._secret, digest_size=32).digest()
 
     def put(self, key: ReplayKey, replay: Replay) -> None:
         self._replays[key] = replay
@@ -131,34 +120,23 @@ class ReplayStore:
         return replay, body
 
     def respond(
-        self,
-        method: bytes,
-        target: bytes,
-        headers: Sequence[RawHeader],
-        body: bytes,
-        *,
-        server_headers: Sequence[RawHeader],
+        self, key: ReplayKey | None, method: str, headers: Headers, server_headers: Sequence[RawHeader]
     ) -> tuple[bytes, bytes] | None:
-        """Return head and body of a replay as the server sends them, or None if the app has to respond."""
+        """Return head and body of a replay as the server sends them, or None if there is none."""
         started = time.perf_counter()
-        if self._is_tracing or self._readiness.is_leaving:
-            return None
-        found = self.find(self.key(method, target, headers, body))
+        found = self.find(key)
         if found is None:
             return None
-        named = dict(headers)
-        if b"if-none-match" in named:
-            return None
-        replay, (text, remaining_seconds, age_seconds) = found
-        identifier = request_id(named.get(b"x-request-id"))
+        replay, (body, remaining_seconds, age_seconds) = found
+        identifier = request_id(headers.get(b"x-request-id"))
         caching = freshness_headers(remaining_seconds=remaining_seconds, age_seconds=age_seconds)
-        length = b"content-length", b"%d" % len(text)
+        length = b"content-length", b"%d" % len(body)
         changing = head_lines((*server_headers, *caching, (b"x-request-id", identifier), length))
         if self._telemetry is not None:
-            record = OperationRecord(request_id=identifier.decode(), method=method.decode())
+            record = OperationRecord(request_id=identifier.decode(), method=method)
             fill_replay(record, replay.record)
             record.status = 200
-            record.bytes = len(text)
+            record.bytes = len(body)
             record.seconds = round(time.perf_counter() - started, 6)
-            self._telemetry.operation_ended(record)
-        return b"%b%b\r\n" % (replay.head_bytes(method, text), changing), text
+            self._telemetry.operation_replayed(record, headers)
+        return b"%b%b\r\n" % (replay.head, changing), body

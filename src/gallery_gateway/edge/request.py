@@ -3,6 +3,7 @@
 import math
 import re
 import secrets
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +18,20 @@ from gallery_gateway.execution.persisted import GraphQLRequest
 
 # Documents have 32 KiB at most by default; the rest is for variables, which have limits of their own.
 MAX_BODY_BYTES = 256 * 1024
+
+# The headers that a response depends on. Of requests with equal values, one may be answered with the response
+# to the other. A header that is read anywhere belongs here, unless it has a reason to stand below.
+KEYED_HEADERS = tuple(
+    b"authorization accept content-type content-encoding cache-control connection host origin"
+    b" x-gateway-report access-control-request-method access-control-request-headers"
+    b" apollo-require-preflight x-apollo-operation-name".split()
+)
+# No other header is read: proxies add whatever they like. Of these, the response depends on none: the body is
+# known, the id is echoed, an ETag is compared each time, and a response that is there needs no time.
+_READ_HEADERS = frozenset(KEYED_HEADERS).union(
+    b"content-length x-request-id if-none-match x-request-timeout x-envoy-expected-rq-timeout-ms"
+    b" traceparent tracestate".split()
+)
 
 # Proxies and servers may disagree about which value counts if one of them is repeated (RFC 9110, 5.3).
 _SINGLE = frozenset(
@@ -34,7 +49,7 @@ _numbers = count(1)
 
 
 class Headers(dict[bytes, bytes]):
-    """Headers by name; `repr` shows no values, since one of them is a token."""
+    """The headers that are read, by name; `repr` shows no values, since one of them is a token."""
 
     def __repr__(self) -> str:
         return f"Headers({b', '.join(self).decode('latin-1')})"
@@ -54,14 +69,14 @@ class HTTPRequest:
         self.scope = scope
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
-        self.headers, self.repeated_header = _parse_headers(scope["headers"])
+        self.headers, self.repeated_header = read_headers(scope["headers"])
         self.id = request_id(self.headers.get(b"x-request-id"))
         self.body = b""
 
     @property
     def target(self) -> bytes:
-        """Path and query, as they were sent."""
-        path: bytes = self.scope["raw_path"]
+        """The path, and the query string if there is one."""
+        path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
         return b"%b?%b" % (path, self.query_string) if self.query_string else path
 
     @property
@@ -144,13 +159,12 @@ def request_id(client_id: bytes | None) -> bytes:
     return plain[1] if plain else b"%b-%x" % (_PROCESS, next(_numbers))
 
 
-def _parse_headers(raw: list[RawHeader]) -> tuple[Headers, bytes | None]:
-    """Return the headers, and the name of one that came twice and must not."""
-    headers = Headers(raw)
-    if len(headers) == len(raw):
-        return headers, None
+def read_headers(raw: Iterable[RawHeader]) -> tuple[Headers, bytes | None]:
+    """Return the headers that are read, and the name of one that came twice and must not."""
     headers, repeated = Headers(), None
     for name, value in raw:
+        if name not in _READ_HEADERS:
+            continue
         if name in headers:
             repeated = name if name in _SINGLE else repeated
             # Values of one name make a list (RFC 9110, section 5.3).

@@ -19,14 +19,14 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
-from gallery_gateway.edge.request import MAX_BODY_BYTES
+from gallery_gateway.edge.replay import REPLAY_KEY, REPLAY_STORE, ReplayStore
+from gallery_gateway.edge.request import MAX_BODY_BYTES, read_headers
 from gallery_gateway.edge.responses import RawHeader, error_response, head_lines, security_headers
 
 UVICORN_NAMES: Final[dict[type, str]] = {
     HttpToolsProtocol: (
-        "_start_asgi_task _unset_keepalive_if_required app_state connection_lost connection_made cycle"
-        " data_received expect_100_continue flow headers loop on_body on_header on_headers_complete"
+        "_start_asgi_task app_state connection_lost connection_made cycle data_received expect_100_continue"
+        " _unset_keepalive_if_required flow headers logger loop on_body on_header on_headers_complete"
         " on_message_begin on_message_complete parser pause_writing pipeline resume_writing scope"
         " send_400_response server_state timeout_keep_alive timeout_keep_alive_handler"
         " timeout_keep_alive_task transport url"
@@ -113,6 +113,9 @@ class _Parser(httptools.HttpRequestParser):
 class WireProtocol(HttpToolsProtocol):
     """One connection with limits. A request that comes in one piece, as nearly all do, needs no timer.
 
+    If no response is under way, the head of a request is kept until its body is complete or the piece of data
+    ends. A request that has a replay by then is answered here, and no task is made for it.
+
     Args:
         timeout_seconds: the time from the first byte of a request to its last.
         max_body_bytes: the endpoint rejects larger bodies; this limit is for bodies that no app reads.
@@ -138,8 +141,12 @@ class WireProtocol(HttpToolsProtocol):
         self._responding: RequestResponseCycle | None = None
         self._offers_upgrade = False
         self._write_timer: asyncio.TimerHandle | None = None
-        # Of the last request that was answered without the app.
-        self._replayed_scope: object = None
+        self._replays: ReplayStore | None = self.app_state.get(REPLAY_STORE)
+        # The body so far of a request that the app has not got yet.
+        self._kept_body: list[bytes] | None = None
+        # The scope of the last request that was replayed in the current piece of data.
+        self._replayed: Any = None
+        self._replayed_at = 0.0
         self.parser = _Parser(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -158,32 +165,36 @@ class WireProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._has_rejected or self.transport.is_closing():
             return
-        cycle, replayed = self.cycle, self._replayed_scope
-        scope, was_waiting = self.scope, bool(self._received_bytes)
+        before, scope, was_waiting = self.cycle, self.scope, bool(self._received_bytes)
         self._received_bytes += len(data)
-        self._parse(data)
-        if self._is_received():
-            self._received_bytes = 0
-            self._stop_timer()
-        else:
-            began_behind = was_waiting and self.scope is not scope
-            is_behind = cycle is not self.cycle or replayed is not self._replayed_scope
-            self._wait_for_more(is_pipelined=began_behind or is_behind)
-
-    def _parse(self, data: bytes) -> None:
-        super().data_received(data)
-
-    def _is_received(self) -> bool:
-        """Return whether the last request that began is complete; its response is sent or under way."""
-        if self._replayed_scope is self.scope:
-            return True
+        self._replayed = None
+        self._feed(data)
         cycle = self.cycle
-        # A response that is complete by now belongs to the previous request: the last bytes begin no other.
-        return (
+        # A response that is complete by now belongs to the previous request: these bytes begin no other.
+        if (self._replayed is not None and self._replayed is self.scope) or (
             cycle is not None
             and cycle.scope is self.scope
             and not (cycle.more_body or cycle.response_complete)
-        )
+        ):
+            self._received_bytes = 0
+            self._stop_timer()
+        else:
+            self._unset_keepalive_if_required()
+            began_behind = was_waiting and self.scope is not scope
+            is_pipelined = began_behind or before is not cycle or self._replayed is not None
+            self._wait_for_more(is_pipelined=is_pipelined)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+            if self._kept_body is not None:
+                # The rest of this request comes later.
+                self._hand_over()
+        # Outside of the parser, a path that is not ASCII raises its own error.
+        except (httptools.HttpParserError, UnicodeDecodeError):
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
 
     def decline_upgrade(self) -> _Parser:
         """Return a new parser that has read the head of the current request without the offer."""
@@ -207,23 +218,66 @@ class WireProtocol(HttpToolsProtocol):
             # The request begins again, without the offer.
             self._offers_upgrade = True
             return
-        self._begin()
+        is_next = self.cycle is None or self.cycle.response_complete
+        self._kept_body = []
+        # HTTP/1.0 closes the connection with each response.
+        if self._replays is None or not is_next or self.expect_100_continue or version == "1.0":
+            self._hand_over()
         # Trailers go to another list, since they are not headers (RFC 9110, section 6.5.1).
         self.headers = []
 
-    def _begin(self) -> None:
-        """Start the app for the request whose head is complete, or put it into the queue."""
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        if self._kept_body is not None:
+            self._kept_body.append(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._offers_upgrade:
             return
+        if self._kept_body is not None:
+            if self._replay(b"".join(self._kept_body)):
+                self._kept_body = None
+                return
+            self._hand_over()
         super().on_message_complete()
         if not self.parser.should_keep_alive():
             # A trailer may contain `close` too, and then the parser ignores everything behind it.
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
+
+    def _hand_over(self) -> None:
+        """Give the current request to the app, with the body that has come."""
+        pieces, self._kept_body = self._kept_body or (), None
+        self._unset_keepalive_if_required()
+        super().on_headers_complete()
+        for piece in pieces:
+            super().on_body(piece)
+
+    def _replay(self, body: bytes) -> bool:
+        """Return whether the current request has a replay, which has been sent."""
+        if self._replays is None or self._replays.is_leaving:
+            return False
+        if self.flow.write_paused or not self.parser.should_keep_alive():
+            return False
+        headers, repeated = read_headers(self.scope["headers"])
+        # The endpoint compares ETags.
+        if repeated is not None or b"if-none-match" in headers:
+            return False
+        method = self.parser.get_method().decode()
+        key = self._replays.key(method, self.url, headers, body)
+        response = self._replays.respond(key, method, headers, self.server_state.default_headers)
+        if response is None:
+            self.scope["state"][REPLAY_KEY] = key
+            return False
+        self.transport.writelines(response)
+        self.server_state.total_requests += 1
+        self._replayed = self.scope
+        self._replayed_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._start_keep_alive_timer(self.timeout_keep_alive)
+        return True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._responding = cycle
@@ -237,7 +291,15 @@ class WireProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._stop_write_timer()
 
+    def _start_keep_alive_timer(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
     def timeout_keep_alive_handler(self) -> None:
+        # A replay does not restart the timer, which would cost as much as the replay itself.
+        remaining_seconds = self._replayed_at + self.timeout_keep_alive - self.loop.time()
+        if remaining_seconds > 0:
+            self._start_keep_alive_timer(remaining_seconds)
+            return
         if self.transport.get_write_buffer_size():
             # A close would wait for a client that does not read.
             self.transport.abort()
@@ -367,73 +429,3 @@ def _rejection_bytes(status: int, message: str) -> bytes:
     headers.append((b"content-length", b"%d" % len(body)))
     phrase = HTTPStatus(status).phrase.encode()
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, head_lines(headers), body)
-
-
-class ReplayProtocol(WireProtocol):
-    """One connection that replays responses without starting the app.
-
-    A request is held while more of it is in the data that has arrived. If that is all of it, its replay is
-    looked up; otherwise, and without a replay, the app starts.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._replays: ReplayStore | None = self.app_state.get(REPLAY_STORE)
-        # The body so far of a request that is held; None if none is.
-        self._held: bytearray | None = None
-
-    def on_body(self, body: bytes) -> None:
-        if self._held is None:
-            super().on_body(body)
-        else:
-            self._held += body
-
-    def on_message_complete(self) -> None:
-        if self._held is not None and self._replay(bytes(self._held)):
-            self._held = None
-            return
-        self._release()
-        super().on_message_complete()
-
-    def _parse(self, data: bytes) -> None:
-        super()._parse(data)
-        self._release()
-
-    def _begin(self) -> None:
-        is_answered = self.cycle is None or self.cycle.response_complete
-        if self._replays is not None and is_answered and not self.flow.write_paused:
-            self._held = bytearray()
-        else:
-            super()._begin()
-
-    def _release(self) -> None:
-        """Start the app for a request that is held."""
-        body, self._held = self._held, None
-        if body is None or self._has_rejected or self.transport.is_closing():
-            return
-        super()._begin()
-        if body:
-            super().on_body(bytes(body))
-
-    def _replay(self, body: bytes) -> bool:
-        """Return whether the request that is held has a replay, which has been sent."""
-        parser, replays = self.parser, self._replays
-        if replays is None or not parser.should_keep_alive() or parser.get_http_version() != "1.1":
-            return False
-        response = replays.respond(
-            parser.get_method(),
-            self.url,
-            list(self.scope["headers"]),
-            body,
-            server_headers=self.server_state.default_headers,
-        )
-        if response is None:
-            return False
-        self.transport.writelines(response)
-        self.server_state.total_requests += 1
-        self._replayed_scope = self.scope
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
-        return True

@@ -66,10 +66,6 @@ class Telemetry:
         self._observers = observers
         self._traces = traces
 
-    @property
-    def is_tracing(self) -> bool:
-        return self._traces is not None
-
     def operation_began(self, record: OperationRecord, headers: Mapping[bytes, bytes]) -> None:
         """Begin an operation in the current task; `headers` are the client's, with names in lower case."""
         span = None
@@ -85,6 +81,16 @@ class Telemetry:
         operation = current_operation.get()
         if self._traces is not None and operation is not None and operation.span is not None:
             self._traces.end_operation(operation.span, record, shared)
+
+    def operation_replayed(self, record: OperationRecord, headers: Mapping[bytes, bytes]) -> None:
+        """Record an operation that the server answered, without a task of its own."""
+        span = self._traces.begin_operation(headers) if self._traces is not None else None
+        if self._traces is not None and span is not None:
+            record.trace_id = self._traces.trace_id_of(span)
+        for observer in self._observers:
+            observer.operation_ended(record)
+        if self._traces is not None and span is not None:
+            self._traces.end_operation(span, record, ())
 
     def call_began(self, *, attempt: int) -> Call:
         """Begin a call for the current task's operation; its outcome is `cancelled` until it is set."""

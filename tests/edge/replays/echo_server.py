@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REPLAY_STORE, Replay, ReplayStore
-from gallery_gateway.edge.uvicorn_protocol import ReplayProtocol
+from gallery_gateway.edge.replay import REPLAY_KEY, REPLAY_STORE, Replay, ReplayStore
+from gallery_gateway.edge.uvicorn_protocol import WireProtocol
 from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import OperationRecord
 from tests.canary import look_at
@@ -95,7 +95,7 @@ async def served(
         "proxy_headers": False,
         "server_header": False,
         "http": partial(
-            ReplayProtocol,
+            WireProtocol,
             timeout_seconds=timeout_seconds,
             max_head_bytes=MAX_HEAD_BYTES,
             max_body_bytes=16_384,
@@ -138,7 +138,7 @@ class Echo:
         self.is_fresh = True
         self.age_seconds = 0.0
         self.readiness = Readiness()
-        self.store = ReplayStore(self.readiness)
+        self._store = ReplayStore(self.readiness)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self._is_asked = asyncio.Condition()
@@ -150,7 +150,7 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            scope["state"][REPLAY_STORE] = self.store
+            scope["state"][REPLAY_STORE] = self._store
             await _live(receive, send)
         elif scope["method"] == "POST":
             await self._answer(scope, receive, send)
@@ -167,9 +167,9 @@ class Echo:
             self._is_asked.notify_all()
         await self.may_answer.wait()
         answer = self.answer(scope, body)
-        key = self.store.key(b"POST", scope["raw_path"], scope["headers"], body)
+        key = scope["state"].get(REPLAY_KEY)
         if key is not None:
-            self.store.put(key, Replay(cast("CachedResponse", EchoKept(self, body, answer)), RECORD, ()))
+            self._store.put(key, Replay(cast("CachedResponse", EchoKept(self, body, answer)), RECORD, ()))
         await _send(send, answer)
 
 
@@ -189,14 +189,11 @@ class EchoKept:
 
 
 def echoed(
-    body: bytes, *headers: bytes, line: bytes = b"POST / HTTP/1.1", size_bytes: int | None = None
+    body: bytes, *headers: bytes, line: bytes = b"POST / HTTP/1.1", token: bytes = b"made-up"
 ) -> bytes:
-    """A whole request for an `Echo`; the body is filled up with spaces to the size of all of it."""
-    head = b"\r\n".join([line, b"host: gateway", b"authorization: Bearer a", *headers, b"content-length: "])
-    if size_bytes is not None:
-        # The length has as many digits in the end as in this guess.
-        rest = size_bytes - len(head) - len(b"%d\r\n\r\n" % size_bytes)
-        body = body.ljust(rest)
+    """A whole request for an `Echo`."""
+    authorization = b"authorization: Bearer " + token
+    head = b"\r\n".join([line, b"host: gateway", authorization, *headers, b"content-length: "])
     return b"%b%d\r\n\r\n%b" % (head, len(body), body)
 
 

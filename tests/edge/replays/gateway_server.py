@@ -21,7 +21,7 @@ BY_POST = operation(NAMES)
 TTL_SECONDS = 30
 
 RUNS = 2
-"""The app fetches a page, and then answers out of the cache; from then on the server replays that answer."""
+"""The app fetches a page, then answers from the cache, and the server replays that from then on."""
 
 
 class Time:

@@ -87,6 +87,17 @@ async def test_half_a_request_after_a_replay_times_out(app: Echo) -> None:
         assert head.startswith("http/1.1 408 ")
 
 
+async def test_an_empty_line_after_a_replay_times_out(app: Echo) -> None:
+    async with served(app, timeout_seconds=KEEP_ALIVE_SECONDS) as server:
+        client = await server.connect()
+        for _ in range(2):
+            await client.ask(ONE)
+
+        head, _ = await client.ask(b"\r\n")
+
+        assert head.startswith("http/1.1 408 ")
+
+
 async def test_a_client_that_does_not_read_gets_a_limited_number_of_replays() -> None:
     app = Echo(times=100_000)
     # Small buffers, or the system would take several megabytes off the server's hands.

@@ -16,12 +16,12 @@ class Whose(Echo):
 
     def answer(self, scope: Scope, body: bytes) -> bytes:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        return headers[b"authorization"] + b": " + body
+        return headers[b"authorization"].removeprefix(b"Bearer ") + b": " + body
 
 
 def asked_by(caller: bytes, body: bytes) -> bytes:
     # The token stands in the middle, so that heads begin and end alike.
-    return echoed(body, b"authorization: " + caller, b"accept: */*")
+    return echoed(body, b"accept: */*", token=caller)
 
 
 # Some look like the end of another's request, and some like the whole of it.

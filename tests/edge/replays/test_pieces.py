@@ -6,6 +6,7 @@ from tests.edge.replays.echo_server import Client, Echo, Served, echoed
 
 ONE, TWO = echoed(b"one"), echoed(b"two")
 HEAD = ONE.removesuffix(b"one")
+OTHER = b"POST /other HTTP/1.1\r\n"
 
 CUTS = {
     "in the first line": 1,
@@ -36,6 +37,11 @@ async def answered(client: Client, count: int) -> list[bytes]:
     return bodies
 
 
+def runs_by(cut: int, body: bytes) -> list[bytes]:
+    """What the app is asked for a request that has a replay: its body, if that comes after its head."""
+    return [body] if cut >= len(HEAD) else []
+
+
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
 async def test_a_request_that_has_a_replay_may_come_in_two_pieces(
     app: Echo, server: Served, client: Client, cut: int
@@ -45,19 +51,18 @@ async def test_a_request_that_has_a_replay_may_come_in_two_pieces(
     await sent_in_pieces(server, client, ONE[:cut], ONE[cut:], TWO)
 
     assert await answered(client, 2) == [b"one", b"two"]
-    assert app.asked == [b"one", *([b"one"] if cut >= len(HEAD) else []), b"two"]
+    assert app.asked == [b"one", *runs_by(cut, b"one"), b"two"]
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-async def test_a_request_in_pieces_is_remembered_as_one(app: Echo, server: Served, cut: int) -> None:
-    """The app runs once more for a request whose body comes later than its head."""
+async def test_a_request_is_remembered_whole_whatever_its_pieces(app: Echo, server: Served, cut: int) -> None:
     clients = [await server.connect(), await server.connect()]
 
     for client in clients:
         await sent_in_pieces(server, client, ONE[:cut], ONE[cut:], TWO)
 
     assert [await answered(client, 2) for client in clients] == [[b"one", b"two"]] * 2
-    assert app.asked == [b"one", b"two", *([b"one"] if cut >= len(HEAD) else [])]
+    assert app.asked == [b"one", b"two", *runs_by(cut, b"one")]
 
 
 @pytest.mark.parametrize("piece", [ONE + ONE, ONE + TWO], ids=["the same twice", "two"])
@@ -68,12 +73,13 @@ async def test_requests_in_one_piece_get_a_response_each(app: Echo, server: Serv
     for client in clients:
         await sent_in_pieces(server, client, piece)
 
-    assert [await answered(client, 2) for client in clients] == [[b"one", piece[-3:]]] * 3
-    assert app.asked == list(dict.fromkeys([b"one", piece[-3:]]))
+    bodies = [b"one", piece[-3:]]
+    assert [await answered(client, 2) for client in clients] == [bodies] * 3
+    assert app.asked == list(dict.fromkeys([b"one", *bodies]))
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-async def test_half_a_request_behind_another_is_completed_by_the_next_piece(
+async def test_a_request_with_half_of_another_behind_it_is_remembered_without_that(
     app: Echo, server: Served, cut: int
 ) -> None:
     clients = [await server.connect() for _ in range(3)]
@@ -82,7 +88,7 @@ async def test_half_a_request_behind_another_is_completed_by_the_next_piece(
         await sent_in_pieces(server, client, ONE + TWO[:cut], TWO[cut:])
 
     assert [await answered(client, 2) for client in clients] == [[b"one", b"two"]] * 3
-    assert app.asked == [b"one", b"two", *([b"two"] * 2 if cut >= len(HEAD) else [])]
+    assert app.asked == [b"one", b"two", *runs_by(cut, b"two") * 2]
 
 
 async def test_a_body_that_looks_like_an_earlier_request_is_a_body(
@@ -101,14 +107,14 @@ async def test_a_value_that_looks_like_an_earlier_request_is_a_value(
 ) -> None:
     await server.ask(ONE)
 
-    await sent_in_pieces(server, client, b"POST / HTTP/1.1\r\nx-a: ", ONE.replace(b"one", b"two"))
+    await sent_in_pieces(server, client, OTHER + b"x-a: ", ONE)
 
-    assert await answered(client, 1) == [b"two"]
-    assert app.asked == [b"one", b"two"]
+    assert await answered(client, 1) == [b"one"]
+    assert app.asked == [b"one"] * 2
 
 
 @pytest.mark.parametrize(
-    "beginning", [b"POST / HTTP/1.1\r\nx-a: ", echoed(ONE).removesuffix(ONE)], ids=["a value", "a body"]
+    "beginning", [OTHER + b"x-a: ", echoed(ONE).removesuffix(ONE)], ids=["a value", "a body"]
 )
 async def test_the_end_of_a_request_is_not_a_request_after_one_in_the_same_piece(
     app: Echo, server: Served, client: Client, beginning: bytes
@@ -117,9 +123,9 @@ async def test_the_end_of_a_request_is_not_a_request_after_one_in_the_same_piece
 
     await sent_in_pieces(server, client, TWO + beginning, ONE)
 
-    is_body = beginning.endswith(b"\r\n\r\n")
-    assert await answered(client, 2) == [b"two", ONE if is_body else b"one"]
-    assert app.asked == [b"one", b"two", *([ONE] if is_body else [])]
+    body = ONE if beginning.endswith(b"\r\n\r\n") else b"one"
+    assert await answered(client, 2) == [b"two", body]
+    assert app.asked == [b"one", b"two", body]
 
 
 async def test_a_response_under_way_comes_before_a_replay(app: Echo, server: Served, client: Client) -> None:
@@ -147,3 +153,15 @@ async def test_a_request_with_another_behind_it_gets_one_response(
     _, body = await server.ask(ONE)
 
     assert [*bodies, body] == [b"one"] * 3
+
+
+@pytest.mark.parametrize("target", [b"http://", b"http://a:99999/", b"a"])
+async def test_a_target_that_is_none_is_rejected_before_its_body_comes(
+    app: Echo, client: Client, target: bytes
+) -> None:
+    request = echoed(b"one", line=b"POST %b HTTP/1.1" % target)
+
+    head, _ = await client.ask(request.removesuffix(b"one"))
+
+    assert head.startswith("http/1.1 400 ")
+    assert app.asked == []

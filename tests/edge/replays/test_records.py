@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from tests.edge.replays.echo_server import Client
-from tests.edge.replays.gateway_server import BY_POST, NAMES, RUNS, gateway, header
+from tests.edge.replays.gateway_server import BY_POST, NAMES, RUNS, gateway, header, with_header
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, project_body
 from tests.process.serving import PATIENCE_SECONDS, operation, serve
 from tests.telemetry.receiver import receiving
@@ -144,15 +145,20 @@ async def test_the_log_line_of_a_replay_has_the_fields_of_any_hit(
     assert hits == [hits[0]] * (COUNT - 1)
 
 
-async def test_the_app_responds_to_each_request_if_traces_are_on(
+async def test_each_replay_has_a_span_below_that_of_its_client(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    traces = [f"{number:032x}" for number in range(1, COUNT + 1)]
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         async with gateway(upstream, traces=True) as server:
             client = await server.connect()
 
-            for _ in range(COUNT):
-                await client.ask(BY_POST)
+            for trace in traces:
+                parent = f"traceparent: 00-{trace}-00f067aa0ba902b7-01"
+                await client.ask(with_header(BY_POST, parent.encode()))
 
-            assert server.runs == COUNT
+            assert server.runs == RUNS
+    spans = receiver.spans(Span.SPAN_KIND_SERVER)
+    assert [span.trace_id.hex() for span in spans] == traces
+    assert {span.parent_span_id.hex() for span in spans} == {"00f067aa0ba902b7"}

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.app import Readiness
-from gallery_gateway.edge.replay import REPLAY_STORE, Replay, ReplayStore
+from gallery_gateway.edge.replay import REPLAY_KEY, REPLAY_STORE, Replay, ReplayStore
 from gallery_gateway.gallery.gallery import CachedResponse
 from gallery_gateway.telemetry.records import OperationRecord
 
@@ -68,11 +69,10 @@ class RecordingApp:
 
     conduct: Conduct = field(default_factory=Conduct)
     records: list[Record] = field(default_factory=list)
-    store: ReplayStore = field(default_factory=lambda: ReplayStore(Readiness()))
 
     def state(self) -> dict[str, Any]:
         """What the lifespan would leave for the server."""
-        return {REPLAY_STORE: self.store}
+        return {REPLAY_STORE: ReplayStore(Readiness())}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -94,7 +94,7 @@ class RecordingApp:
                 return
         await _turns(conduct.turns)
         if conduct.remembers and conduct.reads_body:
-            self._remember(record)
+            self._remember(scope, record)
         await self._answer(record, conduct, send)
 
     async def _answer(self, record: Record, conduct: Conduct, send: Send) -> None:
@@ -106,13 +106,12 @@ class RecordingApp:
             await _turns(conduct.turns)
             await send({"type": "http.response.body", "body": body, "more_body": part + 1 < conduct.parts})
 
-    def _remember(self, record: Record) -> None:
-        target = record.path + (b"?" + record.query if record.query else b"")
-        key = self.store.key(record.method, target, record.headers, record.body or b"")
+    def _remember(self, scope: MutableMapping[str, Any], record: Record) -> None:
+        key = scope["state"].get(REPLAY_KEY)
         # The server gives a remembered answer's body to HEAD too; the gateway remembers none for it.
         if key is not None and record.method != b"HEAD":
-            response = cast("CachedResponse", _Kept(self, record))
-            self.store.put(key, Replay(response, RECORD, ((SEEN, record.seen),)))
+            replay = Replay(cast("CachedResponse", _Kept(self, record)), RECORD, ((SEEN, record.seen),))
+            scope["state"][REPLAY_STORE].put(key, replay)
 
 
 class _Kept:

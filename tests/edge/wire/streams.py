@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.edge.wire.damages import damaged
 from tests.edge.wire.messages import Message, closing, valid_message
@@ -48,16 +48,22 @@ def generate_case(seed: int, number: int) -> Case:
 def _repeating_streams(rng: random.Random) -> list[Stream]:
     """The same few requests on several connections, in other pieces and another order each time.
 
-    What the server remembers of whole requests comes into play, which are answered again by their bytes.
+    What the server remembers comes into play, which answers a request again whatever a proxy adds to it.
     """
     messages = [valid_message(rng) for _ in range(rng.choice((1, 2)))]
     streams = []
     for _ in range(rng.choice((2, 3, 4))):
-        sent = [rng.choice(messages) for _ in range(rng.choice((1, 2, 3)))]
+        sent = [_passed_on(rng, rng.choice(messages)) for _ in range(rng.choice((1, 2, 3)))]
         wires = [message.wire for message in sent]
         pieces = wires if rng.random() < 0.6 else cut(rng, b"".join(wires))
         streams.append(Stream(tuple(pieces), tuple(sent), is_valid=True, handled=len(sent)))
     return streams
+
+
+def _passed_on(rng: random.Random, message: Message) -> Message:
+    """The message as a proxy passes it on."""
+    added = [b"X-Request-ID: %d" % rng.randrange(1_000_000), b"x-forwarded-for: 203.0.113.7", b"Via: 1.1 a"]
+    return replace(message, headers=(*rng.sample(added, rng.choice((0, 1, 3))), *message.headers))
 
 
 def generate_stream(rng: random.Random, *, valid_share: float = 0.4) -> Stream:
