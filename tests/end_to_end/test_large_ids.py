@@ -6,6 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gallery_gateway.gallery.pagination import CursorPosition
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.schema.cursors import decode_cursor, encode_cursor, list_hash
 from gallery_gateway.upstream.identity import project_global_id
 from tests.fakes import Client, FakeUpstream, gateway, image_body, page_body, parameters_of, project_body
 
@@ -190,3 +193,11 @@ async def test_a_project_that_is_no_object_is_never_left_out_in_silence(
         answer = await client.ask(document.replace("id projectId images { id }", selection))
 
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["UPSTREAM_CONTRACT"]
+
+
+@pytest.mark.parametrize("number", [number for number in IDS if -(2**63) < number < 2**63])
+def test_a_cursor_holds_every_id(number: int) -> None:
+    listed = list_hash(GalleryRequest())
+    position = CursorPosition(3, number, 9)
+
+    assert decode_cursor("after", encode_cursor(position, listed), listed) == position

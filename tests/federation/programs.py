@@ -58,14 +58,18 @@ def compose(*graphs: Sequence[Subgraph], excluded: Sequence[str] | None = None) 
     return {name: [Composed(**composed) for composed in each] for name, each in made.items()}
 
 
+ROUTERS = ["hive", "apollo"]
+
+
 @asynccontextmanager
-async def router(composed: Composed, folder: Path) -> AsyncIterator[str]:
-    """Hive Gateway with our configuration, until the block ends; gives its base URL."""
+async def router(name: str, composed: Composed, folder: Path) -> AsyncIterator[str]:
+    """Hive Gateway or Apollo Gateway with our configuration, until the block ends; gives its base URL."""
     port = _free_port()
+    supergraph = _written(composed, folder)
+    hive = ["node_modules/.bin/hive-gateway", "supergraph", supergraph, "--config-path", "gateway.config.mjs"]
+    hive += ["--host", "127.0.0.1", "--port", str(port)]
     process = await asyncio.create_subprocess_exec(
-        "node_modules/.bin/hive-gateway",
-        *("supergraph", _written(composed, folder), "--config-path", "gateway.config.mjs"),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *(hive if name == "hive" else ["node", "apollo.mjs", supergraph, str(port)]),
         cwd=HERE,
         env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         stdout=asyncio.subprocess.PIPE,

@@ -13,7 +13,10 @@ class Review:
     """Of a project, or of one of its images."""
 
     body: str
-    project: "Project"
+    # Nullable: the gallery may not know the project, or may not answer.
+    project: "Project | None"
+    # What docs/federation.md warns of.
+    sure_project: "Project"
 
 
 @federation.type(keys=["id"])
@@ -24,7 +27,7 @@ class Project:
 
     @strawberry.field
     def reviews(self) -> list[Review]:
-        return [Review(body=f"of {self.id}", project=self)]
+        return [Review(body=f"of {self.id}", project=self, sure_project=self)]
 
     @classmethod
     def resolve_reference(cls, id: strawberry.ID, **_: Any) -> "Project":  # noqa: A002
@@ -60,7 +63,8 @@ class Query:
 
     @strawberry.field
     def reviews_of(self, ids: list[strawberry.ID]) -> list[Review]:
-        return [Review(body=f"of {id}", project=Project(id=id)) for id in ids]  # noqa: A001
+        projects = [Project(id=id) for id in ids]  # noqa: A001
+        return [Review(body=f"of {each.id}", project=each, sure_project=each) for each in projects]
 
 
 SCHEMA = federation.Schema(query=Query, types=[Project, Image], federation_version="2.9")

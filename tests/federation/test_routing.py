@@ -1,4 +1,4 @@
-"""Hive Gateway over the gallery and another subgraph: one graph, answered for few calls of the endpoint."""
+"""Hive Gateway and Apollo Gateway over the gallery and another subgraph: one graph for few upstream calls."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,8 +14,8 @@ from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.identity import project_global_id
-from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, parameters_of
-from tests.federation.programs import HERE, Subgraph, compose, router
+from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, page_body, parameters_of, project_body
+from tests.federation.programs import HERE, ROUTERS, Subgraph, compose, router
 from tests.federation.reviews import SCHEMA, reviews_app
 from tests.gallery.endpoints import listing
 from tests.npm import install
@@ -61,8 +61,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Graph]:
+@pytest.fixture(scope="module", params=ROUTERS)
+async def running_graph(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Graph]:
     install(HERE)
     upstream = FakeUpstream()
     app = create_app(Settings.read(_env_file=None, cache_ttl_seconds=0), transport=upstream)
@@ -75,7 +77,10 @@ async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             ]
         )["guild"]
         folder = tmp_path_factory.mktemp("supergraph")
-        async with router(composed, folder) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with (
+            router(request.param, composed, folder) as url,
+            httpx.AsyncClient(base_url=url, timeout=30) as http,
+        ):
             yield Graph(http, gallery, upstream)
 
 
@@ -176,3 +181,71 @@ async def test_what_the_endpoint_refuses_comes_through_with_its_code(graph: Grap
     told = await graph.ask(REVIEWED, ids=ids(7, 2))
 
     assert {error["extensions"]["code"] for error in told["errors"]} == {"UPSTREAM_UNAVAILABLE"}
+
+
+NAME = "projectName"
+IMAGES = "projectName images(first: 2) { imageIndex }"
+LARGE = 3_000_000_001
+
+
+@pytest.mark.parametrize("selection", [NAME, IMAGES])
+async def test_a_reference_to_an_unknown_project_costs_itself_if_it_is_nullable(
+    graph: Graph, selection: str
+) -> None:
+    document = f"query ($ids: [ID!]!) {{ reviewsOf(ids: $ids) {{ body project {{ {selection} }} }} }}"
+
+    answer = await graph.ask(document, ids=ids(1, 999, 2))
+
+    reviews = answer["data"]["reviewsOf"]
+    assert [review["body"] for review in reviews] == [f"of {each}" for each in ids(1, 999, 2)]
+    assert [(review["project"] or {}).get("projectName") for review in reviews] == [
+        "Project 1",
+        None,
+        "Project 2",
+    ]
+
+
+async def test_a_reference_to_an_unknown_project_costs_the_operation_if_it_is_not_nullable(
+    graph: Graph,
+) -> None:
+    """`images` must not be null, and nothing up to the root may be."""
+    document = f"query ($ids: [ID!]!) {{ reviewsOf(ids: $ids) {{ body sureProject {{ {IMAGES} }} }} }}"
+
+    answer = await graph.ask(document, ids=ids(1, 999, 2))
+
+    assert answer["data"] is None
+    # Apollo Gateway says why in its extensions, and has no errors.
+    assert ("errors" in answer) != ("valueCompletion" in answer.get("extensions", {}))
+
+
+async def test_of_an_unknown_project_only_nullable_fields_are_null(graph: Graph) -> None:
+    document = f"query ($ids: [ID!]!) {{ reviewsOf(ids: $ids) {{ sureProject {{ {NAME} }} }} }}"
+
+    answer = await graph.ask(document, ids=ids(1, 999))
+
+    reviews = [{"sureProject": {"projectName": name}} for name in ("Project 1", None)]
+    assert answer == {"data": {"reviewsOf": reviews}}
+
+
+async def test_an_outage_costs_the_references_and_no_more_if_they_are_nullable(graph: Graph) -> None:
+    graph.upstream.answer(503)
+
+    answer = await graph.ask(REVIEWED, ids=ids(1, 2))
+
+    assert [review["body"] for review in answer["data"]["reviewsOf"]] == [f"of {each}" for each in ids(1, 2)]
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"UPSTREAM_UNAVAILABLE"}
+
+
+@pytest.mark.parametrize("number", [LARGE, 2**53 + 1, -5])
+async def test_ids_beyond_32_bits_pass_a_router(graph: Graph, number: int) -> None:
+    written = number if abs(number) < 2**53 else str(number)
+    graph.upstream.answer(json=page_body(project_body(number)))
+
+    listed = await graph.ask("{ gallery { projects { projectId reviews { body } } } }")
+    single = await graph.ask(
+        "query ($id: BigInt!) { project(projectId: $id) { projectId reviews { body } } }", id=written
+    )
+
+    project = {"projectId": written, "reviews": [{"body": f"of {project_global_id(number)}"}]}
+    assert listed == {"data": {"gallery": {"projects": [project]}}}
+    assert single == {"data": {"project": project}}

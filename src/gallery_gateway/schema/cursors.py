@@ -15,7 +15,7 @@ _CHECKSUM = struct.Struct(">I")
 _LIST_BYTES = 6
 
 _UNKNOWN_TOTAL = 2**32 - 1
-_UNKNOWN_ID = -1
+_UNKNOWN_ID = -(2**63)
 _MAX_POSITION = 2**31 - 1
 # In place of a neighbour: the list ends there, or the page did.
 _NO_NEIGHBOUR = NEIGHBOUR_BITS
@@ -31,7 +31,7 @@ def list_hash(request: GalleryRequest) -> bytes:
 def encode_cursor(position: CursorPosition, listed: bytes) -> str:
     total = _UNKNOWN_TOTAL if position.total is None else min(max(position.total, 0), _UNKNOWN_TOTAL)
     project_id = position.project_id
-    if project_id is None or not 0 <= project_id < 2**63:
+    if project_id is None or not _UNKNOWN_ID < project_id < 2**63:
         project_id = _UNKNOWN_ID
     neighbours = [
         beside[at] if at < len(beside) else _NO_NEIGHBOUR
