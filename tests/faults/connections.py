@@ -80,6 +80,11 @@ async def truncated_gzip(exchange: Exchange) -> None:
     await exchange.answer(gzip.compress(exchange.body)[:-12], "Content-Encoding: gzip")
 
 
+async def several_gzip_members(exchange: Exchange) -> None:
+    parts = exchange.body[:100], exchange.body[100:]
+    await exchange.answer(b"".join(map(gzip.compress, parts)) + bytes(512), "Content-Encoding: gzip")
+
+
 async def bad_chunk(exchange: Exchange) -> None:
     await exchange.send(_CHUNKED + b"zz\r\nhello\r\n")
     exchange.close()
