@@ -40,12 +40,14 @@ async def test_a_caller_who_polls_sees_a_revoked_tokens_pages_until_they_are_rev
     assert served_seconds <= TTL + POLL_SECONDS
 
 
+@pytest.mark.parametrize(("status", "body"), [(503, b""), (401, b"<html>"), (403, b"<html>")])
 async def test_while_the_api_is_down_a_revoked_tokens_pages_are_served_as_long_as_any_stale_page(
-    client: Client, upstream: FakeUpstream, clock: ManualClock
+    client: Client, upstream: FakeUpstream, clock: ManualClock, status: int, body: bytes
 ) -> None:
+    """Or while something in front of the API answers in its place."""
     upstream.answer(json=named("before"))
     await client.ask(NAMES)
-    upstream.answer(503)
+    upstream.answer(status, content=body)
 
     clock.step(TTL + FAILING - 1)
     last = await asked(client)
