@@ -2,11 +2,13 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.accessibility import serious_violations
 from tests.browser.watching import OpenPage, WatchedPage, wait_for
 
 TOKEN = "demo-ada-token"
@@ -51,7 +53,7 @@ def read_documentation(page: Page) -> str:
 
 def run_example(page: Page, tab: str, told: str) -> str:
     """The answer, as it stands in the page."""
-    page.get_by_role("tab", name=tab).click()
+    page.get_by_role("button", name=tab, exact=True).click()
     # GraphiQL reads a new tab's operation a moment later; a click before that sends the last tab's name.
     wait_for(page, "localStorage.getItem('graphiql:operationName')", tab)
     page.get_by_role("button", name="Execute query").click()
@@ -150,10 +152,91 @@ def seconds_to_interactive(page: Page) -> float:
     return time.perf_counter() - started
 
 
-def test_a_linked_operation_is_shown_and_not_run(watched: WatchedPage) -> None:
+@pytest.mark.parametrize("separator", ["#", "?"], ids=["fragment", "query string"])
+def test_a_linked_operation_is_shown_and_not_run(watched: WatchedPage, separator: str) -> None:
     linked = {"query": "query Linked { __typename }", "variables": json.dumps({"page": 2})}
 
-    watched.page.goto(f"/graphql#{urlencode(linked)}")
+    watched.page.goto(f"/graphql{separator}{urlencode(linked)}")
 
     expect(watched.page.get_by_label("Query Editor")).to_contain_text("query Linked")
+    expect(watched.page.get_by_label("Variables", exact=True)).to_contain_text('"page":')
+    assert watched.page.url.endswith("/graphql")
     assert watched.operations("Linked") == []
+
+
+def test_a_copied_link_opens_the_operation_with_its_variables_and_no_headers(open_page: OpenPage) -> None:
+    with open_page(permissions=["clipboard-read", "clipboard-write"]) as watched:
+        page = watched.page
+        page.goto("/graphql")
+        page.get_by_role("button", name="OneProject", exact=True).click()
+        expect(page.get_by_label("Query Editor")).to_contain_text("query OneProject")
+        page.get_by_role("button", name="Copy link to this operation").click()
+        expect(page.get_by_role("status")).to_have_text("The link is copied.")
+        link = page.evaluate("navigator.clipboard.readText()")
+
+    address, _, fragment = link.partition("#")
+    copied = parse_qs(fragment)
+    assert address.endswith("/graphql")
+    assert copied.keys() == {"query", "variables"}
+    assert "query OneProject(" in copied["query"][0]
+    assert "projectId" in json.loads(copied["variables"][0])
+    assert TOKEN not in link
+
+
+PHONE: dict[str, Any] = {"pixels": (390, 844), "is_mobile": True, "has_touch": True}
+PANELS = {
+    "nothing else": None,
+    "the documentation": "Show Documentation Explorer",
+    "the history": "Show History",
+    "the explorer": "Show Explorer",
+    "the short keys": "Open short keys dialog",
+    "the settings": "Open settings dialog",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", [{}, PHONE], ids=["desktop", "phone"])
+def test_the_explorer_violates_no_serious_rule_of_accessibility(
+    open_page: OpenPage, device: dict[str, Any], scheme: str
+) -> None:
+    found = {}
+    with open_page(color_scheme=scheme, **device) as watched:
+        page = watched.page
+        page.goto("/graphql")
+        page.get_by_role("button", name="Execute query").click()
+        expect(answer(page)).to_contain_text('"total"')
+        for panel, button in PANELS.items():
+            if button:
+                page.get_by_role("button", name=button).click()
+            found[panel] = serious_violations(page)
+            if button and button.endswith("dialog"):
+                page.keyboard.press("Escape")
+
+    assert found == {panel: [] for panel in PANELS}
+
+
+def test_the_page_has_a_heading_and_a_main_landmark(watched: WatchedPage) -> None:
+    watched.page.goto("/graphql")
+
+    expect(watched.page.get_by_role("main").get_by_role("heading", level=1)).to_have_text(
+        "Gallery gateway: GraphiQL"
+    )
+
+
+def test_on_a_phone_query_answer_and_variables_are_one_below_the_other(open_page: OpenPage) -> None:
+    with open_page(**PHONE) as watched:
+        page = watched.page
+        page.goto("/graphql")
+        page.get_by_role("button", name="Execute query").click()
+        expect(answer(page)).to_contain_text('"total"')
+        boxes = [page.get_by_label("Query Editor"), answer(page), page.get_by_label("Variables", exact=True)]
+        query, response, variables = (box.bounding_box() for box in boxes)
+        width = page.evaluate("document.documentElement.scrollWidth")
+
+    assert query
+    assert response
+    assert variables
+    assert query["y"] + query["height"] <= response["y"]
+    assert response["y"] + response["height"] <= variables["y"]
+    assert min(box["width"] for box in (query, response, variables)) > 340
+    assert width == 390

@@ -113,7 +113,7 @@ def test_an_unreachable_gateway_is_reported(page: Page) -> None:
 
 def test_a_search_without_a_result_offers_to_clear_it(page: Page) -> None:
     page.goto("/?search=nothing is called so")
-    expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing matches", level=1)).to_be_visible()
 
     page.get_by_role("link", name="Clear filters").click()
 
@@ -131,7 +131,7 @@ def test_a_page_after_the_last_one_leads_to_the_last_one(page: Page) -> None:
 def test_a_forbidden_project_is_reported(page: Page) -> None:
     page.goto("/?project=999999")
 
-    expect(page.get_by_role("heading", name="No project 999999")).to_be_visible()
+    expect(page.get_by_role("heading", name="No project 999999", level=1)).to_be_visible()
 
 
 def test_an_answer_without_a_bill_is_shown_as_well(page: Page) -> None:

@@ -13,7 +13,7 @@ from gallery_gateway.app import create_app
 from gallery_gateway.edge.explorer import render_page
 from gallery_gateway.settings import Settings, SettingsError
 from tests.edge.sending import PREFLIGHTED
-from tests.fakes import Client, FakeUpstream, gateway
+from tests.fakes import TOKEN, Client, FakeUpstream, gateway
 
 STATIC = Path(gallery_gateway.__file__).parent / "edge" / "graphiql" / "static"
 FILES = json.loads((STATIC / "manifest.json").read_bytes())["files"].keys()
@@ -66,12 +66,46 @@ async def test_a_browser_gets_the_page(client: Client) -> None:
     assert '<div id="graphiql" ' in response.text
 
 
-async def test_a_browser_that_brings_a_query_gets_its_answer(client: Client) -> None:
-    response = await client.http.get(
-        "/graphql", params={"query": "{ __typename }"}, headers=BROWSER | PREFLIGHTED
-    )
+@pytest.mark.parametrize("proof", [PREFLIGHTED, {"content-type": "application/json"}])
+async def test_a_query_that_no_other_page_could_send_gets_its_answer(
+    client: Client, proof: dict[str, str]
+) -> None:
+    response = await client.http.get("/graphql", params={"query": "{ __typename }"}, headers=BROWSER | proof)
 
     assert response.json() == {"data": {"__typename": "Query"}}
+
+
+async def test_a_browser_that_brings_a_query_gets_the_page_and_nothing_runs(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    query = {"query": "{ gallery { pagination { total } } }", "variables": "{}"}
+    headers = BROWSER | {"authorization": f"Bearer {TOKEN}"}
+
+    response = await client.http.get("/graphql", params=query, headers=headers)
+
+    assert response.status_code == 200
+    assert '<div id="graphiql" ' in response.text
+    assert "pagination" not in response.text
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [({"documentId": "a"}, 400), ({"extensions": "{}"}, 400), ({"query": "{ a }", "token": "x"}, 400)],
+)
+async def test_other_parameters_do_not_lead_to_the_page(
+    client: Client, parameters: dict[str, str], status: int
+) -> None:
+    response = await client.http.get("/graphql", params=parameters, headers=BROWSER)
+
+    assert response.status_code == status
+    assert "graphiql" not in response.text
+
+
+async def test_without_the_page_a_browser_with_a_query_is_refused(without: Client) -> None:
+    response = await without.http.get("/graphql", params={"query": "{ __typename }"}, headers=BROWSER)
+
+    assert response.status_code == 400
 
 
 async def test_a_post_never_gets_the_page(client: Client) -> None:

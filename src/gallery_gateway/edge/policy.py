@@ -20,7 +20,7 @@ _GRAPHQL_RESPONSE = "application/graphql-response+json"
 _HTML = "text/html"
 
 # Parameters that select a document; `extensions` may contain the hash of one.
-_DOCUMENT = re.compile(rb"(^|&)(query|documentId|doc_id|extensions)(=|&|$)")
+_DOCUMENT = re.compile(rb"(?:^|&)(query|documentId|doc_id|extensions)(?:=|&|$)")
 # A tab is the only control character that a value may contain (RFC 9110, section 5.5).
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # The spellings that clients send. A browser that misreads an odd one might send it without a preflight.
@@ -172,11 +172,16 @@ class Policy:
     def decide(self, request: HTTPRequest) -> Decision:
         method, get = request.method, request.headers.get
         is_get = method == "GET"
+        is_preflighted = is_get and bool(get(b"apollo-require-preflight") or get(b"x-apollo-operation-name"))
+        document = _DOCUMENT.search(request.query_string) if is_get else None
+        # A GET without an operation comes from a person with a browser, and so does one with a `query` and
+        # without what clients send beside it: the page shows the operation and does not run it.
+        is_bare = not (is_preflighted or get(b"content-type"))
+        is_visit = is_get and (document is None or (document[1] == b"query" and is_bare))
         return self._remembered(
             method,
-            # A GET without an operation comes from a person with a browser.
-            is_get and _DOCUMENT.search(request.query_string) is None,
-            is_get and bool(get(b"apollo-require-preflight") or get(b"x-apollo-operation-name")),
+            is_visit,
+            is_preflighted,
             request.repeated_header,
             tuple(map(get, self._header_names)),
         )

@@ -54,7 +54,7 @@ export class Visit {
   }
 
   get heading() {
-    return this.#shown?.heading ?? this.#place.querySelector('.notice h2');
+    return this.#shown?.heading ?? this.#place.querySelector('.notice h1');
   }
 
   linkTo(projectId) {

@@ -27,29 +27,47 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 // zlib's own output differs between versions and processors; pako's does not.
 const gzip = (bytes) => pako.gzip(bytes, { level: 9, header: { time: 0, os: 255 } });
 
-// What is not right in the packages for us: which files, what is there, what goes in its place.
+// What is not right in the packages for us: which files, and for each what is there and what goes in its place.
 const REWRITES = [
   // Fonts as data:, which `font-src 'self'` forbids. fonts.css has them as files.
-  [/graphiql[\\/]dist[\\/]style\.css$/, /@font-face\s*\{[^}]*\}/g, ''],
+  [/graphiql[\\/]dist[\\/]style\.css$/, [/@font-face\s*\{[^}]*\}/g, '']],
   // Style attributes, which `style-src 'self'` forbids. page.css has the same rules.
-  [/codemirror[\\/]addon[\\/]search[\\/]search\.js$/, /"?style"?: "[^"]*", /g, ''],
-  [/codemirror[\\/]addon[\\/]search[\\/]jump-to-line\.js$/, / style="[^"]*"/g, ''],
+  [/codemirror[\\/]addon[\\/]search[\\/]search\.js$/, [/"?style"?: "[^"]*", /g, '']],
+  [/codemirror[\\/]addon[\\/]search[\\/]jump-to-line\.js$/, [/ style="[^"]*"/g, '']],
   // The search of the documentation says Ctrl K, and listens to a Mac's Cmd K alone.
   [
     /plugin-doc-explorer[\\/]dist[\\/]components[\\/]search\.js$/,
-    'if (event.metaKey && event.key === "k") {',
-    'if ((event.metaKey || event.ctrlKey) && event.key === "k") {\nevent.preventDefault();',
+    [
+      'if (event.metaKey && event.key === "k") {',
+      'if ((event.metaKey || event.ctrlKey) && event.key === "k") {\nevent.preventDefault();',
+    ],
   ],
+  // A tab that contains a button to close it is no tab for screen readers, so the tabs are a list of buttons.
+  [
+    /react[\\/]dist[\\/]ui[\\/]tabs\.js$/,
+    ['"aria-selected": isActive, role: "tab", ', ''],
+    ['role: "tablist", ', ''],
+  ],
+  [
+    /graphiql[\\/]dist[\\/]GraphiQL\.js$/,
+    ['"aria-controls": "graphiql-session"', '"aria-current": index_3 === activeTabIndex'],
+    ['role: "tabpanel"', 'role: "region"'],
+  ],
+  // Its accessible name says nothing about the operation.
+  [/plugin-history[\\/]dist[\\/]components\.js$/, ['"aria-label": "Set active", ', '']],
 ];
 
 const rewrites = {
   name: 'rewrites',
   setup({ onLoad }) {
-    for (const [filter, old, replacement] of REWRITES) {
+    for (const [filter, ...replaced] of REWRITES) {
       onLoad({ filter }, async ({ path }) => {
-        const text = await readFile(path, 'utf8');
-        const contents = text.replace(old, replacement);
-        if (contents === text) throw new Error(`${path} has nothing to rewrite any more.`);
+        let contents = await readFile(path, 'utf8');
+        for (const [old, replacement] of replaced) {
+          const text = contents;
+          contents = text.replace(old, replacement);
+          if (contents === text) throw new Error(`${path} has no ${old} to rewrite any more.`);
+        }
         return { contents, loader: path.endsWith('.css') ? 'css' : 'js' };
       });
     }

@@ -33,18 +33,28 @@ export function SharedHeaders({ first }) {
   return null;
 }
 
-// Tab moves on to the next control. CodeMirror would take it as a character, and a keyboard could
-// enter an editor but never leave it.
-export function TabLeavesEditors() {
+// Names for screen readers. And Tab moves on to the next control: CodeMirror would take it as a character, and a
+// keyboard could enter an editor but never leave it.
+export function AccessibleEditors() {
   const { queryEditor, variableEditor, headerEditor, responseEditor } = useEditorContext({
     nonNull: true,
   });
 
   useEffect(() => {
-    const editors = [queryEditor, variableEditor, headerEditor, responseEditor].filter(Boolean);
+    const named = [
+      [queryEditor, 'GraphQL document'],
+      [variableEditor, 'Variables as JSON'],
+      [headerEditor, 'Headers as JSON'],
+      [responseEditor, 'Response as JSON'],
+    ].filter(([editor]) => editor);
     const keyMap = { Tab: false, 'Shift-Tab': false };
-    editors.forEach((editor) => editor.addKeyMap(keyMap));
-    return () => editors.forEach((editor) => editor.removeKeyMap(keyMap));
+    for (const [editor, name] of named) {
+      editor.addKeyMap(keyMap);
+      editor.getInputField().setAttribute('aria-label', name);
+      // A keyboard reaches what has to be scrolled.
+      editor.getScrollerElement().tabIndex = 0;
+    }
+    return () => named.forEach(([editor]) => editor.removeKeyMap(keyMap));
   }, [queryEditor, variableEditor, headerEditor, responseEditor]);
 
   return null;

@@ -2,10 +2,11 @@
 import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
-import { SharedHeaders, TabLeavesEditors } from './editors.jsx';
+import { AccessibleEditors, SharedHeaders } from './editors.jsx';
 import { examples } from './examples.js';
 import { explorer } from './explorer.jsx';
 import { makeFetcher } from './fetcher.js';
+import { CopyLink } from './link.jsx';
 import { Logo } from './logo.jsx';
 import { openStorage } from './storage.js';
 import { prepareTabs, takeLinkedOperation } from './tabs.js';
@@ -38,7 +39,17 @@ createRoot(container).render(
     <GraphiQL.Logo>
       <Logo title={title} />
     </GraphiQL.Logo>
+    <GraphiQL.Toolbar>
+      {({ prettify, merge, copy }) => (
+        <>
+          {prettify}
+          {merge}
+          {copy}
+          <CopyLink />
+        </>
+      )}
+    </GraphiQL.Toolbar>
     <SharedHeaders first={headers} />
-    <TabLeavesEditors />
+    <AccessibleEditors />
   </GraphiQL>,
 );

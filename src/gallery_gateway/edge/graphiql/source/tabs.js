@@ -35,15 +35,17 @@ function openLinked(state, linked) {
   return { tabs: [...state.tabs, asTab(linked)], activeTabIndex: state.tabs.length };
 }
 
-// Takes an operation from the address, `#query=…&variables=…`, which no server ever sees. It is shown,
-// never run by itself, and leaves the address at once.
+// Takes an operation from the address: `#query=…&variables=…`, which no server ever sees, or `?query=…`, which is a
+// GET of GraphQL over HTTP. It is shown, never run by itself, and leaves the address at once.
 export function takeLinkedOperation() {
-  const fragment = new URLSearchParams(window.location.hash.slice(1));
-  const query = fragment.get('query');
-  if (!query) return null;
-  window.history.replaceState(null, '', window.location.pathname + window.location.search);
+  const { hash, pathname, search } = window.location;
+  const linked = [hash, search].map((text) => new URLSearchParams(text.slice(1)));
+  const parameters = linked.find((each) => each.get('query'));
+  if (!parameters) return null;
+  window.history.replaceState(null, '', pathname);
+  const query = parameters.get('query');
   const name = /\b(?:query|mutation|subscription)\s+(\w+)/.exec(query)?.[1];
-  return { title: name ?? '<untitled>', query, variables: fragment.get('variables') ?? '' };
+  return { title: name ?? '<untitled>', query, variables: parameters.get('variables') ?? '' };
 }
 
 export function prepareTabs(storage, { examples, linked }) {
