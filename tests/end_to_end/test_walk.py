@@ -172,6 +172,16 @@ async def test_where_the_project_of_a_cursor_has_gone_the_walk_goes_on_behind_it
     assert ids_in(part) == list(range(220, 200, -1))
 
 
+async def test_where_the_first_project_is_replaced_the_walk_goes_on_with_the_one_behind_it() -> None:
+    async with walker(changing := ChangingList(240)) as client:
+        start = await connection(client)
+        changing.remove(0)
+        changing.add(1)
+        part = await connection(client, after=start["edges"][0]["cursor"])
+
+    assert ids_in(part) == list(range(239, 219, -1))
+
+
 async def test_pages_that_do_not_fit_together_are_asked_for_anew() -> None:
     async with walker(changing := ChangingList(240), cache_ttl_seconds=30) as client:
         start = await connection(client, first=50)
