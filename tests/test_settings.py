@@ -284,6 +284,8 @@ WRONG = [
     ("UPSTREAM_URL", "https://:7391@api.example", "without user"),
     ("UPSTREAM_URL", "https://api.example/?token=7391", "without user, query and fragment"),
     ("UPSTREAM_URL", "https://api.example/#7391", "without user, query and fragment"),
+    ("PATH_PREFIX", "7391", "absolute path"),
+    ("PATH_PREFIX", "/7391/", "without trailing slash"),
     ("UPSTREAM_HEADERS", "X-Key 7391", "Name: value"),
     ("UPSTREAM_PROXY_URL", "socks5://7391.example", "http://user:password@proxy.example:3128"),
     ("UPSTREAM_CA_FILE", "/7391.pem", "does not point to a file"),

@@ -149,6 +149,10 @@ def _plain_path(path: str) -> str:
     return path
 
 
+def _prefix(path: str | None) -> str | None:
+    return path and _plain_path(path)
+
+
 # RFC 6454, section 6.2, as browsers write it: lower case, and no default port.
 _ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
 _DEFAULT_PORT = re.compile(r"http:.*:80|https:.*:443")
@@ -262,6 +266,9 @@ class Settings(BaseSettings):
 
     # Requests of clients, and pages for browsers.
 
+    path_prefix: Annotated[str | None, AfterValidator(_prefix)] = None
+    """path in front of all paths, such as `/gallery`, if the load balancer does not strip it; paths without
+    it are served too"""
     graphiql: bool = True
     """GraphiQL for browsers"""
     graphiql_path: Annotated[str, AfterValidator(_plain_path)] = "/graphql"

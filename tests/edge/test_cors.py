@@ -56,7 +56,7 @@ async def test_a_named_origin_may_ask_and_read(open_to_shop: Client, origin: str
 
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers["access-control-allow-origin"] == origin
-    assert asked.headers["access-control-allow-methods"] == "GET, POST"
+    assert asked.headers["access-control-allow-methods"] == "GET, HEAD, POST"
     assert asked.headers["access-control-allow-headers"] == "authorization"
     assert asked.headers["access-control-max-age"] == "7200"
     assert answered.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}

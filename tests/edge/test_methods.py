@@ -87,7 +87,7 @@ async def test_what_is_no_query_is_refused_by_get_with_405(
     response = await get(client, query=document, operationName="B" if "B" in document else "", accept=accept)
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
     assert codes(response) == ["BAD_REQUEST"]
 
 
@@ -96,13 +96,48 @@ async def test_any_other_method_is_refused_with_405_and_a_graphql_error(client: 
     response = await client.http.request(method, "/graphql", json={"query": "{ __typename }"})
 
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
     assert response.headers["content-type"] == f"{JSON}; charset=utf-8"
     assert codes(response) == ["BAD_REQUEST"]
 
 
-async def test_head_is_refused_with_405(client: Client) -> None:
-    response = await client.http.head("/graphql", params={"query": "{ __typename }"})
+@pytest.mark.parametrize(
+    "path", ["/graphql", "/graphql/", "/livez", "/readyz", "/nothing", "/graphiql/LICENSES.txt"]
+)
+async def test_head_is_get_without_a_body(client: Client, path: str) -> None:
+    parameters = {"query": TOTAL} if "graphql" in path else {}
+    headers = {"authorization": f"Bearer {TOKEN}", **PREFLIGHTED}
 
-    assert response.status_code == 405
-    assert response.headers["allow"] == "GET, POST"
+    get = await client.http.get(path, params=parameters, headers=headers)
+    head = await client.http.head(path, params=parameters, headers=headers)
+
+    assert get.content
+    assert head.content == b""
+    assert head.status_code == get.status_code
+    changing = {"x-request-id", "age", "cache-control"}
+    assert {*head.headers.items()} ^ {*get.headers.items()} <= {
+        item for response in (head, get) for item in response.headers.items() if item[0] in changing
+    }
+
+
+async def test_a_slash_behind_the_path_changes_nothing(client: Client) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}"}
+
+    response = await client.http.post("/graphql/", json={"query": TOTAL}, headers=headers)
+
+    assert response.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
+
+
+async def test_the_page_is_not_below_the_path(client: Client) -> None:
+    response = await client.http.get("/graphql/", headers={"accept": "text/html"})
+
+    assert response.status_code == 308
+    assert str(response.url.join(response.headers["location"])) == "http://gateway/graphql"
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/graphql/x", "/graphiql/nothing"])
+async def test_any_other_path_names_that_of_the_endpoint(client: Client, path: str) -> None:
+    response = await client.http.get(path)
+
+    assert response.status_code == 404
+    assert response.json() == {"detail": "Nothing is here; the GraphQL endpoint is /graphql."}

@@ -104,6 +104,11 @@ class Connection:
             assert length
             return head, await self._reader.readexactly(int(length[1]))
 
+    async def head(self) -> tuple[str, bytes]:
+        """The head of a response without body, in lower case."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return (await self._reader.readuntil(b"\r\n\r\n")).decode().lower(), b""
+
     async def is_over(self) -> bool:
         """Waits for the other side's end; False if something else comes."""
         async with asyncio.timeout(PATIENCE_SECONDS):

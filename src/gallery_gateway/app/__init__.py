@@ -100,6 +100,7 @@ def create_app(
         version=__version__,
         lifespan=lambda _app: _running(gallery, instruments, readiness, replays, settings),
         openapi_url=None,
+        root_path=settings.path_prefix or "",
     )
     app.include_router(health_router(readiness))
     if page is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery_gateway.edge.responses import RawHeader, with_headers
@@ -72,14 +73,41 @@ class GatewayApp(FastAPI):
         self._endpoint = endpoint
         self._security_headers = security_headers
         self._readiness = readiness
+        self.add_exception_handler(404, self._say_where_the_endpoint_is)
+
+    async def _say_where_the_endpoint_is(self, request: Request, _error: Exception) -> JSONResponse:
+        path = f"{request.scope.get('root_path', '')}{self._path}"
+        return JSONResponse({"detail": f"Nothing is here; the GraphQL endpoint is {path}."}, status_code=404)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self.root_path:
+                scope = {**scope, "root_path": self.root_path}
+            if _route_path(scope) == f"{self._path}/":
+                scope = {**scope, "path": scope["path"][:-1]}
+            if scope["method"] == "HEAD":
+                scope, send = {**scope, "method": "GET"}, _without_body(send)
         if self._readiness.is_leaving:
             send = _add_headers(send, ((b"connection", b"close"),))
-        if scope["type"] == "http" and scope["path"] == self._path:
+        if scope["type"] == "http" and _route_path(scope) == self._path:
             await self._endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, _add_headers(send, self._security_headers))
+
+
+def _route_path(scope: Scope) -> str:
+    """Return the path below the prefix of a mount, or of a proxy that the server knows about."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _without_body(send: Send) -> Send:
+    """Return a `send` for the response to a HEAD (RFC 9110, section 9.3.2)."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 def _add_headers(send: Send, added: tuple[RawHeader, ...]) -> Send:

@@ -105,8 +105,7 @@ class GraphQLEndpoint:
         if decision.is_preflight:
             return HTTPResponse(204, list(decision.head), b"")
         if decision.shows_page:
-            request.check_url()
-            return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), (self.page or "").encode())
+            return self._page(request, decision)
         if request.method == "POST":
             await request.read_body(receive)
         if decision.skips_cache or decision.reports:
@@ -118,6 +117,15 @@ class GraphQLEndpoint:
             if found is not None:
                 return _replay(request, recorder, *found)
         return await self._execute(request, decision, key, recorder)
+
+    def _page(self, request: HTTPRequest, decision: Decision) -> HTTPResponse:
+        request.check_url()
+        path, mark, query = request.target.partition(b"?")
+        if path.endswith(b"/"):
+            # The files of the page have relative addresses.
+            location = b"location", b"../%b%b%b" % (path.split(b"/")[-2], mark, query)
+            return HTTPResponse(308, [*decision.head, location], b"")
+        return HTTPResponse(200, with_headers(_PAGE_HEADERS, decision.head), (self.page or "").encode())
 
     async def _execute(
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder

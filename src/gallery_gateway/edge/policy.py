@@ -13,7 +13,7 @@ from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import RawHeader
 from gallery_gateway.upstream.caching import parse_directives, shortest_seconds
 
-ALLOWED_METHODS = b"GET, POST"
+ALLOWED_METHODS = b"GET, HEAD, POST"
 
 _JSON = "application/json"
 _GRAPHQL_RESPONSE = "application/graphql-response+json"

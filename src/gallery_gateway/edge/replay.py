@@ -94,11 +94,11 @@ class ReplayStore:
         return self._readiness.is_leaving
 
     def key(self, method: str, target: bytes, headers: Headers, body: bytes) -> ReplayKey | None:
-        """Return the key of a request, or None if it has no token or is too large to be replayed.
+        """Return the key of a request, or None if it is a HEAD, has no token, or is too large to be replayed.
 
         `target` is the path, with the query string if there is one.
         """
-        if len(body) > _MAX_REQUEST_BYTES or b"authorization" not in headers:
+        if len(body) > _MAX_REQUEST_BYTES or b"authorization" not in headers or method == "HEAD":
             return None
         # With its lengths, no two requests have the same text.
         text = msgspec.msgpack.encode((method, target, [*map(headers.get, KEYED_HEADERS)], body))
