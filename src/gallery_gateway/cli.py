@@ -215,6 +215,7 @@ def _server_options(settings: Settings) -> dict[str, Any]:
         # The gateway does not use the client's address.
         "proxy_headers": False,
         "server_header": False,
+        "loop": "gallery_gateway.edge.event_loop:new_event_loop",
         "http": partial(WireProtocol, timeout_seconds=settings.request_timeout_seconds),
         "ws": "none",
         # A worker answers no health check while it imports the app, which is slow on a busy machine.
