@@ -1,5 +1,7 @@
 """Plain and compiled execution agree, byte for byte: in data, in the order of keys, and in errors."""
 
+import asyncio
+import json
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,7 @@ from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from tests.execution.generated import VARIABLES, OperationWriter, page_bytes
-from tests.fakes import TOKEN, build_gallery, document_limits
+from tests.fakes import TOKEN, build_gallery, document_limits, image_body, page_body, project_body
 
 SCHEMA = executable(build_schema())
 # Generated operations have more of everything than people write.
@@ -56,10 +58,11 @@ class CountingCompiler(Compiler):
 
 @dataclass(frozen=True)
 class Ways:
-    """The two ways to run an operation on one schema."""
+    """The ways to run an operation on one schema."""
 
     compiler: CountingCompiler
     compiled: Executor
+    sliced: Executor
     plain: Executor
 
 
@@ -70,6 +73,7 @@ def ways() -> Ways:
     return Ways(
         compiler,
         Executor(SCHEMA, documents, compiler),
+        Executor(SCHEMA, documents, Compiler(SCHEMA, COMPILED_ROOTS, sliced_images=-1)),
         Executor(SCHEMA, documents, Compiler(SCHEMA, {})),
     )
 
@@ -89,8 +93,10 @@ async def compare(ways: Ways, document: str, body: bytes) -> None:
     plain = await run(ways.plain, document, body)
 
     compiled = await run(ways.compiled, document, body)
+    sliced = await run(ways.sliced, document, body)
 
     assert compiled == plain, document
+    assert sliced == plain, document
 
 
 async def test_generated_operations_on_whole_and_damaged_pages_agree(
@@ -147,6 +153,29 @@ async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:
     await compare(ways, document, GOOD_PAGE)
 
     assert ways.compiler.compiled == before + 1
+
+
+@pytest.mark.parametrize(
+    "selection", ["projects { images { id } }", "a: projects { id } b: projects { images { id } }"]
+)
+async def test_other_tasks_run_while_a_large_response_is_written(selection: str) -> None:
+    compiler = CountingCompiler(SCHEMA, COMPILED_ROOTS, sliced_images=2)
+    executor = Executor(SCHEMA, Documents(SCHEMA, LIMITS, max_bytes=10_000_000), compiler)
+    body = json.dumps(page_body(*(project_body(n, image_body()) for n in range(1, 21)))).encode()
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    await run(executor, f"{{ gallery {{ {selection} }} }}", body)
+    other.cancel()
+
+    assert compiler.compiled == 1
+    assert turns > 20
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Damaged bodies: a page with whatever can be saved, or one error; never another exception."""
 
+import asyncio
 import copy
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.upstream.contract import Page, UpstreamImage, UpstreamImageFile, UpstreamProject
-from gallery_gateway.upstream.decoding import parse_page, parse_rejected_parameter
+from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.upstream.contract import (
+    Page,
+    UpstreamImage,
+    UpstreamImageFile,
+    UpstreamPagination,
+    UpstreamProject,
+)
+from gallery_gateway.upstream.decoding import PageDecoder, parse_page, parse_rejected_parameter
+from tests.execution.generated import page_bytes
 from tests.fakes import image_body, page_body, project_body
 
 Path = tuple[str | int, ...]
@@ -342,3 +352,85 @@ def test_a_page_of_hundreds_of_thousands_of_damaged_projects_is_given_up() -> No
 
     with pytest.raises(UpstreamContractError, match="Too much"):
         parse_page(b'{"pagination":%b,"projects":[%b]}' % (pagination, projects))
+
+
+class NamedProject(ProjectionSource, frozen=True, gc=False):
+    project_name: str | None
+
+
+class NamedPage(ProjectionSource, frozen=True, gc=False):
+    pagination: UpstreamPagination
+    projects: list[NamedProject]
+
+
+SLICING, SLICING_NAMES = PageDecoder(slice_bytes=1), PageDecoder(NamedPage, slice_bytes=1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    seed=st.integers(0, 10_000),
+    damages=st.sampled_from([0, 0, 1, 3]),
+    decoders=st.sampled_from([(SLICING, parse_page), (SLICING_NAMES, PageDecoder(NamedPage))]),
+)
+async def test_slices_make_the_page_that_the_body_makes_at_once(
+    seed: int, damages: int, decoders: tuple[PageDecoder, PageDecoder]
+) -> None:
+    body = page_bytes(random.Random(seed), damages=damages)
+    slicing, whole = decoders
+
+    assert await decoded(slicing, body) == await decoded(whole, body)
+
+
+async def decoded(decoder: PageDecoder, body: bytes) -> object:
+    try:
+        page = await decoder.decode(body, asyncio.Lock())
+    except UpstreamContractError as exc:
+        return exc.kind
+    return type(page), msgspec.json.encode(page)
+
+
+@pytest.mark.parametrize("text", ["a shirt", "ein Hemd für Ö"])
+async def test_other_tasks_run_while_a_large_page_is_decoded(text: str) -> None:
+    body = json.dumps(page_body(*(project_body(n, project_name=text) for n in range(30))), ensure_ascii=False)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    page = await PageDecoder(slice_bytes=len(body) // 30).decode(body.encode(), asyncio.Lock())
+    other.cancel()
+
+    assert len(page.projects) == 30
+    assert turns >= 15
+
+
+async def test_a_large_body_without_projects_is_a_page() -> None:
+    body = json.dumps(page_body() | {"projects": [], "more": "x" * 100}).encode()
+
+    assert (await SLICING.decode(body, asyncio.Lock())).projects == []
+
+
+async def test_bytes_that_are_no_text_are_an_error_of_a_large_body_too() -> None:
+    body = json.dumps(page_body() | {"more": "x"}).encode().replace(b'"x"', b'"\xff"')
+
+    with pytest.raises(UpstreamContractError):
+        await SLICING.decode(body, asyncio.Lock())
+
+
+async def test_large_bodies_are_decoded_one_after_another_and_small_ones_at_once() -> None:
+    lock, body = asyncio.Lock(), json.dumps(BODY).encode()
+    await lock.acquire()
+    large = asyncio.create_task(SLICING.decode(body, lock))
+
+    for _ in range(20):
+        await asyncio.sleep(0)
+    small_page = await parse_page.decode(body, lock)
+    waits = not large.done()
+    lock.release()
+
+    assert waits
+    assert await large == small_page

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError
+from gallery_gateway.upstream.transport import RawResponse
 from tests.fakes import gateway
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.opening import AUTHORIZATION, PAGE, fetch, opened
@@ -197,3 +198,11 @@ async def test_no_token_is_sent_to_a_host_with_an_untrusted_certificate(tmp_path
 
     assert caught.value.code == "UPSTREAM_UNAVAILABLE"
     assert server.heads == []
+
+
+async def test_parts_that_were_read_are_freed() -> None:
+    response = RawResponse(200, [], parts=[b"one", bytearray(b"two"), b"three"])
+
+    parts = [(part, len(response.parts)) async for part in response]
+
+    assert parts == [(b"one", 2), (b"two", 1), (b"three", 0)]

@@ -130,6 +130,10 @@ _NO_VARIABLES: Mapping[str, Any] = MappingProxyType({})
 # Failed loads, refused arguments and misfitting values are not bugs. Plain execution reports them with paths.
 _IRREGULARITIES = (GatewayError, GraphQLError, MisfitError, UnplannableError, msgspec.ValidationError)
 
+# Writing an image takes half a microsecond to 5.
+_SLICED_IMAGES = 2_000
+_MAX_IMAGES_PER_ITEM = 200
+
 # A bug that is raised at ever new places must not flood the log.
 _MAX_REPORTED = 100
 
@@ -140,6 +144,7 @@ class Compiler:
     Args:
         roots: prepare the loads of root fields, by field name; others are left to plain execution.
         weigh: called when a document has more plans than before.
+        sliced_images: responses with more images are written in slices, between which other tasks run.
     """
 
     def __init__(
@@ -148,8 +153,10 @@ class Compiler:
         roots: Mapping[str, CompileRoot],
         *,
         weigh: Callable[[PreparedDocument], None] = lambda _prepared: None,
+        sliced_images: int = _SLICED_IMAGES,
     ) -> None:
         self._weigh = weigh
+        self._sliced_images = sliced_images
         self._schema = schema
         self._roots = roots
         self._documents: WeakKeyDictionary[PreparedDocument, _DocumentPlans] = WeakKeyDictionary()
@@ -174,7 +181,7 @@ class Compiler:
             # All arguments are checked before the first load begins.
             loads = [root.prepare(raw, coerced) for root in roots]
             loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
-            return self._respond(roots, loaded)
+            return await self._respond(roots, loaded)
         except _IRREGULARITIES:
             return None
         except Exception as exc:  # noqa: BLE001  # boundary: plain execution answers in spite of a bug here
@@ -192,24 +199,51 @@ class Compiler:
         name = operation.name.value if operation.name else None
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
-    def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
-        rendered = [self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
+    async def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
+        rendered = [
+            self._recall(root, source) or await self._render(root, source)
+            for root, source in zip(roots, loaded, strict=True)
+        ]
         if len(roots) == 1:
             source, writer = loaded[0].source, (roots[0].plan, loaded[0].shown)
             return rendered[0], source and source.cached_response(writer)
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
-    def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
-        source, writer = loaded.source, (root.plan, loaded.shown)
-        rendered: bytes | None = source and source.recall(writer)
-        if rendered is None:
-            value = loaded.value
-            projected = None if value is None else msgspec.convert(value, root.plan, from_attributes=True)
-            rendered = self._encode(root.wrap(projected) if root.wrap else projected)
-            if source is not None:
-                source.remember(writer, rendered)
+    def _recall(self, root: _Root, loaded: LoadedRoot) -> bytes | None:
+        rendered: bytes | None = loaded.source and loaded.source.recall((root.plan, loaded.shown))
         return rendered
+
+    async def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
+        if loaded.value is None:
+            rendered = self._encode(root.wrap(None) if root.wrap else None)
+        elif loaded.images > self._sliced_images:
+            value = await self._render_in_slices(root.plan, loaded.value)
+            rendered = b"".join([b'{"data":{', root.opening, *value, b"}}"] if root.wrap else value)
+        else:
+            projected = msgspec.convert(loaded.value, root.plan, from_attributes=True)
+            rendered = self._encode(root.wrap(projected) if root.wrap else projected)
+        if loaded.source is not None:
+            loaded.source.remember((root.plan, loaded.shown), rendered)
+        return rendered
+
+    async def _render_in_slices(self, plan: Plan, source: Any) -> list[bytes]:
+        """Return the parts of the JSON of a value, each made of a few items of a list."""
+        parts = [b"{"]
+        step = max(1, self._sliced_images // _MAX_IMAGES_PER_ITEM)
+        for field in msgspec.structs.fields(plan):
+            value = getattr(source, field.name, field.default)
+            items = value if isinstance(value, list) else ()
+            parts += b"," if len(parts) > 1 else b"", self._encode(field.encode_name), b":"
+            for start in range(0, len(items), step):
+                await asyncio.sleep(0)
+                projected = msgspec.convert(items[start : start + step], field.type, from_attributes=True)
+                parts += b"," if start else b"[", self._encode(projected)[1:-1]
+            if items:
+                parts.append(b"]")
+            else:
+                parts.append(self._encode(msgspec.convert(value, field.type, from_attributes=True)))
+        return [*parts, b"}"]
 
     def _document(self, prepared: PreparedDocument) -> _DocumentPlans:
         document = self._documents.get(prepared)

@@ -110,6 +110,8 @@ class GalleryClient:
         self._timeouts = timeouts
         self._max_bytes = max_bytes
         self._resilience = resilience
+        # Large bodies are decoded one after another: together they would take longer pauses and more memory.
+        self._decoding = asyncio.Lock()
         self._telemetry = telemetry or Telemetry(())
         self._headers = [
             (b"host", url.netloc),
@@ -210,7 +212,7 @@ class GalleryClient:
             record.status = response.status
             if response.status == 200:
                 body = await read_body(response, headers, max_bytes=self._max_bytes)
-                page = request.decode(body)
+                page = await request.decoder.decode(body, self._decoding)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
                 return FetchedPage(page, body, parse_caching_rules(headers), call.link)
             if response.status == 304 and request.headers[-1][0] == b"if-none-match":
@@ -232,7 +234,7 @@ class _Request:
     target: bytes
     headers: list[RawHeader]
     caller_key: bytes
-    decode: PageDecoder
+    decoder: PageDecoder
 
 
 def _record_failure(call: Call, consequences: Consequences) -> None:

@@ -4,6 +4,8 @@ A damaged body yields the same structs. A scalar of the wrong type is kept, so t
 when it is selected. An object or list of the wrong type becomes `None`, and so does a missing required field.
 """
 
+import asyncio
+import codecs
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -19,33 +21,98 @@ from gallery_gateway.execution.plan import subset_of
 from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.contract import InvalidRequest, Page, UpstreamPagination
 
-PageDecoder = Callable[[bytes], Page]
-"""Makes a page from its JSON, as `parse_page` does."""
-
 # Each takes microseconds. A page of 20 projects with 50 images each has twice as many.
 _MAX_SALVAGED_VALUES = 50_000
 
-_page_decoder = Decoder(Page)
+# Each takes a few milliseconds.
+_SLICE_BYTES = 1024 * 1024
+
 _members_decoder = Decoder(dict[str, msgspec.Raw])
 _items_decoder = Decoder(list[msgspec.Raw])
 
 
-def parse_page(body: bytes, decoder: Decoder[Page] = _page_decoder) -> Page:
-    """Return the page, or the subset of it that `decoder` decodes if nothing in that is damaged.
+class _Outline(Struct):
+    """A page whose projects are not decoded."""
 
-    Raises:
-        UpstreamContractError: the body is not JSON in UTF-8, or not a page.
+    pagination: msgspec.Raw
+    projects: list[msgspec.Raw]
+
+
+_outline_decoder = Decoder(_Outline)
+
+
+class PageDecoder:
+    """Makes a page from its JSON.
+
+    Args:
+        struct: `Page`, or a subset of it; then only damage in the subset matters.
+        slice_bytes: bodies of more than four times this size are decoded in slices of several projects.
     """
-    try:
-        # msgspec does not check UTF-8 inside Raw, which goes to the client unchanged.
-        if not body.isascii():
-            body.decode()
+
+    def __init__(self, struct: type[Any] = Page, *, slice_bytes: int = _SLICE_BYTES) -> None:
+        self._decoder: Decoder[Page] = Decoder(struct)
+        self._slice_bytes = slice_bytes
+
+    def __call__(self, body: bytes) -> Page:
+        """Raises: UpstreamContractError: the body is not JSON in UTF-8, or not a page."""
         try:
-            return decoder.decode(body)
-        except msgspec.ValidationError as exc:
-            return _salvaged_page(body, exc)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
-        raise UpstreamContractError("The gallery API's response is not JSON.", kind="not_json") from exc
+            # msgspec does not check UTF-8 inside Raw, which goes to the client unchanged.
+            if not body.isascii():
+                body.decode()
+            try:
+                return self._decoder.decode(body)
+            except msgspec.ValidationError as exc:
+                return _salvaged_page(body, exc)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+            raise UpstreamContractError("The gallery API's response is not JSON.", kind="not_json") from exc
+
+    async def decode(self, body: bytes, lock: asyncio.Lock) -> Page:
+        """Return the same page; other tasks run between the slices of a large body.
+
+        Args:
+            body: the JSON.
+            lock: held while a large body is decoded.
+
+        Raises:
+            UpstreamContractError: the body is not JSON in UTF-8, or not a page.
+        """
+        if len(body) <= 4 * self._slice_bytes:
+            return self(body)
+        try:
+            async with lock:
+                return await self._decode_in_slices(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            # What is intact of a damaged page is found in the page as a whole.
+            return self(body)
+
+    async def _decode_in_slices(self, body: bytes) -> Page:
+        # The parts of the body have just been joined.
+        await asyncio.sleep(0)
+        outline = _outline_decoder.decode(body)
+        await _check_utf8(body)
+        listed = outline.projects
+        step = max(1, len(listed) * self._slice_bytes // len(body))
+        pages: list[Page] = []
+        for start in range(0, max(1, len(listed)), step):
+            await asyncio.sleep(0)
+            part = outline.pagination, b",".join(listed[start : start + step])
+            pages.append(self._decoder.decode(b'{"pagination":%b,"projects":[%b]}' % part))
+        projects = [project for page in pages for project in page.projects]
+        return msgspec.structs.replace(pages[0], projects=projects)
+
+
+async def _check_utf8(body: bytes) -> None:
+    """Raises: UnicodeDecodeError: the body is not UTF-8."""
+    await asyncio.sleep(0)
+    if not body.isascii():
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for start in range(0, len(body), _SLICE_BYTES):
+            await asyncio.sleep(0)
+            decoder.decode(body[start : start + _SLICE_BYTES])
+
+
+parse_page = PageDecoder()
+"""Makes a complete page."""
 
 
 def parse_rejected_parameter(body: bytes) -> str | None:
@@ -85,10 +152,7 @@ def decoder_for(plan: type[Struct]) -> PageDecoder:
 
 @lru_cache(_MAX_DECODERS)
 def _page_decoder_of(subset: type[ProjectionSource]) -> PageDecoder:
-    if subset is Page:
-        return parse_page
-    decoder: Decoder[Any] = Decoder(subset)
-    return lambda body: parse_page(body, decoder)
+    return parse_page if subset is Page else PageDecoder(subset)
 
 
 def _salvaged_page(body: bytes, error: msgspec.ValidationError) -> Page:

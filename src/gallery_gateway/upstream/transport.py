@@ -88,7 +88,7 @@ _JOINED_PART_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class RawResponse:
-    """A response as it was received; iterating over it gives the parts of its body.
+    """A response as it was received; iterating over it gives the parts of its body, once.
 
     Args:
         headers: with names in lower case and without trailers.
@@ -105,8 +105,10 @@ class RawResponse:
     received_parts: int = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self.parts:
-            yield bytes(part)
+        # Parts that were read are freed, so that a large body is not held twice while it is decoded.
+        self.parts.reverse()
+        while self.parts:
+            yield bytes(self.parts.pop())
         if self.error is not None:
             raise self.error
 
