@@ -4,7 +4,7 @@ As text, a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here f
 as the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
 
 Events and the lines of uvicorn go through `logging`. The lines of operations and calls do not: `QueueHandler`
-takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.8 µs.
+takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.5 µs.
 """
 
 import logging
@@ -175,8 +175,8 @@ class EventLog:
     def _write(self, level: str, event: str, record: msgspec.Struct) -> None:
         now = time.time()
         if self._is_json:
-            head = f'{{"time":"{_timestamp(now)}","level":"{level}","event":"{event}",'
-            self.lines.write(b"%b%b\n" % (head.encode(), _encode(record)[1:]))
+            head = _json_head(int(now), level, event)
+            self.lines.write(head % (now % 1 * 1000, _encode(record)[1:]))
         else:
             fields = msgspec.to_builtins(record, enc_hook=_safe)
             self.lines.write(f"{_text(now, level, event, fields)}\n".encode())
@@ -223,6 +223,17 @@ def _text(seconds: float, level: str, event: str, fields: Mapping[str, object]) 
 def _timestamp(seconds: float) -> str:
     """Return the time in UTC, to the millisecond."""
     return f"{_date_and_time(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+# Levels and events are few, and lines of one second come one after the other.
+@lru_cache(maxsize=16)
+def _json_head(seconds: int, level: str, event: str) -> bytes:
+    """Return the beginning of a line as JSON, into which milliseconds and the fields are formatted."""
+    return b'{"time":"%b.%%03dZ","level":"%b","event":"%b",%%b\n' % (
+        _date_and_time(seconds).encode(),
+        level.encode(),
+        event.encode(),
+    )
 
 
 @lru_cache(maxsize=1)
