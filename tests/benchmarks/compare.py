@@ -178,6 +178,7 @@ class Contest:
         self._servers: dict[tuple[str, ...], Server] = {}
         self._answers: dict[str, object] = {}
         self._body_bytes: dict[tuple[str, ...], dict[str, int]] = {}
+        self._warmed: set[tuple[str, ...]] = set()
         self._numbers = itertools.count()
 
     async def begin(self, case: Case, stack: AsyncExitStack) -> None:
@@ -186,7 +187,9 @@ class Contest:
             server = await stack.enter_async_context(self._started(case))
             self._servers[case.process] = server
             self._body_bytes[case.process] = {name: await self._check(server, name) for name in QUERIES}
-        if case.server in (MERCURIUS, YOGA):
+        warmed = *case.process, case.query
+        if case.server in (MERCURIUS, YOGA) and warmed not in self._warmed:
+            self._warmed.add(warmed)
             await self.play(case, warm_up_seconds=self._options.node_warm_up_seconds)
 
     async def play(self, case: Case, *, warm_up_seconds: float | None = None) -> Outcome:
