@@ -1,6 +1,10 @@
 """Private authorities and client certificates, in front of an nginx that wants both."""
 
+import os
+import shutil
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -158,3 +162,31 @@ def test_a_key_that_does_not_fit_stops_the_start(tmp_path: Path) -> None:
     assert (
         refused(upstream_client_key_file=key) == "UPSTREAM_CLIENT_KEY_FILE: needs UPSTREAM_CLIENT_CERT_FILE"
     )
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="script makes the terminal")
+def test_the_password_of_a_key_is_not_asked_for_on_the_terminal(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path, "authority").issue("a.example")
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    lock = serialization.BestAvailableEncryption(b"made-up")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, form, lock))
+    files = {
+        "GALLERY_GATEWAY_UPSTREAM_CLIENT_CERT_FILE": str(certificate),
+        "GALLERY_GATEWAY_UPSTREAM_CLIENT_KEY_FILE": str(key),
+    }
+
+    # With a terminal, at which nobody answers.
+    command = ["script", "-qec", f"{sys.executable} -m gallery_gateway serve", "/dev/null"]
+    shown = subprocess.run(  # noqa: S603  # our own words
+        command,
+        env={**os.environ, **files},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    ).stdout
+
+    assert b"UPSTREAM_CLIENT_KEY_FILE: must be the key" in shown
+    assert b"pass phrase" not in shown

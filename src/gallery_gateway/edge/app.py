@@ -86,7 +86,8 @@ class GatewayApp(FastAPI):
             if _route_path(scope) == f"{self._path}/":
                 scope = {**scope, "path": scope["path"][:-1]}
             if scope["method"] == "HEAD":
-                scope, send = {**scope, "method": "GET"}, _without_body(send)
+                # Servers leave out the body (RFC 9110, section 9.3.2).
+                scope = {**scope, "method": "GET"}
         if self._readiness.is_leaving:
             send = _add_headers(send, ((b"connection", b"close"),))
         if scope["type"] == "http" and _route_path(scope) == self._path:
@@ -99,15 +100,6 @@ def _route_path(scope: Scope) -> str:
     """Return the path below the prefix of a mount, or of a proxy that the server knows about."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
-
-
-def _without_body(send: Send) -> Send:
-    """Return a `send` for the response to a HEAD (RFC 9110, section 9.3.2)."""
-
-    async def send_head(message: Message) -> None:
-        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-    return send_head
 
 
 def _add_headers(send: Send, added: tuple[RawHeader, ...]) -> Send:

@@ -508,27 +508,26 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
 async def _tunnel_status(connected: socket.socket) -> int:
     """Return the final status of the proxy's response, which has no body if it is 2xx."""
     received = bytearray()
-    status = 0
+    end = status = 0
     while status < 200:
-        end = await _receive_head(connected, received)
-        line = _STATUS_LINE.match(received)
+        begin, end = end, await _receive_head(connected, received, begin=end)
+        line = _STATUS_LINE.match(received, begin)
         if line is None:
             raise httpx.ProxyError("The proxy's response is not HTTP.")
         status = int(line[1])
-        del received[:end]
     # Behind the tunnel, neither TLS nor HTTP lets the server speak first.
-    if status < 300 and (received or _poll_of(connected)()):
+    if status < 300 and (end < len(received) or _poll_of(connected)()):
         raise httpx.ProxyError("The proxy sent more than its response.")
     return status
 
 
-async def _receive_head(connected: socket.socket, received: bytearray) -> int:
-    """Receive at least the head of a response; return where it ends."""
+async def _receive_head(connected: socket.socket, received: bytearray, *, begin: int) -> int:
+    """Receive at least the head that begins there; return where it ends."""
     loop = asyncio.get_running_loop()
-    searched_bytes = 0
-    while (end := _HEAD_END.search(received, max(0, searched_bytes - 2))) is None:
-        searched_bytes = len(received)
-        if searched_bytes > _MAX_PROXY_HEAD_BYTES:
+    searched = begin
+    while (end := _HEAD_END.search(received, max(begin, searched - 2))) is None:
+        searched = len(received)
+        if searched > _MAX_PROXY_HEAD_BYTES:
             raise httpx.ProxyError("The head of the proxy's response is too large.")
         part = await loop.sock_recv(connected, _MAX_PROXY_HEAD_BYTES)
         if not part:
