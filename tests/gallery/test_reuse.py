@@ -187,6 +187,17 @@ async def test_no_smaller_page_comes_out_of_one_that_contradicts_itself(
     assert len(upstream.requests) == 2
 
 
+async def test_a_page_of_another_size_than_requested_answers_the_same_request(
+    ask: Any, upstream: FakeUpstream
+) -> None:
+    upstream.answer(json=page_body(project_body(7), per_page=5, total=9, has_next=True))
+
+    answers = [await ask("{ gallery(perPage: 20) { projects { projectId } } }") for _ in range(3)]
+
+    assert answers == [answers[0]] * 3
+    assert len(upstream.requests) == 1
+
+
 @pytest.mark.parametrize(
     "argument",
     [

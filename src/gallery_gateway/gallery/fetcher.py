@@ -10,6 +10,7 @@ from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
 from gallery_gateway.gallery.request import GalleryRequest, query_string
+from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
@@ -128,6 +129,9 @@ class PageFetcher:
     ) -> CacheEntry:
         now = self._clock.monotonic()
         page, rules = response.page, response.rules
+        if answered_size(page, request) is not None:
+            # As the caller's next load of this page, which keeps its window.
+            request = msgspec.structs.replace(request, keeps_window=True)
         token_seconds = caller.expires_at - self._clock.wall()
         lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
         has_etag = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
