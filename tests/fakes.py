@@ -85,7 +85,13 @@ async def gateway(
     """Start the complete app over `transport`, or that of the settings; these by their Python names."""
     # A failure is final after one request; tests of retries set more attempts.
     settings = {"upstream_max_attempts": 1, **settings}
-    app = create_app(Settings.read(_env_file=None, **settings), transport=transport, clock=clock, rules=rules)
+    app = create_app(
+        Settings.read(_env_file=None, **settings),
+        transport=transport,
+        clock=clock,
+        rules=rules,
+        owns_process=True,
+    )
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

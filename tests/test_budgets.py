@@ -95,7 +95,8 @@ class TracedGateway:
 @asynccontextmanager
 async def traced_gateway(upstream: ASGIApp) -> AsyncIterator[TracedGateway]:
     with serve_in_thread(upstream) as url:
-        app = create_app(Settings.read(_env_file=None, upstream_url=url, log_level="error"))
+        settings = Settings.read(_env_file=None, upstream_url=url, log_level="error")
+        app = create_app(settings, owns_process=True)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

@@ -134,7 +134,8 @@ async def observed(monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream) -> A
     """The app on its bare ASGI interface, so that a test can be any client and any server."""
     port = free_port()
     with json_log(monkeypatch) as written:
-        app = create_app(Settings.read(_env_file=None, metrics_port=port), transport=upstream)
+        settings = Settings.read(_env_file=None, metrics_port=port)
+        app = create_app(settings, transport=upstream, owns_process=True)
         async with app.router.lifespan_context(app):
             yield Observed(app, written, port)
 

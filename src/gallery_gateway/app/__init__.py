@@ -1,18 +1,15 @@
 """Builds the app from settings, and runs its parts in order."""
 
-import asyncio
 import gc
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
 
-import uvicorn
 from fastapi import FastAPI
 
 from gallery_gateway import __version__
 from gallery_gateway.app.endpoint import build_endpoint
 from gallery_gateway.app.gallery import build_gallery
+from gallery_gateway.app.signals import handling_signals
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
@@ -25,36 +22,6 @@ from gallery_gateway.upstream.client import AnyTransport
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES, ResilienceRules
 
 
-@contextmanager
-def draining(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
-    """Handle SIGTERM before the server does, if there is a server.
-
-    The server closes its sockets as soon as it gets the signal. A delay passes the signal on that much later;
-    in the meantime, each response asks its client to close the connection. SIGINT is never delayed.
-    """
-    handler = signal.getsignal(signal.SIGTERM)
-    if not callable(handler) or not isinstance(getattr(handler, "__self__", None), uvicorn.Server):
-        yield
-        return
-    loop = asyncio.get_running_loop()
-
-    def drain(number: int, frame: FrameType | None) -> None:
-        is_first = not readiness.is_leaving
-        readiness.leave()
-        if is_first and delay_seconds:
-            # A signal interrupts the loop between any two steps.
-            loop.call_soon_threadsafe(loop.call_later, delay_seconds, handler, number, None)
-        else:
-            handler(number, frame)
-
-    signal.signal(signal.SIGTERM, drain)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is drain:
-            signal.signal(signal.SIGTERM, handler)
-
-
 def create_app(
     settings: Settings | None = None,
     *,
@@ -62,8 +29,9 @@ def create_app(
     clock: Clock = SYSTEM_CLOCK,
     explorer_token: str | None = None,
     rules: ResilienceRules = PRODUCTION_RULES,
+    owns_process: bool = False,
 ) -> FastAPI:
-    """Return the gateway as an ASGI app.
+    """Return the gateway as an ASGI app. It runs while its lifespan does.
 
     Args:
         settings: the environment's by default.
@@ -71,12 +39,14 @@ def create_app(
         clock: measures freshness; tests pass their own.
         explorer_token: the token that GraphiQL starts with, for the made-up callers of the demo only.
         rules: constants of retries, breakers and the concurrency limit; tests pass shorter times.
+        owns_process: configures logging; while the app runs, also handles SIGTERM, tunes the garbage
+            collector, and lets the server of `serve` replay responses.
 
     Raises:
         SettingsError: a setting is out of range, or needs an extra that is not installed.
     """
     settings = settings or Settings.read()
-    instruments = Instruments(settings)
+    instruments = Instruments(settings, owns_process=owns_process)
     gallery = build_gallery(settings, transport=transport, clock=clock, instruments=instruments, rules=rules)
     readiness = Readiness(lambda: gallery.is_sharing)
     headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
@@ -98,35 +68,44 @@ def create_app(
         readiness=readiness,
         title="Gallery gateway",
         version=__version__,
-        lifespan=lambda _app: _running(gallery, instruments, readiness, replays, settings),
+        lifespan=lambda _app: lifespan(),
         openapi_url=None,
         root_path=settings.path_prefix or "",
     )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[dict[str, object]]:
+        async with _running(gallery, instruments, readiness):
+            if not owns_process:
+                yield {}
+                return
+            delay_seconds = settings.shutdown_delay_seconds
+            with _calm_collector(), handling_signals(readiness, delay_seconds=delay_seconds):
+                # The server would send a replay past the middleware.
+                yield {} if app.user_middleware else {REPLAY_STORE: replays}
+
     app.include_router(health_router(readiness))
     if page is not None:
         app.router.routes.extend(explorer_routes(path, page))
     return app
 
 
+def create_served_app() -> FastAPI:
+    """Return the app of `serve`, in each of its processes."""
+    return create_app(owns_process=True)
+
+
 @asynccontextmanager
-async def _running(
-    gallery: Gallery,
-    instruments: Instruments,
-    readiness: Readiness,
-    replays: ReplayStore,
-    settings: Settings,
-) -> AsyncIterator[dict[str, object]]:
-    """Run from start-up to shutdown, which undoes start-up in reverse order; yield the server's state."""
+async def _running(gallery: Gallery, instruments: Instruments, readiness: Readiness) -> AsyncIterator[None]:
+    """Run from start-up to shutdown, which undoes start-up in reverse order."""
     async with instruments.running():
         await gallery.open()
-        with _calm_collector():
-            readiness.is_ready = True
-            try:
-                with draining(readiness, delay_seconds=settings.shutdown_delay_seconds):
-                    yield {REPLAY_STORE: replays}
-            finally:
-                readiness.is_ready = False
-                await gallery.aclose()
+        readiness.is_running = True
+        try:
+            yield
+        finally:
+            readiness.is_running = False
+            await gallery.aclose()
 
 
 @contextmanager

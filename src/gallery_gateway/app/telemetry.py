@@ -20,23 +20,27 @@ if TYPE_CHECKING:
 
 
 class Instruments:
-    """The logs, metrics and traces of one process.
+    """The logs, metrics and traces of one app.
+
+    Args:
+        owns_process: configures `logging`; otherwise, events go to the loggers as they are configured.
 
     Attributes:
         calls: records upstream calls.
         operations: records operations; None if no log, metric or trace wants them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, owns_process: bool) -> None:
         """Raises: SettingsError: traces are on, but their extra is not installed."""
         self._settings = settings
-        self._events = logs.configure(settings.log_level, settings.log_format)
+        self._lines = logs.configure(settings.log_level, settings.log_format) if owns_process else None
+        events = self._lines or logs.LoggedEvents()
         self._counters = MetricCounters() if settings.metrics_port else None
         self._traces = _traces(settings) if settings.traces else None
         observers: list[Observer] = [self._counters] if self._counters else []
-        self.calls = Telemetry([*observers, self._events], self._traces)
-        if self._events.logs_operations:
-            observers = [*observers, self._events]
+        self.calls = Telemetry([*observers, events], self._traces)
+        if self._lines is None or self._lines.logs_operations:
+            observers = [*observers, events]
         self.operations = Telemetry(observers, self._traces) if observers or self._traces else None
 
     def add_gauges(self, gauges: Gauges) -> None:
@@ -48,10 +52,12 @@ class Instruments:
     async def running(self) -> AsyncIterator[None]:
         """Serve the metrics and send the traces until the block ends."""
         async with AsyncExitStack() as stack:
-            # In a thread: a receiver of traces, or a reader of the log, may be slow.
-            stack.push_async_callback(asyncio.to_thread, self._flush)
+            if self._traces is not None or self._lines is not None:
+                # In a thread: a receiver of traces, or a reader of the log, may be slow.
+                stack.push_async_callback(asyncio.to_thread, self._flush)
             if self._counters is not None:
-                self._counters.add_gauges(self._events.gauges)
+                if self._lines is not None:
+                    self._counters.add_gauges(self._lines.gauges)
                 registry = registry_of(self._counters.snapshot, version=__version__)
                 ports = _metrics_ports(self._settings)
                 await stack.enter_async_context(exposed(registry, host=self._settings.host, ports=ports))
@@ -61,7 +67,8 @@ class Instruments:
     def _flush(self) -> None:
         if self._traces is not None:
             self._traces.close()
-        self._events.lines.flush()
+        if self._lines is not None:
+            self._lines.lines.flush()
 
 
 def check_metrics_ports(settings: Settings) -> None:

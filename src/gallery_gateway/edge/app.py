@@ -1,4 +1,8 @@
-"""The FastAPI app: it passes operations on before any routing, and serves health checks."""
+"""The FastAPI app: it passes operations on before any routing, and serves health checks.
+
+Operations skip FastAPI's middleware and routing, which take longer than to send a cached response, unless the
+app has middleware of the process that embeds it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,14 +11,20 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery_gateway.edge.responses import RawHeader, with_headers
 
+_NOT_RUNNING = (
+    "The gallery gateway is not running. A mounted app gets no lifespan: create the outer app with"
+    " `lifespan=gateway.router.lifespan_context`, or enter that in the lifespan of the outer app."
+)
+
 
 @dataclass(slots=True)
 class Readiness:
-    """Whether a load balancer should send requests here: from the end of start-up until SIGTERM.
+    """Whether the app runs, and whether a load balancer should send requests here: until SIGTERM.
 
     It does not depend on the REST API: if that failed, all processes would be taken out of service at once,
     together with the cached pages that they could still serve.
@@ -25,12 +35,15 @@ class Readiness:
     """
 
     is_sharing: Callable[[], bool | None] = lambda: None
-    is_ready: bool = False
+    is_running: bool = False
     is_leaving: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_running and not self.is_leaving
 
     def leave(self) -> None:
         """Send clients elsewhere from now on; requests that still come are served."""
-        self.is_ready = False
         self.is_leaving = True
 
 
@@ -56,7 +69,8 @@ def health_router(readiness: Readiness) -> APIRouter:
 class GatewayApp(FastAPI):
     """FastAPI for every path but that of the endpoint; its responses get security headers.
 
-    Once the process leaves, each response closes its connection.
+    Paths are relative to the `root_path` of ASGI, which a server or a mount adds to each. Once the process
+    leaves, each response closes its connection.
     """
 
     def __init__(
@@ -74,6 +88,8 @@ class GatewayApp(FastAPI):
         self._security_headers = security_headers
         self._readiness = readiness
         self.add_exception_handler(404, self._say_where_the_endpoint_is)
+        # For apps with middleware, which runs within the routing of FastAPI.
+        self.router.routes.append(Route(path, endpoint))
 
     async def _say_where_the_endpoint_is(self, request: Request, _error: Exception) -> JSONResponse:
         path = f"{request.scope.get('root_path', '')}{self._path}"
@@ -90,7 +106,10 @@ class GatewayApp(FastAPI):
                 scope = {**scope, "method": "GET"}
         if self._readiness.is_leaving:
             send = _add_headers(send, ((b"connection", b"close"),))
-        if scope["type"] == "http" and _route_path(scope) == self._path:
+        is_operation = scope["type"] == "http" and _route_path(scope) == self._path
+        if is_operation and not self._readiness.is_running:
+            raise RuntimeError(_NOT_RUNNING)
+        if is_operation and not self.user_middleware:
             await self._endpoint(scope, receive, send)
         else:
             await super().__call__(scope, receive, _add_headers(send, self._security_headers))

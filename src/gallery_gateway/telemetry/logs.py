@@ -7,6 +7,7 @@ Events and the lines of uvicorn go through `logging`. The lines of operations an
 takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.5 µs.
 """
 
+import asyncio
 import logging
 import sys
 import threading
@@ -14,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, TextIO, cast
+from typing import Literal, NamedTuple, TextIO, cast
 
 import msgspec
 
@@ -105,27 +106,38 @@ def _safe(value: object) -> Value:
 _encode = msgspec.json.Encoder(enc_hook=_safe).encode
 
 
+class _Event(NamedTuple):
+    """The message of an event, which any formatter shows as text."""
+
+    name: str
+    fields: Mapping[str, object]
+
+    def __str__(self) -> str:
+        return self.name + "".join(f" {name}={_shown(value)}" for name, value in self.fields.items())
+
+
 class EventFormatter(logging.Formatter):
     """Formats time, level, event name and `key=value` fields."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
-        return _text(record.created, record.levelname, record.message, getattr(record, "fields", {}))
+        return _text(record.created, record.levelname, record.message)
 
 
 class JSONFormatter(logging.Formatter):
     """Formats one JSON object, which includes the traceback; the lines of libraries have a `message`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", None)
+        # A message of logging may be any object.
+        message: object = record.msg
+        event = message if isinstance(message, _Event) else None
         line = {
             "time": _timestamp(record.created),
             "level": record.levelname.lower(),
-            "event": record.name if fields is None else record.getMessage(),
+            "event": event.name if event else record.name,
         }
-        if fields is None:
-            line["message"] = record.getMessage()
+        fields = event.fields if event else {"message": record.getMessage()}
         trace = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
-        return _encode({**line, **(fields or {}), **trace}).decode()
+        return _encode({**line, **fields, **trace}).decode()
 
 
 class LineHandler(logging.Handler):
@@ -178,8 +190,24 @@ class EventLog:
             head = _json_head(int(now), level, event)
             self.lines.write(head % (now % 1 * 1000, _encode(record)[1:]))
         else:
-            fields = msgspec.to_builtins(record, enc_hook=_safe)
-            self.lines.write(f"{_text(now, level, event, fields)}\n".encode())
+            self.lines.write(f"{_text(now, level, _Event(event, _fields_of(record)))}\n".encode())
+
+
+class LoggedEvents:
+    """An observer that logs operations and upstream calls as the process has configured `logging`.
+
+    The fields of an event are in the message, and as a mapping in the attribute `fields` of the record.
+    """
+
+    def operation_ended(self, record: OperationRecord) -> None:
+        self._log("operation.served", logging.INFO, record)
+
+    def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:
+        self._log("upstream.called", log_level, record)
+
+    def _log(self, event: str, level: int, record: msgspec.Struct) -> None:
+        if _logger.isEnabledFor(level):
+            _log(_Event(event, _fields_of(record)), level)
 
 
 def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
@@ -188,6 +216,7 @@ def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = N
     is_json = form == "json" or (form == "auto" and not stream.isatty())
     handler = LineHandler(_writer_to(stream))
     handler.setFormatter(JSONFormatter() if is_json else EventFormatter())
+    handler.addFilter(_is_no_cancellation)
     for name in ("gallery_gateway", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
@@ -201,8 +230,24 @@ def log_event(
 ) -> None:
     """Log one event; `error` adds its traceback, and is for bugs only."""
     if _logger.isEnabledFor(level):
-        safe = {name: _safe(value) for name, value in fields.items()}
-        _logger.log(level, event, exc_info=error, extra={"fields": safe})
+        _log(_Event(event, {name: _safe(value) for name, value in fields.items()}), level, error)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return False for the traceback that uvicorn logs of a request that it cancels itself at its end.
+
+    The line of the operation says so.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _log(event: _Event, level: int, error: BaseException | None = None) -> None:
+    _logger.log(level, event, exc_info=error, extra={"fields": event.fields})
+
+
+def _fields_of(record: msgspec.Struct) -> Mapping[str, object]:
+    fields: Mapping[str, object] = msgspec.to_builtins(record, enc_hook=_safe)
+    return fields
 
 
 def _writer_to(stream: TextIO) -> LineWriter:
@@ -215,9 +260,8 @@ def _writer_to(stream: TextIO) -> LineWriter:
     return LineWriter(stream)
 
 
-def _text(seconds: float, level: str, event: str, fields: Mapping[str, object]) -> str:
-    pairs = "".join(f" {name}={_shown(value)}" for name, value in fields.items())
-    return f"{_timestamp(seconds)} {level.lower()} {event}{pairs}"
+def _text(seconds: float, level: str, message: object) -> str:
+    return f"{_timestamp(seconds)} {level.lower()} {message}"
 
 
 def _timestamp(seconds: float) -> str:

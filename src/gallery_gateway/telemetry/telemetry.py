@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from opentelemetry.trace import Span
 
 from gallery_gateway.telemetry.counters import MetricCounters
-from gallery_gateway.telemetry.logs import EventLog
+from gallery_gateway.telemetry.logs import EventLog, LoggedEvents
 from gallery_gateway.telemetry.records import CallRecord, Link, OperationRecord
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gallery_gateway.telemetry.traces import Traces
 
 
-Observer = MetricCounters | EventLog
+Observer = MetricCounters | EventLog | LoggedEvents
 
 
 class CurrentOperation(NamedTuple):

@@ -67,7 +67,8 @@ async def gateway(
     settings = {"log_level": "error", "cache_ttl_seconds": TTL_SECONDS, **settings}
     chosen = Settings.read(_env_file=None, stale_while_revalidate_seconds=0, **settings)
     time = time or Time()
-    app = _Counted(create_app(chosen, transport=transport, clock=Clock(monotonic=time, wall=time)))
+    clock = Clock(monotonic=time, wall=time)
+    app = _Counted(create_app(chosen, transport=transport, clock=clock, owns_process=True))
     async with served(app, timeout_seconds=chosen.request_timeout_seconds) as server:
         yield Gateway(app, server)
 
