@@ -41,6 +41,13 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
 class Command:
     """The gateway's command in a process of its own."""
 
@@ -58,6 +65,9 @@ class Command:
                     return match
                 read += line
         raise AssertionError(f"ended without {pattern}:\n{read.decode()}")
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
 
     async def end(self, how: signal.Signals) -> tuple[int | None, str]:
         """Its exit status, and what it logged to the end."""
@@ -259,7 +269,7 @@ def test_a_wrong_option_is_reported_under_the_name_of_its_setting(
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [("--port", "The gateway cannot listen: "), ("--upstream-port", "The stand-in cannot listen: ")],
+    [("--port", "The gateway cannot listen on "), ("--upstream-port", "The stand-in cannot listen: ")],
 )
 def test_a_port_that_is_in_use_is_reported(
     capsys: pytest.CaptureFixture[str], taken_port: int, option: str, told: str
@@ -267,17 +277,143 @@ def test_a_port_that_is_in_use_is_reported(
     status = status_of("demo", "--port", "0", option, str(taken_port))
 
     captured = capsys.readouterr()
-    assert (status, captured.out) == (2, "")
-    assert captured.err.splitlines()[-1].startswith(told)
-    assert "Traceback" not in captured.err
+    (line,) = captured.err.splitlines()
+    assert (status, captured.out) == (1, "")
+    assert line.startswith(told)
+    assert "ddress already in use" in line
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("port", "The gateway cannot listen on "), ("metrics_port", "The metrics cannot be served: ")],
+)
+def test_serve_reports_a_port_that_is_in_use(
+    capsys: pytest.CaptureFixture[str], taken_port: int, workers: int, setting: str, told: str
+) -> None:
+    settings = {"port": 0, "workers": workers, setting: taken_port}
+    Path(".env").write_text("".join(f"GALLERY_GATEWAY_{key.upper()}={settings[key]}\n" for key in settings))
+
+    status = status_of("serve")
+
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert (status, captured.out) == (1, "")
+    assert line.startswith(told)
+    assert "ddress already in use" in line
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_serve_reports_a_port_that_is_in_use(taken_port: int, workers: str) -> None:
-    async with started("serve", "--port", str(taken_port), "--workers", workers) as command:
-        message = await command.read_until(r'"level":"error"(.*)', errors=True)
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_serve_tells_its_urls_and_how_to_stop_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, form: str, workers: str
+) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_LOG_FORMAT", form)
+    monkeypatch.setenv("GALLERY_GATEWAY_GRAPHIQL_PATH", "/tools")
+    async with started("serve", "--port", "0", "--workers", workers) as command:
+        line = await command.read_until(r"running on (http://127\.0\.0\.1:\d+)(.*)", errors=True)
+        await command.read_until("Application startup complete", errors=True)
+        _, rest = await command.end(signal.SIGINT)
 
-    assert "ddress already in use" in message[1]
+    assert f"(GraphQL: {line[1]}/graphql, GraphiQL: {line[1]}/tools). Press Ctrl-C to stop." in line[2]
+    assert "running on" not in rest.lower()
+
+
+async def test_serve_names_the_port_of_the_metrics(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_METRICS_PORT", str(free_port))
+    async with started("serve", "--port", "0") as command:
+        line = await command.read_until("running on (.*)", errors=True)
+
+    assert f"metrics: port {free_port})" in line[1]
+
+
+async def test_the_demo_tells_how_to_stop_and_leaves_the_lines_of_the_server_out() -> None:
+    async with started("demo", "--port", "0") as command:
+        await command.read_until(r"^The gateway: http://127\.0\.0\.1:\d+/graphql")
+        await command.read_until(r"^Press Ctrl-C to stop\.$")
+        status, errors = await command.end(signal.SIGINT)
+
+    assert (status, errors) == (0, "")
+
+
+async def test_a_host_with_several_addresses_is_served_on_each() -> None:
+    found = socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
+    async with started("serve", "--port", "0", "--host", "localhost") as command:
+        url = await command.read_until(r"running on http://localhost:(\d+)", errors=True)
+        responses = [
+            await get(f"http://{f'[{host}]' if ':' in host else host}:{url[1]}/livez")
+            for host in {str(address[0]) for *_, address in found}
+            if _is_ours(host)
+        ]
+
+    assert responses
+    assert {response.status_code for response in responses} == {200}
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+async def test_the_unspecified_address_of_ipv6_is_served_over_ipv4_too() -> None:
+    async with started("serve", "--port", "0", "--host", "::") as command:
+        url = await command.read_until(r"running on http://\[::\]:(\d+)", errors=True)
+        response = await get(f"http://127.0.0.1:{url[1]}/livez")
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("command_name", ["serve", "demo"])
+async def test_a_second_interrupt_ends_without_a_traceback(command_name: str) -> None:
+    async with started(command_name, "--port", "0") as command:
+        url = await command.read_until(r"127\.0\.0\.1:(\d+)", errors=command_name == "serve")
+        await get(f"http://127.0.0.1:{url[1]}/readyz")
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url[1]))
+        # The body never arrives, so the first interrupt waits for it.
+        head = ["POST /graphql HTTP/1.1", "host: x", "content-type: application/json", "content-length: 9"]
+        writer.write("\r\n".join([*head, "", ""]).encode())
+        await writer.drain()
+        await get(f"http://127.0.0.1:{url[1]}/readyz")
+        command.interrupt()
+        await _is_closed("127.0.0.1", int(url[1]))
+        status, errors = await command.end(signal.SIGINT)
+        writer.close()
+
+    assert status == 0
+    assert "Traceback" not in errors
+    assert "Error" not in errors
+
+
+async def _is_closed(host: str, port: int) -> None:
+    """Wait until no connection is accepted."""
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, port)
+            except OSError:
+                return
+            writer.close()
+
+
+def _is_ours(host: str) -> bool:
+    """Whether this machine has the address."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--once"], ["schema"], ["demo", "--port", "0"]])
+async def test_a_reader_that_has_enough_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gallery_gateway", *arguments, stdout=writing, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(writing)
+
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        _, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (1, b"")
 
 
 @pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])

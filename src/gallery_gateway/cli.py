@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,6 +19,7 @@ from typing import Any
 import httpx
 import uvicorn
 from pydantic import HttpUrl
+from uvicorn.supervisors import Multiprocess
 
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
@@ -29,6 +32,11 @@ from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
 
+_logger = logging.getLogger(__name__)
+
+# As uvicorn's own.
+_BACKLOG = 2048
+
 _EXAMPLE = """{
   gallery(perPage: 2, maxImagesPerProject: 1) {
     pagination { total }
@@ -38,20 +46,40 @@ _EXAMPLE = """{
 
 
 class CommandError(Exception):
-    """A command cannot start; the message says why."""
+    """A command cannot start; the message says why.
+
+    Attributes:
+        status: the exit status.
+    """
+
+    def __init__(self, message: str, *, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 1 if an operation had errors, or 2 if the command cannot start."""
+    """Run a command; return the exit status.
+
+    1: the operation has errors, or a port is taken. 2: an option, a setting or a file is wrong.
+    130: interrupted before the start.
+    """
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     # uvicorn raises the signal that ended it once more; a requested end is no failure.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
     except (SettingsError, CommandError, UnsupportedServerError) as exc:
         print(exc, file=sys.stderr)
-        return 2
+        return exc.status if isinstance(exc, CommandError) else 2
+    except BrokenPipeError:
+        # The reader, such as `head`, has enough. Python flushes the stream once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,18 +137,23 @@ def _serve(arguments: argparse.Namespace) -> int:
     if settings.trusted_documents:
         # Check the manifest here: uvicorn would restart a worker that fails to start, without end.
         create_app(settings)
-    with _reported("The metrics cannot be served"):
+    with _reported("The metrics cannot be served", status=1):
         check_metrics_ports(settings)
+    listeners = _listen(settings)
     # The workers read the settings themselves.
     os.environ.update({f"{ENVIRONMENT_PREFIX}{name.upper()}": str(overrides[name]) for name in overrides})
-    uvicorn.run(
-        "gallery_gateway.app:create_app",
+    config = uvicorn.Config(
+        "gallery_gateway.app:create_served_app",
         factory=True,
-        host=settings.host,
-        port=settings.port,
         workers=settings.workers,
         **_server_options(settings),
     )
+    with _ending_quietly():
+        _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
+        if settings.workers > 1:
+            Multiprocess(config, listeners).run()
+        else:
+            uvicorn.Server(config).run(sockets=listeners)
     return 0
 
 
@@ -134,7 +167,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         with _reported(f"{arguments.once} cannot be read"):
             document = Path(arguments.once).read_text(encoding="utf-8")
     with contextlib.ExitStack() as stack:
-        with _reported("The stand-in cannot listen"):
+        with _reported("The stand-in cannot listen", status=1):
             stand_in = serve_in_thread(create_upstream(), port=arguments.upstream_port)
             upstream_url = stack.enter_context(stand_in)
         if arguments.upstream_only:
@@ -146,12 +179,66 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _reported(failure: str) -> Iterator[None]:
+def _reported(failure: str, *, status: int = 2) -> Iterator[None]:
     """Raise `CommandError` for an error of the system."""
     try:
         yield
     except (OSError, UnicodeError) as exc:
-        raise CommandError(f"{failure}: {exc}") from exc
+        raise CommandError(f"{failure}: {exc}", status=status) from exc
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """Listen on each address of the host: `localhost` often has two.
+
+    The command binds the sockets itself, so that it can report a port that is taken, and name a free one.
+    Several workers listen once they have started.
+    """
+    host, port, listeners, unavailable = settings.host, settings.port, list[socket.socket](), None
+    with _reported(f"The gateway cannot listen on {host}, port {port}", status=1):
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            listener = socket.socket(family, kind)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Connections inherit the option; asyncio sets it only on sockets that it opens itself.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+            try:
+                listener.bind((address[0], port, *address[2:]))
+            except OSError as exc:
+                listener.close()
+                # A machine without IPv6 may still have an address of IPv6 for `localhost`.
+                if exc.errno != errno.EADDRNOTAVAIL:
+                    raise
+                unavailable = exc
+                continue
+            if settings.workers == 1:
+                listener.listen(_BACKLOG)
+            port = listener.getsockname()[1]
+            listeners.append(listener)
+        if unavailable is not None and not listeners:
+            raise unavailable
+    return listeners
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _start_line(settings: Settings, url: str) -> str:
+    pages = [f"GraphQL: {url}/graphql"]
+    if settings.graphiql:
+        pages.append(f"GraphiQL: {url}{settings.graphiql_path}")
+    if settings.metrics_port:
+        pages.append(f"metrics: port {settings.metrics_port}")
+    return f"Gallery gateway running on {url} ({', '.join(pages)}). Press Ctrl-C to stop."
+
+
+@contextlib.contextmanager
+def _ending_quietly() -> Iterator[None]:
+    """End the block at an interrupt, which may follow the line that announces the address at once."""
+    # uvicorn raises the signals that it caught again once it has shut down.
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
 
 
 def _schema(arguments: argparse.Namespace) -> int:
@@ -161,26 +248,20 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:
-    # Listen before printing the address: its port may be a free one.
-    with _reported("The gateway cannot listen"):
-        listener = socket.create_server((settings.host, settings.port))
-        # Connections inherit the option; asyncio sets it only on sockets that it opens itself.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    url = f"http://{settings.host}:{listener.getsockname()[1]}/graphql"
-    print(_banner(url, upstream_url), flush=True)
-    app = create_app(settings, explorer_token=CALLERS[0].token)
+    listeners = _listen(settings)
+    url = _url(settings.host, listeners[0])
+    app = create_app(settings, explorer_token=CALLERS[0].token, owns_process=True)
     explorer_path = settings.graphiql_path if settings.graphiql else None
     app.router.routes.extend(frontend_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
-    server = uvicorn.Server(uvicorn.Config(app, **_server_options(settings)))
-    # uvicorn raises the signals that it caught again once it has shut down.
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+    config = uvicorn.Config(app, **_server_options(settings))
+    with _ending_quietly():
+        print(_banner(f"{url}/graphql", upstream_url), flush=True)
+        uvicorn.Server(config).run(sockets=listeners)
     return 0
 
 
 def _wait(upstream_url: str) -> int:
-    # The line is printed within the block: an interrupt may follow it at once.
-    with contextlib.suppress(KeyboardInterrupt):
+    with _ending_quietly():
         print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
         threading.Event().wait()
     return 0
@@ -209,7 +290,7 @@ def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _server_options(settings: Settings) -> dict[str, Any]:
     check_uvicorn()
     return {
-        # `create_app` configures logging; the line of each operation replaces the access log.
+        # The app configures logging; the line of each operation replaces the access log.
         "log_config": None,
         "access_log": False,
         # The gateway does not use the client's address.
@@ -236,6 +317,8 @@ Paste this:
 
 curl {url} -H 'Authorization: Bearer {CALLERS[0].token}' \\
   -H 'Content-Type: application/json' -d '{json.dumps({"query": example})}'
+
+Press Ctrl-C to stop.
 """
 
 

@@ -135,7 +135,13 @@ def serve_in_thread(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
     # Listening starts here, so that clients can connect before the thread runs.
     listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        app,
+        log_config=None,
+        # The lines of start and end would look like those of the gateway.
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
