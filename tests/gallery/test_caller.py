@@ -1,4 +1,5 @@
 import copy
+import hmac
 import pickle
 
 import pytest
@@ -33,3 +34,11 @@ def test_the_token_is_in_no_key_and_no_repr() -> None:
 def test_a_caller_does_not_leave_its_process(carry: object) -> None:
     with pytest.raises(TypeError):
         carry(Caller(TOKEN, secret=SECRET))  # type: ignore[operator]  # a parametrised callable
+
+
+def test_the_key_is_the_hmac_of_the_token_whatever_was_asked_before() -> None:
+    pairs = [(token, secret) for token in ("ada", "ben", "ada") for secret in (b"one", b"two", b"one")]
+
+    keys = [Caller(token, secret=secret).key for token, secret in pairs]
+
+    assert keys == [hmac.digest(secret, token.encode(), "sha256") for token, secret in pairs]

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import hmac
 import math
+from functools import lru_cache
 from typing import NewType
 
 import msgspec
@@ -29,7 +30,9 @@ class Caller:
     def __init__(self, token: str, *, secret: bytes) -> None:
         self._token = token
         self.authorization = f"Bearer {token}"
-        self.key = CallerKey(hmac.digest(secret, token.encode(), hashlib.sha256))
+        mac = _mac_of(secret).copy()
+        mac.update(token.encode())
+        self.key = CallerKey(mac.digest())
         self.fingerprint = self.key[:4].hex()
 
     @property
@@ -59,6 +62,12 @@ class Caller:
     def __reduce__(self) -> str:
         # A pickle or a copy would carry the token elsewhere.
         raise TypeError("A caller cannot be pickled or copied.")
+
+
+# OpenSSL looks up its algorithms for each new HMAC, which takes longer than to parse a small page.
+@lru_cache(maxsize=1)
+def _mac_of(secret: bytes) -> hmac.HMAC:
+    return hmac.new(secret, digestmod=hashlib.sha256)
 
 
 class _Claims(msgspec.Struct):
