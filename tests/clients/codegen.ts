@@ -2,8 +2,8 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
 const config: CodegenConfig = {
-  schema: "schema.graphql",
-  documents: ["src/operations.ts"],
+  schema: "api.graphql",
+  documents: ["src/operations.ts", "page/*.tsx"],
   generates: {
     "src/gql/": {
       preset: "client",

@@ -1,8 +1,9 @@
-"""Compilers and clients from npm, run once for all tests: what each of them made, printed and saw."""
+"""Compilers, tools and clients, run once for all tests: what each of them made, printed and saw."""
 
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,9 @@ from tests.npm import install
 from tests.process.serving import demo
 
 HERE = Path(__file__).parent
-SCHEMA = HERE.parent.parent / "schema.graphql"
+DOCS = HERE.parent.parent / "docs"
+SCHEMA = DOCS / "api.graphql"
+PAGE = (DOCS / "frontend.md").read_text(encoding="utf-8")
 TOKEN = CALLERS[0].token
 
 # In this order: each works on what the one before it has made.
@@ -22,8 +25,21 @@ COMPILERS: Mapping[str, tuple[str, ...]] = {
     "graphql-codegen": ("graphql-codegen", "--config", "codegen.ts"),
     "relay-compiler": ("relay-compiler", "relay.config.json"),
     "tsc": ("tsc",),
+    "tsc of the page": ("tsc", "--project", "tsconfig.page.json"),
 }
-CLIENTS = ("typed", "apollo", "urql", "relay")
+# Each takes the schema for clients; with that of the subgraph, all of them end in "Unknown directive".
+TOOLS: Mapping[str, tuple[str, ...]] = {
+    "graphql-inspector introspect": (
+        "graphql-inspector",
+        "introspect",
+        "api.graphql",
+        "--write",
+        "made.json",
+    ),
+    "graphql-inspector validate": ("graphql-inspector", "validate", "tools/*.graphql", "api.graphql"),
+    "eslint": ("eslint", "--config", "tools/eslint.config.mjs", "tools/list.graphql"),
+}
+CLIENTS = ("typed", "apollo", "urql", "urql-graphcache", "relay")
 
 _PATIENCE_SECONDS = 120
 
@@ -43,7 +59,17 @@ def run_all(folder: Path) -> dict[str, Run]:
     shutil.copy(SCHEMA, folder)
     (folder / "node_modules").symlink_to(HERE / "node_modules")
     (folder / "src" / "relay" / "__generated__").mkdir()
+    for name, code in samples().items():
+        (folder / "page" / name).write_text(code, encoding="utf-8")
+    # It is also run.
+    shutil.copy(folder / "page" / "graphcache.ts", folder / "src")
     return asyncio.run(_run_all(folder))
+
+
+def samples() -> dict[str, str]:
+    """The code on the page that begins with the name of a file, by that name without its folders."""
+    fences = re.findall(r"```(?:ts|tsx|java)\n(// (?:\S*/)?(\w+\.\w+)\n.*?)```", PAGE, flags=re.DOTALL)
+    return {name: code for code, name in fences}
 
 
 def stored(runs: Mapping[str, Run]) -> str:
@@ -64,11 +90,16 @@ def seen(run: Run) -> dict[str, Any]:
 async def _run_all(folder: Path) -> dict[str, Run]:
     runs = {}
     async with demo() as server:
-        for name, (program, *arguments) in COMPILERS.items():
+        for name, (program, *arguments) in {**COMPILERS, **TOOLS}.items():
             runs[name] = await _run(f"node_modules/.bin/{program}", *arguments, folder=folder)
+        runs["graphql-js"] = await _run("node", "tools/build-schema.mjs", folder=folder)
+        runs["houdini"] = await _run("../node_modules/.bin/houdini", "generate", folder=folder / "tools")
         for name in CLIENTS:
             command = ("node", "--import", "./extensions.mjs", f"out/{name}.js")
             runs[name] = await _run(*command, f"{server.url}/graphql", TOKEN, folder=folder)
+        if shutil.which("java"):
+            url = f"{server.url}/graphql"
+            runs["java"] = await _run("java", "page/Gallery.java", url, TOKEN, folder=folder)
     return runs
 
 

@@ -2,13 +2,28 @@
 
 import json
 import os
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.catalogue import Catalogue
-from tests.clients.programs import CLIENTS, COMPILERS, HERE, Run, restored, run_all, seen, stored
+from tests.clients.programs import (
+    CLIENTS,
+    COMPILERS,
+    HERE,
+    SCHEMA,
+    TOOLS,
+    Run,
+    restored,
+    run_all,
+    samples,
+    seen,
+    stored,
+)
 from tests.npm import alone
 
 
@@ -43,6 +58,56 @@ def dresses() -> list[tuple[int, str]]:
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_a_compiler_accepts_the_committed_schema_and_the_samples(runs: dict[str, Run], compiler: str) -> None:
     assert runs[compiler].status == 0, runs[compiler].printed
+
+
+@pytest.mark.parametrize("tool", [*TOOLS, "houdini"])
+def test_a_tool_accepts_the_schema_for_clients(runs: dict[str, Run], tool: str) -> None:
+    assert runs[tool].status == 0, runs[tool].printed
+
+
+def test_graphql_js_and_graphql_config_read_the_schema_for_clients(runs: dict[str, Run]) -> None:
+    fields = ["gallery", "projects", "project", "node", "nodes"]
+
+    assert seen(runs["graphql-js"]) == {"errors": [], "fields": fields, "documents": 1}
+
+
+def test_pydantic_models_can_be_made_of_the_schema_for_clients(tmp_path: Path) -> None:
+    program = shutil.which("datamodel-codegen")
+    if program is None:
+        pytest.skip("datamodel-codegen is not installed")
+    made = tmp_path / "models.py"
+    command: list[str | Path] = [program, "--input", SCHEMA, "--input-file-type", "graphql", "--output", made]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # a tool
+
+    assert done.returncode == 0, done.stderr
+    assert "class Project(Node):" in made.read_text()
+
+
+def test_the_java_on_the_page_lists_projects(runs: dict[str, Run]) -> None:
+    if "java" not in runs:
+        pytest.skip("java is not installed")
+
+    projects = seen(runs["java"])["data"]["projects"]
+
+    assert projects["totalCount"] > 40
+    assert len(projects["nodes"]) == 3
+
+
+def test_the_code_on_the_page_is_checked() -> None:
+    assert samples().keys() == {
+        "Projects.tsx",
+        "graphcache.ts",
+        "route.ts",
+        "Gallery.java",
+        "poll.ts",
+        "Progress.tsx",
+        "Picture.tsx",
+    }
+
+
+def test_graphcache_knows_a_key_or_none_for_each_type(runs: dict[str, Run]) -> None:
+    assert seen(runs["urql-graphcache"])["complaints"] == []
 
 
 def test_a_list_and_its_total_are_those_of_the_endpoint(client: dict[str, Any]) -> None:

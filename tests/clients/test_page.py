@@ -25,6 +25,7 @@ DOCUMENTS = [
     *re.findall(r"```graphql\n(.*?)```", PAGE, flags=re.DOTALL),
     *re.findall(r"graphql\(`(.*?)`\)", PAGE, flags=re.DOTALL),
     *re.findall(r'"query": "(.*?)"', PAGE),
+    *re.findall(r'string document = "(.*?)"', PAGE),
 ]
 
 
@@ -34,4 +35,4 @@ def test_an_operation_on_the_page_is_valid(document: str) -> None:
 
 
 def test_there_are_operations_on_the_page() -> None:
-    assert len(DOCUMENTS) == 3
+    assert len(DOCUMENTS) == 6
