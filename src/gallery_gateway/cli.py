@@ -95,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve the gateway. Settings come from GALLERY_GATEWAY_* variables and from .env.",
     )
     serve.add_argument("--workers", type=int, help="number of processes")
+    serve.add_argument(
+        "--uds", metavar="PATH", type=Path, help="Unix socket to listen on, without host and port"
+    )
     serve.set_defaults(command=_serve)
 
     demo = commands.add_parser(
@@ -139,7 +142,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         create_app(settings)
     with _reported("The metrics cannot be served", status=1):
         check_metrics_ports(settings)
-    listeners = _listen(settings)
+    uds: Path | None = arguments.uds
+    listeners = _listen(settings) if uds is None else [_listen_at(uds)]
     # The workers read the settings themselves.
     os.environ.update({f"{ENVIRONMENT_PREFIX}{name.upper()}": str(overrides[name]) for name in overrides})
     config = uvicorn.Config(
@@ -148,8 +152,13 @@ def _serve(arguments: argparse.Namespace) -> int:
         workers=settings.workers,
         **_server_options(settings),
     )
-    with _ending_quietly():
-        _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_ending_quietly())
+        if uds is None:
+            _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
+        else:
+            stack.callback(uds.unlink, missing_ok=True)
+            _logger.info("Gallery gateway running on the Unix socket %s. Press Ctrl-C to stop.", uds)
         if settings.workers > 1:
             Multiprocess(config, listeners).run()
         else:
@@ -218,6 +227,24 @@ def _listen(settings: Settings) -> list[socket.socket]:
         if unavailable is not None and not listeners:
             raise unavailable
     return listeners
+
+
+def _listen_at(path: Path) -> socket.socket:
+    """Listen on a Unix socket for all users; the folder decides who reaches it.
+
+    A socket that a dead process has left is replaced.
+    """
+    with _reported(f"The gateway cannot listen on {path}", status=1):
+        if path.is_socket():
+            with contextlib.suppress(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as other:
+                other.connect(str(path))
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            path.unlink()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(_BACKLOG)
+    return listener
 
 
 def _url(host: str, listener: socket.socket) -> str:
