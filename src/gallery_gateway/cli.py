@@ -158,7 +158,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
         else:
             stack.callback(uds.unlink, missing_ok=True)
-            _logger.info("Gallery gateway running on the Unix socket %s. Press Ctrl-C to stop.", uds)
+            _logger.info("Gallery gateway running on %s. Press Ctrl-C to stop.", uds)
         if settings.workers > 1:
             Multiprocess(config, listeners).run()
         else:

@@ -119,7 +119,7 @@ def _proxy_url(url: SecretStr) -> SecretStr:
         parsed = HttpUrl(url.get_secret_value())
     except ValidationError:
         parsed = HttpUrl("https://invalid")
-    is_longer = parsed.path not in {None, "/"} or parsed.query is not None or parsed.fragment is not None
+    is_longer = parsed.path not in {None, "/"} or (parsed.query, parsed.fragment) != (None, None)
     # RFC 7617, section 2: a user cannot hold a colon.
     if parsed.scheme != "http" or is_longer or "%3a" in (parsed.username or "").lower():
         raise ValueError("must be a URL such as http://user:password@proxy.example:3128, without path")
@@ -147,10 +147,6 @@ def _plain_path(path: str) -> str:
     if path in {"/livez", "/readyz", "/metrics"}:
         raise ValueError("must not be a path at which the gateway serves something else")
     return path
-
-
-def _prefix(path: str | None) -> str | None:
-    return path and _plain_path(path)
 
 
 # RFC 6454, section 6.2, as browsers write it: lower case, and no default port.
@@ -266,7 +262,7 @@ class Settings(BaseSettings):
 
     # Requests of clients, and pages for browsers.
 
-    path_prefix: Annotated[str | None, AfterValidator(_prefix)] = None
+    path_prefix: Annotated[str, AfterValidator(_plain_path)] | None = None
     """path in front of all paths, such as `/gallery`, if the load balancer does not strip it; paths without
     it are served too"""
     graphiql: bool = True

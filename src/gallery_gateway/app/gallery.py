@@ -1,6 +1,5 @@
 """The gallery's parts, put together from settings: client, resilience, cache, freshness, and their gauges."""
 
-import ssl
 from typing import TYPE_CHECKING
 
 from gallery_gateway import __version__
@@ -105,11 +104,16 @@ def _client(
     base_url, max_bytes = str(settings.upstream_url), settings.upstream_max_bytes
     proxy_url, headers = settings.upstream_proxy_url, settings.upstream_headers
     if transport is None:
+        files = (
+            settings.upstream_ca_file,
+            settings.upstream_client_cert_file,
+            settings.upstream_client_key_file,
+        )
         transport = Pool(
             base_url,
             max_connections=settings.upstream_max_connections,
             max_bytes=max_bytes,
-            ssl_context=_ssl_context(settings),
+            ssl_context=create_ssl_context(*files) if any(files) else None,
             proxy=Proxy(proxy_url.get_secret_value()) if proxy_url else None,
         )
     return GalleryClient(
@@ -128,16 +132,6 @@ def _client(
         resilience=resilience,
         telemetry=instruments.calls,
     )
-
-
-def _ssl_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return a context with the operator's certificates, or `None` if there are none."""
-    files = {
-        "ca_file": settings.upstream_ca_file,
-        "cert_file": settings.upstream_client_cert_file,
-        "key_file": settings.upstream_client_key_file,
-    }
-    return create_ssl_context(**files) if any(files.values()) else None
 
 
 def _page_store(settings: Settings, cache: PageCache) -> "PageStore | None":

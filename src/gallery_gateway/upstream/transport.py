@@ -435,7 +435,7 @@ _CONNECTION_STATUSES = frozenset({408, 421, 425})
 
 
 def create_ssl_context(
-    *, ca_file: Path | None = None, cert_file: Path | None = None, key_file: Path | None = None
+    ca_file: Path | None = None, cert_file: Path | None = None, key_file: Path | None = None
 ) -> ssl.SSLContext:
     """Return a context that trusts certifi's authorities, whatever the environment says.
 
@@ -470,10 +470,10 @@ class Proxy:
     def __init__(self, url: str) -> None:
         parsed = httpx.URL(url)
         self.host, self.port = parsed.host, _port_of(parsed)
-        credentials = f"{parsed.username}:{parsed.password}".encode()
-        self._authorization: list[RawHeader] = (
-            [(b"proxy-authorization", b"Basic " + b64encode(credentials))] if parsed.userinfo else []
-        )
+        self._authorization: list[RawHeader] = []
+        if parsed.userinfo:
+            credentials = b64encode(f"{parsed.username}:{parsed.password}".encode())
+            self._authorization.append((b"proxy-authorization", b"Basic " + credentials))
 
     async def open_tunnel(self, connected: socket.socket, url: httpx.URL) -> None:
         """Turn a connection to the proxy into one to the host and port of `url`.
