@@ -22,6 +22,9 @@ def other(sdl: str, *, version: str = "2.9", imports: str = '"@key", "@shareable
     return Subgraph(name="other", sdl=f"{link} {{ query: Query }} type Query {{ other: Int }} {sdl}")
 
 
+NODES = "interface Node { id: ID! } extend type Query { nodes(ids: [ID!]!): [Node]! %s }"
+
+
 COMPOSED: dict[str, list[Subgraph]] = {
     "alone": [GALLERY],
     "beside reviews": [GALLERY, REVIEWS],
@@ -57,12 +60,14 @@ COMPOSED: dict[str, list[Subgraph]] = {
             "interface Node { id: ID! } type Star implements Node { id: ID! } extend type Query { s: Star }"
         ),
     ],
-    "another root field for nodes, taken over": [GALLERY, other(NODE % '@override(from: "gallery")')],
+    "another root field for a node, taken over": [GALLERY, other(NODE % '@override(from: "gallery")')],
+    "another root field for nodes, taken over": [GALLERY, other(NODES % '@override(from: "gallery")')],
 }
 
 REFUSED: dict[str, tuple[list[Subgraph], str]] = {
     # Either would be asked for the other's nodes.
-    "another root field for nodes": ([GALLERY, other(NODE % "")], "INVALID_FIELD_SHARING"),
+    "another root field for a node": ([GALLERY, other(NODE % "")], "INVALID_FIELD_SHARING"),
+    "another root field for nodes": ([GALLERY, other(NODES % "")], "INVALID_FIELD_SHARING"),
     "another shared root field for nodes": (
         [GALLERY, other(NODE % "@shareable")],
         "INVALID_FIELD_SHARING",

@@ -84,3 +84,20 @@ async def test_two_fields_of_one_page_cost_one_upstream_request(ask: Any, upstre
 
     assert answer["data"]["gallery"]["pagination"] == {"total": 1}
     assert len(upstream.requests) == 1
+
+
+DAMAGED = [b"", b"null", b"[]", b"{}", b'{"pagination": null, "projects": null}', b"<html>", b"\xff"]
+
+
+@pytest.mark.parametrize("field", ["gallery { pagination { total } }", "projects { totalCount }"])
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 401, 402, 403, 404, 422, 429, 500, 503])
+@pytest.mark.parametrize("body", DAMAGED)
+async def test_a_list_is_null_only_beside_an_error_as_semantic_non_null_says(
+    ask: Any, upstream: FakeUpstream, field: str, status: int, body: bytes
+) -> None:
+    upstream.answer(status, content=body)
+
+    answer = await ask(f"{{ list: {field} }}")
+
+    has_error = any(error["path"] == ["list"] for error in answer.get("errors", ()))
+    assert (answer["data"]["list"] is None) == has_error

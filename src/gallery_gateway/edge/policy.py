@@ -176,8 +176,9 @@ class Policy:
         document = _DOCUMENT.search(request.query_string) if is_get else None
         # A GET without an operation comes from a person with a browser, and so does one with a `query` and
         # without what clients send beside it: the page shows the operation and does not run it.
-        is_bare = not (is_preflighted or get(b"content-type"))
-        is_visit = is_get and (document is None or (document[1] == b"query" and is_bare))
+        is_visit = is_get and (
+            document is None or (document[1] == b"query" and not is_preflighted and not get(b"content-type"))
+        )
         return self._remembered(
             method,
             is_visit,
