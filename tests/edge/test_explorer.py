@@ -162,7 +162,11 @@ async def test_the_page_holds_no_token_unless_one_is_given(client: Client) -> No
 
 async def test_the_page_begins_with_the_token_that_is_given(upstream: FakeUpstream) -> None:
     app = create_app(Settings.read(_env_file=None), transport=upstream, explorer_token="made-up")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http:
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
         response = await http.get("/graphql", headers=BROWSER)
 
     assert config_of(response.text)["data-token"] == "made-up"
