@@ -2,21 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import strawberry
-from graphql import (
-    REMOVE,
-    DirectiveNode,
-    GraphQLError,
-    Node,
-    SchemaDefinitionNode,
-    Visitor,
-    VisitorAction,
-    parse,
-    print_ast,
-    visit,
-)
+from graphql import REMOVE, GraphQLError, Visitor, parse, print_ast, visit
 from strawberry import federation
 from strawberry.federation.schema import FederationAny
 
@@ -120,12 +109,10 @@ class Subgraph(federation.Schema):
 class _FederationRemover(Visitor):
     """Removes what tools for clients do not know."""
 
-    def enter(self, node: Node, *_: object) -> VisitorAction:
+    def enter(self, node: Any, *_: object) -> Any:
         name = getattr(getattr(node, "name", None), "value", "")
-        is_federations = name.startswith("_") or (
-            isinstance(node, DirectiveNode) and name not in {"semanticNonNull", "specifiedBy"}
-        )
-        return REMOVE if is_federations or isinstance(node, SchemaDefinitionNode) else None
+        is_unknown = node.kind == "directive" and name not in {"semanticNonNull", "specifiedBy"}
+        return REMOVE if is_unknown or name.startswith("_") or node.kind == "schema_definition" else None
 
 
 def describe_service(info: Info) -> Service:
