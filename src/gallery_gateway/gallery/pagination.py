@@ -189,15 +189,15 @@ class ListPage:
         return None if after is None or (after == 0 < self.start) else (after, after)
 
     def cursor(self, index: int) -> CursorPosition:
-        ids = [None if each is None else each & NEIGHBOUR_BITS for each in self.ids]
-        before, after = ids[max(0, index - NEIGHBOURS) : index][::-1], ids[index + 1 : index + 1 + NEIGHBOURS]
+        before = self.ids[max(0, index - NEIGHBOURS) : index][::-1]
+        after = self.ids[index + 1 : index + 1 + NEIGHBOURS]
         return CursorPosition(
             self.start + index,
             self.ids[index],
             self.total,
             self.max_size,
-            tuple(each for each in before if each is not None),
-            tuple(each for each in after if each is not None),
+            tuple([each & NEIGHBOUR_BITS for each in before if each is not None]),
+            tuple([each & NEIGHBOUR_BITS for each in after if each is not None]),
         )
 
 
