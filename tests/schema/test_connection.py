@@ -358,3 +358,37 @@ async def test_a_cursor_whose_surroundings_are_gone_says_to_start_over(
 
     name = arguments.rsplit(maxsplit=1)[-1]
     assert (refused, f"Start over without `{name}`" in message) == (name, True)
+
+
+@pytest.mark.parametrize("arguments", ["first: 4, after", "last: 4, before"])
+async def test_a_project_that_a_page_lists_twice_is_shown_once(
+    ask: Any, upstream: FakeUpstream, arguments: str
+) -> None:
+    upstream.handler = listing(*[0] * 3)
+    middle = (await projects(ask, "(first: 3)"))["edges"][1]["cursor"]
+    twice = [project_body(number) for number in (1, 1, 2, 2, 3, 3, 1)]
+    upstream.handler = lambda request: httpx.Response(200, json=page_of(twice, parameters_of(request)))
+
+    connection = await projects(ask, f'({arguments}: "{middle}")')
+
+    assert ids_in(connection) == ([3] if "after" in arguments else [1])
+
+
+async def test_a_list_that_changes_between_the_two_pages_of_a_step_is_an_error(
+    ask: Any, upstream: FakeUpstream
+) -> None:
+    listed = [project_body(number) for number in range(1, 8)]
+
+    def at_most_two(request: httpx.Request) -> httpx.Response:
+        parameters = parameters_of(request)
+        if (parameters["page"], parameters["per_page"]) == ("2", "2"):
+            del listed[0]
+        parameters["per_page"] = str(min(2, int(parameters["per_page"])))
+        return httpx.Response(200, json=page_of(listed, parameters))
+
+    upstream.handler = at_most_two
+    end = (await projects(ask))["pageInfo"]["endCursor"]
+
+    answer = await ask(f'{{ projects(after: "{end}") {{ {EDGES} }} }}')
+
+    assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_CONTRACT"

@@ -350,12 +350,7 @@ def _from_page(step: Step, cursor: CursorPosition, page: ListPage) -> Paginated 
 
 async def _from_cursor(loader: ListLoader, step: Step, cursor: CursorPosition) -> Paginated:
     page = await loader.beside(step, cursor.position)
-    part = _from_page(step, cursor, page)
-    if part is None and page.result.status is not CacheStatus.MISS:
-        loader.bypass_cache()
-        page = await loader.beside(step, cursor.position)
-        part = _from_page(step, cursor, page)
-    return part or await _searched(loader, step, cursor, page)
+    return _from_page(step, cursor, page) or await _searched(loader, step, cursor, page)
 
 
 async def _searched(loader: ListLoader, step: Step, cursor: CursorPosition, page: ListPage) -> Paginated:
