@@ -99,7 +99,12 @@ def properties() -> list[tuple[type[ProjectionSource], str]]:
 @pytest.mark.parametrize(("struct", "name"), properties(), ids=str)
 def test_a_derived_value_is_made_of_what_it_says(struct: type[ProjectionSource], name: str) -> None:
     page = msgspec.json.decode(page_bytes(random.Random(3), damages=0), type=Page)
-    whole = page.projects[0] if struct is UpstreamProject else page.projects[0].images[0]
+    project = page.projects[0]
+    signed = UpstreamImageFile(
+        full_size="https://x.example/a?Expires=1777000000", thumbnail="https://x.example/b"
+    )
+    wholes = {UpstreamProject: project, UpstreamImage: project.images[0], UpstreamImageFile: signed}
+    whole = wholes[struct]
 
     subset = msgspec.convert(whole, subset_of(struct, plan(**{name: Any})), from_attributes=True)
 
