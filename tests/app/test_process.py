@@ -24,6 +24,12 @@ import asyncio, gc, json, logging, signal, sys, threading, warnings
 import httpx
 from gallery_gateway import Settings, create_app
 
+def policy():
+    with warnings.catch_warnings():
+        # Python 3.14 deprecates policies.
+        warnings.simplefilter("ignore")
+        return repr(asyncio.get_event_loop_policy())
+
 def state():
     loggers = {name: logger for name, logger in logging.root.manager.loggerDict.items()
                if isinstance(logger, logging.Logger)} | {"": logging.root}
@@ -38,7 +44,7 @@ def state():
                   ("excepthook", "unraisablehook", "displayhook", "breakpointhook")],
         "threads.hook": repr(threading.excepthook),
         "tracing": [repr(sys.gettrace()), repr(sys.getprofile())],
-        "policy": repr(type(asyncio.get_event_loop_policy())),
+        "policy": policy(),
         "asyncgen": repr(sys.get_asyncgen_hooks()),
         "warnings": [repr(f) for f in warnings.filters],
         "showwarning": repr(warnings.showwarning),

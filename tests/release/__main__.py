@@ -1,7 +1,8 @@
 """`python -m tests.release`: runs the wheel and the sdist, each installed alone, on all Pythons they are for.
 
-Those are found on the PATH as `python3.11` to `python3.13`, or given by `--python`. What the distributions
-depend on comes from the package index.
+Those are found on the PATH as `python3.11` to `python3.14`, or given by `--python`. The last, if missing, is
+that of Debian sid, in a root that mmdebstrap makes. What the distributions depend on comes from the package
+index.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from pathlib import Path
 from gallery_gateway import __version__
 from tests.release.building import ROOT, build
 
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+# Debian sid has it.
+NEWEST = VERSIONS[-1]
 PATIENCE_SECONDS = 60
 
 
@@ -36,18 +39,62 @@ def run(*command: str | Path, cwd: Path) -> str:
     return ended.stdout
 
 
-def install(python: str, distribution: Path, folder: Path) -> Path:
+Command = tuple[str | Path, ...]
+"""A program and its first arguments."""
+
+
+def install(python: Command, distribution: Path, folder: Path) -> Path:
     """The folder of the programs of a new environment that has this distribution and what it depends on."""
-    run(python, "-m", "venv", folder, cwd=folder.parent)
-    run(folder / "bin/python", "-m", "pip", "install", "--quiet", distribution, cwd=folder)
-    run(folder / "bin/python", "-m", "pip", "check", cwd=folder)
+    *within, _ = python
+    run(*python, "-m", "venv", folder, cwd=ROOT)
+    run(*within, folder / "bin/python", "-m", "pip", "install", "--quiet", distribution, cwd=ROOT)
+    run(*within, folder / "bin/python", "-m", "pip", "check", cwd=ROOT)
     return folder / "bin"
 
 
+def make_sid(root: Path) -> Command:
+    """The Python of Debian sid, in a root of its own."""
+    certificates = Path("/etc/ssl/certs/ca-certificates.crt")
+    hooks = [f'mkdir -p "$1{root.parent}"']
+    if certificates.exists():
+        # Those of the machine, which may reach the package index through a proxy.
+        hooks.append(f'cp {certificates} "$1{certificates}"')
+    run(
+        "mmdebstrap",
+        "--quiet",
+        "--variant=essential",
+        "--include=python3,python3-venv,ca-certificates",
+        # Mirrors may be snapshots.
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")),
+        *(f"--customize-hook={hook}" for hook in hooks),
+        "sid",
+        root,
+        cwd=ROOT,
+    )
+    for name in ("resolv.conf", "hosts"):
+        shutil.copy(f"/etc/{name}", root / "etc" / name)
+    return "chroot", root, "python3"
+
+
+def pythons_of(folder: Path, given: list[str] | None) -> list[Command]:
+    """The Pythons to run it on."""
+    if given:
+        return [(python,) for python in given]
+    found: list[Command] = [(path,) for version in VERSIONS if (path := shutil.which(f"python{version}"))]
+    if not shutil.which(f"python{NEWEST}"):
+        if os.geteuid() == 0 and shutil.which("mmdebstrap"):
+            found.append(make_sid(folder / "sid"))
+        else:
+            print(f"Python {NEWEST} is not tried: put it on the PATH, or run this as root with mmdebstrap")
+    return found
+
+
 @contextmanager
-def serving(programs: Path, folder: Path) -> Iterator[str]:
+def serving(program: Command, folder: Path) -> Iterator[str]:
     """The demo, whose address is given; it ends by SIGTERM, with status 0."""
-    command: list[str | Path] = [programs / "gallery-gateway", "demo", "--port", "0"]
+    command = [*program, "demo", "--port", "0"]
     environment = os.environ | {"GALLERY_GATEWAY_LOG_LEVEL": "warning"}
     with subprocess.Popen(  # noqa: S603  # our own words
         command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment
@@ -60,13 +107,12 @@ def serving(programs: Path, folder: Path) -> Iterator[str]:
         assert demo.wait(PATIENCE_SECONDS) == 0
 
 
-def check(programs: Path, folder: Path) -> None:
+def check(program: Command, folder: Path) -> None:
     """The version, the graph, an operation, and the pages that are packed with it."""
-    command = programs / "gallery-gateway"
-    assert run(command, "--version", cwd=folder) == f"{__version__}\n"
-    assert run(command, "schema", cwd=folder) == (ROOT / "schema.graphql").read_text(encoding="utf-8")
-    assert json.loads(run(command, "demo", "--once", cwd=folder))["data"]["gallery"]["projects"]
-    with serving(programs, folder) as url:
+    assert run(*program, "--version", cwd=folder) == f"{__version__}\n"
+    assert run(*program, "schema", cwd=folder) == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    assert json.loads(run(*program, "demo", "--once", cwd=folder))["data"]["gallery"]["projects"]
+    with serving(program, folder) as url:
         for path in ("/readyz", "/graphql", "/"):
             request = urllib.request.Request(f"{url}{path}", headers={"accept": "text/html"})  # noqa: S310  # our own
             with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:  # noqa: S310  # our own URL
@@ -79,19 +125,24 @@ def main() -> int:
         "--python", action="append", metavar="PROGRAM", help="one of the Pythons to run it on"
     )
     given = parser.parse_args().python
-    pythons = given or [found for version in VERSIONS if (found := shutil.which(f"python{version}"))]
-    if not pythons:
-        print("no Python that it is for was found: give --python", file=sys.stderr)
-        return 2
     with tempfile.TemporaryDirectory(prefix="release-") as name:
         folder = Path(name)
+        pythons = pythons_of(folder, given)
+        if not pythons:
+            print("no Python that it is for was found: give --python", file=sys.stderr)
+            return 2
         build(ROOT, folder / "dist", "wheel", "sdist")
         for python in pythons:
-            version = run(python, "-V", cwd=folder).strip()
+            *within, _ = python
+            if within:
+                # The same paths in the root.
+                shutil.copytree(folder / "dist", f"{within[1]}{folder}/dist")
+            version = run(*python, "-V", cwd=folder).strip()
             for distribution in sorted((folder / "dist").iterdir(), reverse=True):
                 started = time.monotonic()
                 home = folder / f"{version}-{distribution.suffix}".replace(" ", "-")
-                check(install(python, distribution, home), folder)
+                programs = install(python, distribution, home)
+                check((*within, programs / "gallery-gateway"), folder)
                 print(f"{version} {distribution.name}: ran in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 

@@ -4,7 +4,7 @@ import math
 import re
 import secrets
 from collections.abc import Iterable
-from itertools import count
+from itertools import accumulate, count
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,6 +32,11 @@ _READ_HEADERS = frozenset(KEYED_HEADERS).union(
     b"content-length x-request-id if-none-match x-request-timeout x-envoy-expected-rq-timeout-ms"
     b" traceparent tracestate".split()
 )
+
+# Levels of objects and lists in the JSON of a request.
+MAX_NESTING = 256
+# Strings, which may contain brackets, and everything else between brackets.
+_NO_BRACKETS = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"|[^][{}"]++)++', re.DOTALL)
 
 # Proxies and servers may disagree about which value counts if one of them is repeated (RFC 9110, 5.3).
 _SINGLE = frozenset(
@@ -194,7 +199,8 @@ def _parse_body(body: bytes) -> _Parameters:
         # msgspec does not check the encoding of members that it skips.
         if not body.isascii():
             body.decode()
-        return _decoder.decode(body)
+        parameters = _decoder.decode(body)
+        _check_nesting(body)
     except msgspec.ValidationError as exc:
         if body.lstrip().startswith(b"["):
             raise RequestError("Send one operation as a JSON object: batching is not offered.") from exc
@@ -203,6 +209,7 @@ def _parse_body(body: bytes) -> _Parameters:
         raise RequestError("The body is not JSON in UTF-8.") from exc
     except RecursionError as exc:
         raise RequestError("The body is nested too deeply.") from exc
+    return parameters
 
 
 def _parse_query_string(query_string: bytes) -> _Parameters:
@@ -212,13 +219,28 @@ def _parse_query_string(query_string: bytes) -> _Parameters:
         raise RequestError("Send each parameter only once.")
     for name in ("variables", "extensions"):
         try:
-            members[name] = msgspec.json.decode(members.get(name) or "null", type=dict[str, Any] | None)
+            text = members.get(name) or "null"
+            members[name] = msgspec.json.decode(text, type=dict[str, Any] | None)
+            _check_nesting(text.encode())
         except (msgspec.DecodeError, ValueError, RecursionError) as exc:
             raise RequestError(f"`{name}` is not a JSON object.") from exc
     try:
         return msgspec.convert(members, _Parameters)
     except msgspec.ValidationError as exc:
         raise RequestError(f"The query string is not a GraphQL request: {exc}.") from exc
+
+
+def _check_nesting(text: bytes) -> None:
+    """Raise `RecursionError` if JSON has more than `MAX_NESTING` levels.
+
+    The bound of msgspec is that of Python's stack, and from Python 3.14 on that of C's: some 10,000 levels.
+    """
+    # Most texts have fewer brackets altogether.
+    if text.count(b"{") + text.count(b"[") <= MAX_NESTING:
+        return
+    steps = (1 if bracket in b"{[" else -1 for bracket in _NO_BRACKETS.sub(b"", text))
+    if max(accumulate(steps)) > MAX_NESTING:
+        raise RecursionError
 
 
 class _PersistedQuery(msgspec.Struct):
