@@ -34,6 +34,9 @@ from gallery_gateway.telemetry import logs
 
 _logger = logging.getLogger(__name__)
 
+# An interrupt may follow the line that announces the address at once, and uvicorn raises it again at its end.
+_ending_quietly = contextlib.suppress(KeyboardInterrupt)
+
 # As uvicorn's own.
 _BACKLOG = 2048
 
@@ -46,15 +49,7 @@ _EXAMPLE = """{
 
 
 class CommandError(Exception):
-    """A command cannot start; the message says why.
-
-    Attributes:
-        status: the exit status.
-    """
-
-    def __init__(self, message: str, *, status: int = 2) -> None:
-        super().__init__(message)
-        self.status = status
+    """A command cannot start; the message says why, after the exit status."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,9 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = command(arguments)
         sys.stdout.flush()
-    except (SettingsError, CommandError, UnsupportedServerError) as exc:
+    except CommandError as exc:
+        status, message = exc.args
+        print(message, file=sys.stderr)
+    except (SettingsError, UnsupportedServerError) as exc:
         print(exc, file=sys.stderr)
-        return exc.status if isinstance(exc, CommandError) else 2
+        return 2
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python flushes the stream once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -153,7 +151,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         **_server_options(settings),
     )
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ending_quietly())
+        stack.enter_context(_ending_quietly)
         if uds is None:
             _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
         else:
@@ -193,7 +191,7 @@ def _reported(failure: str, *, status: int = 2) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeError) as exc:
-        raise CommandError(f"{failure}: {exc}", status=status) from exc
+        raise CommandError(status, f"{failure}: {exc}") from exc
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
@@ -260,14 +258,6 @@ def _start_line(settings: Settings, url: str) -> str:
     return f"Gallery gateway running on {url} ({', '.join(pages)}). Press Ctrl-C to stop."
 
 
-@contextlib.contextmanager
-def _ending_quietly() -> Iterator[None]:
-    """End the block at an interrupt, which may follow the line that announces the address at once."""
-    # uvicorn raises the signals that it caught again once it has shut down.
-    with contextlib.suppress(KeyboardInterrupt):
-        yield
-
-
 def _schema(arguments: argparse.Namespace) -> int:
     schema = build_schema()
     print(schema.api_sdl() if arguments.api else schema.sdl, end="")
@@ -281,14 +271,14 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     explorer_path = settings.graphiql_path if settings.graphiql else None
     app.router.routes.extend(frontend_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
     config = uvicorn.Config(app, **_server_options(settings))
-    with _ending_quietly():
+    with _ending_quietly:
         print(_banner(f"{url}/graphql", upstream_url), flush=True)
         uvicorn.Server(config).run(sockets=listeners)
     return 0
 
 
 def _wait(upstream_url: str) -> int:
-    with _ending_quietly():
+    with _ending_quietly:
         print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
         threading.Event().wait()
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -134,15 +135,9 @@ def serve_in_thread(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
     """Serve `app` on 127.0.0.1 until the block ends, and yield its base URL; port 0 picks a free port."""
     # Listening starts here, so that clients can connect before the thread runs.
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        # The lines of start and end would look like those of the gateway.
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=2,
-    )
+    # The lines of its start and end would look like those of the gateway.
+    options: Any = {"log_config": None, "log_level": "warning", "access_log": False}
+    config = uvicorn.Config(app, **options, lifespan="off", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
