@@ -17,12 +17,14 @@ import pytest
 from gallery_gateway.upstream.transport import (
     ClosedError,
     Pool,
+    Proxy,
     RawResponse,
     Timeouts,
     TotalTimeoutError,
 )
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
+from tests.upstream.tunnels import proxying
 
 HEAD = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 PATIENCE = Timeouts(connect=5, first_byte=5, read=5, total=5)
@@ -206,7 +208,10 @@ async def test_bytes_that_arrive_while_the_loop_is_busy_do_not_answer_the_next_c
     assert answers == [BEN, ADA] * 20
 
 
-async def test_an_upstream_that_answers_everything_twice_shows_no_caller_anothers_response() -> None:
+@pytest.mark.parametrize("is_tunnelled", [False, True])
+async def test_an_upstream_that_answers_everything_twice_shows_no_caller_anothers_response(
+    is_tunnelled: bool,
+) -> None:
     async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(http_response(owner_in(head)))
         await writer.drain()
@@ -216,19 +221,22 @@ async def test_an_upstream_that_answers_everything_twice_shows_no_caller_another
     callers = [b"caller-%d" % number for number in range(8)]
     foreign = []
     with serving_in_thread(twice) as url:
-        pool = opened(url, max_connections=20)
+        async with proxying() as proxy:
+            through = Proxy(proxy.url) if is_tunnelled else None
+            pool = opened(url, max_connections=20, proxy=through)
 
-        async def go_on(caller: bytes) -> None:
-            for _ in range(60):
-                seen = whose(await ask_as(pool, caller))
-                if seen != caller:
-                    foreign.append((caller, seen))
-                await asyncio.sleep(random.uniform(0, 0.002))
+            async def go_on(caller: bytes) -> None:
+                for _ in range(60):
+                    seen = whose(await ask_as(pool, caller))
+                    if seen != caller:
+                        foreign.append((caller, seen))
+                    await asyncio.sleep(random.uniform(0, 0.002))
 
-        await asyncio.gather(*map(go_on, callers))
-        await pool.aclose()
+            await asyncio.gather(*map(go_on, callers))
+            await pool.aclose()
 
     assert foreign == []
+    assert bool(proxy.heads) == is_tunnelled
 
 
 async def test_a_caller_gets_the_connection_it_used_last() -> None:
