@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.accessibility import serious_violations
 from tests.browser.views import SETTLED_PROJECT, cards, span, summary, wait_for_picture
 from tests.browser.watching import OpenPage, WatchedPage, sent
 
@@ -201,3 +202,15 @@ def test_the_usage_report_shows_the_upstream_calls(page: Page, watched: WatchedP
     expect(bill).to_contain_text("1 upstream call")
 
     assert watched.operations()[0].headers["x-gateway-report"] == "1"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", f"/?project={SETTLED_PROJECT}", "/?search=nothing is called so"])
+def test_the_page_violates_no_serious_rule_of_accessibility(
+    open_page: OpenPage, scheme: str, path: str
+) -> None:
+    with open_page(color_scheme=scheme) as watched:
+        watched.page.goto(path)
+        expect(watched.page.get_by_role("heading", level=1)).to_be_visible()
+
+        assert serious_violations(watched.page) == []
