@@ -334,7 +334,9 @@ def _part(step: Step, page: ListPage, place: int, *, shown: ListPage | None = No
         # There is no cursor to go on with.
         return Paginated([], [page], has_next=False, has_previous=False)
     taken.sort()
-    has_next = taken[-1] + 1 < len(ids) or page.may_go_on()
+    # A full page without room for the step shows no end.
+    is_open = step.is_forward and len(taken) < step.count and len(ids) >= page.size
+    has_next = taken[-1] + 1 < len(ids) or page.may_go_on() or is_open
     return Paginated([(page, index) for index in taken], [page], has_next, taken[0] > 0 or page.start > 0)
 
 
@@ -423,14 +425,15 @@ async def _from_end(loader: ListLoader, step: Step) -> Paginated:
     page = await loader.load(1, 1, is_thin=True)
     if page.total == 0 and page.is_consistent:
         return _part(step, page, 0)
-    for attempt in range(_MAX_END_ATTEMPTS):
+    for _ in range(_MAX_END_ATTEMPTS):
         if page.total is None:
             break
+        is_size_known = loader.max_size < MAX_PER_PAGE
         # The page has room for one more project, so that it shows that there is none.
         end = max(0, page.total)
         page = await loader.load(*best_page(end, min(step.count, end), 0, loader.max_size))
-        # At first, fewer projects than the total says may mean that the page was cut short.
-        if page.is_last and (page.is_consistent or attempt > 0):
+        # Until the size is known, fewer projects than the total says may mean that the page was cut short.
+        if page.is_last and (page.is_consistent or is_size_known):
             return dataclasses.replace(_part(step, page, len(page.ids)), has_next=False)
     raise _contradiction(page)
 
