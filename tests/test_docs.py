@@ -65,3 +65,10 @@ def test_the_code_map_names_every_module() -> None:
 
     missing = paths - set(named_files(ARCHITECTURE))
     assert {path for path in missing if not path.startswith(("app/", "demo/"))} == set()
+
+
+def test_no_text_installs_the_package_from_an_index_that_does_not_have_it() -> None:
+    sources = (ROOT / "src" / "gallery_gateway").rglob("*.py")
+    asked = re.compile(r"install (-\S+ )*'?gallery-gateway\b")
+
+    assert [str(text) for text in [*PAGES, *sources] if asked.search(text.read_text(encoding="utf-8"))] == []

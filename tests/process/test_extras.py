@@ -33,7 +33,7 @@ def test_a_shared_cache_without_its_libraries_stops_the_start_and_says_why(libra
     ended = run("serve", "--port", "0", without=library, **SHARED)
 
     assert ended.returncode == 2
-    assert "GALLERY_GATEWAY_SHARED_CACHE_URL: install gallery-gateway[shared]" in ended.stderr
+    assert "GALLERY_GATEWAY_SHARED_CACHE_URL: install the extra `shared`" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -41,7 +41,7 @@ def test_traces_without_their_libraries_stop_the_start_and_say_why() -> None:
     ended = run("serve", "--port", "0", without="opentelemetry.sdk", TRACES="true")
 
     assert ended.returncode == 2
-    assert "GALLERY_GATEWAY_TRACES: install gallery-gateway[traces]" in ended.stderr
+    assert "GALLERY_GATEWAY_TRACES: install the extra `traces`" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -141,7 +141,7 @@ def _page_store(settings: Settings, cache: PageCache) -> "PageStore | None":
     try:
         from gallery_gateway.shared.store import PageStore  # noqa: PLC0415  # needs libraries of an extra
     except ModuleNotFoundError as exc:
-        raise SettingsError(f"{name}: install gallery-gateway[shared] ({exc.name} is missing)") from exc
+        raise SettingsError(f"{name}: install the extra `shared` ({exc.name} is missing)") from exc
     try:
         return PageStore(
             settings.shared_cache_url.get_secret_value(),

@@ -88,6 +88,6 @@ def _traces(settings: Settings) -> "Traces":
         from gallery_gateway.telemetry.traces import traces_from_environment  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as exc:
         raise SettingsError(
-            f"{ENVIRONMENT_PREFIX}TRACES: install gallery-gateway[traces] ({exc.name} is missing)"
+            f"{ENVIRONMENT_PREFIX}TRACES: install the extra `traces` ({exc.name} is missing)"
         ) from exc
     return traces_from_environment(upstream_url=str(settings.upstream_url), version=__version__)
