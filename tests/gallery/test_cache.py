@@ -1,4 +1,5 @@
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, product
@@ -407,7 +408,11 @@ def test_keeping_a_page_and_evicting_one_cost_no_more_with_more_pages(spare: int
 
 
 def test_a_full_cache_is_little_work_for_the_garbage_collector() -> None:
-    """It tracks nothing of a page but what the headers of its response said about caching."""
+    """It tracks nothing of a page but what the headers of its response said about caching.
+
+    Python 3.14 tracks another object of each page.
+    """
+    tracked = 1 if sys.version_info < (3, 14) else 2
     kept = Kept(max_bytes=1024**3, caller_max_bytes=1024**3)
     kept.put(ADA, paged(1))
     gc.collect()
@@ -417,7 +422,7 @@ def test_a_full_cache_is_little_work_for_the_garbage_collector() -> None:
 
     gc.collect()
 
-    assert len(gc.get_objects()) - before < 300 + 30
+    assert len(gc.get_objects()) - before < 300 * tracked + 30
 
 
 def test_a_page_without_an_etag_cannot_be_renewed() -> None:

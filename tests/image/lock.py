@@ -18,7 +18,7 @@ LOCK = ROOT / "deploy" / "requirements.txt"
 BUILD_LOCK = ROOT / "deploy" / "requirements-build.txt"
 
 # Extras for contributors; the image has all others.
-WORKBENCH_EXTRAS = frozenset({"dev", "release"})
+WORKBENCH_EXTRAS = frozenset({"benchmark", "dev", "release"})
 
 
 def read_project() -> dict[str, Any]:
