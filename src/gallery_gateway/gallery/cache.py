@@ -45,8 +45,8 @@ _MAX_PURGED = 10_000
 # For so long after a page that showed another size than the requested one, no page is cut out of another.
 _RESIZED_SECONDS = 600.0
 
-# Responses kept with a page. Few operations select from the same page.
-_MAX_RENDERED = 8
+# Responses kept with a page. An app sends a few dozen operations, of which not all select from the same page.
+_MAX_RENDERED = 32
 
 
 class PageCache:
