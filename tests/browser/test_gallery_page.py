@@ -192,7 +192,7 @@ def test_an_operation_opens_in_graphiql_with_its_variables(page: Page) -> None:
     page.get_by_role("link", name="Open in GraphiQL").click()
 
     expect(page.get_by_label("Query Editor")).to_contain_text("query GalleryPage(")
-    expect(page.get_by_label("Variables")).to_contain_text('"search": "dress"')
+    expect(page.get_by_label("Variables", exact=True)).to_contain_text('"search": "dress"')
 
 
 def test_the_usage_report_shows_the_upstream_calls(page: Page, watched: WatchedPage) -> None:
