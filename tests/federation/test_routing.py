@@ -33,6 +33,9 @@ class Recorder:
         self.documents: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
         body = await Request(scope, receive).body()
         self.documents.append(json.loads(body)["query"])
 
@@ -69,7 +72,10 @@ async def running_graph(
     upstream = FakeUpstream()
     app = create_app(Settings.read(_env_file=None, cache_ttl_seconds=0), transport=upstream)
     gallery = Recorder(app)
-    with serve_in_thread(gallery) as gallery_url, serve_in_thread(reviews_app()) as reviews_url:
+    with (
+        serve_in_thread(gallery, lifespan="on") as gallery_url,
+        serve_in_thread(reviews_app()) as reviews_url,
+    ):
         (composed,) = compose(
             [
                 Subgraph(name="gallery", sdl=build_schema().sdl, url=f"{gallery_url}/graphql"),

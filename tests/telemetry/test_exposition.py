@@ -104,7 +104,7 @@ def test_a_taken_port_stops_the_command_and_says_why(
     status = main(["serve", "--port", "0", "--workers", "2"])
 
     logging.getLogger("gallery_gateway").handlers.clear()
-    assert status == 2
+    assert status == 1
     assert capsys.readouterr().err.startswith("The metrics cannot be served: ")
 
 

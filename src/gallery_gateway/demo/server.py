@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -131,13 +131,13 @@ def create_upstream(
 
 
 @contextmanager
-def serve_in_thread(app: ASGIApp, *, port: int = 0) -> Iterator[str]:
+def serve_in_thread(app: ASGIApp, *, port: int = 0, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
     """Serve `app` on 127.0.0.1 until the block ends, and yield its base URL; port 0 picks a free port."""
     # Listening starts here, so that clients can connect before the thread runs.
     listener = socket.create_server(("127.0.0.1", port))
     # The lines of its start and end would look like those of the gateway.
     options: Any = {"log_config": None, "log_level": "warning", "access_log": False}
-    config = uvicorn.Config(app, **options, lifespan="off", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, **options, lifespan=lifespan, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
