@@ -168,6 +168,9 @@ def _salvaged_page(body: bytes, error: msgspec.ValidationError) -> Page:
     ) from error
 
 
+# In a value whose type is wrong.
+_MAX_NESTING = 100
+
 # Making one of these takes longer than decoding a value.
 _decoder_of: Callable[[Any], Decoder[Any]] = lru_cache(maxsize=256)(Decoder)
 _fields_of = lru_cache(maxsize=32)(msgspec.structs.fields)
@@ -185,7 +188,10 @@ def _salvage(raw: bytes | msgspec.Raw, kind: Any, budget: Iterator[int]) -> Any:
         kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
     is_list = typing.get_origin(kind) is list
     if not is_list and not issubclass(kind, Struct):
-        return msgspec.json.decode(raw)
+        value = msgspec.json.decode(raw)
+        is_nested = isinstance(value, list | dict) and sum(map(bytes(raw).count, (b"[", b"{"))) > _MAX_NESTING
+        # Deeply nested, it could not even be printed in an error.
+        return type(value)() if is_nested else value
     try:
         parts: Any = (_items_decoder if is_list else _members_decoder).decode(raw)
     except msgspec.ValidationError:
