@@ -98,7 +98,8 @@ async def grow(stage: Stage, name: str, *, rounds: int, requests: int, most: int
         outcomes = await stage.load(list(itertools.chain.from_iterable(loads.values())))
     # The last load of each measurement is the one that counts.
     ends = itertools.accumulate(map(len, loads.values()))
-    seconds = {key: outcomes[end - 1].cpu_seconds for key, end in zip(loads, ends, strict=True)}
+    # A tiny load may take less than a tick.
+    seconds = {key: outcomes[end - 1].cpu_seconds or 1e-6 for key, end in zip(loads, ends, strict=True)}
     ratios = {}
     for size, kind in itertools.product(sizes, KINDS):
         medians = statistics.median(seconds[number, size, kind] for number in range(rounds))

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 _PATIENCE_SECONDS = 30
 # Operations of clients that hung up continue to their end.
 _SETTLING_SECONDS = 180
@@ -79,7 +81,7 @@ async def running_gateway(upstream_url: str, **settings: float | str) -> AsyncIt
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        await _listening(port)
+        await _ready(port)
         yield Gateway(process, port)
     finally:
         with suppress(ProcessLookupError):
@@ -87,17 +89,14 @@ async def running_gateway(upstream_url: str, **settings: float | str) -> AsyncIt
         await process.wait()
 
 
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+async def _ready(port: int) -> None:
+    """Wait until the app has started; the port listens before."""
+    async with asyncio.timeout(_PATIENCE_SECONDS), httpx.AsyncClient() as http:
         while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.1)
-            else:
-                writer.close()
-                await writer.wait_closed()
-                return
+            with suppress(httpx.TransportError):
+                if (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success:
+                    return
+            await asyncio.sleep(0.1)
 
 
 def _is_socket(file: Path) -> bool:
