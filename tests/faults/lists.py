@@ -121,6 +121,9 @@ FAULTS: dict[str, Fault] = {
 """The ways in which a page is answered, by what is wrong with it."""
 
 
+_MAX_LENGTH = 300
+
+
 @dataclass
 class LyingList:
     """Projects from the newest to the oldest, answered with one fault, and changed by `change`.
@@ -151,7 +154,9 @@ class LyingList:
         return set(range(1, self.length + 1)) - self.removed
 
     def change(self) -> None:
-        """Add projects, remove some, or as many as are added."""
+        """Add projects, remove some, or as many as are added; a list may not outgrow its walk."""
+        if len(self.ids) >= _MAX_LENGTH:
+            return
         added, removed = self.chances.choice(
             [(0, 0), (1, 0), (0, 1), (1, 1), (1, 1), (3, 3), (8, 2), (0, 4), (30, 0)]
         )
