@@ -16,9 +16,11 @@ def lines_run(work: Callable[[], object]) -> int:
         lines += is_ours and event == "line"
         return count if is_ours else None
 
+    # Coverage traces, too.
+    tracing = sys.gettrace()
     sys.settrace(count)
     try:
         work()
     finally:
-        sys.settrace(None)
+        sys.settrace(tracing)
     return lines
