@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_gateway.settings import MEBIBYTE, REMOVED, Settings, SettingsError, header_lines
-from gallery_gateway.upstream.transport import Proxy
+from gallery_gateway.upstream.proxy import Proxy
 
 SECRET = "a-made-up-secret-of-32-characters"
 

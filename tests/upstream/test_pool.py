@@ -14,14 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gallery_gateway.upstream.transport import (
-    ClosedError,
-    Pool,
-    Proxy,
-    RawResponse,
-    Timeouts,
-    TotalTimeoutError,
-)
+from gallery_gateway.upstream.proxy import Proxy
+from gallery_gateway.upstream.transport import ClosedError, Pool, RawResponse, Timeouts, TotalTimeoutError
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.sockets import always, http_response, serving, serving_in_thread
 from tests.upstream.tunnels import proxying

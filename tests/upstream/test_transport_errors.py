@@ -19,9 +19,10 @@ from gallery_gateway.errors import ERRORS
 from gallery_gateway.telemetry import logs
 from gallery_gateway.upstream.client import AnyTransport
 from gallery_gateway.upstream.httpx_transport import HTTPXTransport
+from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.refusals import transport_error_kind
 from gallery_gateway.upstream.resilience import ResilienceRules
-from gallery_gateway.upstream.transport import Pool, Proxy, RawHeader, RawResponse, Timeouts
+from gallery_gateway.upstream.transport import Pool, RawHeader, RawResponse, Timeouts
 from tests.fakes import FakeUpstream, gateway
 from tests.logging_to import Written
 from tests.telemetry.recording import samples

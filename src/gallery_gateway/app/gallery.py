@@ -15,8 +15,9 @@ from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.upstream.breaker import State
 from gallery_gateway.upstream.client import AnyTransport, GalleryClient
+from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.resilience import Resilience, ResilienceRules
-from gallery_gateway.upstream.transport import Pool, Proxy, Timeouts, create_ssl_context
+from gallery_gateway.upstream.transport import Pool, Timeouts, create_ssl_context
 
 if TYPE_CHECKING:
     # Needs libraries of an extra.

@@ -61,7 +61,7 @@ def _preflight_head(requested: bytes) -> list[RawHeader]:
     return head
 
 
-def _caching_wishes(cache_control: str) -> tuple[bool, float]:
+def _cache_directives(cache_control: str) -> tuple[bool, float]:
     """Return `skips_cache` and `if_error_seconds` (RFC 9111, section 5.2.1, and RFC 5861, section 4).
 
     A client that skips the cache accepts no stale page either.
@@ -70,7 +70,9 @@ def _caching_wishes(cache_control: str) -> tuple[bool, float]:
     skips_cache = not directives.keys().isdisjoint({"no-cache", "no-store"})
     skips_cache = skips_cache or shortest_seconds(directives, "max-age") == 0
     if_error_seconds = shortest_seconds(directives, "stale-if-error")
-    return skips_cache, if_error_seconds if if_error_seconds is not None else 0.0 if skips_cache else math.inf
+    if if_error_seconds is None:
+        if_error_seconds = 0.0 if skips_cache else math.inf
+    return skips_cache, if_error_seconds
 
 
 def negotiate(accept: str, *, offers_html: bool) -> str | None:
@@ -215,7 +217,7 @@ class Policy:
         if origin is not None and origin in self._origins:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
-        skips_cache, if_error_seconds = _caching_wishes(cache_control)
+        skips_cache, if_error_seconds = _cache_directives(cache_control)
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,

@@ -36,6 +36,7 @@ from gallery_gateway.execution.selection import (
     Selection,
     root_fields,
     shaping_variables,
+    variables_in,
 )
 from gallery_gateway.telemetry.logs import log_event
 
@@ -200,21 +201,17 @@ class Compiler:
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
     async def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
-        rendered = [
-            self._recall(root, source) or await self._render(root, source)
-            for root, source in zip(roots, loaded, strict=True)
-        ]
+        rendered = [await self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
             source, writer = loaded[0].source, (roots[0].plan, loaded[0].shown)
             return rendered[0], source and source.cached_response(writer)
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
-    def _recall(self, root: _Root, loaded: LoadedRoot) -> bytes | None:
-        rendered: bytes | None = loaded.source and loaded.source.recall((root.plan, loaded.shown))
-        return rendered
-
     async def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
+        rendered: bytes | None = loaded.source and loaded.source.recall((root.plan, loaded.shown))
+        if rendered is not None:
+            return rendered
         if loaded.value is None:
             rendered = self._encode(root.wrap(None) if root.wrap else None)
         elif loaded.images > self._sliced_images:
@@ -330,7 +327,7 @@ class Compiler:
     ) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Load]:
         definition, node = selected.definition, selected.node
         assert definition is not None  # noqa: S101  # for mypy: `__typename` is not compiled
-        if not node.arguments:
+        if not any(True for argument in node.arguments or () for _ in variables_in(argument)):
             load = prepare(selected.arguments())
             return lambda _raw, _coerced: load
         coerce = prepare_arguments(definition, node)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.flights import Flight
 from gallery_gateway.gallery.gallery import Gallery, LoadResult
 from gallery_gateway.gallery.lookup import (
     Accepts,
@@ -206,14 +207,12 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
 
     async def _fetch(self, key: LoadKey) -> LoadResult:
         """Join a flight that covers the request, or else fetch its page."""
-        first_flight, forced_since = self._first_flight, self._accepts.forced_since
-        find = self._gallery.flights.find
-        while flight := find(self._caller.key, key.request, since=first_flight, forced_since=forced_since):
+        # A flight that has landed is found no more.
+        while flight := self._flight(key.request):
             joined = await self._gallery.join(flight, self._caller, key, until=self._until)
             if joined is not None:
                 self._record(joined)
                 return joined
-            first_flight, forced_since = flight.number + 1, math.inf
         if not key.is_alone:
             # A flight may have landed since the load was batched.
             [landed] = self.fresh([LoadKey(key.request, key.needs_links, is_project=False)])
@@ -231,18 +230,17 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         self._record(result)
         return result
 
+    def _flight(self, request: GalleryRequest) -> Flight | None:
+        """Return a flight that covers the request and that the operation may join."""
+        find, forced_since = self._gallery.flights.find, self._accepts.forced_since
+        return find(self._caller.key, request, since=self._first_flight, forced_since=forced_since)
+
     def _charge(self, pages: list[LoadKey], projects: list[LoadKey]) -> None:
         """Charge all calls of a batch before the first one is made."""
         alone = [key for key in projects if not any(key.may_be_on(page) for page in pages)]
         calls: list[GalleryRequest] = []
         for request in [key.request for key in pages + alone]:
-            in_flight = self._gallery.flights.find(
-                self._caller.key,
-                request,
-                since=self._first_flight,
-                forced_since=self._accepts.forced_since,
-            )
-            if in_flight is None and not any(call.covers(request) for call in calls):
+            if self._flight(request) is None and not any(call.covers(request) for call in calls):
                 calls.append(request)
         self.usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))
         self._charged.update(calls)

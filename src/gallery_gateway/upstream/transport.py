@@ -18,7 +18,6 @@ import re
 import select
 import socket
 import ssl
-from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -26,11 +25,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import aiohappyeyeballs
 import httptools
 import httpx
+
+if TYPE_CHECKING:
+    from gallery_gateway.upstream.proxy import Proxy
 
 
 class FirstByteTimeoutError(httpx.ReadTimeout):
@@ -205,7 +207,7 @@ class Connection(asyncio.Protocol):
     def is_quiet(self) -> bool:
         """Return whether the connection is open and the kernel holds no unread byte of it."""
         if self._poll is None:
-            self._poll = _poll_of(self._transport.get_extra_info("socket"))
+            self._poll = poll_of(self._transport.get_extra_info("socket"))
         return self.is_open and not self._poll()
 
     def abort(self) -> None:
@@ -406,7 +408,7 @@ def _parse_error(exc: httptools.HttpParserError) -> httpx.TransportError:
     return httpx.RemoteProtocolError(f"The response is not HTTP: {exc}")
 
 
-def _poll_of(connected: socket.socket) -> Callable[[], object]:
+def poll_of(connected: socket.socket) -> Callable[[], object]:
     """Return a function that says whether the socket is readable, has ended or has failed."""
     if not hasattr(select, "poll"):
         return lambda: select.select([connected], [], [], 0)[0]
@@ -460,83 +462,7 @@ def create_ssl_context(
     return context
 
 
-class Proxy:
-    """An HTTP proxy that opens tunnels to the REST API (RFC 9110, section 9.3.6).
-
-    Args:
-        url: `http://host:port`, with user and password if the proxy wants them.
-    """
-
-    def __init__(self, url: str) -> None:
-        parsed = httpx.URL(url)
-        self.host, self.port = parsed.host, _port_of(parsed)
-        self._authorization: list[RawHeader] = []
-        if parsed.userinfo:
-            credentials = b64encode(f"{parsed.username}:{parsed.password}".encode())
-            self._authorization.append((b"proxy-authorization", b"Basic " + credentials))
-
-    async def open_tunnel(self, connected: socket.socket, url: httpx.URL) -> None:
-        """Turn a connection to the proxy into one to the host and port of `url`.
-
-        Raises:
-            httpx.ProxyError: the proxy opens no tunnel.
-        """
-        loop = asyncio.get_running_loop()
-        name = b"[%b]" % url.raw_host if b":" in url.raw_host else url.raw_host
-        target = b"%b:%d" % (name, _port_of(url))
-        head = _head(target, [(b"host", target), *self._authorization], method=b"CONNECT")
-        try:
-            await loop.sock_sendall(connected, head)
-            status = await _tunnel_status(connected)
-        except OSError as exc:
-            raise httpx.ProxyError("The connection to the proxy failed.") from exc
-        # tinyproxy sends 401 if the credentials are wrong, and 407 if there are none.
-        if status in {401, 407}:
-            raise ProxyCredentialsError("The proxy wants other credentials.")
-        if 300 <= status < 500:
-            raise TunnelRefusedError("The proxy does not allow this tunnel.")
-        if status >= 500:
-            raise httpx.ProxyError("The proxy cannot open the tunnel.")
-
-
-# No honest proxy sends as much.
-_MAX_PROXY_HEAD_BYTES = 16 * 1024
-_HEAD_END = re.compile(rb"\n\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
-
-
-async def _tunnel_status(connected: socket.socket) -> int:
-    """Return the final status of the proxy's response, which has no body if it is 2xx."""
-    received = bytearray()
-    end = status = 0
-    while status < 200:
-        begin, end = end, await _receive_head(connected, received, begin=end)
-        line = _STATUS_LINE.match(received, begin)
-        if line is None:
-            raise httpx.ProxyError("The proxy's response is not HTTP.")
-        status = int(line[1])
-    # Behind the tunnel, neither TLS nor HTTP lets the server speak first.
-    if status < 300 and (end < len(received) or _poll_of(connected)()):
-        raise httpx.ProxyError("The proxy sent more than its response.")
-    return status
-
-
-async def _receive_head(connected: socket.socket, received: bytearray, *, begin: int) -> int:
-    """Receive at least the head that begins there; return where it ends."""
-    loop = asyncio.get_running_loop()
-    searched = begin
-    while (end := _HEAD_END.search(received, max(begin, searched - 2))) is None:
-        searched = len(received)
-        if searched > _MAX_PROXY_HEAD_BYTES:
-            raise httpx.ProxyError("The head of the proxy's response is too large.")
-        part = await loop.sock_recv(connected, _MAX_PROXY_HEAD_BYTES)
-        if not part:
-            raise httpx.ProxyError("The proxy ended the connection.")
-        received += part
-    return end.end()
-
-
-def _port_of(url: httpx.URL) -> int:
+def port_of(url: httpx.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
 
@@ -561,14 +487,14 @@ class Pool:
         max_connections: int,
         max_bytes: int,
         ssl_context: ssl.SSLContext | None = None,
-        proxy: Proxy | None = None,
+        proxy: "Proxy | None" = None,
         idle_seconds: float = _IDLE_SECONDS,
         silent_seconds: float = _SILENT_SECONDS,
         max_age_seconds: float = _MAX_AGE_SECONDS,
     ) -> None:
         url = self._url = httpx.URL(base_url)
         self._proxy = proxy
-        self._host, self._port = (proxy.host, proxy.port) if proxy else (url.host, _port_of(url))
+        self._host, self._port = (proxy.host, proxy.port) if proxy else (url.host, port_of(url))
         self._ssl = (ssl_context or create_ssl_context()) if url.scheme == "https" else None
         self._max_connections = max_connections
         self._max_bytes = max_bytes
@@ -586,7 +512,7 @@ class Pool:
         self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
     ) -> RawResponse:
         """Send a GET request for `target`, a path and query, with these headers alone; see `send`."""
-        return await self.send(_head(target, headers), timeouts, caller_key=caller_key)
+        return await self.send(request_head(target, headers), timeouts, caller_key=caller_key)
 
     async def send(self, head: bytes, timeouts: Timeouts, *, caller_key: bytes | None) -> RawResponse:
         """Send a request and return the response.
@@ -748,7 +674,7 @@ class Pool:
 _DANGEROUS = re.compile(rb"[\r\n\0]")
 
 
-def _head(target: bytes, headers: Sequence[RawHeader], *, method: bytes = b"GET") -> bytes:
+def request_head(target: bytes, headers: Sequence[RawHeader], *, method: bytes = b"GET") -> bytes:
     """Return the request as bytes.
 
     Raises:

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.refusals import transport_error_kind
-from gallery_gateway.upstream.transport import Pool, Proxy, RawResponse, Timeouts
+from gallery_gateway.upstream.transport import Pool, RawResponse, Timeouts
 from tests.fakes import gateway
 from tests.upstream.certificates import Authority
 from tests.upstream.opening import PAGE
