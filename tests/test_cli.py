@@ -336,6 +336,59 @@ async def test_the_demo_tells_how_to_stop_and_leaves_the_lines_of_the_server_out
     assert (status, errors) == (0, "")
 
 
+# Runs the command, and sends the signal at a step after the announcement: a call of any function counts.
+_SIGNALLED = """
+import os, signal, sys
+
+_, number, steps, *arguments = sys.argv
+from gallery_gateway import cli
+remaining = None
+
+def count(frame, event, argument):
+    global remaining
+    if event == "call" and remaining is None and frame.f_code.co_name == "_run":
+        remaining = int(steps)
+    elif event == "call" and remaining is not None:
+        remaining -= 1
+        if remaining == 0:
+            sys.setprofile(None)
+            signal.raise_signal(int(number))
+
+sys.setprofile(count)
+status = cli.main(arguments)
+assert remaining == 0, f"{remaining} steps too many"
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("arguments", [("demo", "--port", "0"), ("serve", "--port", "0")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("number", "steps"),
+    [
+        (signal.SIGINT, 20),
+        (signal.SIGINT, 60),
+        (signal.SIGINT, 150),
+        (signal.SIGINT, 800),
+        (signal.SIGTERM, 60),
+    ],
+)
+async def test_a_signal_at_any_step_of_the_start_ends_the_command(
+    number: int, steps: int, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_LOG_LEVEL", "warning")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", _SIGNALLED, str(int(number)), str(steps), *arguments),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_heed_interrupts,
+    )
+    async with asyncio.timeout(_DEADLINE_SECONDS):
+        _, errors = await process.communicate()
+
+    assert (process.returncode, errors.decode()) == (0, "")
+
+
 async def test_a_host_with_several_addresses_is_served_on_each() -> None:
     found = socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
     async with started("serve", "--port", "0", "--host", "localhost") as command:

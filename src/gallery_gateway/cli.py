@@ -34,9 +34,6 @@ from gallery_gateway.telemetry import logs
 
 _logger = logging.getLogger(__name__)
 
-# An interrupt may follow the line that announces the address at once, and uvicorn raises it again at its end.
-_ending_quietly = contextlib.suppress(KeyboardInterrupt)
-
 # As uvicorn's own.
 _BACKLOG = 2048
 
@@ -150,18 +147,31 @@ def _serve(arguments: argparse.Namespace) -> int:
         workers=settings.workers,
         **_server_options(settings),
     )
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_ending_quietly)
-        if uds is None:
-            _logger.info(_start_line(settings, _url(settings.host, listeners[0])))
-        else:
-            stack.callback(uds.unlink, missing_ok=True)
-            _logger.info("Gallery gateway running on %s. Press Ctrl-C to stop.", uds)
-        if settings.workers > 1:
+    if uds is None:
+        start_line = _start_line(settings, _url(settings.host, listeners[0]))
+    else:
+        start_line = f"Gallery gateway running on {uds}. Press Ctrl-C to stop."
+    try:
+        _run(config, listeners, partial(_logger.info, start_line))
+    finally:
+        if uds is not None:
+            uds.unlink(missing_ok=True)
+    return 0
+
+
+def _run(config: uvicorn.Config, listeners: list[socket.socket], announce: Callable[[], None]) -> None:
+    """Announce the gateway and serve it until a signal, which may come as soon as it is announced."""
+    # uvicorn raises the signal again at its end.
+    with contextlib.suppress(KeyboardInterrupt):
+        if config.workers > 1:
+            announce()
             Multiprocess(config, listeners).run()
         else:
-            uvicorn.Server(config).run(sockets=listeners)
-    return 0
+            server = uvicorn.Server(config)
+            # The server itself handles signals only from its first step on, which is later.
+            with server.capture_signals():
+                announce()
+                server.run(sockets=listeners)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -271,14 +281,12 @@ def _serve_demo(settings: Settings, upstream_url: str) -> int:
     explorer_path = settings.graphiql_path if settings.graphiql else None
     app.router.routes.extend(frontend_routes(pictures_origin=upstream_url, explorer_path=explorer_path))
     config = uvicorn.Config(app, **_server_options(settings))
-    with _ending_quietly:
-        print(_banner(f"{url}/graphql", upstream_url), flush=True)
-        uvicorn.Server(config).run(sockets=listeners)
+    _run(config, listeners, partial(print, _banner(f"{url}/graphql", upstream_url), flush=True))
     return 0
 
 
 def _wait(upstream_url: str) -> int:
-    with _ending_quietly:
+    with contextlib.suppress(KeyboardInterrupt):
         print(f"The made-up REST API: {upstream_url}/gallery/by-project\n{_tokens()}", flush=True)
         threading.Event().wait()
     return 0
