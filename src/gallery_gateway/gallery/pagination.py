@@ -422,7 +422,8 @@ async def _across(loader: ListLoader, step: Step, page: ListPage) -> Paginated:
 
 
 async def _from_end(loader: ListLoader, step: Step) -> Paginated:
-    page = await loader.load(1, 1, is_thin=True)
+    # The last page can be shorter than requested for two reasons. A largest page shows whether one is left.
+    page = await loader.load(1, MAX_PER_PAGE, is_thin=True)
     if page.total == 0 and page.is_consistent:
         return _part(step, page, 0)
     for _ in range(_MAX_END_ATTEMPTS):
