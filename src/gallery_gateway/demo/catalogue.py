@@ -4,6 +4,7 @@
 value come last in both orders, and equal values are ordered by identity.
 """
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from operator import itemgetter
 from typing import NamedTuple
@@ -17,10 +18,11 @@ _identity = itemgetter("job_id", "image_index", "group_index", "version")
 
 
 class ListedProject(NamedTuple):
-    """A project, all of its images, and the listed ones: matching, sorted and capped."""
+    """A project, all of its images, those that match the filter, and the listed ones: sorted and capped."""
 
     project: DemoProject
-    images: list[Image]
+    all: list[Image]
+    matching: list[Image]
     listed: list[Image]
 
 
@@ -29,10 +31,12 @@ class Catalogue:
 
     Args:
         seed: the same seed generates the same catalogue.
+        id_offset: added to the ids of all projects.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.projects = {project.project_id: project for project in make_projects(seed)}
+    def __init__(self, seed: int, *, id_offset: int = 0) -> None:
+        projects = [replace(p, project_id=p.project_id + id_offset) for p in make_projects(seed)]
+        self.projects = {project.project_id: project for project in projects}
         # Room for all projects and some past runs of the live ones.
         self._images_of = lru_cache(maxsize=1_000)(partial(make_images, seed))
 
@@ -41,26 +45,39 @@ class Catalogue:
         return project is not None and project.is_visible_to(caller)
 
     def listing(
-        self, caller: DemoCaller, parameters: Parameters, *, now: float, lists_empty: bool
+        self,
+        caller: DemoCaller,
+        parameters: Parameters,
+        *,
+        now: float,
+        lists_empty: bool,
+        latest_only: bool = False,
     ) -> tuple[int, list[ListedProject]]:
         """Return the number of the caller's projects at `now`, and one page of them.
 
-        With `lists_empty`, an image filter keeps projects without a matching image.
+        With `lists_empty`, an image filter keeps projects without a matching image. With `latest_only`, the
+        earlier versions of an image do not exist.
         """
+        list_images = partial(self._list_images, parameters=parameters, now=now, latest_only=latest_only)
         found = [p.at(now) for p in self.projects.values() if _matches(p, caller, parameters)]
         if parameters.filters_images and not lists_empty:
-            found = [p for p in found if self._list_images(p, parameters, now).listed]
+            found = [p for p in found if list_images(p).listed]
         # Projects are in the order of their ids, and the sort is stable.
         found.sort(key=lambda p: p.created_seconds, reverse=parameters.order == "desc")
         first = (parameters.page - 1) * parameters.per_page
         page = found[first : first + parameters.per_page]
-        return len(found), [self._list_images(p, parameters, now) for p in page]
+        return len(found), [list_images(p) for p in page]
 
-    def _list_images(self, project: DemoProject, parameters: Parameters, now: float) -> ListedProject:
+    def _list_images(
+        self, project: DemoProject, *, parameters: Parameters, now: float, latest_only: bool
+    ) -> ListedProject:
         images = images_at(self._images_of(project), project, now)
+        if latest_only:
+            # The versions of an image follow each other.
+            images = list({_identity(image)[:-1]: image for image in images}.values())
         matching = [image for image in images if _image_matches(image, parameters)]
         listed = _sorted(matching, parameters)[: parameters.max_images_per_project]
-        return ListedProject(project, images, listed)
+        return ListedProject(project, images, matching, listed)
 
 
 def _matches(project: DemoProject, caller: DemoCaller, parameters: Parameters) -> bool:

@@ -1,13 +1,15 @@
 """The stand-in as an ASGI app: `GET /gallery/by-project`, and the pictures that its answers link to."""
 
 import asyncio
+import hashlib
 import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -35,19 +37,40 @@ class ContractVariant:
     """One reading of the questions listed under "Open" in the REST contract.
 
     Args:
-        unknown_is_404: a `project_id` that the caller cannot see is a 404, not an empty list.
-        past_end_is_404: a page after the last one is a 404, not an empty list.
-        lists_empty_projects: an image filter keeps projects without a matching image.
+        past_end_is_404: a page after the last one is a 404, not an empty list (question 1).
+        unknown_is_404: a `project_id` that the caller cannot see is a 404, not an empty list (2).
+        counters: the images that the counters of a project count: all, those that match the filter, or
+            those that are listed (3).
+        lists_empty_projects: an image filter keeps projects without a matching image (4).
+        signs_links: links carry a signature and expire (5).
+        latest_versions_only: earlier versions of an image are neither listed nor counted (6).
+        sends_etags: answers carry an ETag, and a request with it gets a 304 (7).
+        dates: ISO 8601 with an offset, without one, or without one in older projects; or seconds since
+            1970 (9).
+        max_per_page: larger values of `per_page` up to 100 are replaced by this (10).
+        unlisted_projects: how many deleted projects `total` counts (10).
+        large_ids: numeric ids of projects and settled images exceed 32 bits (11).
         invalid_status: the status for invalid parameters, 400 or 422.
     """
 
-    unknown_is_404: bool = False
     past_end_is_404: bool = False
+    unknown_is_404: bool = False
+    counters: Literal["all", "matching", "listed"] = "all"
     lists_empty_projects: bool = True
+    signs_links: bool = True
+    latest_versions_only: bool = False
+    sends_etags: bool = False
+    dates: Literal["mixed", "offset", "local", "epoch"] = "mixed"
+    max_per_page: int = 100
+    unlisted_projects: int = 0
+    large_ids: bool = False
     invalid_status: int = 422
 
 
 _DEFAULT_VARIANT = ContractVariant()
+
+# Beyond 32 bits.
+_LARGE_ID = 5_000_000_000
 
 
 class _StandIn:
@@ -59,7 +82,7 @@ class _StandIn:
         self._clock = clock
         self._delay_seconds = delay_seconds
         self._variant = variant
-        self._catalogue = Catalogue(seed)
+        self._catalogue = Catalogue(seed, id_offset=_LARGE_ID if variant.large_ids else 0)
         self._signer = LinkSigner(seed)
 
     async def answer_gallery(self, request: Request) -> Response:
@@ -74,11 +97,16 @@ class _StandIn:
                 {"field": name, "message": message, "position": "query"} for name, message in exc.errors
             ]
             return JSONResponse({"error": "Invalid request", "detail": detail}, self._variant.invalid_status)
+        parameters = replace(parameters, per_page=min(parameters.per_page, self._variant.max_per_page))
         now, project_id = self._clock(), parameters.project_id
         total, page = self._catalogue.listing(
-            caller, parameters, now=now, lists_empty=self._variant.lists_empty_projects
+            caller,
+            parameters,
+            now=now,
+            lists_empty=self._variant.lists_empty_projects,
+            latest_only=self._variant.latest_versions_only,
         )
-        pagination = _pagination(parameters, total)
+        pagination = _pagination(parameters, total + self._variant.unlisted_projects)
         if project_id is not None and not self._catalogue.is_visible(project_id, caller):
             is_missing = self._variant.unknown_is_404
         else:
@@ -86,8 +114,9 @@ class _StandIn:
             is_missing = self._variant.past_end_is_404 and parameters.page > max(1, pagination["pages"])
         if is_missing:
             return await _answer_not_found(request)
-        sign = partial(self._signer.sign, base_url=str(request.base_url), now=now)
-        return JSONResponse({"pagination": pagination, "projects": [_project_body(p, sign) for p in page]})
+        projects = [self._project_body(listed, str(request.base_url), now) for listed in page]
+        response = JSONResponse({"pagination": pagination, "projects": projects})
+        return _with_etag(response, request) if self._variant.sends_etags else response
 
     async def answer_picture(self, request: Request) -> Response:
         params = request.path_params
@@ -101,6 +130,27 @@ class _StandIn:
         picture = draw_picture(project, role=params["role"], uuid=params["uuid"], size=params["size"])
         headers = {"Cache-Control": f"private, max-age={remaining_seconds}"}
         return Response(picture, media_type="image/svg+xml", headers=headers)
+
+    def _project_body(self, listed: ListedProject, base_url: str, now: float) -> _Body:
+        project, variant = listed.project, self._variant
+        sign: _Sign = partial(self._signer.sign, base_url=base_url, now=now)
+        if not variant.signs_links:
+            sign = base_url.__add__
+        statuses = [image["status"] for image in getattr(listed, variant.counters)]
+        return {
+            "project_id": project.project_id,
+            "project_name": project.name,
+            "project_key": project.key,
+            "created_at": _date(project.timestamp(), variant),
+            "created_by": project.owner.name,
+            "total_images": len(statuses),
+            "completed_images": statuses.count("completed"),
+            "failed_images": statuses.count("failed"),
+            "images": [
+                _image_body(image, project, sign) | {"created_at": _date(image["created_at"], variant)}
+                for image in listed.listed
+            ],
+        }
 
 
 def create_upstream(
@@ -165,20 +215,26 @@ def _pagination(parameters: Parameters, total: int) -> dict[str, int]:
     }
 
 
-def _project_body(listed: ListedProject, sign: _Sign) -> _Body:
-    project = listed.project
-    statuses = [image["status"] for image in listed.images]
-    return {
-        "project_id": project.project_id,
-        "project_name": project.name,
-        "project_key": project.key,
-        "created_at": project.timestamp(),
-        "created_by": project.owner.name,
-        "total_images": len(statuses),
-        "completed_images": statuses.count("completed"),
-        "failed_images": statuses.count("failed"),
-        "images": [_image_body(image, project, sign) for image in listed.listed],
-    }
+def _with_etag(response: Response, request: Request) -> Response:
+    etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    is_known = request.headers.get("if-none-match") == etag
+    response = Response(status_code=304) if is_known else response
+    response.headers["ETag"] = etag
+    return response
+
+
+def _date(text: str, variant: ContractVariant) -> str | float:
+    """Return a date of the catalogue as the variant sends it; without an offset, it is in UTC."""
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    match variant.dates:
+        case "offset":
+            return moment.isoformat()
+        case "local":
+            return moment.replace(tzinfo=None).isoformat()
+        case "epoch":
+            return moment.timestamp()
+    return text
 
 
 def _image_body(image: Image, project: DemoProject, sign: _Sign) -> _Body:
