@@ -1,4 +1,4 @@
-"""The command line: `serve`, `demo` and `schema`."""
+"""The command line: `serve`, `demo`, `schema` and `verify`."""
 
 import argparse
 import asyncio
@@ -31,6 +31,8 @@ from gallery_gateway.edge.uvicorn_protocol import UnsupportedServerError, WirePr
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
+from gallery_gateway.verify.command import Options
+from gallery_gateway.verify.command import verify as run_verify
 
 _logger = logging.getLogger(__name__)
 
@@ -118,6 +120,24 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the schema as SDL")
     schema.add_argument("--api", action="store_true", help="without what is for federation only")
     schema.set_defaults(command=_schema)
+
+    verify = commands.add_parser(
+        "verify",
+        help="ask the real REST API what its documentation leaves open",
+        description="Make at most 60 small calls of the REST API, and report where it differs from what the"
+        " gateway expects. The access token comes from GALLERY_GATEWAY_VERIFY_TOKEN or a prompt; a second"
+        " one may come from GALLERY_GATEWAY_VERIFY_OTHER_TOKEN.",
+    )
+    verify.add_argument("--url", help="base URL of the REST API, instead of the setting UPSTREAM_URL")
+    verify.add_argument("--json", action="store_true", help="print the report as JSON")
+    verify.add_argument(
+        "--save", metavar="FILE", type=Path, help="write shapes, counts and verdicts, and nothing else"
+    )
+    verify.add_argument(
+        "--max-calls", metavar="N", type=int, choices=range(1, 61), default=60, help="1 to 60 (60)"
+    )
+    verify.add_argument("--links", action="store_true", help="open one link to a picture, without a token")
+    verify.set_defaults(command=_verify)
     return parser
 
 
@@ -272,6 +292,18 @@ def _schema(arguments: argparse.Namespace) -> int:
     schema = build_schema()
     print(schema.api_sdl() if arguments.api else schema.sdl, end="")
     return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    options = Options(
+        url=arguments.url,
+        as_json=arguments.json,
+        save=arguments.save,
+        max_calls=arguments.max_calls,
+        with_links=arguments.links,
+    )
+    with _reported("The evidence cannot be saved"):
+        return run_verify(options)
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:

@@ -32,7 +32,7 @@ ENVIRONMENT_PREFIX = "GALLERY_GATEWAY_"
 # and Kubernetes mount secrets as files, which `docker inspect` does not show, unlike variables.
 _SECRETS = ("caller_key_secret", "shared_cache_url", "upstream_headers", "upstream_proxy_url")
 
-# The prefix is ours, but these names configure other programs of this repository.
+# The prefix is ours, but these names are for the command `verify` alone.
 _RESERVED = frozenset({"verify_token", "verify_other_token"})
 
 # What became of the settings of earlier versions. docs/changelog.md holds the same table.
@@ -355,6 +355,12 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError("\n".join(problems))
         return settings
+
+
+def verify_tokens(env_file: str | None = ".env") -> tuple[str | None, str | None]:
+    """Return the tokens for `verify`, of which the gateway itself has none."""
+    given = _environment(env_file)
+    return given.get("verify_token") or None, given.get("verify_other_token") or None
 
 
 def _environment(env_file: Any) -> dict[str, str]:

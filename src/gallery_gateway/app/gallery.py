@@ -14,7 +14,7 @@ from gallery_gateway.gallery.shared_fetcher import SharedFetcher
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, header_lines
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.upstream.breaker import State
-from gallery_gateway.upstream.client import AnyTransport, GalleryClient
+from gallery_gateway.upstream.client import AnyTransport, CallOptions, GalleryClient
 from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.resilience import Resilience, ResilienceRules
 from gallery_gateway.upstream.transport import Pool, Timeouts, create_ssl_context
@@ -75,7 +75,12 @@ def build_gallery(
         clock=clock.monotonic,
     )
     instruments.add_gauges(lambda: read_resilience(resilience))
-    client = _client(settings, transport, instruments, resilience, rules)
+    client = GalleryClient(
+        transport=transport or create_pool(settings),
+        resilience=resilience,
+        telemetry=instruments.calls,
+        **call_options(settings, rules),
+    )
     freshness = FreshnessPolicy(
         ttl_seconds=settings.cache_ttl_seconds,
         unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
@@ -95,43 +100,38 @@ def build_gallery(
     return gallery
 
 
-def _client(
-    settings: Settings,
-    transport: AnyTransport | None,
-    instruments: Instruments,
-    resilience: Resilience,
-    rules: ResilienceRules,
-) -> GalleryClient:
-    base_url, max_bytes = str(settings.upstream_url), settings.upstream_max_bytes
-    proxy_url, headers = settings.upstream_proxy_url, settings.upstream_headers
-    if transport is None:
-        files = (
-            settings.upstream_ca_file,
-            settings.upstream_client_cert_file,
-            settings.upstream_client_key_file,
-        )
-        transport = Pool(
-            base_url,
-            max_connections=settings.upstream_max_connections,
-            max_bytes=max_bytes,
-            ssl_context=create_ssl_context(*files) if any(files) else None,
-            proxy=Proxy(proxy_url.get_secret_value()) if proxy_url else None,
-        )
-    return GalleryClient(
-        base_url=base_url,
-        transport=transport,
+def create_pool(settings: Settings) -> Pool:
+    """Return the connections to the REST API."""
+    files = (
+        settings.upstream_ca_file,
+        settings.upstream_client_cert_file,
+        settings.upstream_client_key_file,
+    )
+    proxy_url = settings.upstream_proxy_url
+    return Pool(
+        str(settings.upstream_url),
+        max_connections=settings.upstream_max_connections,
+        max_bytes=settings.upstream_max_bytes,
+        ssl_context=create_ssl_context(*files) if any(files) else None,
+        proxy=Proxy(proxy_url.get_secret_value()) if proxy_url else None,
+    )
+
+
+def call_options(settings: Settings, rules: ResilienceRules) -> CallOptions:
+    """Return what the settings say about every upstream call."""
+    headers = settings.upstream_headers
+    return CallOptions(
+        base_url=str(settings.upstream_url),
         timeouts=Timeouts(
             connect=settings.upstream_connect_timeout_seconds,
             first_byte=settings.upstream_first_byte_timeout_seconds,
             read=rules.read_timeout_seconds,
             total=settings.upstream_total_timeout_seconds,
         ),
-        max_bytes=max_bytes,
+        max_bytes=settings.upstream_max_bytes,
         user_agent=f"gallery-gateway/{__version__}",
         accept_encoding=settings.upstream_accept_encoding,
         headers=header_lines(headers.get_secret_value()) if headers else (),
-        resilience=resilience,
-        telemetry=instruments.calls,
     )
 
 

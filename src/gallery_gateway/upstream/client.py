@@ -6,7 +6,7 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import httpx
 
@@ -75,6 +75,17 @@ AnyTransport = Transport | httpx.AsyncBaseTransport
 _MAX_ERROR_BYTES = 64 * 1024
 
 
+class CallOptions(TypedDict):
+    """Arguments of `GalleryClient` about every call."""
+
+    base_url: str
+    timeouts: Timeouts
+    max_bytes: int
+    user_agent: str
+    accept_encoding: str
+    headers: Iterable[tuple[str, str]]
+
+
 class GalleryClient:
     """Fetches pages over one shared transport, which it owns.
 
@@ -113,13 +124,9 @@ class GalleryClient:
         # Large bodies are decoded one after another: together they would take longer pauses and more memory.
         self._decoding = asyncio.Lock()
         self._telemetry = telemetry or Telemetry(())
-        self._headers = [
-            (b"host", url.netloc),
-            (b"accept", b"application/json"),
-            (b"accept-encoding", accept_encoding.encode("ascii")),
-            (b"user-agent", user_agent.encode("ascii")),
-            *((name.encode("ascii"), value.encode("ascii")) for name, value in headers),
-        ]
+        self._headers = common_headers(
+            url, accept_encoding=accept_encoding, user_agent=user_agent, headers=headers
+        )
 
     async def fetch_page(
         self,
@@ -227,6 +234,19 @@ class GalleryClient:
         if len(self._path) + len(query) > _MAX_TARGET_BYTES:
             raise BadUserInputError("The arguments are too long; shorten them.")
         return b"%b?%b" % (self._path, query.encode("ascii"))
+
+
+def common_headers(
+    url: httpx.URL, *, accept_encoding: str, user_agent: str, headers: Iterable[tuple[str, str]]
+) -> list[RawHeader]:
+    """Return the headers of every call; the arguments are those of `GalleryClient`."""
+    return [
+        (b"host", url.netloc),
+        (b"accept", b"application/json"),
+        (b"accept-encoding", accept_encoding.encode("ascii")),
+        (b"user-agent", user_agent.encode("ascii")),
+        *((name.encode("ascii"), value.encode("ascii")) for name, value in headers),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The command `verify`: asks the real REST API what its documentation leaves open."""

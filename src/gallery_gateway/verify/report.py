@@ -1,0 +1,117 @@
+"""The findings as a table for people, as JSON for machines, and as a file for bug reports."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gallery_gateway import __version__
+from gallery_gateway.verify.probe import Finding, Probe, Results, Verdict, not_seen
+
+# Grows when a member changes its meaning or goes away; new members do not count.
+SHAPE_VERSION = 1
+
+_WORST_FIRST = tuple(Verdict)
+_MARKS = {Verdict.DIFFERS: "✗", Verdict.NOT_SEEN: "·", Verdict.HOLDS: "✓"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run found.
+
+    Args:
+        probes: all of them, whether they ran or not.
+        results: of those that ran.
+        incomplete: why not all probes ran, or could not mean anything; `None` after a complete run.
+        calls: number of calls of the REST API.
+    """
+
+    probes: Sequence[Probe]
+    results: Results
+    incomplete: str | None
+    calls: int
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 if clients notice a difference, else 2 if the run was incomplete."""
+        found = self._findings()
+        if any(finding.verdict is Verdict.DIFFERS and probe.noticed for probe, finding in found):
+            return 1
+        return 0 if self.incomplete is None else 2
+
+    @property
+    def settings(self) -> list[str]:
+        """The recommended settings, as lines of `.env`."""
+        return list(
+            dict.fromkeys(
+                f"GALLERY_GATEWAY_{probe.setting}"
+                for probe, finding in self._findings()
+                if finding.verdict is Verdict.DIFFERS and probe.setting is not None
+            )
+        )
+
+    def as_text(self) -> str:
+        lines = []
+        for group, found in self._groups():
+            lines += ["", group]
+            for probe, finding in found:
+                evidence = f"{finding.evidence} {finding.local}".rstrip()
+                name = probe.id.partition(".")[2]
+                lines.append(f"  {_MARKS[finding.verdict]} {finding.verdict:<8}  {name:<22} {evidence}")
+                if finding.verdict is Verdict.DIFFERS:
+                    lines.append(f"{'':14}→ {probe.meaning}")
+        if self.settings:
+            lines += ["", "Recommended for .env:", *self.settings]
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self._counts().items())
+        lines += ["", f"{counts}. {self.calls} calls."]
+        return "\n".join(lines[1:])
+
+    def as_json(self) -> str:
+        return json.dumps(self._shape(with_local=True), indent=2, ensure_ascii=False)
+
+    def as_evidence(self) -> str:
+        """Return the same as JSON, without what is for the terminal alone."""
+        return json.dumps(self._shape(with_local=False), indent=2, ensure_ascii=False)
+
+    def _shape(self, *, with_local: bool) -> dict[str, object]:
+        return {
+            "version": SHAPE_VERSION,
+            "gateway": __version__,
+            "status": self.status,
+            "incomplete": self.incomplete,
+            "calls": self.calls,
+            "counts": self._counts(),
+            "settings": self.settings,
+            "probes": [
+                {
+                    "id": probe.id,
+                    "verdict": finding.verdict,
+                    "evidence": finding.evidence,
+                    "meaning": probe.meaning,
+                    "noticed": probe.noticed,
+                    **({"local": finding.local} if with_local else {}),
+                }
+                for probe, finding in self._findings()
+            ],
+        }
+
+    def _findings(self) -> Iterator[tuple[Probe, Finding]]:
+        reason = self.incomplete or "it did not run"
+        for each in self.probes:
+            yield each, self.results.get(each) or not_seen(reason)
+
+    def _counts(self) -> dict[Verdict, int]:
+        verdicts = [finding.verdict for _, finding in self._findings()]
+        return {verdict: verdicts.count(verdict) for verdict in _WORST_FIRST}
+
+    def _groups(self) -> list[tuple[str, list[tuple[Probe, Finding]]]]:
+        """Return the findings by group; the worst group first, and so within each group."""
+        groups: dict[str, list[tuple[Probe, Finding]]] = {}
+        for probe, finding in self._findings():
+            groups.setdefault(probe.group, []).append((probe, finding))
+        for found in groups.values():
+            found.sort(key=_rank)
+        return sorted(groups.items(), key=lambda group: _rank(group[1][0]))
+
+
+def _rank(found: tuple[Probe, Finding]) -> int:
+    return _WORST_FIRST.index(found[1].verdict)

@@ -1,0 +1,315 @@
+"""Polite calls of the REST API: a budget, one at a time, pauses after 429, and an end in bounded time.
+
+The calls go through the gateway's own connections, with its own settings. `Session.get` remembers responses,
+so that probes that ask for the same spend one call.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+
+from gallery_gateway.app.gallery import call_options, create_pool
+from gallery_gateway.errors import GatewayError
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.settings import Settings
+from gallery_gateway.upstream.client import Transport, common_headers, read_body
+from gallery_gateway.upstream.refusals import status_error, transport_error
+from gallery_gateway.upstream.resilience import PRODUCTION_RULES
+from gallery_gateway.upstream.transport import RawHeader, RawResponse, Timeouts
+
+# Consecutive calls without a response of the API, after which it is left alone.
+_MAX_FAILURES = 3
+
+# The longest pause that the API may ask for.
+_MAX_PAUSE_SECONDS = 60.0
+
+_SECRET = secrets.token_bytes(32)
+
+Parameters = Mapping[str, int | str | Sequence[str]]
+
+
+class NotSeenError(Exception):
+    """A probe cannot answer its question; the message says why, without anything that the API sent."""
+
+
+class SessionEndedError(httpx.TransportError):
+    """No more calls are made; raised by the transport of a session."""
+
+
+class Token(StrEnum):
+    """Whose token a call carries."""
+
+    OURS = "ours"
+    OTHER = "other"
+    WRONG = "wrong"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response of the REST API.
+
+    Args:
+        headers: with names in any case; several of one name as `headers.get_list(name)`.
+        body: inflated.
+        received_bytes: size of the body as it was received.
+        json: the parsed body; `None` if it is not JSON.
+        seconds: from the first byte sent to the last one received.
+    """
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    received_bytes: int
+    json: Any
+    seconds: float
+
+    @property
+    def kind(self) -> str:
+        """What the body is, for evidence: `a JSON object`, `HTML`, `text`, `no body` and so on."""
+        if not self.body.strip():
+            return "no body"
+        if self.json is not None:
+            names = {"dict": "a JSON object", "list": "a JSON list"}
+            return names.get(type(self.json).__name__, "a JSON scalar")
+        return "HTML" if self.body.lstrip()[:1] == b"<" else "text"
+
+    @property
+    def seen(self) -> str:
+        """Status and kind of body, for evidence."""
+        return f"{self.status} with {self.kind}"
+
+    @property
+    def error(self) -> GatewayError | None:
+        """What the gateway makes of this response; `None` for a 200."""
+        if self.status == 200:
+            return None
+        return status_error(httpx.Response(self.status, headers=self.headers), self.body)
+
+
+class Session:
+    """Calls of `GET /gallery/by-project`.
+
+    Args:
+        settings: those of the gateway.
+        tokens: those that there are, of `OURS` and `OTHER`.
+        max_calls: all calls together, repeats after a 429 included.
+        max_seconds: from the first call to the last.
+        pause_seconds: after a 429 without `Retry-After`; doubled after each one that follows.
+        with_links: whether links may be opened.
+        transport: by default the connections that the settings describe.
+
+    `calls` counts calls. `responses` holds what `get` received, in the order of the calls, for probes that
+    measure. `ended` says why no more calls are made, and is `None` while they are.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        tokens: Mapping[Token, str],
+        max_calls: int = 60,
+        max_seconds: float = 300.0,
+        pause_seconds: float = 1.0,
+        with_links: bool = False,
+        transport: Transport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.with_links = with_links
+        self.calls = 0
+        self.responses: list[Response] = []
+        self.ended: str | None = None
+        self._options = call_options(settings, PRODUCTION_RULES)
+        self._tokens = tokens
+        self._max_calls = max_calls
+        self._max_seconds = max_seconds
+        self._pause_seconds = pause_seconds
+        self._transport = transport or create_pool(settings)
+        self._memo: dict[tuple[object, ...], Response] = {}
+        self._lock = asyncio.Lock()
+        self._failures = 0
+        self._until: float | None = None
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def get(
+        self,
+        parameters: Parameters | None = None,
+        *,
+        token: Token = Token.OURS,
+        etag: str | None = None,
+        time: int = 1,
+    ) -> Response:
+        """Return the response to a request, whatever its status; equal requests spend one call.
+
+        Args:
+            parameters: of the query; a list repeats its key.
+            token: whose token is sent.
+            etag: sent as `If-None-Match`.
+            time: 2 asks the same for a second time.
+
+        Raises:
+            NotSeenError: there is no such token, it is refused, no response came, or no more calls are made.
+        """
+        query = urlencode(sorted((parameters or {}).items()), doseq=True)
+        key = query, token, etag, time
+        if key not in self._memo:
+            self._memo[key] = await self._fetch(query, token, etag)
+        return self._memo[key]
+
+    async def page(
+        self, parameters: Parameters | None = None, *, token: Token = Token.OURS, time: int = 1
+    ) -> Any:
+        """Return the parsed body of a 200, a JSON object.
+
+        Raises:
+            NotSeenError: as `get`, or the response is something else.
+        """
+        response = await self.get(parameters, token=token, time=time)
+        if response.status != 200 or not isinstance(response.json, dict):
+            raise NotSeenError(f"the API answers {response.seen}")
+        return response.json
+
+    async def _fetch(self, query: str, token: Token, etag: str | None) -> Response:
+        caller, options = self._caller(token), self._options
+        url = httpx.URL(options["base_url"].rstrip("/") + "/gallery/by-project")
+        headers = common_headers(
+            url,
+            accept_encoding=options["accept_encoding"],
+            user_agent=options["user_agent"],
+            headers=options["headers"],
+        )
+        if caller is not None:
+            headers.append((b"authorization", caller.authorization.encode()))
+        if etag is not None:
+            headers.append((b"if-none-match", etag.encode()))
+        target = url.raw_path + (b"?" + query.encode("ascii") if query else b"")
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            raw = await self.send(
+                target, headers, options["timeouts"], caller_key=caller.key if caller else b""
+            )
+            response_headers = httpx.Headers(raw.headers)
+            received_bytes = raw.body_bytes
+            body = await read_body(raw, response_headers, max_bytes=options["max_bytes"])
+        except httpx.TransportError as exc:
+            self.check()
+            raise NotSeenError(_no_response(exc)) from None
+        except GatewayError as exc:
+            self._count_failure(exc.consequences.cause)
+            raise NotSeenError(f"no usable response: {exc.consequences.cause}") from None
+        response = Response(
+            raw.status, response_headers, body, received_bytes, _parsed(body), loop.time() - started
+        )
+        self._take(response, token)
+        return response
+
+    def _caller(self, token: Token) -> Caller | None:
+        if token is Token.NONE:
+            return None
+        if token is Token.WRONG:
+            return Caller("not-a-token-of-this-api", secret=_SECRET)
+        if token not in self._tokens:
+            name = "access token" if token is Token.OURS else "second access token"
+            raise NotSeenError(f"there is no {name}")
+        return Caller(self._tokens[token], secret=_SECRET)
+
+    def _take(self, response: Response, token: Token) -> None:
+        """Remember a response, and end the session if the API is not there."""
+        self.responses.append(response)
+        is_page = response.status == 200 and isinstance(response.json, dict)
+        if response.status >= 500 or (response.status == 200 and not is_page):
+            self._count_failure(f"the API answers {response.seen}")
+            return
+        self._failures = 0
+        if response.status == 401 and token is Token.OURS:
+            self.ended = "the API refuses the access token (401)"
+
+    def _count_failure(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures >= _MAX_FAILURES:
+            self.ended = f"the API stopped answering ({reason})"
+
+    def check(self) -> None:
+        """Raise `NotSeenError` if no more calls are made."""
+        if self.ended is not None:
+            raise NotSeenError(self.ended)
+
+    async def send(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
+        """Make one call, and repeat it after each 429.
+
+        Raises:
+            SessionEndedError: no more calls are made.
+            httpx.TransportError: there was no response.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            self._until = self._until or loop.time() + self._max_seconds
+            pause_seconds = self._pause_seconds
+            while True:
+                if self.ended is None and self.calls >= self._max_calls:
+                    self.ended = f"the budget of {self._max_calls} calls is spent"
+                if self.ended is None and loop.time() >= self._until:
+                    self.ended = f"the time of {self._max_seconds:g} s is over"
+                if self.ended is not None:
+                    raise SessionEndedError(self.ended)
+                self.calls += 1
+                try:
+                    response = await self._transport.get(target, headers, timeouts, caller_key=caller_key)
+                except httpx.TransportError as exc:
+                    self._count_failure(_no_response(exc))
+                    raise
+                if response.status != 429:
+                    return response
+                await self._pause(response, pause_seconds)
+                pause_seconds *= 2
+
+    async def _pause(self, response: RawResponse, default_seconds: float) -> None:
+        error = status_error(httpx.Response(429, headers=httpx.Headers(response.headers)), None)
+        asked_seconds = error.retry_after_seconds
+        seconds = default_seconds if asked_seconds is None else float(asked_seconds)
+        now = asyncio.get_running_loop().time()
+        if seconds > _MAX_PAUSE_SECONDS or (self._until is not None and now + seconds > self._until):
+            self.ended = f"the API wants a pause of {seconds:g} s (429)"
+            raise SessionEndedError(self.ended)
+        await asyncio.sleep(seconds)
+
+
+class SessionTransport:
+    """The session as a transport of the gateway: its calls count, and wait, as those of the probes do.
+
+    Build a gateway over it with `create_app(settings, transport=SessionTransport(session))`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def get(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, *, caller_key: bytes
+    ) -> RawResponse:
+        return await self._session.send(target, headers, timeouts, caller_key=caller_key)
+
+    async def aclose(self) -> None:
+        """Leave the connections open: they are the session's."""
+
+
+def _no_response(error: httpx.TransportError) -> str:
+    return f"no response: {transport_error(error).consequences.cause}"
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
