@@ -13,19 +13,20 @@ else a new one.
 """
 
 import asyncio
+import math
 import random
 import re
 import select
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import aiohappyeyeballs
 import httptools
@@ -209,6 +210,11 @@ class Connection(asyncio.Protocol):
         if self._poll is None:
             self._poll = poll_of(self._transport.get_extra_info("socket"))
         return self.is_open and not self._poll()
+
+    def tls(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the version of TLS and the server's certificate as `ssl` shows it; `None` without TLS."""
+        ssl_object = self._transport.get_extra_info("ssl_object")
+        return None if ssl_object is None else (ssl_object.version(), ssl_object.getpeercert())
 
     def abort(self) -> None:
         self.is_open = False
@@ -478,6 +484,8 @@ class Pool:
         idle_seconds: after which a connection is not used again.
         silent_seconds: how long it must be idle before another caller may use it, while few are open.
         max_age_seconds: after which it is not used again; a random tenth less.
+
+    `opened` counts the connections that were opened.
     """
 
     def __init__(
@@ -504,6 +512,7 @@ class Pool:
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._idle_by_owner: dict[bytes | None, dict[Connection, None]] = {}
         self._is_closed = False
+        self.opened = 0
         self._idle_seconds = idle_seconds
         self._silent_seconds = silent_seconds
         self._max_age_seconds = max_age_seconds
@@ -541,6 +550,14 @@ class Pool:
         finally:
             self._in_use -= 1
             self._semaphore.release()
+
+    async def connect(self, timeouts: Timeouts) -> Connection:
+        """Return a connection outside the pool, which the caller aborts.
+
+        Raises:
+            httpx.TransportError: there is no connection.
+        """
+        return await self._connect(timeouts["connect"], until=math.inf)
 
     async def aclose(self) -> None:
         """Close idle connections now, and the others once their call has ended."""
@@ -667,6 +684,7 @@ class Pool:
         except BaseException:
             connected.close()
             raise
+        self.opened += 1
         return connection
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
-from gallery_gateway.verify import reachability
-from gallery_gateway.verify.probe import Probe, Results, run_probes
+from gallery_gateway.verify import lifetimes, reachability
+from gallery_gateway.verify.probe import Probe, Results, Verdict, run_probes
+from gallery_gateway.verify.reachability import right_token
 from gallery_gateway.verify.report import Report
 from gallery_gateway.verify.session import Session, Token
 
 # In the order in which they run. A report has its own order.
-PROBES: tuple[Probe, ...] = (*reachability.PROBES,)
+PROBES: tuple[Probe, ...] = (*reachability.FIRST, *lifetimes.PROBES, *reachability.LAST)
 
 # Of one response. The probes ask for pages of less than a tenth of it.
 _MAX_BYTES = 16 * MEBIBYTE
@@ -48,23 +49,32 @@ def verify(options: Options) -> int:
     tokens = _tokens()
     session = _session(settings, tokens, options)
     results: Results = {}
-    incomplete = (
-        None if Token.OURS in tokens else "there is no access token: set GALLERY_GATEWAY_VERIFY_TOKEN"
-    )
     is_interrupted = False
     try:
         asyncio.run(_run(session, results))
     except KeyboardInterrupt:
-        incomplete, is_interrupted = "interrupted", True
+        is_interrupted = True
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    report = Report(PROBES, results, session.ended or incomplete, session.calls)
+    report = Report(
+        PROBES,
+        results,
+        has_page=right_token in results and results[right_token].verdict is Verdict.HOLDS,
+        incomplete="it was interrupted" if is_interrupted else _incomplete(session),
+        calls=session.calls,
+    )
     print(report.as_json() if options.as_json else report.as_text())
     if options.save is not None:
         options.save.write_text(report.as_evidence() + "\n", encoding="utf-8")
     if report.incomplete is not None:
         print(f"Not everything was verified: {report.incomplete}.", file=sys.stderr)
     return 130 if is_interrupted else report.status
+
+
+def _incomplete(session: Session) -> str | None:
+    if session.ended is None and not session.has(Token.OURS):
+        return "there is no access token; set GALLERY_GATEWAY_VERIFY_TOKEN"
+    return session.ended
 
 
 def _tokens() -> dict[Token, str]:

@@ -21,18 +21,25 @@ class Report:
     Args:
         probes: all of them, whether they ran or not.
         results: of those that ran.
-        incomplete: why not all probes ran, or could not mean anything; `None` after a complete run.
+        has_page: whether the access token got a page, without which nothing that matters was asked.
+        incomplete: why not all probes ran; `None` after a complete run.
         calls: number of calls of the REST API.
     """
 
     probes: Sequence[Probe]
     results: Results
+    has_page: bool
     incomplete: str | None
     calls: int
 
     @property
     def status(self) -> int:
-        """The exit status: 1 if clients notice a difference, else 2 if the run was incomplete."""
+        """The exit status.
+
+        0: all that matters holds. 1: clients notice a difference. 2: the run was incomplete.
+        """
+        if not self.has_page:
+            return 2
         found = self._findings()
         if any(finding.verdict is Verdict.DIFFERS and probe.noticed for probe, finding in found):
             return 1

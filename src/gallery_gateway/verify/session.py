@@ -19,10 +19,10 @@ from gallery_gateway.app.gallery import call_options, create_pool
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.settings import Settings
-from gallery_gateway.upstream.client import Transport, common_headers, read_body
+from gallery_gateway.upstream.client import common_headers, read_body
 from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES
-from gallery_gateway.upstream.transport import RawHeader, RawResponse, Timeouts
+from gallery_gateway.upstream.transport import Connection, RawHeader, RawResponse, Timeouts
 
 # Consecutive calls without a response of the API, after which it is left alone.
 _MAX_FAILURES = 3
@@ -104,10 +104,10 @@ class Session:
         max_seconds: from the first call to the last.
         pause_seconds: after a 429 without `Retry-After`; doubled after each one that follows.
         with_links: whether links may be opened.
-        transport: by default the connections that the settings describe.
 
     `calls` counts calls. `responses` holds what `get` received, in the order of the calls, for probes that
-    measure. `ended` says why no more calls are made, and is `None` while they are.
+    measure, and `rate_limited` for each 429 whether it had a readable `Retry-After`. `ended` says why no more
+    calls are made, and is `None` while they are.
     """
 
     def __init__(
@@ -119,26 +119,45 @@ class Session:
         max_seconds: float = 300.0,
         pause_seconds: float = 1.0,
         with_links: bool = False,
-        transport: Transport | None = None,
     ) -> None:
         self.settings = settings
         self.with_links = with_links
         self.calls = 0
         self.responses: list[Response] = []
+        self.rate_limited: list[bool] = []
         self.ended: str | None = None
         self._options = call_options(settings, PRODUCTION_RULES)
         self._tokens = tokens
         self._max_calls = max_calls
         self._max_seconds = max_seconds
         self._pause_seconds = pause_seconds
-        self._transport = transport or create_pool(settings)
+        self._pool = create_pool(settings)
         self._memo: dict[tuple[object, ...], Response] = {}
         self._lock = asyncio.Lock()
+        self._refused: set[Token] = set()
         self._failures = 0
         self._until: float | None = None
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        await self._pool.aclose()
+
+    @property
+    def opened(self) -> int:
+        """How many connections were opened."""
+        return self._pool.opened
+
+    def has(self, token: Token) -> bool:
+        return token in self._tokens
+
+    async def connect(self) -> Connection:
+        """Return a connection as the gateway opens them; the caller aborts it.
+
+        Raises:
+            httpx.TransportError: there is no connection.
+            NotSeenError: no more calls are made.
+        """
+        self.check()
+        return await self._pool.connect(self._options["timeouts"])
 
     async def get(
         self,
@@ -146,6 +165,7 @@ class Session:
         *,
         token: Token = Token.OURS,
         etag: str | None = None,
+        encoding: str | None = None,
         time: int = 1,
     ) -> Response:
         """Return the response to a request, whatever its status; equal requests spend one call.
@@ -154,15 +174,17 @@ class Session:
             parameters: of the query; a list repeats its key.
             token: whose token is sent.
             etag: sent as `If-None-Match`.
+            encoding: sent as `Accept-Encoding`, instead of that of the settings.
             time: 2 asks the same for a second time.
 
         Raises:
             NotSeenError: there is no such token, it is refused, no response came, or no more calls are made.
         """
         query = urlencode(sorted((parameters or {}).items()), doseq=True)
-        key = query, token, etag, time
+        accepted = encoding or self._options["accept_encoding"]
+        key = query, token, etag, accepted, time
         if key not in self._memo:
-            self._memo[key] = await self._fetch(query, token, etag)
+            self._memo[key] = await self._fetch(query, token, etag, accepted)
         return self._memo[key]
 
     async def page(
@@ -178,12 +200,12 @@ class Session:
             raise NotSeenError(f"the API answers {response.seen}")
         return response.json
 
-    async def _fetch(self, query: str, token: Token, etag: str | None) -> Response:
+    async def _fetch(self, query: str, token: Token, etag: str | None, encoding: str) -> Response:
         caller, options = self._caller(token), self._options
         url = httpx.URL(options["base_url"].rstrip("/") + "/gallery/by-project")
         headers = common_headers(
             url,
-            accept_encoding=options["accept_encoding"],
+            accept_encoding=encoding,
             user_agent=options["user_agent"],
             headers=options["headers"],
         )
@@ -192,12 +214,9 @@ class Session:
         if etag is not None:
             headers.append((b"if-none-match", etag.encode()))
         target = url.raw_path + (b"?" + query.encode("ascii") if query else b"")
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        caller_key = caller.key if caller else b""
         try:
-            raw = await self.send(
-                target, headers, options["timeouts"], caller_key=caller.key if caller else b""
-            )
+            raw, seconds = await self._send(target, headers, options["timeouts"], caller_key)
             response_headers = httpx.Headers(raw.headers)
             received_bytes = raw.body_bytes
             body = await read_body(raw, response_headers, max_bytes=options["max_bytes"])
@@ -207,9 +226,7 @@ class Session:
         except GatewayError as exc:
             self._count_failure(exc.consequences.cause)
             raise NotSeenError(f"no usable response: {exc.consequences.cause}") from None
-        response = Response(
-            raw.status, response_headers, body, received_bytes, _parsed(body), loop.time() - started
-        )
+        response = Response(raw.status, response_headers, body, received_bytes, _parsed(body), seconds)
         self._take(response, token)
         return response
 
@@ -218,26 +235,29 @@ class Session:
             return None
         if token is Token.WRONG:
             return Caller("not-a-token-of-this-api", secret=_SECRET)
+        name = "access token" if token is Token.OURS else "second access token"
         if token not in self._tokens:
-            name = "access token" if token is Token.OURS else "second access token"
             raise NotSeenError(f"there is no {name}")
+        if token in self._refused:
+            raise NotSeenError(f"the API refuses the {name} (401)")
         return Caller(self._tokens[token], secret=_SECRET)
 
     def _take(self, response: Response, token: Token) -> None:
         """Remember a response, and end the session if the API is not there."""
         self.responses.append(response)
-        is_page = response.status == 200 and isinstance(response.json, dict)
-        if response.status >= 500 or (response.status == 200 and not is_page):
+        error = response.error
+        is_no_page = error is None and not isinstance(response.json, dict)
+        if is_no_page or (error is not None and error.code in {"UPSTREAM_UNAVAILABLE", "FORBIDDEN"}):
             self._count_failure(f"the API answers {response.seen}")
             return
         self._failures = 0
-        if response.status == 401 and token is Token.OURS:
-            self.ended = "the API refuses the access token (401)"
+        if error is not None and error.code == "UNAUTHENTICATED":
+            self._refused.add(token)
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
         if self._failures >= _MAX_FAILURES:
-            self.ended = f"the API stopped answering ({reason})"
+            self.ended = self.ended or f"the API stopped answering: {reason}"
 
     def check(self) -> None:
         """Raise `NotSeenError` if no more calls are made."""
@@ -253,34 +273,67 @@ class Session:
             SessionEndedError: no more calls are made.
             httpx.TransportError: there was no response.
         """
+        return (await self._send(target, headers, timeouts, caller_key))[0]
+
+    async def head(self, link: str) -> int:
+        """Return the status of a HEAD request for a link, without credentials and without redirects.
+
+        Raises:
+            NotSeenError: no response came, or no more calls are made.
+        """
+        seconds = self._options["timeouts"]["first_byte"]
+        try:
+            async with self._lock, httpx.AsyncClient(trust_env=False, timeout=seconds) as http:
+                self._spend()
+                return (await http.head(link)).status_code
+        except SessionEndedError as exc:
+            raise NotSeenError(str(exc)) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise NotSeenError(f"no response ({type(exc).__name__})") from None
+
+    async def _send(
+        self, target: bytes, headers: Sequence[RawHeader], timeouts: Timeouts, caller_key: bytes
+    ) -> tuple[RawResponse, float]:
+        """As `send`, with the seconds that the last call took."""
         loop = asyncio.get_running_loop()
+        pause_seconds = self._pause_seconds
         async with self._lock:
-            self._until = self._until or loop.time() + self._max_seconds
-            pause_seconds = self._pause_seconds
             while True:
-                if self.ended is None and self.calls >= self._max_calls:
-                    self.ended = f"the budget of {self._max_calls} calls is spent"
-                if self.ended is None and loop.time() >= self._until:
-                    self.ended = f"the time of {self._max_seconds:g} s is over"
-                if self.ended is not None:
-                    raise SessionEndedError(self.ended)
-                self.calls += 1
+                self._spend()
+                started = loop.time()
                 try:
-                    response = await self._transport.get(target, headers, timeouts, caller_key=caller_key)
+                    response = await self._pool.get(target, headers, timeouts, caller_key=caller_key)
                 except httpx.TransportError as exc:
                     self._count_failure(_no_response(exc))
                     raise
                 if response.status != 429:
-                    return response
+                    return response, loop.time() - started
                 await self._pause(response, pause_seconds)
                 pause_seconds *= 2
+
+    def _spend(self) -> None:
+        """Take a call from the budget.
+
+        Raises:
+            SessionEndedError: no more calls are made.
+        """
+        now = asyncio.get_running_loop().time()
+        self._until = self._until or now + self._max_seconds
+        if self.ended is None and self.calls >= self._max_calls:
+            self.ended = f"the budget of {self._max_calls} calls is spent"
+        if self.ended is None and now >= self._until:
+            self.ended = f"the time of {self._max_seconds:g} s is over"
+        if self.ended is not None:
+            raise SessionEndedError(self.ended)
+        self.calls += 1
 
     async def _pause(self, response: RawResponse, default_seconds: float) -> None:
         error = status_error(httpx.Response(429, headers=httpx.Headers(response.headers)), None)
         asked_seconds = error.retry_after_seconds
+        self.rate_limited.append(asked_seconds is not None)
         seconds = default_seconds if asked_seconds is None else float(asked_seconds)
-        now = asyncio.get_running_loop().time()
-        if seconds > _MAX_PAUSE_SECONDS or (self._until is not None and now + seconds > self._until):
+        remaining_seconds = (self._until or 0.0) - asyncio.get_running_loop().time()
+        if seconds > min(_MAX_PAUSE_SECONDS, remaining_seconds):
             self.ended = f"the API wants a pause of {seconds:g} s (429)"
             raise SessionEndedError(self.ended)
         await asyncio.sleep(seconds)
