@@ -1,5 +1,7 @@
-"""Sessions of `verify` over real servers, by default the stand-in."""
+"""Sessions of `verify` over real servers, and what one probe finds there."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +10,7 @@ from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.settings import Settings
 from gallery_gateway.verify.probe import Finding, Probe, Results, run_probes
 from gallery_gateway.verify.session import Session, Token
+from tests.upstream.sockets import Respond, http_response
 
 DEMO_TOKENS = {Token.OURS: CALLERS[0].token, Token.OTHER: CALLERS[-1].token}
 
@@ -33,3 +36,17 @@ async def finding_of(probe: Probe, opened: Session) -> Finding:
     results: Results = {}
     await run_probes([probe], opened, results, progress=lambda _probe: None)
     return results[probe]
+
+
+def json_response(body: Any, *headers: str, status: str = "200 OK") -> bytes:
+    return http_response(json.dumps(body).encode(), "Content-Type: application/json", *headers, status=status)
+
+
+def in_turn(*responses: bytes) -> Respond:
+    """Answer with each response once, and with the last one from then on."""
+    left = list(responses)
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(left.pop(0) if len(left) > 1 else left[0])
+
+    return respond

@@ -1,6 +1,7 @@
 """What a probe is, and how probes run: one after another, until the session ends."""
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,6 +97,8 @@ async def run_probes(
         except NotSeenError as exc:
             results[each] = not_seen(str(exc))
         # The boundary of a probe: a fault in one must not lose what the others found.
-        except Exception as exc:
-            _logger.debug("The probe %s failed.", each.id, exc_info=True)
+        except Exception as exc:  # noqa: BLE001  # logged below
+            # Without the message, which may hold what the API sent.
+            where = "".join(traceback.format_tb(exc.__traceback__))
+            _logger.debug("The probe %s failed with %s at:\n%s", each.id, type(exc).__name__, where)
             results[each] = not_seen(f"the probe itself failed ({type(exc).__name__}); please report it")

@@ -11,7 +11,6 @@ from gallery_gateway.verify.probe import Finding, Probe, Results, Verdict, not_s
 SHAPE_VERSION = 1
 
 _WORST_FIRST = tuple(Verdict)
-_MARKS = {Verdict.DIFFERS: "✗", Verdict.NOT_SEEN: "·", Verdict.HOLDS: "✓"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +56,29 @@ class Report:
         )
 
     def as_text(self) -> str:
+        """Return a table in ASCII: a group below the other, the worst first."""
         lines = []
         for group, found in self._groups():
-            lines += ["", group]
+            lines += [group]
             for probe, finding in found:
-                evidence = f"{finding.evidence} {finding.local}".rstrip()
+                is_worst = finding.verdict is Verdict.DIFFERS
+                verdict = finding.verdict.upper() if is_worst else finding.verdict
                 name = probe.id.partition(".")[2]
-                lines.append(f"  {_MARKS[finding.verdict]} {finding.verdict:<8}  {name:<22} {evidence}")
-                if finding.verdict is Verdict.DIFFERS:
-                    lines.append(f"{'':14}→ {probe.meaning}")
+                lines.append(f"  {verdict:<8}  {name:<17}  {finding.evidence} {finding.local}".rstrip())
+                if is_worst:
+                    lines.append(f"{'':31}-> {probe.meaning}")
+            lines.append("")
         if self.settings:
-            lines += ["", "Recommended for .env:", *self.settings]
+            lines += ["Recommended for .env:", *self.settings, ""]
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self._counts().items())
-        lines += ["", f"{counts}. {self.calls} calls."]
-        return "\n".join(lines[1:])
+        return "\n".join([*lines, f"{counts}; {self.calls} calls"])
 
     def as_json(self) -> str:
-        return json.dumps(self._shape(with_local=True), indent=2, ensure_ascii=False)
+        return json.dumps(self._shape(with_local=True), indent=2)
 
     def as_evidence(self) -> str:
         """Return the same as JSON, without what is for the terminal alone."""
-        return json.dumps(self._shape(with_local=False), indent=2, ensure_ascii=False)
+        return json.dumps(self._shape(with_local=False), indent=2)
 
     def _shape(self, *, with_local: bool) -> dict[str, object]:
         return {

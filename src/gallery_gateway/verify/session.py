@@ -220,8 +220,9 @@ class Session:
             response_headers = httpx.Headers(raw.headers)
             received_bytes = raw.body_bytes
             body = await read_body(raw, response_headers, max_bytes=options["max_bytes"])
+        except SessionEndedError as exc:
+            raise NotSeenError(str(exc)) from None
         except httpx.TransportError as exc:
-            self.check()
             raise NotSeenError(_no_response(exc)) from None
         except GatewayError as exc:
             self._count_failure(exc.consequences.cause)
