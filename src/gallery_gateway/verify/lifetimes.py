@@ -98,11 +98,7 @@ async def validators(session: Session) -> Finding:
     response = await session.get(_SAMPLE)
     etag = parse_caching_rules(response.headers).etag
     if etag is None:
-        also = (
-            " but a Last-Modified, which the gateway does not use"
-            if "last-modified" in response.headers
-            else ""
-        )
+        also = ", only a Last-Modified" if "last-modified" in response.headers else ""
         return holds(f"no usable ETag{also}: every refresh fetches the page in full")
     # With a page that changes all the time, the first ETag may be an old one.
     again = await session.get(_SAMPLE, etag=etag)
