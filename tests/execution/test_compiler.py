@@ -1,16 +1,22 @@
-"""A bug in the compiled path costs time and leaves a trace; what is expected costs time alone."""
+"""A bug in the compiled path costs time and leaves a trace; what is expected costs time alone.
 
+A large response is written while no other large page is worked on.
+"""
+
+import asyncio
 import gc
 from itertools import cycle
 from typing import Any
 
+import msgspec
 import pytest
 
 from gallery_gateway.errors import ForbiddenError
-from gallery_gateway.execution.compiler import Compiler, Load, PrepareLoad
+from gallery_gateway.execution.compiler import Compiler, Load, LoadedRoot, PrepareLoad
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.schema.build import build_schema, executable
-from tests.fakes import document_limits
+from gallery_gateway.upstream.decoding import parse_page
+from tests.fakes import document_limits, page_body
 from tests.logging_to import Written
 
 SCHEMA = executable(build_schema())
@@ -91,3 +97,28 @@ async def test_a_refused_argument_leaves_no_load_that_was_never_awaited(ask: Any
     gc.collect()
 
     assert answer["data"] == {"good": {"pagination": {"total": 1}}, "bad": None}
+
+
+async def test_large_responses_are_written_one_after_another_and_small_ones_at_once() -> None:
+    page = parse_page(msgspec.json.encode(page_body()))
+
+    async def load(_context: object, _key: str) -> LoadedRoot:
+        return LoadedRoot(page, images=1, source=None, staleness=None)
+
+    def root(_selection: object, _plan: object) -> PrepareLoad:
+        return lambda _arguments: load
+
+    large_pages = asyncio.Lock()
+    small = Compiler(SCHEMA, {"gallery": root}, large_pages=large_pages)
+    large = Compiler(SCHEMA, {"gallery": root}, large_pages=large_pages, sliced_images=0)
+    await large_pages.acquire()
+    waiting = asyncio.create_task(run(large))
+
+    written = await run(small)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    waits = not waiting.done()
+    large_pages.release()
+
+    assert waits
+    assert await waiting == written == (b'{"data":{"gallery":{"pagination":{"total":1}}}}', None)

@@ -1,5 +1,6 @@
 """Builds the app from settings, and runs its parts in order."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -47,7 +48,16 @@ def create_app(
     """
     settings = settings or Settings.read()
     instruments = Instruments(settings, owns_process=owns_process)
-    gallery = build_gallery(settings, transport=transport, clock=clock, instruments=instruments, rules=rules)
+    # Two large pages at once would take longer pauses of the loop, and more memory.
+    large_pages = asyncio.Lock()
+    gallery = build_gallery(
+        settings,
+        transport=transport,
+        clock=clock,
+        instruments=instruments,
+        rules=rules,
+        large_pages=large_pages,
+    )
     readiness = Readiness(lambda: gallery.is_sharing)
     headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
     path = settings.graphiql_path
@@ -60,6 +70,7 @@ def create_app(
         security_headers=headers,
         replays=replays,
         instruments=instruments,
+        large_pages=large_pages,
     )
     app = GatewayApp(
         path=GRAPHQL_PATH,

@@ -1,5 +1,6 @@
 """Builds the GraphQL endpoint from settings: documents, operations, policy."""
 
+import asyncio
 import secrets
 
 from gallery_gateway.app.telemetry import Instruments
@@ -35,6 +36,7 @@ def build_endpoint(
     security_headers: tuple[RawHeader, ...],
     replays: ReplayStore,
     instruments: Instruments,
+    large_pages: asyncio.Lock,
 ) -> GraphQLEndpoint:
     """Raises: SettingsError: the manifest of trusted documents cannot be used."""
     schema = executable(build_schema())
@@ -45,7 +47,7 @@ def build_endpoint(
         service_sdl=settings.service_sdl,
     )
     instruments.add_gauges(lambda: {("prepared_documents", ()): len(documents)})
-    compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh)
+    compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh, large_pages=large_pages)
     executor = Executor(schema, documents, compiler, source=_document_source(settings, documents))
     secret = settings.caller_key_secret
     operations = Operations(

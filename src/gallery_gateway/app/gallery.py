@@ -1,5 +1,6 @@
 """The gallery's parts, put together from settings: client, resilience, cache, freshness, and their gauges."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from gallery_gateway import __version__
@@ -59,6 +60,7 @@ def build_gallery(
     clock: Clock,
     instruments: Instruments,
     rules: ResilienceRules,
+    large_pages: asyncio.Lock,
 ) -> Gallery:
     """Raises: SettingsError: the shared cache cannot be used."""
     cache = PageCache(
@@ -79,6 +81,7 @@ def build_gallery(
         transport=transport or create_pool(settings),
         resilience=resilience,
         telemetry=instruments.calls,
+        large_pages=large_pages,
         **call_options(settings, rules),
     )
     freshness = FreshnessPolicy(

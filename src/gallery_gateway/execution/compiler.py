@@ -146,6 +146,7 @@ class Compiler:
         roots: prepare the loads of root fields, by field name; others are left to plain execution.
         weigh: called when a document has more plans than before.
         sliced_images: responses with more images are written in slices, between which other tasks run.
+        large_pages: held while such a response is written.
     """
 
     def __init__(
@@ -155,9 +156,11 @@ class Compiler:
         *,
         weigh: Callable[[PreparedDocument], None] = lambda _prepared: None,
         sliced_images: int = _SLICED_IMAGES,
+        large_pages: asyncio.Lock | None = None,
     ) -> None:
         self._weigh = weigh
         self._sliced_images = sliced_images
+        self._large_pages = large_pages or asyncio.Lock()
         self._schema = schema
         self._roots = roots
         self._documents: WeakKeyDictionary[PreparedDocument, _DocumentPlans] = WeakKeyDictionary()
@@ -215,7 +218,8 @@ class Compiler:
         if loaded.value is None:
             rendered = self._encode(root.wrap(None) if root.wrap else None)
         elif loaded.images > self._sliced_images:
-            value = await self._render_in_slices(root.plan, loaded.value)
+            async with self._large_pages:
+                value = await self._render_in_slices(root.plan, loaded.value)
             rendered = b"".join([b'{"data":{', root.opening, *value, b"}}"] if root.wrap else value)
         else:
             projected = msgspec.convert(loaded.value, root.plan, from_attributes=True)

@@ -96,6 +96,7 @@ class GalleryClient:
         accept_encoding: sent with every request; any known coding is accepted in responses.
         headers: further names and values sent with every request; they may be secret.
         telemetry: records every call.
+        large_pages: held while a large body is decoded.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class GalleryClient:
         accept_encoding: str = "identity",
         headers: Iterable[tuple[str, str]] = (),
         telemetry: Telemetry | None = None,
+        large_pages: asyncio.Lock | None = None,
     ) -> None:
         url = httpx.URL(base_url.rstrip("/") + "/gallery/by-project")
         self._path = url.raw_path
@@ -121,8 +123,7 @@ class GalleryClient:
         self._timeouts = timeouts
         self._max_bytes = max_bytes
         self._resilience = resilience
-        # Large bodies are decoded one after another: together they would take longer pauses and more memory.
-        self._decoding = asyncio.Lock()
+        self._large_pages = large_pages or asyncio.Lock()
         self._telemetry = telemetry or Telemetry(())
         self._headers = common_headers(
             url, accept_encoding=accept_encoding, user_agent=user_agent, headers=headers
@@ -219,7 +220,7 @@ class GalleryClient:
             record.status = response.status
             if response.status == 200:
                 body = await read_body(response, headers, max_bytes=self._max_bytes)
-                page = await request.decoder.decode(body, self._decoding)
+                page = await request.decoder.decode(body, self._large_pages)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
                 return FetchedPage(page, body, parse_caching_rules(headers), call.link)
             if response.status == 304 and request.headers[-1][0] == b"if-none-match":
