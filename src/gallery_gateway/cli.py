@@ -31,8 +31,7 @@ from gallery_gateway.edge.uvicorn_protocol import UnsupportedServerError, WirePr
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
-from gallery_gateway.verify.command import Options
-from gallery_gateway.verify.command import verify as run_verify
+from gallery_gateway.verify.command import verify
 
 _logger = logging.getLogger(__name__)
 
@@ -54,8 +53,8 @@ class CommandError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status.
 
-    1: the operation has errors, or a port is taken. 2: an option, a setting or a file is wrong.
-    130: interrupted before the start.
+    1: the operation has errors, a port is taken, or clients notice what `verify` found. 2: an option, a
+    setting or a file is wrong, or `verify` could not ask everything. 130: interrupted.
     """
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
@@ -121,23 +120,23 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--api", action="store_true", help="without what is for federation only")
     schema.set_defaults(command=_schema)
 
-    verify = commands.add_parser(
+    check = commands.add_parser(
         "verify",
         help="ask the real REST API what its documentation leaves open",
         description="Make at most 60 small calls of the REST API, and report where it differs from what the"
         " gateway expects. The access token comes from GALLERY_GATEWAY_VERIFY_TOKEN or a prompt; a second"
         " one may come from GALLERY_GATEWAY_VERIFY_OTHER_TOKEN.",
     )
-    verify.add_argument("--url", help="base URL of the REST API, instead of the setting UPSTREAM_URL")
-    verify.add_argument("--json", action="store_true", help="print the report as JSON")
-    verify.add_argument(
+    check.add_argument("--url", help="base URL of the REST API, instead of the setting UPSTREAM_URL")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument(
         "--save", metavar="FILE", type=Path, help="write shapes, counts and verdicts, and nothing else"
     )
-    verify.add_argument(
+    check.add_argument(
         "--max-calls", metavar="N", type=int, choices=range(1, 61), default=60, help="1 to 60 (60)"
     )
-    verify.add_argument("--links", action="store_true", help="open one link to a picture, without a token")
-    verify.set_defaults(command=_verify)
+    check.add_argument("--links", action="store_true", help="open one link to a picture, without a token")
+    check.set_defaults(command=_verify)
     return parser
 
 
@@ -295,15 +294,19 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    options = Options(
-        url=arguments.url,
-        as_json=arguments.json,
-        save=arguments.save,
-        max_calls=arguments.max_calls,
-        with_links=arguments.links,
-    )
-    with _reported("The evidence cannot be saved"):
-        return run_verify(options)
+    save: Path | None = arguments.save
+    if save is not None:
+        # Before any call: what a run finds must not be lost.
+        with _reported(f"{save} cannot be written"):
+            save.open("a").close()
+    report = verify(url=arguments.url, max_calls=arguments.max_calls, with_links=arguments.links)
+    print(report.as_json() if arguments.json else report.as_text())
+    if save is not None:
+        with _reported(f"{save} cannot be written"):
+            save.write_text(report.as_evidence() + "\n", encoding="utf-8")
+    if report.incomplete is not None:
+        print(f"Not everything was verified: {report.incomplete}.", file=sys.stderr)
+    return report.status
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:

@@ -26,10 +26,10 @@ def page_with(*links: object) -> dict[str, object]:
     return page_body(project_body(1, *images))
 
 
-async def found(probe: Probe, respond: Respond, **options: bool) -> Finding:
+async def found(probe: Probe, respond: Respond, *, with_links: bool = False) -> Finding:
     async with (
         serving(respond) as server,
-        session(server.url, tokens={Token.OURS: TOKEN}, **options) as opened,
+        session(server.url, tokens={Token.OURS: TOKEN}, with_links=with_links) as opened,
     ):
         return await finding_of(probe, opened)
 

@@ -1,12 +1,10 @@
-"""The command: settings and tokens in, a report and an exit status out."""
+"""The command: settings and tokens in, a report out."""
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from getpass import getpass
-from pathlib import Path
 
+from gallery_gateway.app import create_app
 from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
 from gallery_gateway.verify import lifetimes, reachability
@@ -22,53 +20,42 @@ PROBES: tuple[Probe, ...] = (*reachability.FIRST, *lifetimes.PROBES, *reachabili
 _MAX_BYTES = 16 * MEBIBYTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of the command line."""
+def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
+    """Run all probes that can run, until the end or Ctrl-C.
 
-    url: str | None = None
-    as_json: bool = False
-    save: Path | None = None
-    max_calls: int = 60
-    with_links: bool = False
-
-
-def verify(options: Options) -> int:
-    """Run all probes, print the report, and return the exit status.
+    Args:
+        url: of the REST API, instead of the setting.
+        max_calls: of the REST API.
+        with_links: whether a link is opened.
 
     Raises:
         SettingsError: a setting or a token is wrong.
-        OSError: the file for the evidence cannot be written.
     """
-    overrides = {} if options.url is None else {"upstream_url": options.url}
-    settings = Settings.read(**overrides)
+    settings = Settings.read(**({} if url is None else {"upstream_url": url}))
     logs.configure("debug" if settings.log_level == "debug" else "error", settings.log_format)
-    if options.save is not None:
-        # Before any call: the evidence of a run must not be lost.
-        options.save.open("a").close()
-    tokens = _tokens()
-    session = _session(settings, tokens, options)
+    # Finds what only the start of the gateway finds.
+    create_app(settings)
+    max_bytes = min(settings.upstream_max_bytes, _MAX_BYTES)
+    session = Session(
+        settings.model_copy(update={"upstream_max_bytes": max_bytes}),
+        tokens=_tokens(),
+        max_calls=max_calls,
+        with_links=with_links,
+    )
     results: Results = {}
     is_interrupted = False
     try:
         asyncio.run(_run(session, results))
     except KeyboardInterrupt:
         is_interrupted = True
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    report = Report(
+    return Report(
         PROBES,
         results,
         has_page=right_token in results and results[right_token].verdict is Verdict.HOLDS,
+        is_interrupted=is_interrupted,
         incomplete="it was interrupted" if is_interrupted else _incomplete(session),
         calls=session.calls,
     )
-    print(report.as_json() if options.as_json else report.as_text())
-    if options.save is not None:
-        options.save.write_text(report.as_evidence() + "\n", encoding="utf-8")
-    if report.incomplete is not None:
-        print(f"Not everything was verified: {report.incomplete}.", file=sys.stderr)
-    return 130 if is_interrupted else report.status
 
 
 def _incomplete(session: Session) -> str | None:
@@ -93,25 +80,16 @@ def _tokens() -> dict[Token, str]:
     return tokens
 
 
-def _session(settings: Settings, tokens: Mapping[Token, str], options: Options) -> Session:
-    max_bytes = min(settings.upstream_max_bytes, _MAX_BYTES)
-    return Session(
-        settings.model_copy(update={"upstream_max_bytes": max_bytes}),
-        tokens=tokens,
-        max_calls=options.max_calls,
-        with_links=options.with_links,
-    )
-
-
 async def _run(session: Session, results: Results) -> None:
     try:
         await run_probes(PROBES, session, results, progress=_show_progress)
     finally:
+        _show_progress(None)
         await session.aclose()
 
 
-def _show_progress(probe: Probe) -> None:
-    """Overwrite one line of a terminal with the probe that runs."""
+def _show_progress(probe: Probe | None) -> None:
+    """Overwrite one line of a terminal with the probe that runs, or with nothing."""
     if sys.stderr.isatty():
-        line = f"{PROBES.index(probe) + 1}/{len(PROBES)} {probe.id}"
+        line = f"{PROBES.index(probe) + 1}/{len(PROBES)} {probe.id}" if probe else ""
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

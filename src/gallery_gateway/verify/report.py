@@ -28,6 +28,7 @@ class Report:
     probes: Sequence[Probe]
     results: Results
     has_page: bool
+    is_interrupted: bool
     incomplete: str | None
     calls: int
 
@@ -36,7 +37,10 @@ class Report:
         """The exit status.
 
         0: all that matters holds. 1: clients notice a difference. 2: the run was incomplete.
+        130: interrupted.
         """
+        if self.is_interrupted:
+            return 130
         if not self.has_page:
             return 2
         found = self._findings()
