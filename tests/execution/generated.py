@@ -64,9 +64,9 @@ _OBJECTS = {
 _FIRST = ["", "(first: 0)", "(first: 1)", "(first: 2)", "(first: $few)", "(first: null)", "(first: -1)"]
 # All of one list: the first of three, as it stood when there were three and when there were five.
 _PLACES = [CursorPosition(0, 7, 3), CursorPosition(2, 7, 5)]
-_CURSORS = [encode_cursor(place, list_hash(GalleryRequest())) for place in _PLACES]
+CURSORS = [encode_cursor(place, list_hash(GalleryRequest())) for place in _PLACES]
 _STEPS = ["", "(first: 2)", "(last: 2)", "(first: $few)", "(first: 0)"]
-_STEPS += [f'({step}: "{cursor}")' for cursor in _CURSORS for step in ("first: 1, after", "before")]
+_STEPS += [f'({step}: "{cursor}")' for cursor in CURSORS for step in ("first: 1, after", "before")]
 _DIRECTIVES = [
     "",
     "",
@@ -90,12 +90,14 @@ _FIRST_IDS = [7, 7, 7, -5, 2**31 - 2, 3_000_000_001, 2**53 - 2, -(2**53) + 1, 2*
 class OperationWriter:
     """Writes one operation; a response key stands for one field and its arguments, so that all are valid."""
 
+    roots = (1, 1, 1, 2, 3)
+
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._fragments: list[str] = []
 
     def operation(self) -> str:
-        roots = " ".join(self._root(number) for number in range(self._chance.choice([1, 1, 1, 2, 3])))
+        roots = " ".join(self.root(number) for number in range(self._chance.choice(self.roots)))
         # Every variable is used, whatever else was chosen.
         used = (
             "unused: gallery(projectId: $long) @skip(if: true)"
@@ -108,7 +110,7 @@ class OperationWriter:
         fragments = " ".join([unused, *self._fragments])
         return f"query Q{_DEFINITIONS} {{ {roots} {used} {spread} }} {fragments}"
 
-    def _root(self, number: int) -> str:
+    def root(self, number: int) -> str:
         kind = self._chance.random()
         if kind < 0.5:
             return f"g{number}: gallery {self._selection('Gallery', depth=0)}"

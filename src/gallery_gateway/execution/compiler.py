@@ -16,14 +16,12 @@ from weakref import WeakKeyDictionary
 import msgspec
 from cachetools import LRUCache
 from graphql import (
-    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
     get_argument_values,
     get_variable_values,
 )
-from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 
 from gallery_gateway.errors import GatewayError
@@ -34,6 +32,7 @@ from gallery_gateway.execution.selection import (
     Scope,
     SelectedField,
     Selection,
+    fragments_of,
     root_fields,
     shaping_variables,
     variables_in,
@@ -287,14 +286,9 @@ class Compiler:
     def _compile(
         self, prepared: PreparedDocument, operation: OperationDefinitionNode, raw: Mapping[str, Any]
     ) -> Sequence[_Root]:
-        fragments = {
-            node.name.value: FragmentDetails(node)
-            for node in prepared.document.definitions
-            if isinstance(node, FragmentDefinitionNode)
-        }
         try:
             variables = self._variable_values(operation, raw)
-            roots = root_fields(Scope(self._schema, operation, fragments, variables))
+            roots = root_fields(Scope(self._schema, operation, fragments_of(prepared.document), variables))
             is_alone = len(roots) == 1
             return [self._root(key, field, operation, is_alone=is_alone) for key, field in roots.items()]
         except (UnplannableError, GatewayError, GraphQLError):

@@ -97,9 +97,15 @@ class SelectedField:
         except GraphQLError:
             return None
 
-    def selection(self) -> "Selection":
-        """Raises: TypeError: the field does not have an object type."""
+    def selection(self, type_name: str | None = None) -> "Selection":
+        """Return what is selected of an object of the field's type, or of `type_name` if that is abstract.
+
+        Raises:
+            TypeError: it is not an object type.
+        """
         object_type = self.definition and get_named_type(self.definition.type)
+        if type_name is not None:
+            object_type = self._scope.schema.type_map[type_name]
         if not isinstance(object_type, GraphQLObjectType):
             raise TypeError(f"{self.name} does not have an object type")
         return Selection(self._scope, object_type, self._details)
@@ -131,6 +137,14 @@ class Selection:
 
     def has_any(self, *names: str) -> bool:
         return any(field.name in names for field in self.by_response_key.values())
+
+
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDetails]:
+    return {
+        node.name.value: FragmentDetails(node)
+        for node in document.definitions
+        if isinstance(node, FragmentDefinitionNode)
+    }
 
 
 def scope_of(info: GraphQLResolveInfo[Any]) -> Scope:

@@ -1,7 +1,7 @@
 """Loads many projects by their ids, in as few calls as their sizes allow."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -16,8 +16,10 @@ from gallery_gateway.errors import (
 from gallery_gateway.gallery.gallery import LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey, Staleness, oldest
+from gallery_gateway.gallery.planning import FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_projects
+from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.upstream.contract import UpstreamProject
 
 Found = UpstreamProject | GatewayError | None
@@ -79,8 +81,8 @@ class _BulkLoad:
         """Load list pages while they pay: each is expected to bring as many projects as the one before."""
         expected, page, has_next = len(self.keys), 1, True
         while has_next and (missing := self._missing()):
-            key = _list_page(next(iter(missing.values())), page)
-            if not page_pays(min(expected, len(missing)), max_images=key.request.max_images_per_project):
+            key = _next_page(list(missing.values()), page, expected=expected)
+            if key is None:
                 return
             try:
                 result = await self.loader.load_key(key)
@@ -100,12 +102,7 @@ class _BulkLoad:
     async def _load_one_by_one(self) -> None:
         """Load as many of the missing projects as the budget allows."""
         missing = self._missing()
-        usage = self.loader.usage
-        images = sum(key.request.max_images for key in missing.values())
-        excess = usage.excess(calls=len(missing), images=images)
-        affordable = len(missing)
-        if excess is not None:
-            affordable = usage.affordable_calls(images_each=images // len(missing))
+        affordable, excess = _affordable(list(missing.values()), self.loader.usage)
         semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
         await asyncio.gather(*(self._load_one(each, semaphore) for each in list(missing)[:affordable]))
         self.error = self.error or excess
@@ -135,7 +132,39 @@ class _BulkLoad:
             self.stale.append(result.staleness)
 
 
-def _list_page(key: LoadKey, page: int) -> LoadKey:
-    """Return the key of a page of all projects, with the same cap of images."""
-    request = replace(key.request, project_id=None, page=page, per_page=_PER_PAGE)
-    return LoadKey(request, key.needs_links, is_project=False)
+def _next_page(missing: Sequence[LoadKey], page: int, *, expected: int) -> LoadKey | None:
+    """Return the list page to load next, with the cap of images of the missing projects.
+
+    Return `None` if it costs more than a call for each of the projects that it is expected to bring.
+    """
+    request = missing[0].request
+    if not page_pays(min(expected, len(missing)), max_images=request.max_images_per_project):
+        return None
+    listed = replace(request, project_id=None, page=page, per_page=_PER_PAGE)
+    return LoadKey(listed, missing[0].needs_links, is_project=False)
+
+
+def _affordable(missing: Sequence[LoadKey], usage: OperationUsage) -> tuple[int, BadUserInputError | None]:
+    """Return how many of the projects can be loaded by a call each, and the error of the others."""
+    images = sum(key.request.max_images for key in missing)
+    excess = usage.excess(calls=len(missing), images=images)
+    if excess is None:
+        return len(missing), None
+    return usage.affordable_calls(images_each=images // len(missing)), excess
+
+
+def first_loads(key_of: KeyOf, ids: Iterable[int], needs: FieldNeeds, usage: OperationUsage) -> FirstLoads:
+    """Return what `load_projects` loads first, with an empty cache."""
+    requests = [GalleryRequest(project_id=project_id) for project_id in dict.fromkeys(ids)]
+    keys = [key_of(request, needs, is_project=True) for request in requests]
+    if not keys:
+        return FirstLoads(keys=())
+    page = _next_page(keys, 1, expected=len(keys))
+    if page is not None and usage.excess(calls=1, images=page.request.max_images) is None:
+        # Each call after the first brings one of the projects at least, or shows that there is none.
+        further_images = len(keys) * page.request.max_images
+        return FirstLoads(keys=[page], further_calls=len(keys), further_images=further_images)
+    affordable, excess = _affordable(keys, usage)
+    first, later = keys[: min(affordable, _MAX_CONCURRENT)], keys[_MAX_CONCURRENT:affordable]
+    errors = [((), excess)] if excess is not None else []
+    return FirstLoads(keys=first, later=later, wanted_images=requests[0].max_images, errors=errors)

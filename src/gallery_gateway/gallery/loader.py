@@ -23,11 +23,22 @@ from gallery_gateway.gallery.lookup import (
     Miss,
     StaleWhileRevalidate,
 )
+from gallery_gateway.gallery.planning import PlannedLoad, plan_batch
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.gallery.usage import CacheStatus, OperationUsage
 
-_Calls = dict[LoadKey, "asyncio.Task[LoadResult]"]
+_Task = asyncio.Task[LoadResult]
+
+
+def narrowed_key(
+    request: GalleryRequest, needs: FieldNeeds, *, is_project: bool, narrows: bool, keeps_window: bool
+) -> LoadKey:
+    """Return what is loaded for a request: no more than the field needs, if the loader `narrows`."""
+    narrowed = request.narrowed(needs.max_images) if narrows else replace(request, keeps_cap=True)
+    if keeps_window:
+        narrowed = replace(narrowed, keeps_window=True)
+    return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone)
 
 
 class GalleryLoader(DataLoader[LoadKey, LoadResult]):
@@ -86,14 +97,18 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
 
     def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
         """Narrow a request to a field's needs, and count it as asked for."""
-        cut = request.narrowed(needs.max_images)
-        narrowed = cut if self._narrows else replace(request, keeps_cap=True)
-        if not self._gallery.cache.is_sized(self._caller.key):
-            narrowed = replace(narrowed, keeps_window=True)
+        key = self.narrow(request, needs, is_project=is_project)
         self.usage.asked += 1
         self.usage.wanted_images += request.max_images
-        self.usage.narrowed_images += narrowed.max_images
-        return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone)
+        self.usage.narrowed_images += key.request.max_images
+        return key
+
+    def narrow(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
+        """Return what is loaded for a request; for a plan, which counts nothing."""
+        keeps_window = not self._gallery.cache.is_sized(self._caller.key)
+        return narrowed_key(
+            request, needs, is_project=is_project, narrows=self._narrows, keeps_window=keeps_window
+        )
 
     async def load_key(self, key: LoadKey) -> LoadResult:
         """Answer from the cache, or else by a call; if the call fails, by a stale page.
@@ -156,17 +171,14 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         self.usage.loaded += len(keys)
         if len(keys) == 1:
             return [await self._load_one(keys[0])]
-        ordered = sorted(keys, key=lambda key: key.size, reverse=True)
-        pages = [key for key in ordered if not key.is_project]
-        projects = [key for key in ordered if key.is_project]
-        self._charge(pages, projects)
-        calls: _Calls = {key: asyncio.create_task(self._fetch(key)) for key in pages}
-        results: Sequence[LoadResult | BaseException] = await asyncio.gather(
-            *(calls[key] for key in pages),
-            *(self._project_from(calls, key) for key in projects),
-            return_exceptions=True,
-        )
-        loaded = dict(zip(pages + projects, results, strict=True))
+        loads = plan_batch(keys)
+        self._charge(loads)
+        tasks: dict[LoadKey, _Task] = {}
+        for load in loads:
+            pages = [tasks[page] for page in load.listed_on]
+            tasks[load.key] = asyncio.create_task(self._load_one(load.key, pages))
+        results = await asyncio.gather(*tasks.values(), return_exceptions=True)
+        loaded: dict[LoadKey, LoadResult | BaseException] = dict(zip(tasks, results, strict=True))
         for key, result in loaded.items():
             if isinstance(result, BaseException):
                 # aiodataloader remembers errors, but a later field may load again.
@@ -187,14 +199,14 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         # Shielded: a cancelled future would stay in the loader for the next field.
         return await asyncio.shield(future)
 
-    async def _load_one(self, key: LoadKey) -> LoadResult:
-        return await self._project_from({}, key) if key.is_project else await self._fetch(key)
+    async def _load_one(self, key: LoadKey, pages: Sequence[_Task] = ()) -> LoadResult:
+        return await self._project_from(pages, key) if key.is_project else await self._fetch(key)
 
-    async def _project_from(self, calls: _Calls, key: LoadKey) -> LoadResult:
-        """Load a project from the pages of its batch, or else by a call of its own."""
-        for page_call in [call for page_key, call in calls.items() if key.may_be_on(page_key)]:
+    async def _project_from(self, pages: Sequence[_Task], key: LoadKey) -> LoadResult:
+        """Load a project from the pages of its batch that may list it, or else by a call of its own."""
+        for page_task in pages:
             with suppress(GatewayError):
-                page = await page_call
+                page = await page_task
                 listed = listed_project(page.value, key.request.project_id)
                 project = listed and slice_project(listed, of=page.key.request, to=key.request)
                 if project is not None or (listed is None and page.key.request.covers(key.request)):
@@ -235,13 +247,10 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         find, forced_since = self._gallery.flights.find, self._accepts.forced_since
         return find(self._caller.key, request, since=self._first_flight, forced_since=forced_since)
 
-    def _charge(self, pages: list[LoadKey], projects: list[LoadKey]) -> None:
+    def _charge(self, loads: Sequence[PlannedLoad]) -> None:
         """Charge all calls of a batch before the first one is made."""
-        alone = [key for key in projects if not any(key.may_be_on(page) for page in pages)]
-        calls: list[GalleryRequest] = []
-        for request in [key.request for key in pages + alone]:
-            if self._flight(request) is None and not any(call.covers(request) for call in calls):
-                calls.append(request)
+        planned = [load.key.request for load in loads if load.is_call]
+        calls = [request for request in planned if self._flight(request) is None]
         self.usage.charge(calls=len(calls), images=sum(call.max_images for call in calls))
         self._charged.update(calls)
 

@@ -17,6 +17,7 @@ from gallery_gateway.gallery.entry import project_ids_of
 from gallery_gateway.gallery.gallery import LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds
+from gallery_gateway.gallery.planning import FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.gallery.usage import CacheStatus
@@ -40,6 +41,17 @@ _MAX_EMPTY_PAGES = 3
 
 # The end of a list moves while it is searched, or is not where the total says.
 _MAX_END_ATTEMPTS = 3
+
+# Positions at which the project of a cursor is searched, beside the page of the cursor.
+_MAX_SIGHTINGS = 4
+
+# The calls that may follow the first one: a page that fills the step, and before it those of `_from_end`, or
+# of `_searched`: a page beside the cursor, two for each position, and the pages of `_across`.
+_MAX_FROM_END = _MAX_END_ATTEMPTS + 1
+_MAX_FROM_CURSOR = 1 + 2 * _MAX_SIGHTINGS + (_MAX_EMPTY_PAGES + 1) + 1
+
+# Every page has the total, so the smallest is enough for it.
+_SMALLEST_PAGE = 1, 1
 
 
 @lru_cache(maxsize=4096)
@@ -85,6 +97,17 @@ class Step:
     count: int
     is_forward: bool
     cursor: CursorPosition | None = None
+
+    @property
+    def is_from_end(self) -> bool:
+        return not self.is_forward and self.cursor is None
+
+    def first_page(self) -> tuple[int, int]:
+        """Return number and size of the page that is loaded first."""
+        if self.cursor is not None:
+            return best_page(*self.beside(self.cursor.position), self.cursor.max_size)
+        # The last page can be shorter than requested for two reasons. A largest page shows if one is left.
+        return 1, MAX_PER_PAGE if self.is_from_end else self.count
 
     def beside(self, position: int, *, slack: int = 0) -> tuple[int, int, int]:
         """Return a position with the number of others that the step needs before and after it."""
@@ -286,28 +309,46 @@ async def paginate(loader: ListLoader, step: Step) -> Paginated:
     """
     if step.cursor is not None:
         loader.max_size = step.cursor.max_size
-        part = await _from_cursor(loader, step, step.cursor)
-    elif step.is_forward:
-        page = await loader.load(1, step.count)
+    page = await loader.load(*step.first_page(), is_thin=step.is_from_end)
+    if step.cursor is not None:
+        part = _from_page(step, step.cursor, page) or await _searched(loader, step, step.cursor, page)
+    elif step.is_from_end:
+        part = await _from_end(loader, step, page)
+    else:
         part = _part(step, page, 0)
         if not part.rows and page.must_go_on():
             raise _contradiction(page)
-    else:
-        part = await _from_end(loader, step)
     return await _filled(loader, step, part)
 
 
 async def count(loader: ListLoader) -> Paginated:
-    """Load the total alone. Every page has it, so the smallest is enough.
+    """Load the total alone.
 
     Raises:
         GatewayError: the upstream call failed, or the budget is used up.
         UpstreamContractError: the total is too small for what the page says.
     """
-    page = await loader.load(1, 1, is_thin=True)
+    page = await loader.load(*_SMALLEST_PAGE, is_thin=True)
     if page.total is not None and page.total < page.stop + (page.has_next is True):
         raise _contradiction(page)
     return Paginated([], [page], has_next=False, has_previous=False)
+
+
+def first_loads(key_of: KeyOf, request: GalleryRequest, step: Step, needs: FieldNeeds | None) -> FirstLoads:
+    """Return what `paginate` loads first; without needs, what `count` loads."""
+    number, size = _SMALLEST_PAGE if needs is None else step.first_page()
+    listed = replace(request, page=number, per_page=size)
+    key = key_of(listed, THIN if needs is None or step.is_from_end else needs, is_project=False)
+    if needs is None or (step.is_forward and step.cursor is None):
+        return FirstLoads(keys=[key], wanted_images=listed.max_images)
+    largest = replace(request, page=1, per_page=MAX_PER_PAGE)
+    further_calls = _MAX_FROM_END if step.is_from_end else _MAX_FROM_CURSOR
+    return FirstLoads(
+        keys=[key],
+        wanted_images=listed.max_images,
+        further_calls=further_calls,
+        further_images=further_calls * key_of(largest, needs, is_project=False).request.max_images,
+    )
 
 
 def _part(step: Step, page: ListPage, place: int, *, shown: ListPage | None = None) -> Paginated:
@@ -348,11 +389,6 @@ def _from_page(step: Step, cursor: CursorPosition, page: ListPage) -> Paginated 
     part = _part(step, page, found[1])
     goes_on = page.may_go_on() if step.is_forward else page.start > 0
     return None if not part.rows and goes_on else part
-
-
-async def _from_cursor(loader: ListLoader, step: Step, cursor: CursorPosition) -> Paginated:
-    page = await loader.beside(step, cursor.position)
-    return _from_page(step, cursor, page) or await _searched(loader, step, cursor, page)
 
 
 async def _searched(loader: ListLoader, step: Step, cursor: CursorPosition, page: ListPage) -> Paginated:
@@ -421,9 +457,7 @@ async def _across(loader: ListLoader, step: Step, page: ListPage) -> Paginated:
     return part
 
 
-async def _from_end(loader: ListLoader, step: Step) -> Paginated:
-    # The last page can be shorter than requested for two reasons. A largest page shows whether one is left.
-    page = await loader.load(1, MAX_PER_PAGE, is_thin=True)
+async def _from_end(loader: ListLoader, step: Step, page: ListPage) -> Paginated:
     if page.total == 0 and page.is_consistent:
         return _part(step, page, 0)
     for _ in range(_MAX_END_ATTEMPTS):

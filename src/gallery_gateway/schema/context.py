@@ -21,6 +21,8 @@ from gallery_gateway.structs import ProjectionSource
 
 Value = TypeVar("Value")
 
+NO_TOKEN = "Send your access token in the header `Authorization: Bearer <token>`."  # noqa: S105  # not a token
+
 # An operation that skips the cache asks for the state of now. So long, "now" is the same for all of them.
 _NOW_SECONDS = 1.0
 
@@ -47,9 +49,7 @@ class OperationContext:
             Exception: `load` raised it, now or the first time.
         """
         if self.loader is None:
-            raise UnauthenticatedError(
-                "Send your access token in the header `Authorization: Bearer <token>`."
-            )
+            raise UnauthenticatedError(NO_TOKEN)
         if key not in self._outcomes:
             try:
                 self._outcomes[key] = await load(self.loader)

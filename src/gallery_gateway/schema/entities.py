@@ -1,6 +1,7 @@
 """Federation: what routers ask for, projects by representations and the SDL."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, NoReturn, cast
 
@@ -10,8 +11,10 @@ from strawberry import federation
 from strawberry.federation.schema import FederationAny
 
 from gallery_gateway.errors import BadUserInputError, RejectedParameterError
-from gallery_gateway.execution.selection import selection_of
-from gallery_gateway.gallery.bulk import Found, load_projects
+from gallery_gateway.execution.selection import SelectedField, selection_of
+from gallery_gateway.gallery.bulk import Found, first_loads, load_projects
+from gallery_gateway.gallery.planning import FirstLoads, KeyOf
+from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import Info, images_in
 from gallery_gateway.schema.needs import project_needs
 from gallery_gateway.schema.requests import node_request, rejected_argument
@@ -126,10 +129,19 @@ async def load_nodes(
     ],
 ) -> list[Found]:
     """Return a project, an error or `None` for each id; graphql-core reports each error."""
+    return await _load_each(info, _numbers_of_nodes(ids), argument="ids")
+
+
+def first_nodes(field: SelectedField, key_of: KeyOf, usage: OperationUsage) -> FirstLoads:
+    """Raises: GatewayError, GraphQLError: an argument is refused."""
+    return _first_of_each(field, _numbers_of_nodes(field.arguments()["ids"]), key_of, usage)
+
+
+def _numbers_of_nodes(ids: Sequence[strawberry.ID]) -> list[int | BadUserInputError]:
     if len(ids) > _MAX_NODES:
         message = f"`ids` holds {len(ids)} ids; the limit is {_MAX_NODES}. Ask for fewer at once."
         raise BadUserInputError(message, argument="ids")
-    return await _load_each(info, [_number_of_node(each) for each in ids], argument="ids")
+    return [_number_of_node(each) for each in ids]
 
 
 def _number_of_node(global_id: strawberry.ID) -> int | BadUserInputError:
@@ -147,13 +159,30 @@ async def load_entities(
     ],
 ) -> list[Found]:
     """Return a project, an error or `None` for each representation; graphql-core reports each error."""
+    return await _load_each(info, _numbers_of_entities(representations), argument=_ARGUMENT)
+
+
+def first_entities(field: SelectedField, key_of: KeyOf, usage: OperationUsage) -> FirstLoads:
+    """Raises: GatewayError, GraphQLError: an argument is refused."""
+    return _first_of_each(field, _numbers_of_entities(field.arguments()[_ARGUMENT]), key_of, usage)
+
+
+def _numbers_of_entities(representations: Sequence[object]) -> list[int | BadUserInputError]:
     if len(representations) > _MAX_REPRESENTATIONS:
         _refuse(
             f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
             f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
-    numbers = [_project_number(representation) for representation in representations]
-    return await _load_each(info, numbers, argument=_ARGUMENT)
+    return [_project_number(representation) for representation in representations]
+
+
+def _first_of_each(
+    field: SelectedField, numbers: Sequence[int | BadUserInputError], key_of: KeyOf, usage: OperationUsage
+) -> FirstLoads:
+    needs, _ = project_needs(field.selection("Project"))
+    first = first_loads(key_of, [number for number in numbers if isinstance(number, int)], needs, usage)
+    refused = [((index,), each) for index, each in enumerate(numbers) if not isinstance(each, int)]
+    return replace(first, errors=[*refused, *first.errors])
 
 
 async def _load_each(info: Info, numbers: Sequence[int | BadUserInputError], *, argument: str) -> list[Found]:

@@ -18,14 +18,23 @@ from strawberry.utils.str_converters import to_camel_case
 from gallery_gateway.errors import RejectedParameterError
 from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad
 from gallery_gateway.execution.plan import Plan
-from gallery_gateway.execution.selection import Selection, selection_of
+from gallery_gateway.execution.selection import SelectedField, Selection, selection_of
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, oldest
-from gallery_gateway.gallery.pagination import THIN, ListLoader, count, paginate
+from gallery_gateway.gallery.pagination import THIN, ListLoader, count, first_loads, paginate
+from gallery_gateway.gallery.planning import FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.connection import ConnectionSource
 from gallery_gateway.schema.context import Info, OperationContext, images_in
-from gallery_gateway.schema.entities import Entity, describe_service, load_entities, load_nodes
+from gallery_gateway.schema.entities import (
+    Entity,
+    describe_service,
+    first_entities,
+    first_nodes,
+    load_entities,
+    load_nodes,
+)
 from gallery_gateway.schema.needs import ImageLimits, connection_needs, gallery_needs, project_needs
 from gallery_gateway.schema.requests import (
     ConnectionRequest,
@@ -56,6 +65,7 @@ class RootField:
         request: makes a request of the arguments; its parameters are the arguments.
         needs: returns what a selection needs of a page, and its lists of images.
         load: loads the value, and counts the images of the lists.
+        first: returns what `load` loads first.
         alone: changes the needs if a compiled operation has no other root field.
         arguments: arguments by the REST parameter, where the names differ.
     """
@@ -64,6 +74,7 @@ class RootField:
     request: Callable[..., Any]
     needs: Callable[[Selection], tuple[Any, ImageLimits]]
     load: Callable[[GalleryLoader, Any, Any, ImageLimits], Awaitable[LoadedRoot]]
+    first: Callable[[KeyOf, Any, Any], FirstLoads]
     alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
     arguments: Mapping[str, str]
 
@@ -108,7 +119,7 @@ class RootField:
             needs = self.alone(needs, plan)
 
         def prepare(arguments: Mapping[str, Any]) -> Load:
-            request = self.request(**{self._names[name]: value for name, value in arguments.items()})
+            request = self._request(arguments)
 
             async def load(context: OperationContext, key: str) -> LoadedRoot:
                 loaded = await context.load(key, lambda loader: self.load(loader, request, needs, limits))
@@ -119,6 +130,15 @@ class RootField:
 
         return prepare
 
+    def first_loads(self, field: SelectedField, key_of: KeyOf, _usage: OperationUsage) -> FirstLoads:
+        """Raises: GatewayError, GraphQLError: an argument is refused."""
+        request = self._request(field.arguments())
+        needs, _ = self.needs(field.selection(self.type_name))
+        return self.first(key_of, request, needs)
+
+    def _request(self, arguments: Mapping[str, Any]) -> Any:
+        return self.request(**{self._names[name]: value for name, value in arguments.items()})
+
 
 async def _load_page(
     loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds, limits: ImageLimits
@@ -127,11 +147,19 @@ async def _load_page(
     return LoadedRoot(result.read, images_in(result.read.projects, limits), result, result.staleness)
 
 
+def _first_page(key_of: KeyOf, request: GalleryRequest, needs: FieldNeeds) -> FirstLoads:
+    return FirstLoads(keys=[key_of(request, needs, is_project=False)], wanted_images=request.max_images)
+
+
 async def _load_project(
     loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds, limits: ImageLimits
 ) -> LoadedRoot:
     result = await loader.project(request, needs)
     return LoadedRoot(result.read, images_in([result.read], limits), result, result.staleness)
+
+
+def _first_project(key_of: KeyOf, request: GalleryRequest, needs: FieldNeeds) -> FirstLoads:
+    return FirstLoads(keys=[key_of(request, needs, is_project=True)], wanted_images=request.max_images)
 
 
 async def _load_connection(
@@ -152,11 +180,17 @@ async def _load_connection(
     )
 
 
+def _first_of_connection(key_of: KeyOf, request: ConnectionRequest, needs: FieldNeeds | None) -> FirstLoads:
+    listed, step = request
+    return first_loads(key_of, listed, step, needs)
+
+
 _GALLERY = RootField(
     type_name="Gallery",
     request=gallery_request,
     needs=gallery_needs,
     load=_load_page,
+    first=_first_page,
     # With other root fields, a field may read what another selects, and the page must be complete.
     alone=lambda needs, plan: replace(needs, decoder=decoder_for(plan), is_alone=True),
     arguments={},
@@ -166,6 +200,7 @@ _PROJECTS = RootField(
     request=connection_request,
     needs=connection_needs,
     load=_load_connection,
+    first=_first_of_connection,
     arguments={"page": "after", "per_page": "first"},
 )
 _PROJECT = RootField(
@@ -173,6 +208,7 @@ _PROJECT = RootField(
     request=project_request,
     needs=project_needs,
     load=_load_project,
+    first=_first_project,
     alone=lambda needs, _plan: replace(needs, is_alone=True),
     arguments={"max_images_per_project": "maxImages"},
 )
@@ -180,6 +216,16 @@ _NODE = replace(_PROJECT, request=node_request, arguments={"project_id": "id"})
 
 COMPILED_ROOTS = {"gallery": _GALLERY.compile, "projects": _PROJECTS.compile, "project": _PROJECT.compile}
 """The root fields that are compiled; the value of `node` is an interface."""
+
+FIRST_LOADS: Mapping[str, Callable[[SelectedField, KeyOf, OperationUsage], FirstLoads]] = {
+    "gallery": _GALLERY.first_loads,
+    "projects": _PROJECTS.first_loads,
+    "project": _PROJECT.first_loads,
+    "node": _NODE.first_loads,
+    "nodes": first_nodes,
+    "_entities": first_entities,
+}
+"""What each root field loads first; the others load nothing."""
 
 
 @strawberry.type

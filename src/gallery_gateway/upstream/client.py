@@ -22,7 +22,7 @@ from gallery_gateway.telemetry.records import Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
 from gallery_gateway.upstream.caching import CachingRules, parse_caching_rules
-from gallery_gateway.upstream.contract import Page
+from gallery_gateway.upstream.contract import PATH, Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.httpx_transport import HTTPXTransport
 from gallery_gateway.upstream.refusals import status_error, transport_error
@@ -113,7 +113,7 @@ class GalleryClient:
         telemetry: Telemetry | None = None,
         large_pages: asyncio.Lock | None = None,
     ) -> None:
-        url = httpx.URL(base_url.rstrip("/") + "/gallery/by-project")
+        url = httpx.URL(base_url.rstrip("/") + PATH)
         self._path = url.raw_path
         self._transport: Transport = (
             HTTPXTransport(transport, base_url, max_bytes=max_bytes)

@@ -16,6 +16,9 @@ from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.identity import id_of_image, id_of_project
 from gallery_gateway.upstream.links import first_expiry
 
+PATH = "/gallery/by-project"
+"""Of the resource, below the base URL of the REST API."""
+
 JSON_NULL = Raw(b"null")
 
 
