@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.drift import Difference, compare
+from gallery_gateway.upstream.drift import Difference, Presence, compare, presence
 from tests.canary import MARK
 from tests.execution.generated import page_bytes
 from tests.fakes import image_body, page_body, project_body
@@ -277,3 +277,21 @@ def test_thousands_of_unknown_names_make_few_differences() -> None:
     assert 1 < len(shown) < 100
     assert {difference.count for difference in shown} == {2}
     assert (others.field, others.count) == ("projects[].?", 2 * (5000 - len(shown)))
+
+
+def test_the_presence_of_each_field_is_counted_with_its_nulls() -> None:
+    [project] = copy.deepcopy(BODY)["projects"]
+    del project["images"][0]["model_used"]
+    project["images"].append({**project["images"][0], "image_index": 1, "status": None})
+
+    found = {each.field: each for each in presence(json.dumps(page_body(project)).encode())}
+
+    image = "projects[].images[]"
+    assert found[f"{image}.job_id"] == Presence(f"{image}.job_id", True, 2, 0, 2)
+    assert found[f"{image}.model_used"] == Presence(f"{image}.model_used", False, 0, 0, 2)
+    assert found[f"{image}.status"] == Presence(f"{image}.status", False, 2, 1, 2)
+    assert found.keys() == {field_at(path).replace("$", "") for path in MEMBER_PATHS}
+
+
+def test_what_is_no_json_has_no_fields() -> None:
+    assert presence(b"<html>") == []

@@ -38,6 +38,25 @@ class Difference:
     compared: int
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How often an object has a field of the contract.
+
+    Args:
+        field: the path of the field, as in a `Difference`.
+        is_required: whether it may not be absent.
+        present: how many of the objects have it.
+        nulls: how many of them have null in it.
+        compared: how many objects there are.
+    """
+
+    field: str
+    is_required: bool
+    present: int
+    nulls: int
+    compared: int
+
+
 class _Field(NamedTuple):
     """What the contract says about a field, or about the items of a list."""
 
@@ -102,12 +121,23 @@ def compare(body: bytes, *, max_objects: int = 20_000) -> list[Difference]:
         body: any bytes.
         max_objects: further objects, in the order of the body, are not compared.
     """
+    survey = _surveyed(body, max_objects)
+    return [] if survey is None else list(survey.differences())
+
+
+def presence(body: bytes) -> list[Presence]:
+    """Return how often each field of the contract is present; nothing if the body is not JSON."""
+    survey = _surveyed(body, 20_000)
+    return [] if survey is None else list(survey.presence())
+
+
+def _surveyed(body: bytes, max_objects: int) -> "_Survey | None":
     survey = _Survey(max_objects)
     try:
         survey.visit(msgspec.json.decode(body, type=Raw), _PAGE)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
-    return list(survey.differences())
+        return None
+    return survey
 
 
 # The names of fields are no values, but an object of another shape may have ids or texts as its names.
@@ -155,6 +185,13 @@ class _Survey:
             missing = compared - self._types[path].total()
             if missing > 0:
                 yield Difference(path, "missing", (), missing, compared)
+
+    def presence(self) -> Iterator[Presence]:
+        for path, field in _FIELDS.items():
+            types = self._types[path]
+            if path != "$" and not path.endswith("[]"):
+                compared = self._compared(path)
+                yield Presence(path, field.is_required, types.total(), types["null"], compared)
 
     def _compared(self, path: str) -> int:
         """Return how many objects could have a field, or how many items a list has."""

@@ -7,14 +7,22 @@ from getpass import getpass
 from gallery_gateway.app import create_app
 from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
-from gallery_gateway.verify import lifetimes, reachability
+from gallery_gateway.verify import fields, lifetimes, lists, parameters, promises, reachability
 from gallery_gateway.verify.probe import Probe, Results, Verdict, run_probes
 from gallery_gateway.verify.reachability import right_token
 from gallery_gateway.verify.report import Report
 from gallery_gateway.verify.session import Session, Token
 
 # In the order in which they run. A report has its own order.
-PROBES: tuple[Probe, ...] = (*reachability.FIRST, *lifetimes.PROBES, *reachability.LAST)
+PROBES: tuple[Probe, ...] = (
+    *reachability.FIRST,
+    *fields.PROBES,
+    *lists.PROBES,
+    *parameters.PROBES,
+    *promises.PROBES,
+    *lifetimes.PROBES,
+    *reachability.LAST,
+)
 
 # Of one response. The probes ask for pages of less than a tenth of it.
 _MAX_BYTES = 16 * MEBIBYTE

@@ -6,10 +6,10 @@ so that probes that ask for the same spend one call.
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -33,6 +33,7 @@ _MAX_PAUSE_SECONDS = 60.0
 _SECRET = secrets.token_bytes(32)
 
 Parameters = Mapping[str, int | str | Sequence[str]]
+Made = TypeVar("Made")
 
 
 class NotSeenError(Exception):
@@ -133,6 +134,7 @@ class Session:
         self._pause_seconds = pause_seconds
         self._pool = create_pool(settings)
         self._memo: dict[tuple[object, ...], Response] = {}
+        self._made: dict[object, Any] = {}
         self._lock = asyncio.Lock()
         self._refused: set[Token] = set()
         self._failures = 0
@@ -158,6 +160,22 @@ class Session:
         """
         self.check()
         return await self._pool.connect(self._options["timeouts"])
+
+    def authorization(self, token: Token) -> str:
+        """Return the header of a caller.
+
+        Raises:
+            NotSeenError: there is no such token.
+        """
+        caller = self._caller(token)
+        return "" if caller is None else caller.authorization
+
+    async def once(self, make: "Callable[[Session], Awaitable[Made]]") -> Made:
+        """Return what `make` returned the first time, so that several probes can share it."""
+        if make not in self._made:
+            self._made[make] = await make(self)
+        made: Made = self._made[make]
+        return made
 
     async def get(
         self,

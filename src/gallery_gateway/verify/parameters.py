@@ -1,0 +1,418 @@
+"""Probes about the parameters: each is honoured, and the open questions 2 to 4 about filters and the cap."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from gallery_gateway.upstream.contract import InvalidRequest
+from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
+from gallery_gateway.verify.sampling import (
+    MAX_IMAGES,
+    PER_PAGE,
+    SIZE,
+    Body,
+    check_unchanged,
+    counted,
+    fetch_again,
+    first_page,
+    identity_of,
+    ids_of,
+    images_of,
+    last_page_number,
+    listing,
+    number_of,
+    projects_of,
+    sampled_images,
+    sampled_pages,
+    sampled_projects,
+    total_of,
+)
+from gallery_gateway.verify.session import NotSeenError, Response, Session
+
+# The statuses and feedback values that are asked for, of those that were seen.
+_MAX_STATUSES = 4
+
+# More than usual projects have.
+_MANY_IMAGES = 50
+
+_COUNTERS = ("total_images", "completed_images", "failed_images")
+
+_FIRST_PAGE = {"page": 1, **SIZE}
+
+# Beyond the bounds of the REST contract.
+_OUT_OF_BOUNDS: tuple[dict[str, int], ...] = (
+    {"page": 0},
+    {"per_page": 101},
+    {"max_images_per_project": 201},
+)
+
+
+@probe(
+    "parameters.bounds",
+    "Are values beyond the bounds refused with the documented body?",
+    meaning="The gateway checks these bounds itself; of other values, an error cannot name the argument.",
+)
+async def bounds(session: Session) -> Finding:
+    accepted, undocumented, statuses = [], [], set()
+    for parameters in _OUT_OF_BOUNDS:
+        [name] = parameters
+        response = await session.get({"per_page": 1, "max_images_per_project": 1, **parameters})
+        statuses.add(str(response.status))
+        if response.status not in {400, 422}:
+            accepted.append(f"{name}: {response.seen}")
+        elif not _names_parameter(response.body, name):
+            undocumented.append(name)
+    if accepted:
+        return differs(f"not refused: {listing(accepted)}")
+    if undocumented:
+        return differs(f"refused, with another body for {listing(undocumented)}")
+    return holds(f"{len(_OUT_OF_BOUNDS)} refused with {listing(statuses)}, each by its name")
+
+
+def _names_parameter(body: bytes, name: str) -> bool:
+    try:
+        detail = msgspec.json.decode(body, type=InvalidRequest).detail
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return any(each.field == name for each in detail)
+
+
+@probe(
+    "parameters.order",
+    "Does `order` reverse the list of projects?",
+    meaning="`order` sorts something else than the dates of projects, or nothing.",
+    noticed=True,
+)
+async def order(session: Session) -> Finding:
+    pages = await sampled_pages(session)
+    first, last = pages[1], pages.get(last_page_number(pages[1]), pages[1])
+    descending = ids_of(last)
+    if total_of(first) < 2:
+        return not_seen("the account has fewer than two projects")
+    body = await session.page({"order": "asc", **_FIRST_PAGE})
+    ascending = ids_of(body)[: len(descending)]
+    if ascending == descending[::-1]:
+        return holds(f"`asc` begins with the last {counted(len(descending), 'project')} of `desc`, reversed")
+    await check_unchanged(session)
+    if ids_of(body) == ids_of(first):
+        return differs(f"`asc` and `desc` begin with the same {counted(len(ids_of(first)), 'project')}")
+    if sorted(map(repr, ascending)) == sorted(map(repr, descending)):
+        return holds("`asc` begins with the last projects of `desc`, some of which seem to be equal")
+    return differs("`asc` does not begin with the last projects of `desc`")
+
+
+@probe(
+    "parameters.project_id",
+    "Does `project_id` list one project?",
+    meaning="`project` and `node` show another project, or an error.",
+    noticed=True,
+)
+async def project_id(session: Session) -> Finding:
+    projects = await sampled_projects(session)
+    if len(projects) < 2:
+        return not_seen("the account has fewer than two projects")
+    number = projects[-1].get("project_id")
+    if type(number) is not int:
+        return not_seen("the projects have no numeric id")
+    body = await session.page({"project_id": number, "max_images_per_project": 1})
+    found = ids_of(body)
+    return holds("one project") if found == [number] else differs(counted(len(found), "project") + " listed")
+
+
+@probe(
+    "parameters.status",
+    "Does `status` list only images with that status?",
+    meaning="Clients that filter by status see other images.",
+    noticed=True,
+)
+async def status(session: Session) -> Finding:
+    return _filtered([*(await _by_status(session)).items()], "status")
+
+
+async def _by_status(session: Session) -> dict[str, Body]:
+    """Return the first page of each status that was seen; of another one too, if all images have one."""
+    return {
+        value: await session.page({"status": value, **_FIRST_PAGE})
+        for value in await _seen(session, "status", ("completed", "failed"), most=_MAX_STATUSES)
+    }
+
+
+async def _seen(session: Session, name: str, known: Sequence[str], *, most: int) -> list[str]:
+    """Return the texts that the sampled images have in a field, the most frequent first.
+
+    If there are fewer than two, known ones follow: a filter that matches all images shows nothing.
+    """
+    seen = Counter(image[name] for image in await sampled_images(session) if isinstance(image.get(name), str))
+    found = [value for value, _ in seen.most_common(most) if value]
+    if len(found) < 2:
+        found += [value for value in known if value not in found][:1]
+    return found
+
+
+def _filtered(pages: list[tuple[str, Body]], name: str) -> Finding:
+    wrong = count = 0
+    for value, body in pages:
+        images = images_of(*projects_of(body))
+        count += len(images)
+        wrong += sum(image.get(name) != value for image in images)
+    values = counted(len(pages), "value")
+    if wrong:
+        return differs(f"{wrong} of {counted(count, 'image')} have another one, for {values}")
+    return holds(f"{counted(count, 'image')} for {values}")
+
+
+@probe(
+    "parameters.feedback",
+    "Does `feedback` list only images with that feedback?",
+    meaning="Clients that filter by feedback see other images.",
+    noticed=True,
+)
+async def feedback(session: Session) -> Finding:
+    [value, *_] = await _seen(session, "feedback", ("like",), most=2)
+    return _filtered([(value, await session.page({"feedback": value, **_FIRST_PAGE}))], "feedback")
+
+
+@probe(
+    "parameters.feedback_repeated",
+    "Does `feedback` given twice list the images of both values?",
+    meaning="Clients that filter by several values see the images of one of them, or none.",
+    noticed=True,
+)
+async def feedback_repeated(session: Session) -> Finding:
+    values = await _seen(session, "feedback", (), most=2)
+    if len(values) < 2:
+        return not_seen("the sampled images have fewer than two values of `feedback`")
+    often, rarely = values
+    listed = projects_of(await session.page({"feedback": rarely, **_FIRST_PAGE}))
+    ids = [project.get("project_id") for project in listed if images_of(project)]
+    # One project, so that all of its images of both values are listed.
+    one = {"project_id": next(filter(None, ids), 0), "max_images_per_project": _MANY_IMAGES}
+    if not images_of(*projects_of(await session.page({"feedback": often, **one}))):
+        return not_seen("no project of the first page has images of both values")
+    repeated, joined = [await session.get({"feedback": given, **one}) for given in (values, ",".join(values))]
+    found = _values_listed(repeated, values)
+    evidence = f"repeated: {found}; separated by a comma: {_values_listed(joined, values)}"
+    return (holds if found == _BOTH else differs)(evidence)
+
+
+_BOTH = "both values"
+
+
+def _values_listed(response: Response, values: Sequence[str]) -> str:
+    if response.status != 200 or not isinstance(response.json, dict):
+        return response.seen
+    found = [image.get("feedback") for image in images_of(*projects_of(response.json))]
+    if not all(value in values for value in found):
+        return "other values"
+    return {0: "no images", 1: "one value"}.get(len(set(found)), _BOTH)
+
+
+@probe(
+    "parameters.sort_by",
+    "Does `sort_by=quality_score` sort the images?",
+    meaning="Clients that sort by score see another order, and other images of projects with many.",
+    noticed=True,
+)
+async def sort_by(session: Session) -> Finding:
+    body = await session.page({"sort_by": "quality_score", **_FIRST_PAGE})
+    lists = []
+    for project in projects_of(body):
+        scores = [image.get("quality_score") for image in images_of(project)]
+        numeric = [float(score) for score in scores if isinstance(score, int | float)]
+        if len(set(numeric)) > 1:
+            lists.append(numeric)
+    if not lists:
+        return not_seen("no project of the first page has images with different scores")
+    unsorted = [scores for scores in lists if scores not in (sorted(scores), sorted(scores)[::-1])]
+    if unsorted:
+        return differs(f"not sorted in {len(unsorted)} of {counted(len(lists), 'project')}")
+    return holds(f"sorted in {counted(len(lists), 'project')}")
+
+
+@probe(
+    "parameters.ownership",
+    "Do `mine` and `shared` together list what is listed without `ownership`?",
+    meaning="Clients that filter by owner miss projects, or see those of others.",
+    noticed=True,
+)
+async def ownership(session: Session) -> Finding:
+    every = total_of(await first_page(session))
+    if every == 0:
+        return not_seen("the account has no projects")
+    parts = {}
+    for value in ("mine", "shared"):
+        body = await session.page({"ownership": value, "per_page": PER_PAGE, "max_images_per_project": 1})
+        parts[value] = total_of(body)
+    evidence = f"{parts['mine']:,} mine and {parts['shared']:,} shared of {every:,}"
+    if sum(parts.values()) == every:
+        return holds(evidence)
+    await check_unchanged(session)
+    return differs(evidence)
+
+
+@probe(
+    "parameters.cap",
+    "Does `max_images_per_project` list the first images of each project?",
+    meaning="Narrowing shows other images than the plain request, or more.",
+    setting="NARROWING=false",
+    noticed=True,
+)
+async def cap(session: Session) -> Finding:
+    await sampled_images(session)
+    before = await first_page(session)
+    narrowed = {limit: await _capped(session, limit) for limit in (1, 2)}
+    if wrong := _uncapped(before, narrowed):
+        # Images come and go as well.
+        wrong &= _uncapped(await fetch_again(session, _FIRST_PAGE), narrowed)
+    if wrong:
+        return differs(f"more or other images at a cap of {listing(map(str, wrong))}")
+    return holds(f"the same first images of {counted(len(projects_of(before)), 'project')} at 1 and 2")
+
+
+async def _capped(session: Session, limit: int) -> Body:
+    body: Body = await session.page({"page": 1, "per_page": PER_PAGE, "max_images_per_project": limit})
+    return body
+
+
+def _uncapped(plain: Body, narrowed: dict[int, Body]) -> set[int]:
+    """Return the caps at which a project of the plain page does not have its first images."""
+    expected = {repr(p.get("project_id")): list(map(identity_of, images_of(p))) for p in projects_of(plain)}
+    return {
+        limit
+        for limit, body in narrowed.items()
+        for project in projects_of(body)
+        if (images := expected.get(repr(project.get("project_id")))) is not None
+        and list(map(identity_of, images_of(project))) != images[:limit]
+    }
+
+
+@probe(
+    "parameters.cap_counters",
+    "Are the counters of a project the same at any cap?",
+    meaning="Counters follow the cap: narrowed answers have others than the plain request.",
+    setting="NARROWING=false",
+    noticed=True,
+)
+async def cap_counters(session: Session) -> Finding:
+    before, narrowed = await first_page(session), await _capped(session, 1)
+    several = {repr(p.get("project_id")) for p in projects_of(before) if len(images_of(p)) > 1}
+    if not several:
+        return not_seen("no project of the first page has several images")
+    if wrong := _other_counters(before, narrowed):
+        wrong &= _other_counters(await fetch_again(session, _FIRST_PAGE), narrowed)
+    if wrong:
+        return differs(f"others at a cap of 1 than at {MAX_IMAGES}: {listing(wrong)}")
+    return holds(f"the same at a cap of 1 and {MAX_IMAGES} in {counted(len(several), 'project')}")
+
+
+def _other_counters(plain: Body, other: Body) -> set[str]:
+    """Return the counters that a project has on both pages, with different values."""
+    projects = {repr(project.get("project_id")): project for project in projects_of(plain)}
+    return {
+        name
+        for project in projects_of(other)
+        if (same := projects.get(repr(project.get("project_id")))) is not None
+        for name in _COUNTERS
+        if project.get(name) != same.get(name)
+    }
+
+
+@probe(
+    "parameters.filter_counters",
+    "Are the counters of a project the same under a filter?",
+    meaning="Under a filter, clients see counts of matching images. A filtered page without pending images "
+    "stays fresh for CACHE_TTL_SECONDS, although other images of its projects are pending.",
+)
+async def filter_counters(session: Session) -> Finding:
+    pages = await _by_status(session)
+    plain = {repr(p.get("project_id")): p for p in projects_of(await first_page(session))}
+    decided = 0
+    for body in pages.values():
+        for project in projects_of(body):
+            total = plain.get(repr(project.get("project_id")), {}).get("total_images")
+            matching = len(images_of(project))
+            decided += matching < MAX_IMAGES and type(total) is int and matching < total
+    wrong = {name for body in pages.values() for name in _other_counters(await first_page(session), body)}
+    if wrong:
+        now = await fetch_again(session, _FIRST_PAGE)
+        wrong &= {name for body in pages.values() for name in _other_counters(now, body)}
+    if wrong:
+        return differs(f"others under `status`: {listing(wrong)}")
+    if not decided:
+        return not_seen("no sampled project has images with and without a status")
+    return holds(f"the same with and without `status` in {counted(decided, 'project')}")
+
+
+@probe(
+    "parameters.filter_projects",
+    "Do filtered pages hold as many projects as their total says?",
+    meaning="The API hides projects after it has cut out a page: pages have gaps, cursors need more calls.",
+    noticed=True,
+)
+async def filter_projects(session: Session) -> Finding:
+    every = total_of(await first_page(session))
+    pages = await _by_status(session)
+    short = empty = fewer = 0
+    for body in pages.values():
+        total = total_of(body)
+        short += len(projects_of(body)) < min(PER_PAGE, total)
+        empty += sum(not images_of(project) for project in projects_of(body))
+        fewer += total < every
+    evidence = f"{counted(len(pages), 'value')} of `status`"
+    if short:
+        return differs(f"{short} of {evidence}: fewer projects than the total says")
+    if empty:
+        return holds(f"{evidence}: projects without a matching image are listed")
+    if fewer:
+        return holds(f"{evidence}: projects without a matching image are left out")
+    return holds(f"{evidence}: every listed project has a matching image")
+
+
+@probe(
+    "parameters.search",
+    "Does `search` find a project by its name, its key and its id?",
+    meaning="Clients that search miss projects, or see all of them.",
+    noticed=True,
+)
+async def search(session: Session) -> Finding:
+    projects = await sampled_projects(session)
+    every = total_of(await first_page(session))
+    # One that an ignored search would not show on the first page.
+    wanted = projects[-1]
+    verdicts: dict[str, list[str]] = {"found": [], "not found": [], "ignored": []}
+    for kind in ("name", "key", "id"):
+        value = wanted.get(f"project_{kind}")
+        if not isinstance(value, str | int) or value == "":
+            continue
+        body = await session.page({"search": str(value), "per_page": PER_PAGE, "max_images_per_project": 1})
+        total = number_of(body, "total") or 0
+        if total >= every > 1 and kind != "name":
+            verdicts["ignored"].append(kind)
+        elif wanted.get("project_id") in ids_of(body):
+            verdicts["found"].append(kind)
+        elif total <= PER_PAGE:
+            verdicts["not found"].append(kind)
+    evidence = "; ".join(f"{name} by {listing(kinds)}" for name, kinds in verdicts.items() if kinds)
+    if verdicts["not found"] or verdicts["ignored"]:
+        return differs(evidence)
+    if not verdicts["found"]:
+        raise NotSeenError("too many projects match")
+    return holds(evidence)
+
+
+PROBES = (
+    bounds,
+    order,
+    project_id,
+    status,
+    feedback,
+    feedback_repeated,
+    sort_by,
+    ownership,
+    cap,
+    cap_counters,
+    filter_counters,
+    filter_projects,
+    search,
+)
