@@ -135,10 +135,14 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--help"], ["serve", "demo", "schema"]),
+        (["--help"], ["serve", "demo", "schema", "verify"]),
         (["serve", "--help"], ["--host", "--port", "--workers", "GALLERY_GATEWAY_"]),
         (["demo", "--help"], ["--port", "--upstream-port", "--once", "FILE", "--upstream-only"]),
         (["schema", "--help"], ["schema"]),
+        (
+            ["verify", "--help"],
+            ["--url", "--json", "--save", "--max-calls", "--links", "GALLERY_GATEWAY_VERIFY_"],
+        ),
     ],
 )
 def test_each_command_explains_itself(
@@ -163,6 +167,9 @@ def test_each_command_explains_itself(
         ["demo", "--upstream-port", "-1"],
         ["demo", "--upstream-port", "x"],
         ["demo", "--once", "--upstream-only"],
+        ["verify", "--max-calls", "0"],
+        ["verify", "--max-calls", "61"],
+        ["verify", "--token", "x"],
     ],
 )
 def test_wrong_arguments_are_reported(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
@@ -236,7 +243,9 @@ def test_a_file_that_cannot_be_read_is_reported(capsys: pytest.CaptureFixture[st
     assert captured.err.startswith(f"{name} cannot be read: ")
 
 
-@pytest.mark.parametrize("arguments", [["serve"], ["demo"], ["demo", "--once"], ["demo", "--upstream-only"]])
+@pytest.mark.parametrize(
+    "arguments", [["serve"], ["demo"], ["demo", "--once"], ["demo", "--upstream-only"], ["verify"]]
+)
 def test_a_wrong_setting_stops_the_start(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:

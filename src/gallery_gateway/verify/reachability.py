@@ -174,7 +174,7 @@ async def compression(session: Session) -> Finding:
     "reachability.latency",
     "Do responses begin and end well within the timeouts?",
     meaning="Operations of several pages may fail with UPSTREAM_TIMEOUT.",
-    setting="UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS=60",
+    setting="UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS=30",
     noticed=True,
 )
 async def latency(session: Session) -> Finding:
