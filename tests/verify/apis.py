@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gallery_gateway.demo.server import create_upstream
+from tests.verify.opening import still_upstream
 
 
 def faulty(
@@ -18,7 +18,7 @@ def faulty(
         at: whether the call with this number fails.
         reached: called at each fault.
     """
-    stand_in, calls = create_upstream(), 0
+    stand_in, calls = still_upstream(), 0
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal calls

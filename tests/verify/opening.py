@@ -6,13 +6,24 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from gallery_gateway.demo.callers import CALLERS
+from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.settings import Settings
 from gallery_gateway.verify.probe import Finding, Probe, Results, run_probes
 from gallery_gateway.verify.session import Session, Token
 from tests.upstream.sockets import Respond, http_response
 
+# In 2100, so that no link has expired. A live project is in the middle of its run.
+_STILL_SECONDS = 4_102_444_800.0 + 150
+
 DEMO_TOKENS = {Token.OURS: CALLERS[0].token, Token.OTHER: CALLERS[-1].token}
+
+
+def still_upstream() -> ASGIApp:
+    """Return the stand-in at one moment, so that nothing changes while it is verified."""
+    return create_upstream(clock=lambda: _STILL_SECONDS)
 
 
 @asynccontextmanager

@@ -20,12 +20,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from gallery_gateway.cli import main
-from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.verify.command import PROBES
 from gallery_gateway.verify.session import Token
 from tests.fakes import TOKEN
 from tests.verify.apis import Megabytes, faulty
-from tests.verify.opening import DEMO_TOKENS
+from tests.verify.opening import DEMO_TOKENS, still_upstream
 from tests.verify.page import PAGE, with_blocks, without_numbers
 
 OURS, OTHER = DEMO_TOKENS[Token.OURS], DEMO_TOKENS[Token.OTHER]
@@ -51,7 +51,7 @@ def verdicts(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, str], str]:
 @pytest.mark.usefixtures("_tokens")
 @pytest.mark.timeout(10)
 def test_everything_holds_in_front_of_the_stand_in(capsys: pytest.CaptureFixture[str]) -> None:
-    status = run(create_upstream(), "--links", "--json")
+    status = run(still_upstream(), "--links", "--json")
 
     found, errors = verdicts(capsys)
     assert {name: verdict for name, verdict in found.items() if verdict != "holds"} == {}
@@ -60,7 +60,7 @@ def test_everything_holds_in_front_of_the_stand_in(capsys: pytest.CaptureFixture
 
 @pytest.mark.usefixtures("_tokens")
 def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    run(create_upstream(), "--links")
+    run(still_upstream(), "--links")
 
     page = PAGE.read_text(encoding="utf-8")
     expected = with_blocks(page, output=capsys.readouterr().out, probes=PROBES)
@@ -69,13 +69,13 @@ def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.usefixtures("_tokens")
 def test_the_output_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
-    run(create_upstream())
+    run(still_upstream())
 
     assert capsys.readouterr().out.isascii()
 
 
 def test_without_a_token_the_way_and_the_refusals_are_verified(capsys: pytest.CaptureFixture[str]) -> None:
-    status = run(create_upstream(), "--json")
+    status = run(still_upstream(), "--json")
 
     found, errors = verdicts(capsys)
     assert [name for name, verdict in found.items() if verdict == "holds"] == [
@@ -174,7 +174,7 @@ def test_a_429_to_every_second_call_slows_the_command_and_is_reported(
 @pytest.mark.usefixtures("_tokens")
 @pytest.mark.parametrize("max_calls", [1, 3, 6])
 def test_no_more_calls_are_made_than_allowed(capsys: pytest.CaptureFixture[str], max_calls: int) -> None:
-    status = run(create_upstream(), "--json", "--max-calls", str(max_calls))
+    status = run(still_upstream(), "--json", "--max-calls", str(max_calls))
 
     captured = capsys.readouterr()
     assert json.loads(captured.out)["calls"] == max_calls
@@ -186,7 +186,7 @@ def test_no_more_calls_are_made_than_allowed(capsys: pytest.CaptureFixture[str],
 def test_the_evidence_is_saved_without_what_is_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     Path("evidence.json").write_text("of an earlier run " * 10_000)
 
-    run(create_upstream(), "--json", "--save", "evidence.json")
+    run(still_upstream(), "--json", "--save", "evidence.json")
 
     printed = json.loads(capsys.readouterr().out)
     for probe in printed["probes"]:
@@ -229,7 +229,7 @@ def test_wrong_settings_and_tokens_stop_the_command(
 def test_the_tokens_may_stand_in_the_env_file(capsys: pytest.CaptureFixture[str]) -> None:
     Path(".env").write_text(f"GALLERY_GATEWAY_VERIFY_TOKEN={OURS}\n")
 
-    run(create_upstream(), "--json")
+    run(still_upstream(), "--json")
 
     assert verdicts(capsys)[0]["authentication.right_token"] == "holds"
 
@@ -265,7 +265,7 @@ def in_a_terminal(url: str, typed: bytes) -> str:
 
 
 def test_a_token_is_typed_without_an_echo() -> None:
-    with serve_in_thread(create_upstream()) as url:
+    with serve_in_thread(still_upstream()) as url:
         shown = in_a_terminal(url, OURS.encode() + b"\n")
 
     assert OURS not in shown
@@ -273,7 +273,7 @@ def test_a_token_is_typed_without_an_echo() -> None:
 
 
 def test_a_terminal_shows_which_probe_runs() -> None:
-    with serve_in_thread(create_upstream()) as url:
+    with serve_in_thread(still_upstream()) as url:
         shown = in_a_terminal(url, b"\n")
 
     assert f"\r\x1b[K1/{len(PROBES)} {PROBES[0].id}\r\x1b[K2/{len(PROBES)} {PROBES[1].id}" in shown

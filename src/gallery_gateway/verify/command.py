@@ -1,6 +1,8 @@
 """The command: settings and tokens in, a report out."""
 
 import asyncio
+import contextlib
+import signal
 import sys
 from getpass import getpass
 
@@ -54,7 +56,7 @@ def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
     is_interrupted = False
     try:
         asyncio.run(_run(session, results))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         is_interrupted = True
     return Report(
         PROBES,
@@ -89,6 +91,12 @@ def _tokens() -> dict[Token, str]:
 
 
 async def _run(session: Session, results: Results) -> None:
+    task = asyncio.current_task()
+    # Windows has no handlers of a loop.
+    with contextlib.suppress(NotImplementedError):
+        if task is not None:
+            # As asyncio.run does it for SIGINT.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await run_probes(PROBES, session, results, progress=_show_progress)
     finally:

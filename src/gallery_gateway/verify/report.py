@@ -1,6 +1,7 @@
 """The findings as a table for people, as JSON for machines, and as a file for bug reports."""
 
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from gallery_gateway.verify.probe import Finding, Probe, Results, Verdict, not_s
 
 # Grows when a member changes its meaning or goes away; new members do not count.
 SHAPE_VERSION = 1
+
+# Of a line of the table.
+_WIDTH = 110
 
 _WORST_FIRST = tuple(Verdict)
 
@@ -68,9 +72,9 @@ class Report:
                 is_worst = finding.verdict is Verdict.DIFFERS
                 verdict = finding.verdict.upper() if is_worst else finding.verdict
                 name = probe.id.partition(".")[2]
-                lines.append(f"  {verdict:<8}  {name:<17}  {finding.evidence} {finding.local}".rstrip())
+                lines += _wrapped(f"  {verdict:<8}  {name:<17}  ", f"{finding.evidence} {finding.local}")
                 if is_worst:
-                    lines.append(f"{'':31}-> {probe.meaning}")
+                    lines += _wrapped(f"{'':28}-> ", probe.meaning)
             lines.append("")
         if self.settings:
             lines += ["Recommended for .env:", *self.settings, ""]
@@ -123,6 +127,12 @@ class Report:
         for found in groups.values():
             found.sort(key=_rank)
         return sorted(groups.items(), key=lambda group: _rank(group[1][0]))
+
+
+def _wrapped(beginning: str, text: str) -> list[str]:
+    indent = " " * len(beginning)
+    lines = textwrap.wrap(text, _WIDTH, initial_indent=beginning, subsequent_indent=indent)
+    return lines or [beginning.rstrip()]
 
 
 def _rank(found: tuple[Probe, Finding]) -> int:
