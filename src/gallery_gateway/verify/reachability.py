@@ -155,7 +155,6 @@ async def keep_alive(session: Session) -> Finding:
     "reachability.compression",
     "Is compression used only when it was asked for, and readable?",
     meaning="Every response costs CPU time, or none can be read while gzip is asked for.",
-    setting="UPSTREAM_ACCEPT_ENCODING=identity",
 )
 async def compression(session: Session) -> Finding:
     parameters = {"per_page": 3, "max_images_per_project": 10}

@@ -4,6 +4,8 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from gallery_gateway import __version__
 from gallery_gateway.verify.probe import Finding, Probe, Results, Verdict, not_seen
@@ -67,14 +69,13 @@ class Report:
         """Return a table in ASCII: a group below the other, the worst first."""
         lines = []
         for group, found in self._groups():
-            lines += [group]
-            for probe, finding in found:
+            lines.append(group)
+            for name, finding, meaning in _rows(found):
                 is_worst = finding.verdict is Verdict.DIFFERS
                 verdict = finding.verdict.upper() if is_worst else finding.verdict
-                name = probe.id.partition(".")[2]
                 lines += _wrapped(f"  {verdict:<8}  {name:<17}  ", f"{finding.evidence} {finding.local}")
                 if is_worst:
-                    lines += _wrapped(f"{'':28}-> ", probe.meaning)
+                    lines += _wrapped(f"{'':28}-> ", meaning)
             lines.append("")
         if self.settings:
             lines += ["Recommended for .env:", *self.settings, ""]
@@ -127,6 +128,17 @@ class Report:
         for found in groups.values():
             found.sort(key=_rank)
         return sorted(groups.items(), key=lambda group: _rank(group[1][0]))
+
+
+def _rows(found: list[tuple[Probe, Finding]]) -> Iterator[tuple[str, Finding, str]]:
+    """Yield name, finding and meaning of the rows of a group; probes that one reason kept out share a row."""
+    for finding, same in groupby(found, key=itemgetter(1)):
+        probes = [probe for probe, _ in same]
+        if finding.verdict is Verdict.NOT_SEEN and len(probes) > 1:
+            yield f"{len(probes)} probes", finding, ""
+            continue
+        for probe in probes:
+            yield probe.id.partition(".")[2], finding, probe.meaning
 
 
 def _wrapped(beginning: str, text: str) -> list[str]:
