@@ -207,6 +207,7 @@ async def test_a_real_prometheus_scrapes_two_workers_with_their_exemplars(
     assert {name for metric in METRICS for name in series_of(metric.name)} - set(names) == {
         f"{PREFIX}operation_errors_total",
         f"{PREFIX}upstream_call_failures_total",
+        f"{PREFIX}upstream_drifted_pages_total",
         f"{PREFIX}shared_cache_up",
     }
     traced = {exemplar["labels"]["trace_id"] for found in exemplars for exemplar in found["exemplars"]}

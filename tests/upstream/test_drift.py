@@ -1,26 +1,41 @@
 """Where a page differs from the contract: every difference is found, and nothing else."""
 
+import asyncio
 import copy
 import json
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import wraps
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.telemetry import logs
+from gallery_gateway.upstream.client import GalleryClient
 from gallery_gateway.upstream.contract import Page
-from gallery_gateway.upstream.drift import Difference, Presence, compare, presence
+from gallery_gateway.upstream.drift import Difference, DriftSampler, Presence, compare, presence
+from gallery_gateway.upstream.resilience import Resilience
+from gallery_gateway.upstream.transport import Timeouts
+from tests import virtual_time
 from tests.canary import MARK
 from tests.execution.generated import page_bytes
-from tests.fakes import image_body, page_body, project_body
+from tests.fakes import FakeUpstream, gateway, image_body, page_body, project_body
+from tests.logging_to import Written
+from tests.telemetry.recording import samples
+from tests.telemetry.scraping import free_port, scraped
 
 EXAMPLES = Path(__file__).parent / "examples"
 
 JSONPath = tuple[str | int, ...]
+
+Parameters = ParamSpec("Parameters")
 
 FILE = {"full_size": "https://pictures.example/a", "thumbnail": "https://pictures.example/b", "uuid": "u"}
 
@@ -295,3 +310,242 @@ def test_the_presence_of_each_field_is_counted_with_its_nulls() -> None:
 
 def test_what_is_no_json_has_no_fields() -> None:
     assert presence(b"<html>") == []
+
+
+@pytest.fixture
+def written() -> Written:
+    stream = Written()
+    logs.configure("warning", "json", stream=stream)
+    return stream
+
+
+def in_virtual_time(test: Callable[Parameters, Coroutine[Any, Any, None]]) -> Callable[Parameters, None]:
+    """Run a test in a loop in which waiting takes no time."""
+
+    @wraps(test)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        virtual_time.run(lambda: test(*args, **kwargs))
+
+    return run
+
+
+SOUND = json.dumps(BODY).encode()
+DAMAGED = json.dumps(page_body(project_body(7, image_body(status=5), added=1))).encode()
+MEBIBYTE = 1024 * 1024
+
+
+async def compared(sampler: DriftSampler, body: bytes = DAMAGED) -> bool:
+    """Whether the page is compared; it is, once this returns, two seconds later."""
+    before = sampler.compared
+    sampler.sample(body)
+    await asyncio.sleep(2)
+    return sampler.compared > before
+
+
+class Pages:
+    """Pages that a client fetches, one each two seconds."""
+
+    def __init__(self) -> None:
+        self.sampler = DriftSampler()
+        self._upstream = FakeUpstream()
+        self._client = GalleryClient(
+            base_url="https://api.example",
+            transport=self._upstream,
+            timeouts=Timeouts(connect=1, first_byte=1, read=1, total=60),
+            resilience=Resilience(max_attempts=1, max_connections=10, clock=time.monotonic),
+            max_bytes=64 * MEBIBYTE,
+            user_agent="test",
+            drift=self.sampler,
+        )
+
+    async def fetch(self, body: bytes = SOUND) -> None:
+        self._upstream.answer(content=body)
+        try:
+            await self._client.fetch_page("", authorization="Bearer made-up-token", caller_key=b"key-of-ada")
+        finally:
+            await asyncio.sleep(2)
+
+
+@in_virtual_time
+async def test_the_first_of_200_pages_is_compared() -> None:
+    pages, counts = Pages(), []
+
+    for _ in range(401):
+        await pages.fetch()
+        counts.append(pages.sampler.compared)
+
+    assert counts == [1] * 200 + [2] * 200 + [3]
+
+
+@in_virtual_time
+async def test_a_page_that_is_too_large_leaves_its_turn_to_the_next() -> None:
+    pages = Pages()
+
+    await pages.fetch(SOUND + b" " * 4 * MEBIBYTE)
+    await pages.fetch(DAMAGED)
+
+    assert pages.sampler.compared == 1
+    assert pages.sampler.drifted
+
+
+@in_virtual_time
+async def test_a_page_without_a_field_that_it_cannot_do_without_is_compared_too() -> None:
+    pages = Pages()
+
+    with pytest.raises(UpstreamContractError):
+        await pages.fetch(b'{"pagination": {}, "items": []}')
+
+    assert pages.sampler.compared == 1
+    assert ("projects", "missing") in pages.sampler.drifted
+
+
+@in_virtual_time
+async def test_at_most_one_page_in_a_second_is_compared() -> None:
+    sampler = DriftSampler()
+
+    accepted = []
+    for _ in range(50):
+        accepted.append(sampler.sample(DAMAGED))
+        await asyncio.sleep(0.1)
+
+    assert accepted[:9] == [True] + [False] * 8
+    assert 4 <= sum(accepted) <= 5
+
+
+@in_virtual_time
+async def test_a_page_is_compared_when_its_own_request_has_ended() -> None:
+    sampler = DriftSampler()
+    sampler.sample(DAMAGED)
+
+    await asyncio.sleep(0.9)
+
+    assert sampler.compared == 0
+
+
+@in_virtual_time
+async def test_a_page_of_too_many_values_is_not_compared_and_the_next_one_is() -> None:
+    sampler = DriftSampler()
+
+    assert not await compared(sampler, json.dumps({**BODY, "added": [1] * 31_000}).encode())
+    assert await compared(sampler)
+
+
+@in_virtual_time
+async def test_a_difference_counts_once_for_each_page_under_the_name_that_the_contract_has_for_it() -> None:
+    sampler = DriftSampler()
+    image = image_body(status=5, created_at=6, first=1, second=2)
+
+    for _ in range(2):
+        await compared(sampler, json.dumps(page_body(project_body(7, image, image), third=3)).encode())
+
+    assert sampler.drifted == {
+        ("projects[].images[].status", "mistyped"): 2,
+        ("projects[].images[].created_at", "mistyped"): 2,
+        ("unknown", "unknown"): 2,
+    }
+
+
+@in_virtual_time
+async def test_a_difference_is_logged_once_in_an_hour(written: Written) -> None:
+    sampler = DriftSampler()
+    counts = []
+
+    for seconds in (0, 1800, 1790, 10, 3590):
+        await asyncio.sleep(seconds - 2)
+        await compared(sampler)
+        counts.append(len(written.lines()))
+
+    assert counts == [2, 2, 2, 4, 4]
+    mistyped, unknown = written.lines()[:2]
+    del unknown["time"]
+    assert unknown == {
+        "level": "warning",
+        "event": "upstream.drifted",
+        "field": "projects[].added",
+        "kind": "unknown",
+        "types": "integer",
+        "count": 1,
+        "compared": 1,
+    }
+    assert (mistyped["field"], mistyped["kind"]) == ("projects[].images[].status", "mistyped")
+
+
+@in_virtual_time
+async def test_unknown_names_without_end_fill_neither_the_log_nor_its_memory(written: Written) -> None:
+    sampler = DriftSampler()
+
+    for number in range(100):
+        names = [f"{chr(97 + number % 26)}{'x' * (number // 26)}_{chr(97 + other)}" for other in range(20)]
+        assert await compared(sampler, json.dumps(page_body(**dict.fromkeys(names, 1))).encode())
+    assert await compared(sampler)
+
+    lines = written.lines()
+    assert len([line for line in lines if line["kind"] == "unknown"]) == 200
+    assert lines[-1]["field"] == "projects[].images[].status"
+
+
+async def test_metrics_and_log_show_the_differences_and_nothing_of_the_page(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
+) -> None:
+    stream, port = Written(), free_port()
+    image = image_body(status=[MARK], job_id=None, added=MARK) | {MARK: MARK}
+    upstream.answer(json=page_body(project_body(7, image, project_name=MARK)))
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", stream)
+        async with gateway(upstream, metrics_port=port, log_format="json") as client, asyncio.timeout(10):
+            await client.post("{ gallery { pagination { total } } }", token="of-ada")
+            text = ""
+            while "upstream_compared_pages_total 1.0" not in text:
+                text = await scraped(port)
+    logs.configure("info")
+
+    counted = {
+        (sample.labels["field"], sample.labels["kind"]): sample.value
+        for sample in samples(text)
+        if sample.name == "gallery_gateway_upstream_drifted_pages_total"
+    }
+    logged = [line["field"] for line in stream.lines() if line["event"] == "upstream.drifted"]
+    assert counted == {
+        ("projects[].images[].status", "mistyped"): 1,
+        ("projects[].images[].job_id", "mistyped"): 1,
+        ("unknown", "unknown"): 1,
+    }
+    assert sorted(logged) == [
+        "projects[].images[].?",
+        "projects[].images[].added",
+        "projects[].images[].job_id",
+        "projects[].images[].status",
+    ]
+    assert MARK not in text + stream.getvalue()
+
+
+def members(count: int) -> bytes:
+    return b",".join(b'"\\u00e9%d":{}' % number for number in range(count))
+
+
+LARGEST = {
+    "images": json.dumps(page_body(*[project_body(7, *[image_body(output=FILE)] * 50)] * 20)).encode(),
+    "members": b"{%b}" % members(30_000),
+    "projects": b'{"projects":[%b{}]}' % (b"{}," * 29_999),
+    "members and text": b'{%b,"":"%b"}' % (members(30_000), b"\\n" * 1_800_000),
+    "text": b'{"":"%b"}' % (b"\\u00e9" * 695_000),
+}
+
+
+@pytest.mark.usefixtures("written")
+@pytest.mark.parametrize("body", LARGEST.values(), ids=LARGEST)
+@in_virtual_time
+async def test_the_loop_is_never_stopped_for_20_ms_by_a_page(body: bytes) -> None:
+    sampler = DriftSampler()
+    longest = []
+
+    # In CPU time of a turn of the loop, and several times: the machine may be busy with something else.
+    for number in range(5):
+        assert sampler.sample(body)
+        turns = [time.process_time()]
+        while sampler.compared == number:
+            await asyncio.sleep(0.001)
+            turns.append(time.process_time())
+        longest.append(max(after - before for before, after in pairwise(turns)))
+
+    assert 0 < min(longest) < 0.02

@@ -16,6 +16,7 @@ from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry.counters import Values
 from gallery_gateway.upstream.breaker import State
 from gallery_gateway.upstream.client import AnyTransport, CallOptions, GalleryClient
+from gallery_gateway.upstream.drift import DriftSampler
 from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.resilience import Resilience, ResilienceRules
 from gallery_gateway.upstream.transport import Pool, Timeouts, create_ssl_context
@@ -48,6 +49,14 @@ def read_resilience(resilience: Resilience) -> Values:
     return values
 
 
+def read_drift(drift: DriftSampler) -> Values:
+    values: Values = {("upstream_compared_pages_total", ()): drift.compared}
+    # `dict` copies in one step, as in `MetricCounters`.
+    for labels, count in dict(drift.drifted).items():
+        values["upstream_drifted_pages_total", labels] = count
+    return values
+
+
 def read_sharing(gallery: Gallery) -> Values:
     is_sharing = gallery.is_sharing
     return {} if is_sharing is None else {("shared_cache_up", ()): is_sharing}
@@ -77,11 +86,14 @@ def build_gallery(
         clock=clock.monotonic,
     )
     instruments.add_gauges(lambda: read_resilience(resilience))
+    drift = DriftSampler()
+    instruments.add_gauges(lambda: read_drift(drift))
     client = GalleryClient(
         transport=transport or create_pool(settings),
         resilience=resilience,
         telemetry=instruments.calls,
         large_pages=large_pages,
+        drift=drift,
         **call_options(settings, rules),
     )
     freshness = FreshnessPolicy(

@@ -46,6 +46,13 @@ METRICS = (
     Metric("upstream_call_failures_total", "counter", ("reason",), "failed upstream calls, by reason"),
     Metric("upstream_received_bytes_total", "counter", (), "bytes of JSON received from the REST API"),
     Metric("upstream_retries_total", "counter", (), "upstream calls that repeated a failed one"),
+    Metric("upstream_compared_pages_total", "counter", (), "pages that were compared with the contract"),
+    Metric(
+        "upstream_drifted_pages_total",
+        "counter",
+        ("field", "kind"),
+        "compared pages in which this field is unknown, missing or mistyped",
+    ),
     Metric(
         "upstream_breaker", "gauge", ("state",), "1 for the state of the worker's breaker for the REST API"
     ),

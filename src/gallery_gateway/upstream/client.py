@@ -24,6 +24,7 @@ from gallery_gateway.upstream.breaker import CallResult
 from gallery_gateway.upstream.caching import CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import PATH, Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
+from gallery_gateway.upstream.drift import PAGES_PER_SAMPLE, DriftSampler
 from gallery_gateway.upstream.httpx_transport import HTTPXTransport
 from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import Deadline, Resilience
@@ -97,6 +98,7 @@ class GalleryClient:
         headers: further names and values sent with every request; they may be secret.
         telemetry: records every call.
         large_pages: held while a large body is decoded.
+        drift: compares a sample of the pages with the contract; `None` compares none.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class GalleryClient:
         headers: Iterable[tuple[str, str]] = (),
         telemetry: Telemetry | None = None,
         large_pages: asyncio.Lock | None = None,
+        drift: DriftSampler | None = None,
     ) -> None:
         url = httpx.URL(base_url.rstrip("/") + PATH)
         self._path = url.raw_path
@@ -125,6 +128,9 @@ class GalleryClient:
         self._resilience = resilience
         self._large_pages = large_pages or asyncio.Lock()
         self._telemetry = telemetry or Telemetry(())
+        self._drift = drift
+        # The first page is compared.
+        self._pages_to_sample = 1
         self._headers = common_headers(
             url, accept_encoding=accept_encoding, user_agent=user_agent, headers=headers
         )
@@ -220,6 +226,9 @@ class GalleryClient:
             record.status = response.status
             if response.status == 200:
                 body = await read_body(response, headers, max_bytes=self._max_bytes)
+                self._pages_to_sample -= 1
+                if self._pages_to_sample <= 0 and self._drift and self._drift.sample(body):
+                    self._pages_to_sample = PAGES_PER_SAMPLE
                 page = await request.decoder.decode(body, self._large_pages)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
                 return FetchedPage(page, body, parse_caching_rules(headers), call.link)
