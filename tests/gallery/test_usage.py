@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes import Client, FakeUpstream, gateway, page_body
+from tests.fakes import TOKEN, Client, FakeUpstream, gateway, page_body
 from tests.gallery.endpoints import ManualClock, listing
 
 REPORT = {"x-gateway-report": "1"}
@@ -48,7 +48,7 @@ async def test_nobody_gets_a_bill_unasked(client: Client) -> None:
     assert "extensions" not in response.json()
 
 
-@pytest.mark.parametrize("value", ["0", "", "yes"])
+@pytest.mark.parametrize("value", ["0", "", "yes", "Plan"])
 async def test_only_a_1_asks_for_the_bill(client: Client, value: str) -> None:
     response = await client.post("{ __typename }", headers={"x-gateway-report": value})
 
@@ -72,6 +72,7 @@ async def test_an_operation_that_asks_for_nothing_costs_nothing(client: Client) 
         "narrowed": None,
         "bytes": 0,
         "milliseconds": 0,
+        "requests": [],
     }
 
 
@@ -204,3 +205,146 @@ async def test_an_operation_without_a_caller_has_a_bill_of_nothing(client: Clien
     response = await client.post("{ gallery { projects { id } } }", token=None, headers=REPORT)
 
     assert counted(response.json()["extensions"]["upstream"]) == (0, 0, 0, 0)
+
+
+QUERY = "page=1&per_page=20&order=desc&sort_by=original_filename&max_images_per_project=1"
+
+
+def outlined(costs: dict[str, Any]) -> list[tuple[str, int | None]]:
+    """Outcome and status of each request."""
+    return [(each["outcome"], each["status"]) for each in costs["requests"]]
+
+
+async def test_a_call_is_listed_as_it_was_made(client: Client, upstream: FakeUpstream) -> None:
+    body = httpx.Response(200, json=page_body()).content
+    upstream.handler = lambda _request: httpx.Response(200, content=body, headers={"age": "2"})
+
+    [request] = (await bill(client, "{ gallery { projects { id } } }"))["requests"]
+
+    assert request.pop("milliseconds") > 0
+    assert request == {
+        "method": "GET",
+        "path": "/gallery/by-project",
+        "query": QUERY,
+        "outcome": "miss",
+        "status": 200,
+        "bytes": len(body),
+        "ageSeconds": 2,
+    }
+    assert upstream.requests[0].url.query.decode() == QUERY
+
+
+async def test_a_field_that_shares_a_call_is_listed_with_the_call_that_it_was_merged_into(
+    client: Client,
+) -> None:
+    costs = await bill(
+        client,
+        """{ other: gallery(status: "failed") { projects { id } }
+             all: gallery { projects { id } } part: gallery(perPage: 1) { projects { id } } }""",
+    )
+
+    *calls, merged = costs["requests"]
+    assert outlined(costs) == [("miss", 200), ("miss", 200), ("merged", None)]
+    assert calls[merged["into"]]["query"] == merged["query"] == QUERY
+
+
+async def test_an_answer_of_the_cache_is_listed_with_the_page_and_its_age(
+    client: Client, clock: ManualClock
+) -> None:
+    await client.ask("{ gallery { projects { id } } }")
+    clock.step(5)
+
+    [request] = (await bill(client, "{ project(projectId: 2) { id } }"))["requests"]
+
+    assert (request["outcome"], request["query"], request["ageSeconds"]) == ("hit", QUERY, 5)
+    assert (request["status"], request["milliseconds"], request["bytes"]) == (None, 0, 0)
+
+
+async def test_a_call_that_fails_is_listed_with_its_status_and_its_error(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    upstream.answer(500)
+
+    [request] = (await bill(client, "{ gallery { projects { id } } }"))["requests"]
+
+    assert (request["status"], request["error"], request["ageSeconds"]) == (500, "UPSTREAM_UNAVAILABLE", None)
+
+
+async def test_every_attempt_is_listed(upstream: FakeUpstream) -> None:
+    answers = iter([httpx.Response(502), httpx.Response(200, json=page_body())])
+    upstream.handler = lambda _request: next(answers)
+
+    async with gateway(upstream, upstream_max_attempts=2) as client:
+        costs = await bill(client, "{ gallery { projects { id } } }")
+
+    assert costs["calls"] == 1
+    assert outlined(costs) == [("miss", 502), ("miss", 200)]
+
+
+async def test_a_page_past_the_end_is_listed_with_the_call_for_the_totals(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_first = request.url.params["page"] == "1"
+        return httpx.Response(200, json=page_body()) if is_first else httpx.Response(404)
+
+    upstream.handler = answer
+
+    costs = await bill(client, "{ gallery(page: 9) { projects { id } } }")
+
+    assert outlined(costs) == [("miss", 404), ("miss", 200)]
+    assert all("error" not in each for each in costs["requests"])
+
+
+async def test_a_stale_page_is_listed_beside_the_call_that_failed(
+    upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    async with gateway(upstream, clock=clock.clock, stale_while_revalidate_seconds=0) as client:
+        await client.ask("{ gallery { projects { id } } }")
+        clock.step(60)
+        upstream.answer(503)
+
+        costs = await bill(client, "{ gallery { projects { id } } }")
+
+    assert outlined(costs) == [("miss", 503), ("stale", None)]
+    assert costs["requests"][1]["ageSeconds"] == 60
+
+
+async def test_a_page_that_is_not_modified_is_listed_with_a_304(
+    client: Client, upstream: FakeUpstream, clock: ManualClock
+) -> None:
+    upstream.answer(json=page_body(), headers={"etag": '"a"'})
+    await client.ask("{ gallery { projects { id } } }")
+    clock.step(30)
+    upstream.answer(304)
+
+    assert outlined(await bill(client, "{ gallery { projects { id } } }")) == [("miss", 304)]
+
+
+async def test_at_most_100_requests_are_listed(upstream: FakeUpstream) -> None:
+    upstream.handler = listing(*(1 for _ in range(100)))
+    ids = " ".join(f'{{__typename: "Project", projectId: {number}}}' for number in range(1, 101))
+    entities = f"_entities(representations: [{ids}]) {{ ... on Project {{ id }} }}"
+    async with gateway(upstream) as client:
+        await client.ask("{ gallery(perPage: 100) { projects { id } } }")
+
+        costs = await bill(client, f"{{ {entities} gallery {{ __typename }} }}")
+
+    assert costs["hits"] == 101
+    assert len(costs["requests"]) == 100
+
+
+async def test_a_report_shows_no_host_and_no_token(upstream: FakeUpstream) -> None:
+    async with gateway(upstream, upstream_url="https://host.example/base") as client:
+        response = await client.post("{ gallery { projects { id } } }", headers=REPORT)
+
+    assert upstream.requests[0].url.path == "/base/gallery/by-project"
+    assert response.json()["extensions"]["upstream"]["requests"][0]["path"] == "/gallery/by-project"
+    assert "host.example" not in response.text
+    assert TOKEN not in response.text
+
+
+async def test_a_call_is_not_listed_for_the_operation_that_comes_next(client: Client) -> None:
+    await bill(client, "{ gallery { projects { id } } }")
+
+    assert outlined(await bill(client, "{ gallery(page: 2) { projects { id } } }")) == [("miss", 200)]

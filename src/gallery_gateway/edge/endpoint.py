@@ -7,12 +7,13 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.edge.explorer import PAGE_HEADERS
-from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy
+from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy, RequestedReport
 from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.replay import REPLAY_KEY, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
@@ -29,8 +30,10 @@ from gallery_gateway.edge.responses import (
 )
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
+from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.gallery.usage import OperationUsage
-from gallery_gateway.schema.context import Operations
+from gallery_gateway.schema.context import OperationContext, Operations
+from gallery_gateway.schema.planner import plan_operation
 from gallery_gateway.telemetry.logs import log_event
 from gallery_gateway.telemetry.telemetry import Telemetry
 
@@ -108,7 +111,7 @@ class GraphQLEndpoint:
             return self._page(request, decision)
         if request.method == "POST":
             await request.read_body(receive)
-        if decision.skips_cache or decision.reports:
+        if decision.skips_cache or decision.report:
             return await self._execute(request, decision, None, recorder)
         key: ReplayKey | None = request.scope.get("state", {}).get(REPLAY_KEY)
         if key is None:
@@ -141,9 +144,12 @@ class GraphQLEndpoint:
             timeout_seconds=request.timeout_seconds,
         )
         recorder.record_caller(context.caller)
+        if decision.report is RequestedReport.PLAN:
+            return self._plan(operation, context, request, decision, recorder)
+        calls = recorder.collect_calls() if decision.report else None
         result = await self.executor.execute(operation, context, request_id=request.id.decode())
         recorder.record_response(result, context.usage)
-        extensions = context.extensions(reports=decision.reports)
+        extensions = context.extensions(calls=calls)
         body = result.with_extensions(extensions) if extensions else result.body
         head = decision.head
         if not result.has_errors and request.method == "GET":
@@ -154,6 +160,27 @@ class GraphQLEndpoint:
             result, body, head, context.usage, request_error_status=decision.request_error_status
         )
         return unless_known(response, request.headers.get(b"if-none-match"))
+
+    def _plan(
+        self,
+        operation: GraphQLRequest,
+        context: OperationContext,
+        request: HTTPRequest,
+        decision: Decision,
+        recorder: OperationRecorder,
+    ) -> HTTPResponse:
+        """Respond with the upstream calls that the operation would make."""
+        key_of = context.loader.narrow if context.loader else None
+        plan = partial(plan_operation, budget=context.usage.budget, key_of=key_of)
+        result = self.executor.plan(operation, plan, request_id=request.id.decode())
+        recorder.record_response(result, context.usage)
+        return _operation_response(
+            result,
+            result.body,
+            decision.head,
+            context.usage,
+            request_error_status=decision.request_error_status,
+        )
 
 
 def _replay(
@@ -174,12 +201,12 @@ def _operation_response(
     *,
     request_error_status: int,
 ) -> HTTPResponse:
-    """Return the HTTP response to an operation; a response with errors is not stored."""
+    """Return the HTTP response to an operation; a plan, or a response with errors, is not stored."""
     if result.retry_after_seconds is not None:
         # A well-formed request without an answer: clients and proxies understand a 503.
         retry_after = b"retry-after", b"%d" % result.retry_after_seconds
         return HTTPResponse(503, [*head, NO_STORE, retry_after], body)
-    if result.has_errors:
+    if result.has_errors or result.executor is None:
         status = request_error_status if result.is_request_error else 200
         return HTTPResponse(result.status or status, [*head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)

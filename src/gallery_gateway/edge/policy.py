@@ -6,6 +6,7 @@ Equal headers have equal decisions, so the last ones are remembered.
 import math
 import re
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -110,6 +111,16 @@ class Rejection(NamedTuple):
     status: int = 400
 
 
+class RequestedReport(Enum):
+    """What a response reports: the calls that were made, or instead of making them those that would be."""
+
+    USAGE = "1"
+    PLAN = "plan"
+
+
+_REPORTS = {report.value.encode(): report for report in RequestedReport}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """How a request is answered.
@@ -118,7 +129,7 @@ class Decision:
         rejection: None if the request may become an operation.
         is_preflight: whether this is the preflight request of a browser (CORS).
         if_error_seconds: how long past its freshness a page may answer if upstream fails.
-        reports: whether the response reports its upstream usage.
+        report: what the response reports about upstream calls; None for nothing.
         request_error_status: the status of a response to an operation that was not executed.
         head: the headers of every response under this decision.
     """
@@ -128,7 +139,7 @@ class Decision:
     shows_page: bool
     skips_cache: bool
     if_error_seconds: float
-    reports: bool
+    report: RequestedReport | None
     request_error_status: int
     head: tuple[RawHeader, ...]
 
@@ -218,13 +229,14 @@ class Policy:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
         skips_cache, if_error_seconds = _cache_directives(cache_control)
+        default_report = RequestedReport.USAGE if self.always_reports else None
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,
             shows_page=shows_page,
             skips_cache=skips_cache,
             if_error_seconds=if_error_seconds,
-            reports=self.always_reports or headers.get(b"x-gateway-report") == b"1",
+            report=_REPORTS.get(headers.get(b"x-gateway-report", b""), default_report),
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
             head=(*head, *self._head),

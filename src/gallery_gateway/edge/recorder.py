@@ -8,7 +8,12 @@ from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.usage import OperationUsage, UsageCounts
 from gallery_gateway.telemetry.records import Link, OperationRecord
-from gallery_gateway.telemetry.telemetry import CurrentOperation, Telemetry, current_operation
+from gallery_gateway.telemetry.telemetry import (
+    CurrentOperation,
+    ReportedCall,
+    Telemetry,
+    current_operation,
+)
 
 
 class OperationRecorder:
@@ -37,6 +42,14 @@ class OperationRecorder:
         """Record the caller before the operation runs: its upstream calls copy the caller."""
         if caller is not None:
             self.record.caller = caller.fingerprint
+
+    def collect_calls(self) -> list[ReportedCall]:
+        """Return a list that receives the upstream calls of the operation as they end."""
+        calls: list[ReportedCall] = []
+        operation = current_operation.get()
+        if operation is not None:
+            current_operation.set(operation._replace(calls=calls))
+        return calls
 
     def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None:
         record = self.record

@@ -1,7 +1,7 @@
 """Runs one operation, and reports its errors."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
@@ -12,6 +12,7 @@ from graphql import (
     GraphQLError,
     GraphQLFormattedError,
     GraphQLSchema,
+    OperationDefinitionNode,
     OperationType,
     execute,
     get_operation_ast,
@@ -50,7 +51,7 @@ class GraphQLResponse:
         status: an HTTP status other than the usual one.
         codes: distinct codes of the errors.
         operation: name of the operation that was run, if it has one.
-        executor: `compiled` or `plain`.
+        executor: `compiled` or `plain`; `None` if the operation was planned.
         cached: the `CachedResponse` that repeats the response without running anything, or `None`.
     """
 
@@ -61,12 +62,16 @@ class GraphQLResponse:
     status: int | None = None
     codes: tuple[str, ...] = ()
     operation: str | None = None
-    executor: str = field(default=PLAIN, compare=False)
+    executor: str | None = field(default=PLAIN, compare=False)
     cached: Any = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
         """Return the body with `extensions` as its last member."""
         return b'%b,"extensions":%b}' % (self.body[:-1], msgspec.json.encode(extensions))
+
+
+PlanOperation = Callable[..., Any]
+"""Plans an operation of the schema: see `plan_operation` in `schema/planner.py`."""
 
 
 class Executor:
@@ -107,20 +112,9 @@ class Executor:
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
         """Run an operation; failures of the client or of the REST API become errors of the response."""
         try:
-            # Without an id, only trusted documents are looked up.
-            if request.document_id is not None or not isinstance(self._source, PersistedQueries):
-                request = self._source.resolve(request)
-            prepared = self._documents.prepare(request.query or "")
-            operation = prepared.operation(request.operation_name)
-            if request.variables:
-                _check_variables(request.variables)
-        except DocumentError as exc:
-            return _respond(ExecutionResult(errors=exc.errors), request_id=request_id)
-        except RequestError as exc:
-            refused = ExecutionResult(errors=[GraphQLError(str(exc), extensions=exc.extensions)])
-            return replace(_respond(refused, request_id=request_id), status=exc.status)
-        if request.registers:
-            self._source.register(request)
+            request, prepared, operation = self._prepare(request)
+        except (DocumentError, RequestError) as exc:
+            return _refuse(exc, request_id=request_id)
         name = operation.name.value if operation.name else None
         compiled = await self._compiler.run(prepared, operation, request.variables, context)
         if compiled is not None:
@@ -128,6 +122,46 @@ class Executor:
             return GraphQLResponse(body=body, operation=name, executor=COMPILED, cached=cached)
         result = await self._execute_plainly(prepared, request, context)
         return _respond(result, request_id=request_id, operation=name)
+
+    def plan(self, request: GraphQLRequest, plan: PlanOperation, *, request_id: str) -> GraphQLResponse:
+        """Respond with what `plan` says about an operation instead of running it."""
+        try:
+            request, prepared, operation = self._prepare(request)
+        except (DocumentError, RequestError) as exc:
+            return _refuse(exc, request_id=request_id)
+        planned = plan(
+            self._schema,
+            prepared.document,
+            operation,
+            request.variables,
+            hides_suggestions=not self._documents.suggests,
+        )
+        name = operation.name.value if operation.name else None
+        response = _respond(ExecutionResult(errors=planned.errors), request_id=request_id, operation=name)
+        if response.is_request_error:
+            return response
+        body = response.with_extensions({"plan": planned.calls.as_json()})
+        return replace(response, body=body, executor=None)
+
+    def _prepare(
+        self, request: GraphQLRequest
+    ) -> tuple[GraphQLRequest, PreparedDocument, OperationDefinitionNode]:
+        """Return a request with its document, prepared, and its operation.
+
+        Raises:
+            DocumentError: the document or the number of variables is refused.
+            RequestError: there is no document, or it must not be run.
+        """
+        # Without an id, only trusted documents are looked up.
+        if request.document_id is not None or not isinstance(self._source, PersistedQueries):
+            request = self._source.resolve(request)
+        prepared = self._documents.prepare(request.query or "")
+        operation = prepared.operation(request.operation_name)
+        if request.variables:
+            _check_variables(request.variables)
+        if request.registers:
+            self._source.register(request)
+        return request, prepared, operation
 
     async def _execute_plainly(
         self, prepared: PreparedDocument, request: GraphQLRequest, context: object
@@ -148,6 +182,13 @@ class Executor:
         # The root field that was counted last has the total.
         refusal = max(refusals, key=lambda error: error.number)
         return ExecutionResult(errors=[GraphQLError(str(refusal), extensions=refusal.extensions)])
+
+
+def _refuse(error: DocumentError | RequestError, *, request_id: str) -> GraphQLResponse:
+    if isinstance(error, DocumentError):
+        return _respond(ExecutionResult(errors=error.errors), request_id=request_id)
+    refused = ExecutionResult(errors=[GraphQLError(str(error), extensions=error.extensions)])
+    return replace(_respond(refused, request_id=request_id), status=error.status)
 
 
 def _check_variables(variables: Mapping[str, Any]) -> None:

@@ -13,9 +13,8 @@ from typing import Any, Protocol
 
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey
-from gallery_gateway.gallery.request import GalleryRequest, query_string
+from gallery_gateway.gallery.request import GalleryRequest, described, query_string
 from gallery_gateway.gallery.usage import Budget
-from gallery_gateway.upstream.contract import PATH
 
 # REST contract, "Sizes": an image has about 1 to 12 KB. The estimate is the geometric mean.
 _IMAGE_BYTES = 3_500
@@ -161,7 +160,7 @@ class PlannedCall:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **_target(self.request),
+            **described(query_string(self.request)),
             "fields": [served.as_json() for served in self.fields],
             "images": self.images,
             "bytes": self.estimated_bytes,
@@ -189,7 +188,7 @@ class FurtherCalls:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **(_target(self.request) if self.request else {}),
+            **(described(query_string(self.request)) if self.request else {}),
             "fields": self.fields,
             "condition": self.condition.value,
             "atMost": self.at_most,
@@ -313,7 +312,3 @@ class _PlanBuilder:
             self.further[key] = FurtherCalls([name], condition, 1, request.max_images, after, request)
         else:
             known.fields.append(name)
-
-
-def _target(request: GalleryRequest) -> dict[str, Any]:
-    return {"method": "GET", "path": PATH, "query": query_string(request)}

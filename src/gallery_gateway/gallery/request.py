@@ -9,6 +9,8 @@ from urllib.parse import quote_plus
 from msgspec import Struct
 from msgspec.structs import fields, force_setattr, replace
 
+from gallery_gateway.upstream.contract import PATH
+
 Order = Literal["asc", "desc"]
 SortBy = Literal["original_filename", "quality_score"]
 OwnershipFilter = Literal["mine", "shared"]
@@ -111,6 +113,11 @@ project_order = _all_but(_WINDOW, _IMAGES_ONLY)
 @lru_cache(maxsize=256)
 def _capped(request: GalleryRequest, cap: int) -> GalleryRequest:
     return replace(request, max_images_per_project=cap)
+
+
+def described(query: str) -> dict[str, str]:
+    """Return a call as plans and reports show it: without the host, and with the path below the base URL."""
+    return {"method": "GET", "path": PATH, "query": query}
 
 
 @lru_cache(maxsize=256)

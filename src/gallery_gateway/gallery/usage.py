@@ -1,12 +1,18 @@
 """What an operation costs upstream, and the budget that bounds it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.gallery.entry import CacheEntry
-from gallery_gateway.telemetry.records import Link
+from gallery_gateway.gallery.request import described, query_string
+from gallery_gateway.telemetry.records import CallRecord, Link
+from gallery_gateway.telemetry.telemetry import ReportedCall
+
+# Entries of `requests` in a report: many projects by id may all be hits.
+_MAX_REQUESTS = 100
 
 
 class CacheStatus(Enum):
@@ -18,6 +24,9 @@ class CacheStatus(Enum):
     STALE = "stale"
     # Fetched by another process, and read from the shared cache.
     SHARED = "shared"
+
+
+_MISS = CacheStatus.MISS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,7 @@ class OperationUsage:
     age_seconds: float = 0.0
     _charged_calls: int = 0
     _charged_images: int = 0
-    _answers: list[tuple[CacheStatus, CacheEntry]] = field(default_factory=list)
+    _answers: list[tuple[CacheStatus, CacheEntry, float]] = field(default_factory=list)
 
     def charge(self, *, calls: int, images: int) -> None:
         """Take calls from the budget before they are made.
@@ -110,7 +119,7 @@ class OperationUsage:
     def record(
         self, status: CacheStatus, entry: CacheEntry, *, remaining_seconds: float, age_seconds: float
     ) -> None:
-        self._answers.append((status, entry))
+        self._answers.append((status, entry, age_seconds))
         self.stale += status is CacheStatus.STALE
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
@@ -145,8 +154,12 @@ class OperationUsage:
             saved_bytes=sum(len(entry.body) for entry in hits + shared + stale + joined),
         )
 
-    def report(self) -> dict[str, object]:
-        """Return the value of `extensions.upstream`."""
+    def report(self, calls: Sequence[ReportedCall]) -> dict[str, object]:
+        """Return the value of `extensions.upstream`.
+
+        Args:
+            calls: that were made for the operation, retries included, in the order in which they ended.
+        """
         own = self._entries(CacheStatus.MISS) + self._entries(CacheStatus.SHARED)
         counts = self.counts()
         narrowed = {"from": self.wanted_images, "to": self.narrowed_images}
@@ -159,7 +172,43 @@ class OperationUsage:
             "narrowed": narrowed if self.spared_images else None,
             "bytes": sum(entry.received_bytes for entry in own),
             "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
+            "requests": self._requests(calls)[:_MAX_REQUESTS],
         }
 
+    def _requests(self, calls: Sequence[ReportedCall]) -> list[dict[str, object]]:
+        """Return the calls, and then the answers that needed none."""
+        queries = [target.partition(b"?")[2].decode() for target, _ in calls]
+        indexes = {query: index for index, query in enumerate(queries)}
+        ages = {query_string(entry.request): age for status, entry, age in self._answers if status is _MISS}
+        made = [
+            _request(query, "miss", call, age=ages.get(query))
+            for query, (_, call) in zip(queries, calls, strict=True)
+        ]
+        own = self._entries(_MISS) + self._entries(CacheStatus.SHARED)
+        for status, entry, age in self._answers:
+            query = query_string(entry.request)
+            if status is CacheStatus.COLLAPSED and entry in own:
+                made.append({**_request(query, "merged", age=age), "into": indexes.get(query)})
+            elif status is not _MISS:
+                made.append(_request(query, status.value, age=age))
+        return made
+
     def _entries(self, status: CacheStatus) -> list[CacheEntry]:
-        return [entry for each, entry in self._answers if each is status]
+        return [entry for each, entry, _ in self._answers if each is status]
+
+
+def _request(
+    query: str, outcome: str, call: CallRecord | None = None, *, age: float | None
+) -> dict[str, object]:
+    request: dict[str, object] = {
+        **described(query),
+        "outcome": outcome,
+        "status": call and call.status,
+        "milliseconds": round(1000 * call.seconds, 3) if call is not None else 0,
+        "bytes": call.bytes if call is not None else 0,
+        "ageSeconds": None if age is None else round(age, 3),
+    }
+    # A 404 may stand for an empty page.
+    if call is not None and call.status != 404 and call.outcome not in {"ok", "unchanged"}:
+        request["error"] = call.outcome
+    return request

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.needs import ImageLimits
 from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.telemetry.telemetry import ReportedCall
 
 Value = TypeVar("Value")
 
@@ -71,8 +72,8 @@ class OperationContext:
         if total > self.usage.budget.max_images:
             raise TooManyImagesError(total, max_images=self.usage.budget.max_images)
 
-    def extensions(self, *, reports: bool) -> dict[str, object]:
-        """Return the `extensions` of the response: stale root fields, and the usage if it `reports`."""
+    def extensions(self, *, calls: Sequence[ReportedCall] | None) -> dict[str, object]:
+        """Return the `extensions` of the response: stale root fields, and the usage if it reports `calls`."""
         extensions: dict[str, object] = {}
         if self.usage.stale:
             extensions["stale"] = [
@@ -80,8 +81,8 @@ class OperationContext:
                 for key, loaded in self._outcomes.items()
                 if (stale := getattr(loaded, "staleness", None)) is not None
             ]
-        if reports:
-            extensions["upstream"] = self.usage.report()
+        if calls is not None:
+            extensions["upstream"] = self.usage.report(calls)
         return extensions
 
 

@@ -21,11 +21,20 @@ if TYPE_CHECKING:
 Observer = MetricCounters | EventLog | LoggedEvents
 
 
+ReportedCall = tuple[bytes, CallRecord]
+"""The target of an upstream call, and its record."""
+
+
 class CurrentOperation(NamedTuple):
-    """The operation of a task, and its span if it is traced."""
+    """The operation of a task, and its span if it is traced.
+
+    Args:
+        calls: receives the upstream calls that end; `None` unless the response reports them.
+    """
 
     record: OperationRecord
     span: Span | None
+    calls: list[ReportedCall] | None = None
 
 
 # A call runs in a task of its own, which inherits the context of its operation.
@@ -41,12 +50,14 @@ class Call:
         span: None if the call is not traced.
         headers: trace headers for the request.
         log_level: the level of its log line.
+        reports: receives the call when it ends, if the response of its operation reports it.
     """
 
     record: CallRecord
     span: Span | None
     headers: Mapping[str, str]
     log_level: int = logging.INFO
+    reports: list[ReportedCall] | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -99,14 +110,17 @@ class Telemetry:
         if operation is not None:
             record.request_id = operation.record.request_id
             record.caller = operation.record.caller
+        reports = operation.calls if operation is not None else None
         if self._traces is None:
-            return Call(record, None, {})
+            return Call(record, None, {}, reports=reports)
         span = self._traces.begin_call(operation.span if operation else None)
         record.trace_id = self._traces.trace_id_of(span)
-        return Call(record, span, self._traces.headers_below(span))
+        return Call(record, span, self._traces.headers_below(span), reports=reports)
 
-    def call_ended(self, call: Call) -> None:
+    def call_ended(self, call: Call, target: bytes) -> None:
         call.record.seconds = round(time.perf_counter() - call.started, 6)
+        if call.reports is not None:
+            call.reports.append((target, call.record))
         for observer in self._observers:
             observer.call_ended(call.record, log_level=call.log_level)
         if self._traces is not None and call.span is not None:

@@ -209,7 +209,7 @@ class GalleryClient:
                 ticket.result = CallResult.FINE
                 return page
             finally:
-                self._telemetry.call_ended(call)
+                self._telemetry.call_ended(call, request.target)
         finally:
             self._resilience.release(ticket)
 
