@@ -31,7 +31,6 @@ from gallery_gateway.edge.uvicorn_protocol import UnsupportedServerError, WirePr
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
-from gallery_gateway.verify.command import verify
 
 _logger = logging.getLogger(__name__)
 
@@ -294,6 +293,8 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from gallery_gateway.verify.command import verify  # noqa: PLC0415  # the processes of `serve` have no use for it
+
     save: Path | None = arguments.save
     if save is not None:
         # Before any call: what a run finds must not be lost.

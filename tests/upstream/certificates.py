@@ -38,10 +38,17 @@ def self_signed(folder: Path) -> SelfSigned:
     return SelfSigned(server, ssl.create_default_context(cafile=certificate))
 
 
-def certified(folder: Path, *, host: str = "127.0.0.1", valid_days: tuple[int, int] = (-1, 1)) -> SelfSigned:
+def certified(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    valid_days: tuple[int, int] = (-1, 1),
+    organisation: str = "Any",
+) -> SelfSigned:
     """Return a certificate for any host, valid between these two days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    common_name = x509.NameAttribute(x509.NameOID.COMMON_NAME, host)
+    name = x509.Name([common_name, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, organisation)])
     now = datetime.datetime.now(datetime.UTC)
     begin, end = (now + datetime.timedelta(days=days) for days in valid_days)
     certificate = (

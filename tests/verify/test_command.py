@@ -81,7 +81,7 @@ def test_without_a_token_the_way_and_the_refusals_are_verified(capsys: pytest.Ca
     assert [name for name, verdict in found.items() if verdict == "holds"] == [
         *("reachability.dns", "reachability.tcp", "reachability.tls"),
         *("authentication.no_token", "authentication.wrong_token"),
-        *("reachability.keep_alive", "caching.rate_limits"),
+        *("reachability.clock", "reachability.keep_alive", "caching.rate_limits"),
     ]
     assert set(found.values()) == {"holds", "not seen"}
     assert (status, errors) == (
@@ -131,6 +131,20 @@ def test_an_api_that_gives_no_page_ends_the_command(
     assert status == 2
     assert found["reachability.tcp"] == "holds"
     assert "holds" not in {verdict for name, verdict in found.items() if name.startswith("links.")}
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_a_failure_of_the_first_page_alone_does_not_end_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = run(faulty(Response(status_code=503), at=lambda number: number == 3), "--json")
+
+    found, errors = verdicts(capsys)
+    assert {name for name, verdict in found.items() if verdict != "holds"} == {
+        "authentication.right_token",
+        "links.open",
+    }
+    assert (status, errors) == (0, "")
 
 
 @pytest.mark.usefixtures("_tokens")

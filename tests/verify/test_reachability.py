@@ -4,14 +4,16 @@ import asyncio
 import gzip
 import json
 import socket
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import httpx
 import pytest
 
 from gallery_gateway.verify import reachability
-from gallery_gateway.verify.probe import Finding, Probe, Verdict, differs, holds
+from gallery_gateway.verify.probe import Finding, Probe, Verdict, differs, holds, not_seen
 from gallery_gateway.verify.session import Response, Token
 from tests.fakes import OTHER_TOKEN, TOKEN, image_body, page_body, project_body
 from tests.upstream.certificates import certified
@@ -114,6 +116,19 @@ async def test_the_days_of_a_certificate_are_counted(
     assert finding.evidence.startswith(evidence)
 
 
+async def test_who_issued_a_certificate_is_for_the_terminal_alone(tmp_path: Path) -> None:
+    certificate = certified(tmp_path, organisation="Atelier")
+    settings = {"upstream_ca_file": tmp_path / "certificate.pem"}
+    async with (
+        serving(always(PAGE), tls=certificate.server) as server,
+        session(server.url.replace("http:", "https:"), tokens=TOKENS, settings=settings) as opened,
+    ):
+        finding = await finding_of(reachability.tls, opened)
+
+    assert finding.local == "issued by Atelier"
+    assert "Atelier" not in finding.evidence
+
+
 async def test_a_certificate_of_an_unknown_authority_ends_the_session(tmp_path: Path) -> None:
     certificate = certified(tmp_path)
     async with (
@@ -164,6 +179,26 @@ async def test_a_token_that_gets_no_page_ends_the_session(raw: bytes, seen: str)
 
 async def test_a_second_token_that_gets_no_page_differs() -> None:
     assert await found(reachability.other_token, always(REFUSAL)) == differs("401 with no body")
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "verdict"),
+    [(0, Verdict.HOLDS), (3, Verdict.HOLDS), (-60, Verdict.DIFFERS), (60, Verdict.DIFFERS)],
+)
+async def test_clocks_are_compared(ahead_seconds: int, verdict: Verdict) -> None:
+    date = formatdate(time.time() + ahead_seconds, usegmt=True)
+
+    finding = await found(reachability.clock, always(json_response(page_body(), f"Date: {date}")))
+
+    assert finding.verdict is verdict
+    assert finding.evidence.endswith(" s apart")
+
+
+@pytest.mark.parametrize("headers", [[], ["Date: today"]])
+async def test_without_a_date_no_clocks_are_compared(headers: list[str]) -> None:
+    finding = await found(reachability.clock, always(json_response(page_body(), *headers)))
+
+    assert finding == not_seen("responses have no readable Date")
 
 
 async def test_a_connection_that_is_used_again_holds() -> None:

@@ -10,8 +10,7 @@ from gallery_gateway.app import create_app
 from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
 from gallery_gateway.verify import fields, lifetimes, lists, parameters, promises, reachability
-from gallery_gateway.verify.probe import Probe, Results, Verdict, run_probes
-from gallery_gateway.verify.reachability import right_token
+from gallery_gateway.verify.probe import Probe, Results, run_probes
 from gallery_gateway.verify.report import Report
 from gallery_gateway.verify.session import Session, Token
 
@@ -61,7 +60,7 @@ def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
     return Report(
         PROBES,
         results,
-        has_page=right_token in results and results[right_token].verdict is Verdict.HOLDS,
+        has_page=session.has_page,
         is_interrupted=is_interrupted,
         incomplete="it was interrupted" if is_interrupted else _incomplete(session),
         calls=session.calls,
@@ -69,9 +68,11 @@ def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
 
 
 def _incomplete(session: Session) -> str | None:
-    if session.ended is None and not session.has(Token.OURS):
-        return "there is no access token; set GALLERY_GATEWAY_VERIFY_TOKEN"
-    return session.ended
+    if session.ended is not None or session.has_page:
+        return session.ended
+    if session.has(Token.OURS):
+        return "the access token got no page"
+    return "there is no access token; set GALLERY_GATEWAY_VERIFY_TOKEN"
 
 
 def _tokens() -> dict[Token, str]:

@@ -9,6 +9,7 @@ import time
 
 import httpx
 
+from gallery_gateway.upstream.caching import parse_http_date
 from gallery_gateway.upstream.proxy import Proxy
 from gallery_gateway.upstream.refusals import transport_error
 from gallery_gateway.upstream.transport import port_of
@@ -19,6 +20,7 @@ from gallery_gateway.verify.session import NotSeenError, Response, Session, Toke
 SMALLEST = {"per_page": 1, "max_images_per_project": 1}
 
 _FEW_DAYS = 14
+_MAX_CLOCK_SECONDS = 5
 _SECONDS_PER_DAY = 86_400
 
 # What the contract says about the size of an image, and of the largest page.
@@ -123,6 +125,9 @@ async def right_token(session: Session) -> Finding:
     response = await session.get(SMALLEST)
     if response.status == 200 and isinstance(response.json, dict):
         return holds(response.seen)
+    if response.error is not None and response.error.code == "UPSTREAM_UNAVAILABLE":
+        # It may be available for the next call.
+        return not_seen(response.seen)
     session.ended = session.ended or f"the API answers the access token with {response.seen}"
     return differs(response.seen)
 
@@ -136,6 +141,23 @@ async def other_token(session: Session) -> Finding:
     response = await session.get(SMALLEST, token=Token.OTHER)
     is_page = response.status == 200 and isinstance(response.json, dict)
     return holds(response.seen) if is_page else differs(response.seen)
+
+
+@probe(
+    "reachability.clock",
+    "Does the clock of this machine agree with that of the API?",
+    meaning="The gateway misjudges when links and pages expire: synchronise the clock of its machine.",
+)
+async def clock(session: Session) -> Finding:
+    token = Token.OURS if session.has(Token.OURS) else Token.NONE
+    response = await session.get(SMALLEST, token=token)
+    date = parse_http_date(response.headers.get("date", ""))
+    if date is None:
+        return not_seen("responses have no readable Date")
+    seconds = abs(response.received_at - date)
+    # The date has no fraction, and the response took a while.
+    evidence = f"{seconds:.0f} s apart"
+    return differs(evidence) if seconds > _MAX_CLOCK_SECONDS + response.seconds else holds(evidence)
 
 
 @probe(
@@ -255,5 +277,5 @@ def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-FIRST = (dns, tcp, tls, no_token, wrong_token, right_token, other_token, keep_alive, compression)
+FIRST = (dns, tcp, tls, no_token, wrong_token, right_token, other_token, clock, keep_alive, compression)
 LAST = (latency, bytes_per_image)

@@ -6,8 +6,9 @@ so that probes that ask for the same spend one call.
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -63,6 +64,7 @@ class Response:
         received_bytes: size of the body as it was received.
         json: the parsed body; `None` if it is not JSON.
         seconds: from the first byte sent to the last one received.
+        received_at: by the clock of this machine, in seconds since 1970.
     """
 
     status: int
@@ -71,6 +73,7 @@ class Response:
     received_bytes: int
     json: Any
     seconds: float
+    received_at: float = field(default_factory=time.time)
 
     @property
     def kind(self) -> str:
@@ -107,8 +110,8 @@ class Session:
         with_links: whether links may be opened.
 
     `calls` counts calls. `responses` holds what `get` received, in the order of the calls, for probes that
-    measure, and `rate_limited` for each 429 whether it had a readable `Retry-After`. `ended` says why no more
-    calls are made, and is `None` while they are.
+    measure, and `rate_limited` for each 429 whether it had a readable `Retry-After`. `has_page` says
+    whether the access token got a page, and `ended` why no more calls are made; it is `None` while they are.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class Session:
         self.calls = 0
         self.responses: list[Response] = []
         self.rate_limited: list[bool] = []
+        self.has_page = False
         self.ended: str | None = None
         self._options = call_options(settings, PRODUCTION_RULES)
         self._tokens = tokens
@@ -270,6 +274,7 @@ class Session:
             self._count_failure(f"the API answers {response.seen}")
             return
         self._failures = 0
+        self.has_page |= error is None and token is Token.OURS
         if error is not None and error.code == "UNAUTHENTICATED":
             self._refused.add(token)
 
