@@ -44,8 +44,8 @@ def dated(vendor: str, *, lifetime_seconds: int = 900) -> str:
     [
         (HOST, "unsigned"),
         (f"{HOST}?v=3", "unsigned"),
-        (dated("Amz"), "S3 version 4"),
-        (dated("Goog"), "GCS version 4"),
+        (f"{HOST}?X-Amz-Date=20991231T000000Z&X-Amz-Expires=900&X-Amz-Signature=abc", "S3 version 4"),
+        (f"{HOST}?X-Goog-Date=20991231T000000Z&X-Goog-Expires=900&X-Goog-Signature=abc", "GCS version 4"),
         (f"{HOST}?Expires=4000000000&Signature=a&Key-Pair-Id=b", "CloudFront"),
         (f"{HOST}?AWSAccessKeyId=a&Signature=b&Expires=4000000000", "S3 version 2"),
         (f"{HOST}?GoogleAccessId=a&Expires=4000000000&Signature=b", "GCS version 2"),
