@@ -70,9 +70,7 @@ async def optional(session: Session) -> Finding:
 )
 async def types(session: Session) -> Finding:
     mistyped = await _differences(session, "mistyped")
-    found = [
-        f"{_short(each.field)} {'/'.join(each.types)} in {each.count} of {each.compared}" for each in mistyped
-    ]
+    found = [f"{_short(each.field)}: {_types(each)}" for each in mistyped]
     return differs(listing(found)) if found else holds(await _extent(session))
 
 

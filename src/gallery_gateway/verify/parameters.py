@@ -127,7 +127,7 @@ async def project_id(session: Session) -> Finding:
     noticed=True,
 )
 async def status(session: Session) -> Finding:
-    return _filtered([*(await _by_status(session)).items()], "status")
+    return await _filtered(session, "status", await _by_status(session))
 
 
 async def _by_status(session: Session) -> dict[str, Body]:
@@ -150,16 +150,26 @@ async def _seen(session: Session, name: str, known: Sequence[str], *, most: int)
     return found
 
 
-def _filtered(pages: list[tuple[str, Body]], name: str) -> Finding:
-    wrong = count = 0
-    for value, body in pages:
-        images = images_of(*projects_of(body))
-        count += len(images)
-        wrong += sum(image.get(name) != value for image in images)
+async def _filtered(session: Session, name: str, pages: dict[str, Body]) -> Finding:
+    """Say whether the first page of each value of a filter has images with that value, and no others."""
+    found = {value: images_of(*projects_of(body)) for value, body in pages.items()}
+    count = sum(map(len, found.values()))
+    wrong = sum(image.get(name) != value for value, images in found.items() for image in images)
     values = counted(len(pages), "value")
     if wrong:
         return differs(f"{wrong} of {counted(count, 'image')} have another one, for {values}")
-    return holds(f"{counted(count, 'image')} for {values}")
+    lost = {value for value in _values_of(name, await first_page(session)) if found.get(value) == []}
+    if lost:
+        # The images with this value may have got another one.
+        lost &= _values_of(name, await fetch_again(session, _FIRST_PAGE))
+    if lost:
+        return differs(f"no images for {len(lost)} of {values}, which are on the page without the filter")
+    return holds(f"{counted(count, 'image')} for {values}") if count else not_seen("no image matches")
+
+
+def _values_of(name: str, body: Body) -> set[str]:
+    values = (image.get(name) for image in images_of(*projects_of(body)))
+    return {value for value in values if isinstance(value, str)}
 
 
 @probe(
@@ -170,7 +180,9 @@ def _filtered(pages: list[tuple[str, Body]], name: str) -> Finding:
 )
 async def feedback(session: Session) -> Finding:
     [value, *_] = await _seen(session, "feedback", ("like",), most=2)
-    return _filtered([(value, await session.page({"feedback": value, **_FIRST_PAGE}))], "feedback")
+    return await _filtered(
+        session, "feedback", {value: await session.page({"feedback": value, **_FIRST_PAGE})}
+    )
 
 
 @probe(
@@ -187,8 +199,12 @@ async def feedback_repeated(session: Session) -> Finding:
     listed = projects_of(await session.page({"feedback": rarely, **_FIRST_PAGE}))
     ids = [project.get("project_id") for project in listed if images_of(project)]
     # One project, so that all of its images of both values are listed.
-    one = {"project_id": next(filter(None, ids), 0), "max_images_per_project": _MANY_IMAGES}
-    if not images_of(*projects_of(await session.page({"feedback": often, **one}))):
+    one: dict[str, int | str]
+    for number in ids:
+        one = {"project_id": str(number), "max_images_per_project": _MANY_IMAGES}
+        if images_of(*projects_of(await session.page({"feedback": often, **one}))):
+            break
+    else:
         return not_seen("no project of the first page has images of both values")
     repeated, joined = [await session.get({"feedback": given, **one}) for given in (values, ",".join(values))]
     found = _values_listed(repeated, values)

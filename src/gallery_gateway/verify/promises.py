@@ -170,14 +170,16 @@ async def sliced(session: Session) -> Finding:
 )
 async def cursors(session: Session) -> Finding:
     answers = await session.once(_answers)
-    pages = await sampled_pages(session)
-    listed = [number for page in (1, 2) for number in ids_of(pages.get(page, {}))][: 2 * _STEP]
-    if not answers.walk_codes and answers.walked == listed:
-        return holds(f"{counted(len(listed), 'project')} in two steps")
+    pages = (await sampled_pages(session)).items()
+    listed = [number for page, body in pages if page <= FIRST_PAGES for number in ids_of(body)]
+    walked = answers.walked
+    # A step may be shorter than asked for.
+    if walked and walked == listed[: len(walked)] and not answers.walk_codes:
+        return holds(f"{counted(len(walked), 'project')} in two steps")
     await check_unchanged(session)
     if answers.walk_codes:
         return differs(f"the walk ends with {listing(answers.walk_codes)}")
-    return differs(f"{counted(len(listed), 'project')} in another order or not at all")
+    return differs(f"{counted(len(walked), 'project')} in another order or not on the pages")
 
 
 @probe(
