@@ -37,6 +37,7 @@ from tests.verify.worlds import (
 
 PAGE = json_response(page_body(project_body(1, image_body())))
 LIMITED = http_response(b"", "Retry-After: 0", status="429 Too Many Requests")
+LONG_AGO = "Thu, 01 Jan 1998 00:00:00 GMT"
 REFUSED = {Token.OURS: DEMO_TOKENS[Token.OURS], Token.OTHER: "made-up-token-of-nobody"}
 
 
@@ -133,6 +134,7 @@ TABLE: dict[str, Row] = {
     ),
     "reachability.tcp": Row({"the API accepts no connection": unreachable("http://127.0.0.1:1")}, status=2),
     "reachability.tls": Row({"plain HTTP": raw(always(PAGE), host="0.0.0.0")}, status=0),  # noqa: S104
+    "reachability.clock": Row({" s apart": raw(always(json_response({}, f"Date: {LONG_AGO}")))}, status=0),
     "reachability.keep_alive": Row(
         {"a new connection": raw(always(json_response({}, "Connection: close"), then_close=True))}, status=0
     ),
