@@ -1,4 +1,4 @@
-"""The command line: `serve`, `demo`, `schema` and `verify`."""
+"""The command line: `serve`, `demo`, `schema`, `explain` and `verify`."""
 
 import argparse
 import asyncio
@@ -28,6 +28,7 @@ from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from gallery_gateway.edge.uvicorn_protocol import UnsupportedServerError, WireProtocol, check_uvicorn
+from gallery_gateway.explain import ExplainError, explain_manifest, explain_operation
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
 from gallery_gateway.telemetry import logs
@@ -52,8 +53,9 @@ class CommandError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status.
 
-    1: the operation has errors, a port is taken, or clients notice what `verify` found. 2: an option, a
-    setting or a file is wrong, or `verify` could not ask everything. 130: interrupted.
+    1: the operation has errors, a document exceeds its budget, a port is taken, or clients notice what
+    `verify` found. 2: an option, a setting or a file is wrong, or `verify` could not ask everything. 130:
+    interrupted.
     """
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as exc:
         status, message = exc.args
         print(message, file=sys.stderr)
-    except (SettingsError, UnsupportedServerError) as exc:
+    except (SettingsError, UnsupportedServerError, ExplainError) as exc:
         print(exc, file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -118,6 +120,22 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the schema as SDL")
     schema.add_argument("--api", action="store_true", help="without what is for federation only")
     schema.set_defaults(command=_schema)
+
+    explain = commands.add_parser(
+        "explain",
+        help="show the upstream calls that an operation makes, or price trusted documents",
+        description="Show the upstream calls of the operation in FILE and their reasons, or the calls of each"
+        " trusted document at its worst variables. Nothing is sent.",
+    )
+    source = explain.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", metavar="FILE", nargs="?", type=Path, help="a document")
+    source.add_argument("--manifest", metavar="FILE", type=Path, help="trusted documents")
+    explain.add_argument("--variables", metavar="JSON|FILE", help="variables of the operation")
+    explain.add_argument("--operation", metavar="NAME", help="which one, if FILE has several")
+    explain.add_argument("--max-calls", metavar="N", type=int, help="fail if a trusted document needs more")
+    explain.add_argument("--max-images", metavar="N", type=int, help="fail if its calls request more")
+    explain.add_argument("--json", action="store_true", help="print JSON")
+    explain.set_defaults(command=_explain)
 
     check = commands.add_parser(
         "verify",
@@ -290,6 +308,22 @@ def _schema(arguments: argparse.Namespace) -> int:
     schema = build_schema()
     print(schema.api_sdl() if arguments.api else schema.sdl, end="")
     return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    budget = _overrides(arguments, "max_calls", "max_images")
+    given = _overrides(arguments, "operation", "variables")
+    if arguments.manifest is None and not budget:
+        text, problems = explain_operation(arguments.file, **given, as_json=arguments.json)
+    elif arguments.manifest is not None and not given:
+        text, problems = explain_manifest(arguments.manifest, **budget, as_json=arguments.json)
+    else:
+        message = "--variables and --operation go with FILE, --max-calls and --max-images with --manifest."
+        raise ExplainError(message)
+    print(text, flush=True)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:

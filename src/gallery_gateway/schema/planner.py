@@ -1,7 +1,7 @@
 """Plans an operation: which upstream calls it would make. Nothing is loaded, and no event loop is needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, get_variable_values
@@ -21,10 +21,16 @@ class OperationPlan:
     """The calls of an operation, and the errors that it would have before the first answer.
 
     An error without a path says why the operation would not be run at all.
+
+    Args:
+        fields: the root fields by response key.
+        loads: what each of them loads first; a field with an error has none.
     """
 
     calls: CallPlan
     errors: list[GraphQLError]
+    fields: Mapping[str, SelectedField] = field(default_factory=dict)
+    loads: Mapping[str, FirstLoads] = field(default_factory=dict)
 
 
 def plan_operation(
@@ -60,18 +66,18 @@ def plan_operation(
     loads: dict[str, FirstLoads] = {}
     errors: list[GraphQLError] = []
     fields = root_fields(Scope(schema, operation, fragments_of(document), values))
-    for key, field in fields.items():
+    for key, selected in fields.items():
         try:
-            loads[key] = first = _first_loads(field, key_of, usage)
+            loads[key] = first = _first_loads(selected, key_of, usage)
         except (GatewayError, GraphQLError) as exc:
-            errors.append(_located(exc, field, key))
+            errors.append(_located(exc, selected, key))
         else:
-            errors += [_located(error, field, key, *path) for path, error in first.errors]
+            errors += [_located(error, selected, key, *path) for path, error in first.errors]
     calls = plan_calls(loads, budget)
     excess = usage.excess(calls=len(calls.calls), images=calls.images)
     if excess is not None:
         errors += [_located(excess, fields[key], key) for key, first in loads.items() if first.keys]
-    return OperationPlan(calls, errors)
+    return OperationPlan(calls, errors, fields, loads)
 
 
 def _first_loads(field: SelectedField, key_of: KeyOf | None, usage: OperationUsage) -> FirstLoads:

@@ -19,11 +19,11 @@ from gallery_gateway.schema.scalars import BigInt
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 
 # REST contract, `per_page` and `max_images_per_project`.
-_MAX_PER_PAGE = 100
-_MAX_IMAGES = 200
+MAX_PER_PAGE = 100
+MAX_IMAGES = 200
 
 _DEFAULT_COUNT = 20
-_MAX_COUNT = 100
+MAX_COUNT = 100
 
 # The contract gives no range for texts. These keep the URL below what servers accept.
 _MAX_TEXT_LENGTH = 500
@@ -148,8 +148,8 @@ def gallery_request(
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
     check_range("page", page, minimum=1)
-    check_range("perPage", per_page, minimum=1, maximum=_MAX_PER_PAGE)
-    check_range("maxImagesPerProject", max_images_per_project, minimum=1, maximum=_MAX_IMAGES)
+    check_range("perPage", per_page, minimum=1, maximum=MAX_PER_PAGE)
+    check_range("maxImagesPerProject", max_images_per_project, minimum=1, maximum=MAX_IMAGES)
     check_text("search", search)
     return GalleryRequest(
         page=page,
@@ -172,7 +172,7 @@ def project_request(
     max_images: MaxImagesArgument = 50,
 ) -> GalleryRequest:
     """Raises: BadUserInputError: an argument is out of its range."""
-    check_range("maxImages", max_images, minimum=1, maximum=_MAX_IMAGES)
+    check_range("maxImages", max_images, minimum=1, maximum=MAX_IMAGES)
     return GalleryRequest(
         project_id=project_id,
         max_images_per_project=max_images,
@@ -237,7 +237,7 @@ def _step(
     count_name, count = ("first", first) if is_forward else ("last", last)
     cursor_name, cursor = ("after", after) if is_forward else ("before", before)
     count = _DEFAULT_COUNT if count is None else count
-    check_range(count_name, count, minimum=1, maximum=_MAX_COUNT)
+    check_range(count_name, count, minimum=1, maximum=MAX_COUNT)
     position = None if cursor is None else decode_cursor(cursor_name, cursor, list_hash(listed))
     return Step(count=count, is_forward=is_forward, cursor=position)
 

@@ -1,0 +1,294 @@
+"""The price of an operation is that of its worst variables."""
+
+import operator
+import random
+import re
+from functools import cache, partial
+from typing import Any
+
+import pytest
+from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse, validate
+
+from gallery_gateway.gallery.loader import narrowed_key
+from gallery_gateway.gallery.pagination import CursorPosition
+from gallery_gateway.gallery.planning import Condition
+from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.usage import Budget
+from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.cursors import encode_cursor, list_hash
+from gallery_gateway.schema.planner import plan_operation
+from gallery_gateway.schema.pricing import Price, PriceError, price_of
+from gallery_gateway.upstream.identity import project_global_id
+
+SCHEMA = executable(build_schema())
+BUDGET = Budget(max_calls=10**9, max_images=10**9)
+KEY_OF = partial(narrowed_key, narrows=True, keeps_window=False)
+
+
+@cache
+def parsed(text: str) -> tuple[DocumentNode, OperationDefinitionNode]:
+    document = parse(text)
+    operation = get_operation_ast(document)
+    assert operation is not None
+    assert validate(SCHEMA, document) == []
+    return document, operation
+
+
+def price(text: str) -> Price:
+    return price_of(SCHEMA, *parsed(text), KEY_OF)
+
+
+def needed(text: str, variables: dict[str, Any]) -> Price:
+    """What an operation needs at these variables."""
+    plan = plan_operation(SCHEMA, *parsed(text), variables, budget=BUDGET, key_of=KEY_OF).calls
+    unlisted = [each for each in plan.further if each.condition is Condition.UNLESS_LISTED]
+    further = [each.at_most for each in plan.further if each.condition is Condition.NEXT_PAGES]
+    images = plan.images + sum(each.images for each in unlisted)
+    return Price(len(plan.calls) + len(unlisted), images, sum(further))
+
+
+def cursor(position: int) -> str:
+    return encode_cursor(CursorPosition(position, 7, 100), list_hash(GalleryRequest()))
+
+
+# By the first letter of a variable.
+TYPES = {
+    "p": "Int!",
+    "n": "Int!",
+    "f": "Int",
+    "m": "Int!",
+    "i": "BigInt!",
+    "j": "BigInt",
+    "c": "String",
+    "l": "[ID!]!",
+    "b": "Boolean!",
+    "o": "Ownership",
+    "s": "String",
+}
+VALUES: dict[str, list[Any]] = {
+    "p": [1, 2, 3, 40],
+    "n": [1, 2, 10, 20, 50, 99, 100],
+    "f": [None, None, 1, 20, 100],
+    "m": [1, 3, 50, 199, 200],
+    "i": [7, 8],
+    "j": [None, 7, 8],
+    "c": [None, *map(cursor, [0, 1, 19, 20, 4_999])],
+    "l": [[project_global_id(each) for each in range(length)] for length in (0, 1, 2, 5, 39, 41, 100)],
+    "b": [True, False],
+    "o": [None, "MINE", "SHARED"],
+    "s": [None, "a", "b", "failed"],
+}
+
+
+class VariableWriter:
+    """Writes operations with variables of every kind."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+
+    def operation(self) -> str:
+        roots = " ".join(self._root(number) for number in range(self._chance.choice([1, 2, 2, 3, 5])))
+        declared = ", ".join(f"${name}: {TYPES[name[0]]}" for name in variables_in(roots))
+        return f"query {f'({declared})' if declared else ''} {{ {roots} }}"
+
+    def _argument(self, name: str, kind: str, *literals: str) -> str:
+        if self._chance.random() < 0.4:
+            return f"{name}: {self._chance.choice(literals)}"
+        return f"{name}: ${kind}{self._chance.randrange(2)}"
+
+    def _some(self, *arguments: str) -> str:
+        chosen = [each for each in arguments if each and self._chance.random() < 0.5]
+        return f"({', '.join(chosen)})" if chosen else ""
+
+    def _root(self, number: int) -> str:
+        projects = f"projectName {self._images()}"
+        argument = self._argument
+        match self._chance.randrange(9):
+            case 0:
+                arguments = self._some(
+                    argument("first", "f", "1", "20"),
+                    argument("after", "c", "null"),
+                    argument("last", "f", "1", "20"),
+                    argument("before", "c", "null"),
+                )
+                return f"p{number}: projects{arguments} {{ totalCount nodes {{ {projects} }} }}"
+            case 1:
+                return f"t{number}: projects {{ totalCount }}"
+            case 2 | 3:
+                arguments = f"{argument('projectId', 'i', '7')} {argument('maxImages', 'm', '3', '50')}"
+                return f"o{number}: project({arguments}) {{ {projects} }}"
+            case 4 if number == 0 and self._chance.random() < 0.3:
+                return f"n{number}: nodes(ids: $l) {{ ... on Project {{ {projects} }} }}"
+        arguments = self._some(
+            argument("page", "p", "1", "2", "40"),
+            argument("perPage", "n", "1", "10", "100"),
+            argument("maxImagesPerProject", "m", "1", "50", "200"),
+            argument("status", "s", '"a"', '"failed"'),
+            argument("projectId", "j", "7", "null"),
+            argument("ownership", "o", "MINE", "null"),
+        )
+        return f"g{number}: gallery{arguments} {{ pagination {{ total }} projects {{ {projects} }} }}"
+
+    def _images(self) -> str:
+        first = self._some(self._argument("first", "m", "1", "3", "50"))
+        condition = self._chance.choice(["", "", "", "@include(if: $b)", "@skip(if: $b)"])
+        return self._chance.choice(["", f"images{first} {condition} {{ id }}"])
+
+
+def variables_in(text: str) -> list[str]:
+    return sorted(set(re.findall(r"\$(\w+)", text)))
+
+
+def test_no_variables_cost_more_than_the_price() -> None:
+    reached = 0
+    for seed in range(80):
+        chance = random.Random(seed)
+        document = VariableWriter(chance).operation()
+        names = variables_in(document)
+
+        try:
+            most = price(document)
+        except PriceError:
+            continue
+
+        given = [{name: chance.choice(VALUES[name[0]]) for name in names} for _ in range(8)]
+        costs = [needed(document, variables) for variables in given]
+        for cost in costs:
+            assert all(map(operator.le, cost, most)), (seed, document, cost, most)
+        reached += most.calls == max(cost.calls for cost in costs)
+
+    # The price is no mere bound: a few variables that were chosen by chance reach it.
+    assert reached > 35
+
+
+@pytest.mark.parametrize(
+    ("text", "calls", "images"),
+    [
+        # Nothing varies.
+        ("{ gallery { pagination { total } } }", 1, 20),
+        (
+            "{ a: gallery { pagination { total } } b: gallery { projects { images(first: 3) { id } } } }",
+            1,
+            60,
+        ),
+        ("{ __typename }", 0, 0),
+        # Sizes are the largest.
+        ("query ($n: Int!) { gallery(perPage: $n) { projects { images(first: 4) { id } } } }", 1, 400),
+        ("query ($m: Int!) { gallery(maxImagesPerProject: $m) { projects { images { id } } } }", 1, 4_000),
+        ("query ($n: Int) { gallery { projects { images(first: $n) { id } } } }", 1, 1_000),
+        ("query ($n: Int!) { project(projectId: 7, maxImages: $n) { images { id } } }", 1, 200),
+        ("query ($n: Int) { projects(first: $n) { nodes { images(first: 2) { id } } } }", 1, 200),
+        # Directives are taken both ways.
+        ("query ($b: Boolean!) { gallery { projects { images @include(if: $b) { id } } } }", 1, 1_000),
+        ("query ($b: Boolean!) { gallery { projects { images @skip(if: $b) { id } } } }", 1, 1_000),
+        # A project is requested, or a list of them.
+        ("query ($i: BigInt) { gallery(projectId: $i) { pagination { total } } }", 1, 20),
+        # Different variables are different, and the same variable is the same.
+        (
+            (
+                "query ($s: String) { a: gallery(status: $s) { pagination { total } }"
+                " b: gallery(status: $s, perPage: 5) { pagination { total } } }"
+            ),
+            1,
+            20,
+        ),
+        (
+            (
+                "query ($s: String, $t: String) { a: gallery(status: $s) { pagination { total } }"
+                " b: gallery(status: $t) { pagination { total } } }"
+            ),
+            2,
+            40,
+        ),
+        (
+            (
+                "query ($o: Ownership) { a: gallery(ownership: $o) { pagination { total } }"
+                " b: gallery(ownership: MINE) { pagination { total } } }"
+            ),
+            2,
+            40,
+        ),
+        # Whether pages contain each other depends on their size.
+        (
+            (
+                "query ($n: Int!) { a: gallery(perPage: $n) { pagination { total } }"
+                " b: gallery(perPage: 5) { pagination { total } } }"
+            ),
+            2,
+            105,
+        ),
+        # Fields with the same arguments share a call at any size.
+        (
+            (
+                "query ($n: Int!) { a: gallery(perPage: $n) { pagination { total } }"
+                " b: gallery(perPage: $n) { projects { images(first: 2) { id } } } }"
+            ),
+            1,
+            200,
+        ),
+        # A project may not be on the page of another field.
+        (
+            "query ($i: BigInt!) { gallery { pagination { total } } project(projectId: $i) { projectName } }",
+            2,
+            21,
+        ),
+        # 40 projects with 50 images each are cheaper one by one, and 41 as a page of 100.
+        ("query ($l: [ID!]!) { nodes(ids: $l) { ... on Project { images { id } } } }", 40, 5_000),
+    ],
+)
+def test_the_price_is_that_of_the_worst_variables(text: str, calls: int, images: int) -> None:
+    assert price(text)[:2] == (calls, images)
+
+
+def test_a_page_beside_a_cursor_is_as_large_as_at_its_worst_position() -> None:
+    text = "query ($c: String) { projects(first: 20, after: $c) { nodes { projectName } } }"
+    positions = [CursorPosition(position, 7, None) for position in range(0, 5_000, 31)]
+    cursors = [encode_cursor(position, list_hash(GalleryRequest())) for position in positions]
+
+    images = [needed(text, {"c": cursor}).images for cursor in cursors]
+
+    assert 20 < max(images) <= price(text).images < 100
+
+
+def test_calls_that_depend_on_what_pages_say_are_counted_apart() -> None:
+    from_start = "{ projects(first: 20) { nodes { projectName } } }"
+    from_cursor = "query ($c: String) { projects(first: 20, after: $c) { nodes { projectName } } }"
+
+    assert price(from_start).further_calls == 0
+    assert price(from_cursor).further_calls > price(from_cursor).calls == 1
+
+
+def test_another_operation_with_the_same_variables_changes_no_price() -> None:
+    sized = "query A ($n: Int!) { gallery { projects { images(first: $n) { id } } } }"
+    other = "query B ($n: Int!) { projects(first: $n) { totalCount } }"
+    longer = sized.replace("gallery", "gallery(maxImagesPerProject: 200)")
+    document = parse(f"{longer} {other}")
+    operation = get_operation_ast(document, "A")
+    assert operation is not None
+
+    assert price_of(SCHEMA, document, operation, KEY_OF) == price(longer) == (1, 4_000, 0)
+
+
+def test_an_operation_with_too_many_combinations_has_no_price() -> None:
+    names = [f"b{number}" for number in range(10)]
+    declared = ", ".join(f"${name}: Boolean!" for name in names)
+    fields = " ".join(f"{name}: gallery @include(if: ${name}) {{ pagination {{ total }} }}" for name in names)
+
+    with pytest.raises(PriceError, match="1024 combinations; the limit is 512"):
+        price(f"query ({declared}) {{ {fields} }}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{ gallery(perPage: 0) { pagination { total } } }", "`perPage` must be from 1 to 100"),
+        ('{ projects(after: "x") { totalCount } }', "`after` is not a cursor"),
+        (
+            "query ($n: Int!) { projects(first: $n, last: $n) { totalCount } }",
+            "`last` does not go with `first`",
+        ),
+    ],
+)
+def test_an_operation_that_no_variables_satisfy_has_no_price(text: str, message: str) -> None:
+    with pytest.raises(PriceError, match=message):
+        price(text)
