@@ -205,3 +205,15 @@ async def test_the_plan_in_the_docs_is_the_plan_of_its_operation(client: Client)
     shown = section.split("```json")[1].split("```")[0]
 
     assert await planned(client, json.loads(query)["query"]) == json.loads(shown)
+
+
+async def test_without_introspection_a_plan_suggests_no_names(upstream: FakeUpstream) -> None:
+    document = "query ($order: SortOrder!) { gallery(order: $order) { pagination { total } } }"
+    async with gateway(upstream, introspection=False) as client:
+        answers = [
+            await planned(client, document, {"order": "DES"}),
+            await client.ask(document, {"order": "DES"}),
+        ]
+
+    assert answers[0] == answers[1]
+    assert "DESC" not in json.dumps(answers)

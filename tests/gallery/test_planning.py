@@ -79,6 +79,15 @@ def test_a_project_costs_a_call_unless_a_page_lists_it() -> None:
     assert planned.further[0].after == [0, 1]
 
 
+def test_many_projects_of_a_field_are_one_field_of_the_page_that_may_list_them() -> None:
+    ids = FirstLoads(keys=[project(number, 3) for number in range(8)])
+
+    planned = plan(ids=ids, all=page(3))
+
+    assert [[served.key for served in call.fields] for call in planned.calls] == [["ids", "all"]]
+    assert sum(each.at_most for each in planned.further) == 8
+
+
 def test_a_project_is_not_looked_for_on_a_page_with_fewer_images() -> None:
     planned = plan(hero=project(7, 4), all=page(3))
 

@@ -344,6 +344,12 @@ async def test_a_report_shows_no_host_and_no_token(upstream: FakeUpstream) -> No
     assert TOKEN not in response.text
 
 
+async def test_a_response_with_a_report_is_not_replayed(client: Client) -> None:
+    hits = [outlined(await bill(client, "{ gallery { projects { id } } }")) for _ in range(4)]
+
+    assert hits == [[("miss", 200)], *[[("hit", None)]] * 3]
+
+
 async def test_a_call_is_not_listed_for_the_operation_that_comes_next(client: Client) -> None:
     await bill(client, "{ gallery { projects { id } } }")
 

@@ -170,7 +170,7 @@ class GraphQLEndpoint:
         recorder: OperationRecorder,
     ) -> HTTPResponse:
         """Respond with the upstream calls that the operation would make."""
-        key_of = context.loader.narrow if context.loader else None
+        key_of = context.loader.key_of() if context.loader else None
         plan = partial(plan_operation, budget=context.usage.budget, key_of=key_of)
         result = self.executor.plan(operation, plan, request_id=request.id.decode())
         recorder.record_response(result, context.usage)

@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from aiodataloader import DataLoader
@@ -23,7 +24,7 @@ from gallery_gateway.gallery.lookup import (
     Miss,
     StaleWhileRevalidate,
 )
-from gallery_gateway.gallery.planning import PlannedLoad, plan_batch
+from gallery_gateway.gallery.planning import KeyOf, PlannedLoad, plan_batch
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.gallery.usage import CacheStatus, OperationUsage
@@ -97,18 +98,19 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
 
     def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
         """Narrow a request to a field's needs, and count it as asked for."""
-        key = self.narrow(request, needs, is_project=is_project)
+        keeps_window = not self._gallery.cache.is_sized(self._caller.key)
+        key = narrowed_key(
+            request, needs, is_project=is_project, narrows=self._narrows, keeps_window=keeps_window
+        )
         self.usage.asked += 1
         self.usage.wanted_images += request.max_images
         self.usage.narrowed_images += key.request.max_images
         return key
 
-    def narrow(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
-        """Return what is loaded for a request; for a plan, which counts nothing."""
+    def key_of(self) -> KeyOf:
+        """Return a function that narrows like this loader and counts nothing."""
         keeps_window = not self._gallery.cache.is_sized(self._caller.key)
-        return narrowed_key(
-            request, needs, is_project=is_project, narrows=self._narrows, keeps_window=keeps_window
-        )
+        return partial(narrowed_key, narrows=self._narrows, keeps_window=keeps_window)
 
     async def load_key(self, key: LoadKey) -> LoadResult:
         """Answer from the cache, or else by a call; if the call fails, by a stale page.

@@ -184,7 +184,7 @@ class OperationUsage:
             _request(query, "miss", call, age=ages.get(query))
             for query, (_, call) in zip(queries, calls, strict=True)
         ]
-        own = self._entries(_MISS) + self._entries(CacheStatus.SHARED)
+        own = self._entries(_MISS)
         for status, entry, age in self._answers:
             query = query_string(entry.request)
             if status is CacheStatus.COLLAPSED and entry in own:
