@@ -83,6 +83,17 @@ async def test_plain_http_holds_within_this_machine() -> None:
     assert await found(reachability.tls) == holds("plain HTTP within this machine")
 
 
+async def test_the_connection_that_shows_the_certificate_is_closed() -> None:
+    async with serving(always(PAGE)) as server:
+        async with session(server.url, tokens=TOKENS) as opened:
+            await finding_of(reachability.tls, opened)
+            await opened.get()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*server._handlers)
+
+    assert server.connections == 2
+
+
 async def test_plain_http_to_another_machine_differs() -> None:
     async with (
         serving(always(PAGE)) as server,

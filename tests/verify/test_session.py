@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -133,7 +134,25 @@ async def test_a_call_is_repeated_after_a_429() -> None:
     assert (opened.calls, len(server.heads), opened.rate_limited) == (3, 3, [False, False])
 
 
-async def test_the_pause_is_that_of_retry_after() -> None:
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [([], [0.05, 0.1]), (["Retry-After: 1"], [1.0])], ids=["doubled", "asked for"]
+)
+async def test_a_pause_is_made_before_the_call_is_repeated(headers: list[str], seconds: list[float]) -> None:
+    limited = http_response(b"", *headers, status="429 Too Many Requests")
+    answers, times = [*[limited] * len(seconds), PAGE], []
+
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        times.append(asyncio.get_running_loop().time())
+        writer.write(answers[len(times) - 1])
+
+    async with serving(respond) as server, session(server.url, tokens=TOKENS, pause_seconds=0.05) as opened:
+        await opened.page()
+
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert [pause >= wanted for pause, wanted in zip(pauses, seconds, strict=True)] == [True] * len(seconds)
+
+
+async def test_a_pause_of_no_time_is_heeded_too() -> None:
     limited = http_response(b"", "Retry-After: 0", status="429 Too Many Requests")
     async with (
         serving(in_turn(limited, PAGE)) as server,
