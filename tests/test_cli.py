@@ -140,6 +140,10 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["demo", "--help"], ["--port", "--upstream-port", "--once", "FILE", "--upstream-only"]),
         (["schema", "--help"], ["schema"]),
         (
+            ["explain", "--help"],
+            ["FILE", "--manifest", "--variables", "--operation", "--max-calls", "--json"],
+        ),
+        (
             ["verify", "--help"],
             ["--url", "--json", "--save", "--max-calls", "--links", "GALLERY_GATEWAY_VERIFY_"],
         ),

@@ -12,6 +12,7 @@ import pytest
 from gallery_gateway.cli import main
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from tests.fakes import TOKEN, FakeUpstream, gateway
 
 DASHBOARD = """
 query Dashboard($first: Int!) {
@@ -87,12 +88,16 @@ def test_the_table_has_the_calls_with_the_reason_of_each_field(explain: Explain)
     ]
 
 
-def test_the_json_has_the_calls_and_what_is_left_of_the_budget(explain: Explain) -> None:
-    shown = json.loads(dashboard(explain, "--json").out)
+async def test_the_json_is_the_plan_that_the_gateway_reports(
+    explain: Explain, upstream: FakeUpstream
+) -> None:
+    shown = dashboard(explain, "--json")
+    body = {"query": DASHBOARD, "operationName": "Dashboard", "variables": {"first": 3}}
+    headers = {"authorization": f"Bearer {TOKEN}", "x-gateway-report": "plan"}
+    async with gateway(upstream) as client:
+        response = await client.http.post("/graphql", json=body, headers=headers)
 
-    assert [field["key"] for field in shown["calls"][0]["fields"]] == ["total", "recent", "again", "detail"]
-    assert [each["condition"] for each in shown["further"]] == ["UNLESS_LISTED"]
-    assert shown["budgetLeft"] == {"calls": 19, "images": 19_940}
+    assert json.loads(shown.out) == response.json()["extensions"]["plan"]
 
 
 def test_a_pasted_curl_line_makes_the_call_that_the_gateway_makes(

@@ -104,6 +104,10 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def open_page(browser: Browser, demo: Demo) -> OpenPage:
+    return page_opener(browser, demo)
+
+
+def page_opener(browser: Browser, demo: Demo) -> OpenPage:
     """Opens a page with a storage of its own until a block ends; further arguments are Playwright's."""
 
     @contextmanager

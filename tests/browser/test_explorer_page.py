@@ -189,6 +189,7 @@ PANELS = {
     "the documentation": "Show Documentation Explorer",
     "the history": "Show History",
     "the explorer": "Show Explorer",
+    "the REST calls": "Show REST calls",
     "the short keys": "Open short keys dialog",
     "the settings": "Open settings dialog",
 }

@@ -2,6 +2,7 @@
 import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
+import { openCalls } from './calls.jsx';
 import { AccessibleEditors, SharedHeaders } from './editors.jsx';
 import { examples } from './examples.js';
 import { explorer } from './explorer.jsx';
@@ -19,8 +20,10 @@ const { endpoint, token } = container.dataset;
 const { title } = document;
 
 const headers = JSON.stringify({ Authorization: `Bearer ${token || '<your access token>'}` }, null, 2);
-const fetcher = makeFetcher({ endpoint, firstHeaders: token ? JSON.parse(headers) : {} });
-const plugins = [explorer];
+const calls = openCalls({ endpoint });
+const firstHeaders = token ? JSON.parse(headers) : {};
+const fetcher = makeFetcher({ endpoint, firstHeaders, onRun: calls.showRun });
+const plugins = [explorer, calls.plugin];
 const storage = openStorage();
 prepareTabs(storage, { examples, linked: takeLinkedOperation() });
 

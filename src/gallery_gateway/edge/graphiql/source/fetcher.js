@@ -1,4 +1,5 @@
-// Sends an operation to the gateway, with the headers that the user sees in the editor and no others.
+// Sends operations to the gateway, with the headers that the user sees in the editor. Beside them goes only
+// `X-Gateway-Report`, which asks for the upstream calls that an operation made, or would make.
 
 const asErrors = (message) => ({ errors: [{ message }] });
 
@@ -13,27 +14,36 @@ async function parse(response) {
   }
 }
 
+// report: `1` adds the calls to the response; `plan` answers with the plan, and no call is made.
+export async function send({ endpoint, body, headers, report }) {
+  try {
+    const sent = new Headers({
+      Accept: 'application/graphql-response+json, application/json;q=0.9',
+      'Content-Type': 'application/json',
+      ...(report && { 'X-Gateway-Report': report }),
+    });
+    // As `fetch` itself reads an object of headers, but a header of the user replaces one of ours.
+    for (const [name, value] of Object.entries(headers)) sent.set(name, value);
+    const options = { method: 'POST', redirect: 'error', referrerPolicy: 'no-referrer' };
+    return await parse(await fetch(endpoint, { ...options, headers: sent, body: JSON.stringify(body) }));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return asErrors(`The request was not sent, or not answered: ${error.message}`);
+  }
+}
+
 // firstHeaders go with the introspection that GraphiQL sends before its headers editor is there.
-export function makeFetcher({ endpoint, firstHeaders }) {
+// onRun gets the name and the response of each operation of the user.
+export function makeFetcher({ endpoint, firstHeaders, onRun }) {
   return async function fetcher({ query, operationName, variables }, { headers } = {}) {
     const introspects = operationName === 'IntrospectionQuery';
-    let response;
-    try {
-      response = await fetch(endpoint, {
-        method: 'POST',
-        headers: {
-          Accept: 'application/graphql-response+json, application/json;q=0.9',
-          'Content-Type': 'application/json',
-          ...(headers ?? (introspects ? firstHeaders : {})),
-        },
-        body: JSON.stringify({ query, operationName, variables }),
-        redirect: 'error',
-        referrerPolicy: 'no-referrer',
-      });
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      return asErrors(`The request was not sent, or not answered: ${error.message}`);
-    }
-    return parse(response);
+    const response = await send({
+      endpoint,
+      body: { query, operationName, variables },
+      headers: headers ?? (introspects ? firstHeaders : {}),
+      report: introspects ? null : '1',
+    });
+    if (!introspects) onRun(operationName, response);
+    return response;
   };
 }

@@ -28,7 +28,7 @@ export function CopyLink() {
       <ToolbarButton onClick={copy} label="Copy link to this operation">
         <svg className="graphiql-toolbar-icon" viewBox="0 0 20 20" aria-hidden="true">
           <path
-            className="gateway-link-icon"
+            className="gateway-line-icon"
             d={copied ? 'M4 10.5l4 4 8-9' : 'M8.5 11.5l3-3M9 6l2-2a3.5 3.5 0 015 5l-2 2M11 14l-2 2a3.5 3.5 0 01-5-5l2-2'}
           />
         </svg>
