@@ -294,7 +294,7 @@ def test_thousands_of_unknown_names_make_few_differences() -> None:
     assert (others.field, others.count) == ("projects[].?", 2 * (5000 - len(shown)))
 
 
-def test_the_presence_of_each_field_is_counted_with_its_nulls() -> None:
+def test_the_presence_of_each_field_is_counted_with_its_types() -> None:
     [project] = copy.deepcopy(BODY)["projects"]
     del project["images"][0]["model_used"]
     project["images"].append({**project["images"][0], "image_index": 1, "status": None})
@@ -302,9 +302,9 @@ def test_the_presence_of_each_field_is_counted_with_its_nulls() -> None:
     found = {each.field: each for each in presence(json.dumps(page_body(project)).encode())}
 
     image = "projects[].images[]"
-    assert found[f"{image}.job_id"] == Presence(f"{image}.job_id", True, 2, 0, 2)
-    assert found[f"{image}.model_used"] == Presence(f"{image}.model_used", False, 0, 0, 2)
-    assert found[f"{image}.status"] == Presence(f"{image}.status", False, 2, 1, 2)
+    assert found[f"{image}.job_id"] == Presence(f"{image}.job_id", True, 2, {"string": 2}, 2)
+    assert found[f"{image}.model_used"] == Presence(f"{image}.model_used", False, 0, {}, 2)
+    assert found[f"{image}.status"] == Presence(f"{image}.status", False, 2, {"string": 1, "null": 1}, 2)
     assert found.keys() == {field_at(path).replace("$", "") for path in MEMBER_PATHS}
 
 

@@ -26,7 +26,9 @@ async def findings(body: bytes, *, max_calls: int = 60) -> dict[str, str]:
     ):
         await run_probes(PROBES, opened, results, progress=lambda _probe: None)
     return {
-        probe.id: f"{finding.verdict}: {finding.evidence} {finding.local}".strip()
+        probe.id: "\n".join(
+            [f"{finding.verdict}: {finding.evidence} {finding.local}".strip(), *finding.details]
+        )
         for probe, finding in results.items()
     }
 
@@ -42,6 +44,18 @@ async def test_an_account_without_projects_shows_nothing_wrong_but_what_it_shows
     }
     reasons = {seen for seen in found.values() if seen.startswith(Verdict.NOT_SEEN)}
     assert "not seen: the account has no projects" in reasons
+
+
+async def test_the_details_of_fields_count_each_field_of_the_contract_with_its_types() -> None:
+    images = [image_body(0), image_body(1, status=None)]
+
+    found = await findings(json.dumps(page_body(project_body(7, *images), per_page=4)).encode())
+
+    lines = found["fields.optional"].splitlines()[1:]
+    assert "images.status: in 2 of 2: 1 null, 1 string" in lines
+    assert "images.job_id: in 2 of 2: 2 string" in lines
+    assert "images.model_used: in 0 of 2: nothing" in lines
+    assert len(lines) == 46
 
 
 async def test_nothing_is_seen_without_a_token() -> None:

@@ -1,6 +1,7 @@
 """The table, the JSON, the recommended settings and the exit status."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,7 +116,8 @@ def test_the_exit_status_says_whether_clients_notice_a_difference(
 
 
 def test_the_json_has_its_documented_shape() -> None:
-    rows = [row("a.one", differs("5", local="here"), setting="NARROWING=false", noticed=True)]
+    found = replace(differs("5", local="here"), details=("six",))
+    rows = [row("a.one", found, setting="NARROWING=false", noticed=True)]
     made = report(*rows, unasked=(row("a.two", holds("")),), incomplete="the end")
 
     expected = {
@@ -133,6 +135,7 @@ def test_the_json_has_its_documented_shape() -> None:
                 "evidence": "5",
                 "meaning": "a.one is not so.",
                 "noticed": True,
+                "details": ["six"],
             },
             {
                 "id": "a.two",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gallery_gateway.demo.server import ContractVariant
+from gallery_gateway.verify import promises
 from gallery_gateway.verify.command import PROBES
 from gallery_gateway.verify.probe import Probe, Results, Verdict, run_probes
 from gallery_gateway.verify.reachability import right_token
@@ -121,6 +122,11 @@ def at_least_three_images(query: Query) -> Query:
 
 def last_value_only(query: Query) -> Query:
     return {name: values[-1:] for name, values in query.items()}
+
+
+def refusing(name: str) -> World:
+    """An API that refuses a parameter."""
+    return stand_in(ask=lambda query: {**query, "page": ["0"]} if name in query else query)
 
 
 def at_most_page_75(query: Query) -> Query:
@@ -302,21 +308,26 @@ TABLE: dict[str, Row] = {
     ),
     "parameters.order": Row(
         {
+            "refused: 422": refusing("order"),
             "`asc` and `desc` begin with the same 4 projects": stand_in(ask=without("order")),
             "`asc` does not begin with the last": stand_in(
                 edit=where("order", "asc", each_page(without_first_project))
             ),
         }
     ),
-    "parameters.project_id": Row({"20 projects listed": stand_in(ask=without("project_id"))}),
+    "parameters.project_id": Row(
+        {"refused: 422": refusing("project_id"), "20 projects listed": stand_in(ask=without("project_id"))}
+    ),
     "parameters.status": Row(
         {
+            "refused: 422": refusing("status"),
             "48 of 64 images have another one, for 4 values": stand_in(ask=without("status")),
             "no images for ": stand_in(ask=asking("status", "no such status")),
         }
     ),
     "parameters.feedback": Row(
         {
+            "refused: 422": refusing("feedback"),
             "have another one, for 1 value": stand_in(ask=without("feedback")),
             "no images for 1 of 1 value": stand_in(ask=asking("feedback", "no such feedback")),
         }
@@ -324,8 +335,15 @@ TABLE: dict[str, Row] = {
     "parameters.feedback_repeated": Row(
         {"repeated: one value; separated by a comma: no images": stand_in(ask=last_value_only)},
     ),
-    "parameters.sort_by": Row({"not sorted in ": stand_in(ask=without("sort_by"))}),
-    "parameters.ownership": Row({"297 mine and 297 shared of 297": stand_in(ask=without("ownership"))}),
+    "parameters.sort_by": Row(
+        {"refused: 422": refusing("sort_by"), "not sorted in ": stand_in(ask=without("sort_by"))}
+    ),
+    "parameters.ownership": Row(
+        {
+            "refused: 422": refusing("ownership"),
+            "297 mine and 297 shared of 297": stand_in(ask=without("ownership")),
+        }
+    ),
     "parameters.cap": Row(
         {
             "more or other images at a cap of 1, 2": stand_in(ask=at_least_three_images),
@@ -345,6 +363,7 @@ TABLE: dict[str, Row] = {
     ),
     "parameters.search": Row(
         {
+            "refused: 422": refusing("search"),
             "ignored by id, key": stand_in(ask=without("search")),
             "found by key, name; not found by id": stand_in(ask=without_searched_ids),
         }
@@ -458,3 +477,44 @@ async def report_of(probe: Probe, world: World) -> Report:
     return Report(
         probes, results, has_page=has_page, is_interrupted=False, incomplete=opened.ended, calls=opened.calls
     )
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        variant(counters="listed"),
+        variant(max_per_page=3),
+        stand_in(edit=numbered(timed)),
+        stand_in(edit=numbered(reversed_at_times)),
+        stand_in(edit=each_image(removed("job_id"))),
+        stand_in(ask=lambda _query: {}),
+        stand_in(statuses={422: 500}),
+    ],
+    ids=["counters", "size", "values", "order", "identity", "parameters", "errors"],
+)
+async def test_60_calls_are_enough_where_much_differs(world: World) -> None:
+    results: Results = {}
+
+    async with world() as opened:
+        await run_probes(PROBES, opened, results, progress=lambda _probe: None)
+
+    assert (len(results), opened.ended) == (len(PROBES), None)
+
+
+async def test_the_gateways_promises_are_verified_with_any_settings() -> None:
+    settings = {
+        "max_document_tokens": 100,
+        "operation_max_calls": 1,
+        "operation_max_images": 1,
+        "cache_ttl_seconds": 0,
+        "allowed_hosts": "graph.example",
+        "path_prefix": "/graph",
+        "graphiql": False,
+        "introspection": False,
+    }
+    results: Results = {}
+
+    async with stand_in(settings=settings)() as opened:
+        await run_probes(promises.PROBES, opened, results, progress=lambda _probe: None)
+
+    assert {finding.verdict for finding in results.values()} == {Verdict.HOLDS}

@@ -103,6 +103,7 @@ def stand_in(
     is_cached: bool = False,
     tokens: Mapping[Token, str] = DEMO_TOKENS,
     with_links: bool = True,
+    settings: Mapping[str, Any] | None = None,
 ) -> World:
     """Return the stand-in as a world.
 
@@ -115,6 +116,7 @@ def stand_in(
         is_cached: each answer of status 200 is given to everybody who asks for the same.
         tokens: of the session.
         with_links: whether the session opens links.
+        settings: of the session, by their Python names.
     """
 
     @asynccontextmanager
@@ -125,7 +127,7 @@ def stand_in(
             upstream, ask=ask, edit=edit(), statuses=statuses or {}, refusal=refusal, is_cached=is_cached
         )
         with serve_in_thread(app) as url:
-            async with session(url, tokens=tokens, with_links=with_links) as opened:
+            async with session(url, tokens=tokens, settings=settings, with_links=with_links) as opened:
                 yield opened
 
     return world

@@ -51,14 +51,14 @@ class Presence:
         field: the path of the field, as in a `Difference`.
         is_required: whether it may not be absent.
         present: how many of the objects have it.
-        nulls: how many of them have null in it.
+        types: how many of them have each JSON type.
         compared: how many objects there are.
     """
 
     field: str
     is_required: bool
     present: int
-    nulls: int
+    types: Mapping[str, int]
     compared: int
 
 
@@ -203,7 +203,7 @@ class _Survey:
             types = self._types[path]
             if path != "$" and not path.endswith("[]"):
                 compared = self._compared(path)
-                yield Presence(path, field.is_required, types.total(), types["null"], compared)
+                yield Presence(path, field.is_required, types.total(), dict(types), compared)
 
     def _compared(self, path: str) -> int:
         """Return how many objects could have a field, or how many items a list has."""

@@ -1,11 +1,12 @@
 """Probes about the contract, field by field, on the sampled pages."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from gallery_gateway.upstream.drift import Difference, Kind, compare, presence
+from gallery_gateway.upstream.drift import Difference, Kind, Presence, compare, presence
 from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
 from gallery_gateway.verify.sampling import (
     Body,
@@ -47,19 +48,26 @@ async def optional(session: Session) -> Finding:
     absent, partial, nulls = [], [], []
     fields = [field for field in presence(await _sample(session)) if field.compared]
     for field in fields:
+        name = _short(field.field)
         if field.is_required:
             continue
         if not field.present:
-            absent.append(_short(field.field))
+            absent.append(name)
         elif field.present < field.compared:
-            partial.append(f"{_short(field.field)} in {field.present} of {field.compared}")
-        elif field.nulls == field.compared:
-            nulls.append(_short(field.field))
+            partial.append(f"{name} in {field.present} of {field.compared}")
+        elif field.types == {"null": field.compared}:
+            nulls.append(name)
     parts = [f"{len(fields) - len(absent)} of {len(fields)} fields"]
     parts += [f"never: {listing(absent)}"] if absent else []
     parts += [f"not always: {listing(partial)}"] if partial else []
     parts += [f"always null: {listing(nulls)}"] if nulls else []
-    return (differs if absent else holds)("; ".join(parts))
+    finding = (differs if absent else holds)("; ".join(parts))
+    return replace(finding, details=tuple(map(_counts, fields)))
+
+
+def _counts(field: Presence) -> str:
+    types = ", ".join(f"{count} {name}" for name, count in sorted(field.types.items()))
+    return f"{_short(field.field)}: in {field.present} of {field.compared}: {types or 'nothing'}"
 
 
 @probe(

@@ -3,11 +3,11 @@
 from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
 from gallery_gateway.verify.sampling import (
     CHANGED,
+    FIRST_PAGE,
     FIRST_PAGES,
     PER_PAGE,
     SIZE,
     Body,
-    changed_places,
     check_unchanged,
     counted,
     fetch_again,
@@ -20,12 +20,12 @@ from gallery_gateway.verify.sampling import (
     sampled_pages,
     total_of,
     values_of,
+    volatile_fields,
 )
 from gallery_gateway.verify.session import NotSeenError, Session
 
 # REST contract, `per_page`.
 _MAX_PER_PAGE = 100
-_FIRST_PAGE = {"page": 1, **SIZE}
 _LARGE_PAGE = {"page": 1, "per_page": _MAX_PER_PAGE, "max_images_per_project": 1}
 
 
@@ -40,11 +40,11 @@ async def order(session: Session) -> Finding:
     count = len(ids_of(before))
     if count < 2:
         return not_seen("the account has fewer than two projects")
-    again = await session.page(_FIRST_PAGE, time=2)
+    again = await session.page(FIRST_PAGE, time=2)
     if ids_of(before) == ids_of(again):
         return holds(f"{counted(count, 'project')} twice")
     # Projects come and go, but not all the time.
-    if ids_of(again) == ids_of(await fetch_again(session, _FIRST_PAGE)):
+    if ids_of(again) == ids_of(await fetch_again(session, FIRST_PAGE)):
         raise NotSeenError(CHANGED)
     return differs(f"three calls list {counted(count, 'project')} in different orders")
 
@@ -55,17 +55,9 @@ async def order(session: Session) -> Finding:
     meaning="The gateway shows what the API said first for as long as a page is fresh.",
 )
 async def repeat(session: Session) -> Finding:
-    before = values_of(await first_page(session))
-    again = values_of(await session.page(_FIRST_PAGE, time=2))
-    changed = changed_places(before, again)
-    # The order has its own probe.
-    changed = {place for place in changed if place[0] != "projects"}
-    if changed:
-        # What changes in each of two short periods does so always.
-        changed &= changed_places(again, values_of(await fetch_again(session, _FIRST_PAGE)))
-    if changed:
-        return differs("always another: " + listing({place[0] for place in changed}))
-    return holds(f"{counted(len(before), 'value')} twice")
+    if volatile := await session.once(volatile_fields):
+        return differs(f"always another: {listing(volatile)}")
+    return holds(f"{counted(len(values_of(await first_page(session))), 'value')} twice")
 
 
 @probe(

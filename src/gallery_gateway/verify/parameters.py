@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from gallery_gateway.upstream.contract import InvalidRequest
-from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
+from gallery_gateway.verify.probe import DiffersError, Finding, differs, holds, not_seen, probe
 from gallery_gateway.verify.sampling import (
+    FIRST_PAGE,
     MAX_IMAGES,
     PER_PAGE,
-    SIZE,
     Body,
     check_unchanged,
     counted,
@@ -28,7 +29,7 @@ from gallery_gateway.verify.sampling import (
     sampled_projects,
     total_of,
 )
-from gallery_gateway.verify.session import NotSeenError, Response, Session
+from gallery_gateway.verify.session import NotSeenError, Parameters, Response, Session
 
 # The statuses and feedback values that are asked for, of those that were seen.
 _MAX_STATUSES = 4
@@ -37,8 +38,6 @@ _MAX_STATUSES = 4
 _MANY_IMAGES = 50
 
 _COUNTERS = ("total_images", "completed_images", "failed_images")
-
-_FIRST_PAGE = {"page": 1, **SIZE}
 
 # Beyond the bounds of the REST contract.
 _OUT_OF_BOUNDS: tuple[dict[str, int], ...] = (
@@ -59,6 +58,9 @@ async def bounds(session: Session) -> Finding:
         [name] = parameters
         response = await session.get({"per_page": 1, "max_images_per_project": 1, **parameters})
         statuses.add(str(response.status))
+        if response.status >= 500:
+            # Several in a row would mean that the API is down.
+            await fetch_again(session, FIRST_PAGE)
         if response.status not in {400, 422}:
             accepted.append(f"{name}: {response.seen}")
         elif not _names_parameter(response.body, name):
@@ -78,6 +80,20 @@ def _names_parameter(body: bytes, name: str) -> bool:
     return any(each.field == name for each in detail)
 
 
+async def _page(session: Session, parameters: Parameters) -> Body:
+    """Return the page for valid parameters.
+
+    Raises:
+        DiffersError: the API refuses them.
+        NotSeenError: it answers something else, or no more calls are made.
+    """
+    response = await session.get(parameters)
+    if response.status in {400, 422}:
+        raise DiffersError(f"refused: {response.seen}")
+    body: Body = await session.page(parameters)
+    return body
+
+
 @probe(
     "parameters.order",
     "Does `order` reverse the list of projects?",
@@ -90,7 +106,7 @@ async def order(session: Session) -> Finding:
     descending = ids_of(last)
     if total_of(first) < 2:
         return not_seen("the account has fewer than two projects")
-    body = await session.page({"order": "asc", **_FIRST_PAGE})
+    body = await _page(session, {"order": "asc", **FIRST_PAGE})
     ascending = ids_of(body)[: len(descending)]
     if ascending == descending[::-1]:
         return holds(f"`asc` begins with the last {counted(len(descending), 'project')} of `desc`, reversed")
@@ -115,7 +131,7 @@ async def project_id(session: Session) -> Finding:
     number = projects[-1].get("project_id")
     if type(number) is not int:
         return not_seen("the projects have no numeric id")
-    body = await session.page({"project_id": number, "max_images_per_project": 1})
+    body = await _page(session, {"project_id": number, "max_images_per_project": 1})
     found = ids_of(body)
     return holds("one project") if found == [number] else differs(counted(len(found), "project") + " listed")
 
@@ -132,22 +148,20 @@ async def status(session: Session) -> Finding:
 
 async def _by_status(session: Session) -> dict[str, Body]:
     """Return the first page of each status that was seen; of another one too, if all images have one."""
-    return {
-        value: await session.page({"status": value, **_FIRST_PAGE})
-        for value in await _seen(session, "status", ("completed", "failed"), most=_MAX_STATUSES)
-    }
+    seen = await _seen(session, "status", most=_MAX_STATUSES)
+    pages = {value: await _page(session, {"status": value, **FIRST_PAGE}) for value in seen}
+    if len(pages) < 2:
+        # One that matches all images shows nothing. The API may not know another one.
+        other = "failed" if "completed" in pages else "completed"
+        with suppress(DiffersError):
+            pages[other] = await _page(session, {"status": other, **FIRST_PAGE})
+    return pages
 
 
-async def _seen(session: Session, name: str, known: Sequence[str], *, most: int) -> list[str]:
-    """Return the texts that the sampled images have in a field, the most frequent first.
-
-    If there are fewer than two, known ones follow: a filter that matches all images shows nothing.
-    """
+async def _seen(session: Session, name: str, *, most: int) -> list[str]:
+    """Return the texts that the sampled images have in a field, the most frequent first."""
     seen = Counter(image[name] for image in await sampled_images(session) if isinstance(image.get(name), str))
-    found = [value for value, _ in seen.most_common(most) if value]
-    if len(found) < 2:
-        found += [value for value in known if value not in found][:1]
-    return found
+    return [value for value, _ in seen.most_common(most) if value]
 
 
 async def _filtered(session: Session, name: str, pages: dict[str, Body]) -> Finding:
@@ -161,7 +175,7 @@ async def _filtered(session: Session, name: str, pages: dict[str, Body]) -> Find
     lost = {value for value in _values_of(name, await first_page(session)) if found.get(value) == []}
     if lost:
         # The images with this value may have got another one.
-        lost &= _values_of(name, await fetch_again(session, _FIRST_PAGE))
+        lost &= _values_of(name, await fetch_again(session, FIRST_PAGE))
     if lost:
         return differs(f"no images for {len(lost)} of {values}, which are on the page without the filter")
     return holds(f"{counted(count, 'image')} for {values}") if count else not_seen("no image matches")
@@ -179,10 +193,9 @@ def _values_of(name: str, body: Body) -> set[str]:
     noticed=True,
 )
 async def feedback(session: Session) -> Finding:
-    [value, *_] = await _seen(session, "feedback", ("like",), most=2)
-    return await _filtered(
-        session, "feedback", {value: await session.page({"feedback": value, **_FIRST_PAGE})}
-    )
+    [value, *_] = [*await _seen(session, "feedback", most=2), "like"]
+    pages = {value: await _page(session, {"feedback": value, **FIRST_PAGE})}
+    return await _filtered(session, "feedback", pages)
 
 
 @probe(
@@ -192,17 +205,17 @@ async def feedback(session: Session) -> Finding:
     noticed=True,
 )
 async def feedback_repeated(session: Session) -> Finding:
-    values = await _seen(session, "feedback", (), most=2)
+    values = await _seen(session, "feedback", most=2)
     if len(values) < 2:
         return not_seen("the sampled images have fewer than two values of `feedback`")
     often, rarely = values
-    listed = projects_of(await session.page({"feedback": rarely, **_FIRST_PAGE}))
+    listed = projects_of(await _page(session, {"feedback": rarely, **FIRST_PAGE}))
     ids = [project.get("project_id") for project in listed if images_of(project)]
     # One project, so that all of its images of both values are listed.
     one: dict[str, int | str]
     for number in ids:
         one = {"project_id": str(number), "max_images_per_project": _MANY_IMAGES}
-        if images_of(*projects_of(await session.page({"feedback": often, **one}))):
+        if images_of(*projects_of(await _page(session, {"feedback": often, **one}))):
             break
     else:
         return not_seen("no project of the first page has images of both values")
@@ -231,7 +244,7 @@ def _values_listed(response: Response, values: Sequence[str]) -> str:
     noticed=True,
 )
 async def sort_by(session: Session) -> Finding:
-    body = await session.page({"sort_by": "quality_score", **_FIRST_PAGE})
+    body = await _page(session, {"sort_by": "quality_score", **FIRST_PAGE})
     lists = []
     for project in projects_of(body):
         scores = [image.get("quality_score") for image in images_of(project)]
@@ -258,7 +271,7 @@ async def ownership(session: Session) -> Finding:
         return not_seen("the account has no projects")
     parts = {}
     for value in ("mine", "shared"):
-        body = await session.page({"ownership": value, "per_page": PER_PAGE, "max_images_per_project": 1})
+        body = await _page(session, {"ownership": value, "per_page": PER_PAGE, "max_images_per_project": 1})
         parts[value] = total_of(body)
     evidence = f"{parts['mine']:,} mine and {parts['shared']:,} shared of {every:,}"
     if sum(parts.values()) == every:
@@ -280,14 +293,14 @@ async def cap(session: Session) -> Finding:
     narrowed = {limit: await _capped(session, limit) for limit in (1, 2)}
     if wrong := _uncapped(before, narrowed):
         # Images come and go as well.
-        wrong &= _uncapped(await fetch_again(session, _FIRST_PAGE), narrowed)
+        wrong &= _uncapped(await fetch_again(session, FIRST_PAGE), narrowed)
     if wrong:
         return differs(f"more or other images at a cap of {listing(map(str, wrong))}")
     return holds(f"the same first images of {counted(len(projects_of(before)), 'project')} at 1 and 2")
 
 
 async def _capped(session: Session, limit: int) -> Body:
-    body: Body = await session.page({"page": 1, "per_page": PER_PAGE, "max_images_per_project": limit})
+    body: Body = await _page(session, {"page": 1, "per_page": PER_PAGE, "max_images_per_project": limit})
     return body
 
 
@@ -316,7 +329,7 @@ async def cap_counters(session: Session) -> Finding:
     if not several:
         return not_seen("no project of the first page has several images")
     if wrong := _other_counters(before, narrowed):
-        wrong &= _other_counters(await fetch_again(session, _FIRST_PAGE), narrowed)
+        wrong &= _other_counters(await fetch_again(session, FIRST_PAGE), narrowed)
     if wrong:
         return differs(f"others at a cap of 1 than at {MAX_IMAGES}: {listing(wrong)}")
     return holds(f"the same at a cap of 1 and {MAX_IMAGES} in {counted(len(several), 'project')}")
@@ -351,7 +364,7 @@ async def filter_counters(session: Session) -> Finding:
             decided += matching < MAX_IMAGES and type(total) is int and matching < total
     wrong = {name for body in pages.values() for name in _other_counters(await first_page(session), body)}
     if wrong:
-        now = await fetch_again(session, _FIRST_PAGE)
+        now = await fetch_again(session, FIRST_PAGE)
         wrong &= {name for body in pages.values() for name in _other_counters(now, body)}
     if wrong:
         return differs(f"others under `status`: {listing(wrong)}")
@@ -401,7 +414,7 @@ async def search(session: Session) -> Finding:
         value = wanted.get(f"project_{kind}")
         if not isinstance(value, str | int) or value == "":
             continue
-        body = await session.page({"search": str(value), "per_page": PER_PAGE, "max_images_per_project": 1})
+        body = await _page(session, {"search": str(value), "per_page": PER_PAGE, "max_images_per_project": 1})
         total = number_of(body, "total") or 0
         if total >= every > 1 and kind != "name":
             verdicts["ignored"].append(kind)

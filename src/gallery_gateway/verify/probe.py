@@ -11,6 +11,10 @@ from gallery_gateway.verify.session import NotSeenError, Session
 _logger = logging.getLogger(__name__)
 
 
+class DiffersError(Exception):
+    """A probe ends with the verdict `differs`; the message is the evidence."""
+
+
 class Verdict(StrEnum):
     """Whether the REST API is as this gateway expects it, in the order of a report: worst first."""
 
@@ -27,11 +31,13 @@ class Finding:
         evidence: one line of shapes, counts, statuses and names of the contract. It never holds a value,
             name, link, id, header value or token that the API sent: it is fit for a bug report.
         local: more for the terminal alone, such as the issuer of a certificate; it is saved nowhere.
+        details: further lines of evidence, for the JSON.
     """
 
     verdict: Verdict
     evidence: str
     local: str = ""
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,8 @@ async def run_probes(
             results[each] = await each.run(session)
         except NotSeenError as exc:
             results[each] = not_seen(str(exc))
+        except DiffersError as exc:
+            results[each] = differs(str(exc))
         # The boundary of a probe: a fault in one must not lose what the others found.
         except Exception as exc:  # noqa: BLE001  # logged below
             # Without the message, which may hold what the API sent.

@@ -6,7 +6,7 @@ pages for the whole run.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import httpx
@@ -89,11 +89,6 @@ class PageAnswers:
         """Parameters of the plain call for the project."""
         return {"project_id": self.project_id, "max_images_per_project": 1}
 
-    @property
-    def slice(self) -> dict[str, int]:
-        """Parameters of the plain call for the sliced page."""
-        return _slice_of(self.page)
-
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -103,17 +98,19 @@ class Answers:
         pages: about the first pages.
         walked: ids of the projects of two steps of a walk by cursors.
         walk_codes: codes of its errors.
-        wrong: the first page for a wrong token, after the right one got it.
-        other: the same for the second token; `None` if there is none, or the API refuses it.
+        ours: ids of the projects of the first page.
+        wrong: the same for a wrong token, after the right one got the page.
+        other: the same for the second token; `None` if there is none, or it has no page.
         again: the same for the first token once more.
     """
 
     pages: list[PageAnswers]
     walked: list[object]
     walk_codes: frozenset[str]
-    wrong: Answer
-    other: Answer | None
-    again: Answer
+    ours: list[object]
+    wrong: list[object]
+    other: list[object] | None
+    again: list[object]
 
 
 @probe(
@@ -124,12 +121,9 @@ class Answers:
     noticed=True,
 )
 async def narrowed(session: Session) -> Finding:
-    answers = await session.once(_answers)
-    found: set[str] = set()
-    for each in answers.pages:
-        plain = {"page": each.page, **SIZE}
-        found |= await differing_fields(session, plain, each.narrowed, shown=_selected)
-    return _said(answers, found, [each.narrowed for each in answers.pages])
+    return await _compared(
+        session, lambda each: ({"page": each.page, **SIZE}, each.narrowed), shown=_selected
+    )
 
 
 @probe(
@@ -139,13 +133,10 @@ async def narrowed(session: Session) -> Finding:
     noticed=True,
 )
 async def merged(session: Session) -> Finding:
-    answers = await session.once(_answers)
-    found: set[str] = set()
-    for each in answers.pages:
-        found |= await differing_fields(session, each.project, each.merged, shown=_projects_only)
-    calls = counted(sum(each.calls for each in answers.pages), "call")
-    fields = counted(2 * len(answers.pages), "field")
-    return _said(answers, found, [each.merged for each in answers.pages], more=f"; {calls} for {fields}")
+    finding = await _compared(session, lambda each: (each.project, each.merged), shown=_projects_only)
+    pages = (await session.once(_answers)).pages
+    calls, fields = counted(sum(each.calls for each in pages), "call"), counted(2 * len(pages), "field")
+    return replace(finding, evidence=f"{finding.evidence}; {calls} for {fields}")
 
 
 @probe(
@@ -155,11 +146,7 @@ async def merged(session: Session) -> Finding:
     noticed=True,
 )
 async def sliced(session: Session) -> Finding:
-    answers = await session.once(_answers)
-    found: set[str] = set()
-    for each in answers.pages:
-        found |= await differing_fields(session, each.slice, each.sliced)
-    return _said(answers, found, [each.sliced for each in answers.pages])
+    return await _compared(session, lambda each: (_slice_of(each.page), each.sliced))
 
 
 @probe(
@@ -190,9 +177,8 @@ async def cursors(session: Session) -> Finding:
 )
 async def wrong_token(session: Session) -> Finding:
     answers = await session.once(_answers)
-    if projects := projects_of(answers.wrong.fields.get("page") or {}):
-        return differs(counted(len(projects), "project"))
-    return holds(listing(answers.wrong.codes))
+    evidence = f"{counted(len(answers.wrong), 'project')} instead of {len(answers.ours)}"
+    return differs(evidence) if answers.wrong else holds(evidence)
 
 
 @probe(
@@ -205,26 +191,36 @@ async def other_token(session: Session) -> Finding:
     answers = await session.once(_answers)
     alone = await session.page(_OTHER_PAGE, token=Token.OTHER)
     if answers.other is None:
-        return not_seen("the API refused the second token at first")
-    ours, again = ids_of(answers.pages[0].narrowed), ids_of(answers.again.fields.get("page") or {})
-    if ours != again:
+        return not_seen("the second token got no page at first")
+    if answers.ours != answers.again:
         return differs("the first token gets other projects once the second one has asked")
-    others = ids_of(answers.other.fields.get("page") or {})[: PER_PAGE - 1]
-    evidence = (
-        f"{counted(len(others), 'project')}, {sum(each in ours for each in others)} of them seen by both"
-    )
+    others = answers.other[: PER_PAGE - 1]
+    shared = sum(each in answers.ours for each in others)
+    evidence = f"{counted(len(others), 'project')}, {shared} of them seen by both"
     if ids_of(alone) != others != ids_of(await fetch_again(session, _OTHER_PAGE, token=Token.OTHER)):
         return differs(f"{evidence}; other projects than alone")
     return holds(evidence)
 
 
-def _said(answers: Answers, fields: set[str], bodies: list[Body], *, more: str = "") -> Finding:
-    codes = frozenset().union(*(each.codes for each in answers.pages))
-    if fields:
-        errors = f" ({listing(codes)})" if codes else ""
-        return differs(f"other values in {listing(fields)}{errors}")
-    values = sum(len(values_of(body)) for body in bodies)
-    return holds(f"{counted(values, 'value')} of {counted(len(bodies), 'page')}{more}")
+async def _compared(
+    session: Session,
+    part: Callable[[PageAnswers], tuple[dict[str, int], Body]],
+    *,
+    shown: Callable[[Body], Body] = dict,
+) -> Finding:
+    """Compare answers with plain pages, until one differs.
+
+    `part` returns the parameters of a plain page and the answer; `shown` the part of that page that it holds.
+    """
+    values = 0
+    pages = (await session.once(_answers)).pages
+    for each in pages:
+        plain, answer = part(each)
+        if fields := await differing_fields(session, plain, answer, shown=shown):
+            errors = f" ({listing(each.codes)})" if each.codes else ""
+            return differs(f"other values in {listing(fields)}{errors}")
+        values += len(values_of(answer))
+    return holds(f"{counted(values, 'value')} of {counted(len(pages), 'page')}")
 
 
 def _selected(body: Body) -> Body:
@@ -233,6 +229,10 @@ def _selected(body: Body) -> Body:
 
 def _projects_only(body: Body) -> Body:
     return {"projects": projects_of(body)}
+
+
+def _plain(page: int) -> dict[str, int]:
+    return {"page": page, **SIZE}
 
 
 def _slice_of(page: int) -> dict[str, int]:
@@ -250,7 +250,8 @@ async def _answers(session: Session) -> Answers:
     firsts = {page: ids_of(body)[0] for page, body in pages.items() if page <= FIRST_PAGES and ids_of(body)}
     numbered = {page: number for page, number in firsts.items() if type(number) is int}
     if not numbered:
-        raise NotSeenError("the account has no projects with a numeric id")
+        reason = "the projects have no numeric id" if any(firsts) else "the account has no projects"
+        raise NotSeenError(reason)
     has_other = False
     with suppress(NotSeenError):
         await session.page(_OTHER_PAGE, token=Token.OTHER)
@@ -265,11 +266,14 @@ async def _answers(session: Session) -> Answers:
             edges = (step.fields.get("projects") or {}).get("edges") or []
             walked += [(edge.get("node") or {}).get("projectId") for edge in edges]
             after = edges[-1]["cursor"] if edges else after
-        first = {"page": 1}
-        wrong = await ask(_PAGE, first, token=Token.WRONG)
-        other = await ask(_PAGE, first, token=Token.OTHER) if has_other else None
-        again = await ask(_PAGE, first)
-    return Answers(answers, walked, codes, wrong, other, again)
+
+        async def listed(token: Token) -> list[object]:
+            return ids_of((await ask(_IDS, {}, token=token)).fields.get("page") or {})
+
+        ours, wrong = await listed(Token.OURS), await listed(Token.WRONG)
+        other = await listed(Token.OTHER) if has_other else None
+        again = await listed(Token.OURS)
+    return Answers(answers, walked, codes, ours, wrong, other, again)
 
 
 async def _ask_about(session: Session, ask: Ask, page: int, project_id: int) -> PageAnswers:
@@ -298,9 +302,13 @@ async def _gateway(session: Session) -> AsyncIterator[Ask]:
         "cache_ttl_seconds": 300,
         "cache_unfinished_ttl_seconds": 300,
         "upstream_max_attempts": 1,
+        "max_document_tokens": 2_000,
+        "operation_max_calls": 20,
+        "operation_max_images": 20_000,
         "shared_cache_url": None,
         "trusted_documents": None,
-        "allowed_hosts": "",
+        "allowed_hosts": None,
+        "path_prefix": None,
         "metrics_port": 0,
         "traces": False,
     }
@@ -379,7 +387,11 @@ def _page_field(arguments: str, images: str = "") -> str:
 
 
 _NARROW = _page_field(f"perPage: {PER_PAGE}, maxImagesPerProject: {MAX_IMAGES}", f"(first: {_SELECTED})")
-_PAGE = _document("$page: Int!", _NARROW)
+# The same call, without the fields that may be damaged.
+_IDS = (
+    f"{{ page: gallery(perPage: {PER_PAGE}, maxImagesPerProject: {MAX_IMAGES})"
+    f" {{ projects {{ projectId images(first: {_SELECTED}) {{ status }} }} }} }}"
+)
 _BOTH = _document(
     "$page: Int!, $id: BigInt!",
     _NARROW,

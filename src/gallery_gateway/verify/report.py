@@ -105,6 +105,7 @@ class Report:
                     "evidence": finding.evidence,
                     "meaning": probe.meaning,
                     "noticed": probe.noticed,
+                    **({"details": finding.details} if finding.details else {}),
                     **({"local": finding.local} if with_local else {}),
                 }
                 for probe, finding in self._findings()

@@ -175,10 +175,15 @@ class Session:
         return "" if caller is None else caller.authorization
 
     async def once(self, make: "Callable[[Session], Awaitable[Made]]") -> Made:
-        """Return what `make` returned the first time, so that several probes can share it."""
+        """Return what `make` returned the first time, or raise the same `NotSeenError`; probes share it."""
         if make not in self._made:
-            self._made[make] = await make(self)
-        made: Made = self._made[make]
+            try:
+                self._made[make] = await make(self)
+            except NotSeenError as exc:
+                self._made[make] = exc
+        made: Made | NotSeenError = self._made[make]
+        if isinstance(made, NotSeenError):
+            raise made
         return made
 
     async def get(
