@@ -48,8 +48,10 @@ async def test_the_addresses_of_the_host_are_counted() -> None:
 async def test_a_host_name_without_an_address_ends_the_session() -> None:
     async with session(f"http://{'x' * 64}.example", tokens=TOKENS) as opened:
         finding = await finding_of(reachability.dns, opened)
+        later = await finding_of(reachability.tcp, opened)
 
     assert finding == differs("the name of the API has no address")
+    assert later == not_seen("there is no connection: the name of the API has no address")
     assert opened.ended == "there is no connection: the name of the API has no address"
 
 

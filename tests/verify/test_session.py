@@ -259,6 +259,17 @@ async def test_a_token_that_is_not_there_costs_no_call() -> None:
 
 
 @pytest.mark.parametrize(
+    ("token", "has_page"),
+    [(Token.OURS, True), (Token.OTHER, False), (Token.WRONG, False), (Token.NONE, False)],
+)
+async def test_only_a_page_for_the_access_token_counts_as_one(token: Token, has_page: bool) -> None:
+    async with serving(always(PAGE)) as server, session(server.url, tokens=TOKENS) as opened:
+        await opened.get(token=token)
+
+    assert opened.has_page is has_page
+
+
+@pytest.mark.parametrize(
     ("body", "kind"),
     [
         (b"", "no body"),

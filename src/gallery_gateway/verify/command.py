@@ -7,7 +7,7 @@ import sys
 from getpass import getpass
 
 from gallery_gateway.app import create_app
-from gallery_gateway.settings import MEBIBYTE, Settings, SettingsError, verify_tokens
+from gallery_gateway.settings import Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
 from gallery_gateway.verify import fields, lifetimes, lists, parameters, promises, reachability
 from gallery_gateway.verify.probe import Probe, Results, run_probes
@@ -25,9 +25,6 @@ PROBES: tuple[Probe, ...] = (
     *reachability.LAST,
 )
 
-# Of one response. The probes ask for pages of less than a tenth of it.
-_MAX_BYTES = 16 * MEBIBYTE
-
 
 def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
     """Run all probes that can run, until the end or Ctrl-C.
@@ -44,13 +41,7 @@ def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
     logs.configure("debug" if settings.log_level == "debug" else "error", settings.log_format)
     # Finds what only the start of the gateway finds.
     create_app(settings)
-    max_bytes = min(settings.upstream_max_bytes, _MAX_BYTES)
-    session = Session(
-        settings.model_copy(update={"upstream_max_bytes": max_bytes}),
-        tokens=_tokens(),
-        max_calls=max_calls,
-        with_links=with_links,
-    )
+    session = Session(settings, tokens=_tokens(), max_calls=max_calls, with_links=with_links)
     results: Results = {}
     is_interrupted = False
     try:
