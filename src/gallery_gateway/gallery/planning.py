@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey
 from gallery_gateway.gallery.request import GalleryRequest, described, query_string
@@ -27,8 +29,7 @@ class KeyOf(Protocol):
     def __call__(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey: ...
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLoad:
+class PlannedLoad(Struct, frozen=True):
     """How a load of a batch is answered.
 
     Args:
@@ -60,20 +61,19 @@ class PlannedLoad:
 def plan_batch(keys: Iterable[LoadKey]) -> list[PlannedLoad]:
     """Return how to answer loads that begin together: pages before projects, and large pages first."""
     planned: list[PlannedLoad] = []
-    # Loads that cover each other have one listing, and pages that list a project have its images.
-    calls: defaultdict[object, list[LoadKey]] = defaultdict(list)
-    pages: defaultdict[object, list[LoadKey]] = defaultdict(list)
-    for key in sorted(sorted(keys, key=lambda key: key.size, reverse=True), key=lambda key: key.is_project):
-        request = key.request
-        alike = pages[request.images]
-        listed_on = tuple([page for page in alike if key.may_be_on(page)]) if key.is_project else ()
-        covering = (call for call in calls[request.listing] if call.request.covers(request))
-        load = PlannedLoad(key, next(covering, None), listed_on)
+    pages: list[LoadKey] = []
+    # Loads that cover each other name the same project, or none.
+    calls: defaultdict[int | None, list[LoadKey]] = defaultdict(list)
+    for key in sorted(keys, key=lambda key: (not key.is_project, *key.size), reverse=True):
+        request, alike = key.request, calls[key.request.project_id]
+        listed_on = tuple([page for page in pages if key.may_be_on(page)]) if key.is_project else ()
+        covering = [call for call in alike if call.request.covers(request)]
+        load = PlannedLoad(key, covering[0] if covering else None, listed_on)
         planned.append(load)
         if load.is_call:
-            calls[request.listing].append(key)
-        if not key.is_project:
             alike.append(key)
+        if not key.is_project:
+            pages.append(key)
     return planned
 
 
