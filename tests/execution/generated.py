@@ -8,6 +8,7 @@ from typing import Any
 from gallery_gateway.gallery.pagination import CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
+from gallery_gateway.upstream.identity import project_global_id
 from tests.fakes import image_body, page_body, project_body
 
 _SCALARS = {
@@ -162,6 +163,58 @@ class OperationWriter:
             case 3 if type_name == "Project":
                 return f"... on Node {{ id }} {part}"
         return part
+
+
+class CallWriter(OperationWriter):
+    """Writes operations whose root fields share calls in every way, and loads by ids."""
+
+    roots = (1, 1, 2, 3, 6)
+
+    def root(self, number: int) -> str:
+        chance = self._chance
+        match chance.randrange(8):
+            case 0:
+                ids = chance.sample([*range(7, 25), 99, -5], k=chance.choice([1, 2, 4, 12]))
+                written = " ".join(f'{{__typename: "Project", projectId: {each}}}' for each in ids)
+                of_project = self._selection("Project", depth=1)
+                return f"e{number}: _entities(representations: [{written}]) {{ ... on Project {of_project} }}"
+            case 1:
+                ids = [chance.choice([7, 8, 31]) for _ in range(chance.choice([1, 3]))]
+                written = " ".join(f'"{project_global_id(each)}"' for each in ids)
+                return f"n{number}: nodes(ids: [{written}]) {{ id ... on Project {{ projectName }} }}"
+            case 2:
+                selection = "... on Project { images { id } }"
+                return f'o{number}: node(id: "{project_global_id(7)}") {{ {selection} }}'
+            case 3 | 4:
+                arguments = chance.choice(
+                    [
+                        "perPage: 2",
+                        "perPage: 2, page: 2",
+                        "perPage: 100",
+                        "maxImagesPerProject: 3",
+                        "projectId: 7",
+                        "projectId: 99",
+                        "page: 9",
+                        'status: "failed"',
+                        "order: ASC",
+                        "perPage: 0",
+                    ]
+                )
+                return f"a{number}: gallery({arguments}) {self._selection('Gallery', depth=0)}"
+            case 5:
+                arguments = chance.choice(['status: "failed"', "maxImages: 2", "order: ASC"])
+                project_id = chance.choice([7, 99])
+                selection = self._selection("Project", depth=1)
+                return f"b{number}: project(projectId: {project_id}, {arguments}) {selection}"
+        return super().root(number)
+
+
+def some_projects(chance: random.Random) -> list[dict[str, Any]]:
+    """A list of any length, in which what the generated cursors name has moved, or has gone."""
+    ids = [*range(7, 7 + chance.choice([0, 1, 3, 40, 240])), -5]
+    if chance.random() < 0.5:
+        chance.shuffle(ids)
+    return [project_body(each, *(image_body(index) for index in range(chance.randrange(4)))) for each in ids]
 
 
 _JUNK: list[Any] = [

@@ -1,14 +1,17 @@
 """The bill of an operation, for those who ask for it."""
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.fakes import TOKEN, Client, FakeUpstream, gateway, page_body
-from tests.gallery.endpoints import ManualClock, listing
+from tests.execution.generated import VARIABLES, CallWriter, some_projects
+from tests.fakes import TOKEN, Client, FakeUpstream, Handler, gateway, page_body, parameters_of
+from tests.gallery.endpoints import ManualClock, listing, page_of
 
 REPORT = {"x-gateway-report": "1"}
 
@@ -29,6 +32,10 @@ def clock() -> ManualClock:
 async def client(upstream: FakeUpstream, clock: ManualClock) -> AsyncIterator[Client]:
     async with gateway(upstream, clock=clock.clock, stale_while_revalidate_seconds=0) as client:
         yield client
+
+
+def answers_from(projects: list[dict[str, Any]]) -> Handler:
+    return lambda request: httpx.Response(200, json=page_of(projects, parameters_of(request)))
 
 
 async def bill(client: Client, document: str, **headers: str) -> dict[str, Any]:
@@ -342,6 +349,27 @@ async def test_a_report_shows_no_host_and_no_token(upstream: FakeUpstream) -> No
     assert response.json()["extensions"]["upstream"]["requests"][0]["path"] == "/gallery/by-project"
     assert "host.example" not in response.text
     assert TOKEN not in response.text
+
+
+async def test_the_calls_of_generated_operations_are_listed_as_the_endpoint_received_them(
+    upstream: FakeUpstream,
+) -> None:
+    calls = 0
+    async with gateway(upstream) as client:
+        for seed in range(60):
+            chance = random.Random(seed)
+            document, projects = CallWriter(chance).operation(), some_projects(chance)
+            upstream.requests.clear()
+            upstream.handler = answers_from(projects)
+
+            response = await client.post(document, VARIABLES, token=f"token-{seed}", headers=REPORT)
+
+            costs = response.json().get("extensions", {}).get("upstream", {"requests": [], "calls": 0})
+            listed = Counter(each["query"] for each in costs["requests"] if each["outcome"] == "miss")
+            assert listed == Counter(request.url.query.decode() for request in upstream.requests)
+            assert sum(listed.values()) == costs["calls"]
+            calls += costs["calls"]
+    assert calls > 60
 
 
 async def test_a_response_with_a_report_is_not_replayed(client: Client) -> None:

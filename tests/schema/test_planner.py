@@ -22,9 +22,8 @@ from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.planner import OperationPlan, plan_operation
 from gallery_gateway.schema.roots import COMPILED_ROOTS
-from gallery_gateway.upstream.identity import project_global_id
-from tests.execution.generated import CURSORS, VARIABLES, OperationWriter
-from tests.fakes import TOKEN, build_gallery, document_limits, image_body, parameters_of, project_body
+from tests.execution.generated import CURSORS, VARIABLES, CallWriter, some_projects
+from tests.fakes import TOKEN, build_gallery, document_limits, parameters_of, project_body
 from tests.gallery.endpoints import page_of
 
 SCHEMA = executable(build_schema())
@@ -73,58 +72,6 @@ async def calls_of(
     await executor.execute(request, OperationContext(usage, loader), request_id="r")
     await gallery.aclose()
     return calls
-
-
-class CallWriter(OperationWriter):
-    """Writes operations whose root fields share calls in every way, and loads by ids."""
-
-    roots = (1, 1, 2, 3, 6)
-
-    def root(self, number: int) -> str:
-        chance = self._chance
-        match chance.randrange(8):
-            case 0:
-                ids = chance.sample([*range(7, 25), 99, -5], k=chance.choice([1, 2, 4, 12]))
-                written = " ".join(f'{{__typename: "Project", projectId: {each}}}' for each in ids)
-                of_project = self._selection("Project", depth=1)
-                return f"e{number}: _entities(representations: [{written}]) {{ ... on Project {of_project} }}"
-            case 1:
-                ids = [chance.choice([7, 8, 31]) for _ in range(chance.choice([1, 3]))]
-                written = " ".join(f'"{project_global_id(each)}"' for each in ids)
-                return f"n{number}: nodes(ids: [{written}]) {{ id ... on Project {{ projectName }} }}"
-            case 2:
-                selection = "... on Project { images { id } }"
-                return f'o{number}: node(id: "{project_global_id(7)}") {{ {selection} }}'
-            case 3 | 4:
-                arguments = chance.choice(
-                    [
-                        "perPage: 2",
-                        "perPage: 2, page: 2",
-                        "perPage: 100",
-                        "maxImagesPerProject: 3",
-                        "projectId: 7",
-                        "projectId: 99",
-                        "page: 9",
-                        'status: "failed"',
-                        "order: ASC",
-                        "perPage: 0",
-                    ]
-                )
-                return f"a{number}: gallery({arguments}) {self._selection('Gallery', depth=0)}"
-            case 5:
-                arguments = chance.choice(['status: "failed"', "maxImages: 2", "order: ASC"])
-                project_id = chance.choice([7, 99])
-                selection = self._selection("Project", depth=1)
-                return f"b{number}: project(projectId: {project_id}, {arguments}) {selection}"
-        return super().root(number)
-
-
-def some_projects(chance: random.Random) -> list[dict[str, Any]]:
-    """A list of any length, in which what the generated cursors name has moved, or has gone."""
-    ids = [*range(7, 7 + chance.choice([0, 1, 3, 40, 240])), -5]
-    if chance.random() < 0.5:
-        chance.shuffle(ids)
-    return [project_body(each, *(image_body(index) for index in range(chance.randrange(4)))) for each in ids]
 
 
 @pytest.mark.parametrize("ttl_seconds", [0, 60])
