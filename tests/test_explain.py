@@ -168,6 +168,20 @@ def test_the_errors_of_an_operation_follow_its_plan(explain: Explain) -> None:
     assert "per_page=20" in shown.out
 
 
+def test_an_operation_above_its_budget_leaves_nothing_of_it(
+    explain: Explain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_OPERATION_MAX_CALLS", "1")
+
+    shown = explain(
+        "f", f="{ a: gallery { pagination { total } } b: gallery(page: 2) { pagination { total } } }"
+    )
+
+    assert "Its budget leaves 0 calls and" in shown.out
+    assert shown.status == 1
+    assert "This operation needs 2 upstream calls; the limit is 1." in shown.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

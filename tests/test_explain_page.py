@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gallery_gateway.cli import main
+from tests.fakes import FakeUpstream, gateway
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
@@ -51,6 +52,20 @@ def test_the_plan_on_the_page_is_what_the_command_prints(capsys: pytest.CaptureF
     status = main(arguments)
 
     assert (status, capsys.readouterr().out) == (0, printed)
+
+
+async def test_the_gateway_makes_the_calls_of_the_plan_on_the_page(upstream: FakeUpstream) -> None:
+    [(_, printed), _] = examples(PAGE)
+    [document] = blocks(PAGE, "graphql")
+
+    async with gateway(upstream) as client:
+        response = await client.ask(document)
+
+    assert len(response["data"]) == 10
+    lines = [
+        line.split("/gallery/by-project?")[1] for line in printed.splitlines() if line.startswith("curl")
+    ]
+    assert [f"{request.url.query.decode()}'" for request in upstream.requests] == lines
 
 
 def test_the_budget_on_the_page_fails_with_the_name_and_the_price_of_one_document(

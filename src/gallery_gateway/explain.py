@@ -114,9 +114,10 @@ def explain_manifest(
         check_documents(trusted, gateway.documents.prepare)
     except ManifestError as exc:
         raise ExplainError(f"{path}: {exc}".replace("\n  ", "; ")) from exc
+    documents = {name: gateway.documents.prepare(text).document for name, text in trusted.items()}
     priced = [
         _priced(gateway, document_id, document, operation, budget)
-        for document_id, document in _parsed(gateway, trusted)
+        for document_id, document in documents.items()
         for operation in _operations(document)
     ]
     text = json.dumps(priced, indent=2) if as_json else "\n".join(_table(_price_rows(priced)))
@@ -156,10 +157,6 @@ def _read_gateway() -> _Gateway:
     )
 
 
-def _parsed(gateway: _Gateway, trusted: Mapping[str, str]) -> Iterator[tuple[str, DocumentNode]]:
-    return ((name, gateway.documents.prepare(text).document) for name, text in trusted.items())
-
-
 def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:
     return [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
 
@@ -179,8 +176,9 @@ def _summary(name: str, plan: CallPlan) -> Iterator[str]:
     size = math.ceil(sum(call.estimated_bytes for call in plan.calls) / 1_000)
     calls, images = _counted(len(plan.calls), "upstream call"), _counted(plan.images, "image")
     yield f"{name} makes {calls}, for at most {images} and about {size:,} KB."
-    left = plan.budget.max_calls - len(plan.calls), plan.budget.max_images - plan.images
-    yield f"Its budget leaves {_counted(left[0], 'call')} and {_counted(left[1], 'image')}."
+    calls = _counted(max(0, plan.budget.max_calls - len(plan.calls)), "call")
+    images = _counted(max(0, plan.budget.max_images - plan.images), "image")
+    yield f"Its budget leaves {calls} and {images}."
 
 
 def _plan_rows(plan: CallPlan) -> Iterator[_Row]:
@@ -228,12 +226,8 @@ def _priced(
 def _price_rows(priced: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
     yield "operation", "document", "calls", "images", "further calls"
     for each in priced:
-        prices = each["price"].values() if each["price"] else ("?",) * 3
-        yield (
-            each["operation"],
-            each["document"],
-            *(f"{price:,}" if price != "?" else price for price in prices),
-        )
+        numbers = [f"{number:,}" for number in each["price"].values()] if each["price"] else ["?"] * 3
+        yield each["operation"], each["document"], *numbers
 
 
 def _read_variables(given: str) -> dict[str, Any]:

@@ -253,6 +253,16 @@ def test_the_pane_shows_no_token(gateway: Gateway, watched: WatchedPage) -> None
     assert TOKEN not in html
 
 
+def test_the_introspection_of_the_page_is_no_run(gateway: Gateway, watched: WatchedPage) -> None:
+    pane = open_pane(watched, gateway.address())
+    watched.page.get_by_role("button", name="Re-fetch GraphQL schema").click()
+    show_plan(pane)
+
+    expect(pane.get_by_role("region", name="Last run")).not_to_be_visible()
+
+    assert "x-gateway-report" not in watched.operations("IntrospectionQuery")[0].headers
+
+
 def test_a_header_of_the_user_replaces_the_one_of_the_pane(gateway: Gateway, watched: WatchedPage) -> None:
     page = watched.page
     open_pane(watched, gateway.address())

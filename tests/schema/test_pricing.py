@@ -178,6 +178,14 @@ def test_no_variables_cost_more_than_the_price() -> None:
         ("query ($n: Int) { gallery { projects { images(first: $n) { id } } } }", 1, 1_000),
         ("query ($n: Int!) { project(projectId: 7, maxImages: $n) { images { id } } }", 1, 200),
         ("query ($n: Int) { projects(first: $n) { nodes { images(first: 2) { id } } } }", 1, 200),
+        (
+            (
+                "query ($n: Int!) { gallery(perPage: $n, maxImagesPerProject: 200)"
+                " { projects { images(first: $n) { id } } } }"
+            ),
+            1,
+            10_000,
+        ),
         # Directives are taken both ways.
         ("query ($b: Boolean!) { gallery { projects { images @include(if: $b) { id } } } }", 1, 1_000),
         ("query ($b: Boolean!) { gallery { projects { images @skip(if: $b) { id } } } }", 1, 1_000),
@@ -202,7 +210,7 @@ def test_no_variables_cost_more_than_the_price() -> None:
         ),
         (
             (
-                "query ($o: Ownership) { a: gallery(ownership: $o) { pagination { total } }"
+                "query ($o: Ownership!) { a: gallery(ownership: $o) { pagination { total } }"
                 " b: gallery(ownership: MINE) { pagination { total } } }"
             ),
             2,
@@ -216,6 +224,14 @@ def test_no_variables_cost_more_than_the_price() -> None:
             ),
             2,
             105,
+        ),
+        (
+            (
+                "query ($c: String) { a: projects(first: 20, after: $c) { nodes { projectName } }"
+                " b: gallery(perPage: 100) { pagination { total } } }"
+            ),
+            2,
+            143,
         ),
         # Fields with the same arguments share a call at any size.
         (
@@ -232,8 +248,33 @@ def test_no_variables_cost_more_than_the_price() -> None:
             2,
             21,
         ),
+        (
+            (
+                "query ($i: BigInt!) { a: project(projectId: $i) { projectName }"
+                " b: project(projectId: $i) { images(first: 2) { id } } }"
+            ),
+            1,
+            2,
+        ),
+        # What fragments need counts.
+        (
+            (
+                "query ($n: Int!, $b: Boolean!) { ...Lists } fragment Lists on Query { gallery(perPage: $n)"
+                " { projects { ...Images @include(if: $b) } } } fragment Images on Project { images { id } }"
+            ),
+            1,
+            5_000,
+        ),
         # 40 projects with 50 images each are cheaper one by one, and 41 as a page of 100.
         ("query ($l: [ID!]!) { nodes(ids: $l) { ... on Project { images { id } } } }", 40, 5_000),
+        (
+            (
+                "query ($l: [ID!]!, $i: BigInt!) { nodes(ids: $l) { ... on Project { images { id } } }"
+                " project(projectId: $i) { projectName } }"
+            ),
+            41,
+            5_001,
+        ),
     ],
 )
 def test_the_price_is_that_of_the_worst_variables(text: str, calls: int, images: int) -> None:

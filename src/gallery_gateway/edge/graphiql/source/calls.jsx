@@ -92,7 +92,7 @@ function Plan({ name, plan: { calls, further, images, bytes, budgetLeft }, onCop
       <Notes notes={further.map(noteOnFurther)} />
       <p>
         {`At most ${counted(images, 'image')} and about ${kilobytes(bytes)}, if nothing is cached. The budget leaves `}
-        {`${counted(budgetLeft.calls, 'call')} and ${counted(budgetLeft.images, 'image')}.`}
+        {`${counted(Math.max(0, budgetLeft.calls), 'call')} and ${counted(Math.max(0, budgetLeft.images), 'image')}.`}
       </p>
     </section>
   );
