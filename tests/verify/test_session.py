@@ -201,13 +201,17 @@ async def test_repeats_after_429_count_as_calls() -> None:
         (http_response(b"", status="403 No"), "the API answers 403 with no body"),
         (b"no HTTP\r\n\r\n", "no response: the bytes are not HTTP/1.1"),
         (http_response(b"x" * 2000), "no usable response: the body is larger than `UPSTREAM_MAX_BYTES`"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+            "no usable response: the connection was closed before the response ended",
+        ),
     ],
-    ids=["down", "HTML", "another shape", "forbidden", "no HTTP", "large"],
+    ids=["down", "HTML", "another shape", "forbidden", "no HTTP", "large", "cut"],
 )
 async def test_three_failures_in_a_row_end_the_session(raw: bytes, reason: str) -> None:
     settings = {"upstream_max_bytes": 1024}
     async with (
-        serving(always(raw)) as server,
+        serving(always(raw, then_close=True)) as server,
         session(server.url, tokens=TOKENS, settings=settings) as opened,
     ):
         reasons = [await reason_of(opened, page) for page in range(1, 5)]

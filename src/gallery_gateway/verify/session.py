@@ -244,16 +244,18 @@ class Session:
         caller_key = caller.key if caller else b""
         try:
             raw, seconds = await self._send(target, headers, options["timeouts"], caller_key)
-            response_headers = httpx.Headers(raw.headers)
-            received_bytes = raw.body_bytes
-            body = await read_body(raw, response_headers, max_bytes=options["max_bytes"])
         except SessionEndedError as exc:
             raise NotSeenError(str(exc)) from None
         except httpx.TransportError as exc:
             raise NotSeenError(_no_response(exc)) from None
-        except GatewayError as exc:
-            self._count_failure(exc.consequences.cause)
-            raise NotSeenError(f"no usable response: {exc.consequences.cause}") from None
+        response_headers, received_bytes = httpx.Headers(raw.headers), raw.body_bytes
+        try:
+            body = await read_body(raw, response_headers, max_bytes=options["max_bytes"])
+        except (GatewayError, httpx.TransportError) as exc:
+            error = transport_error(exc) if isinstance(exc, httpx.TransportError) else exc
+            reason = f"no usable response: {error.consequences.cause}"
+            self._count_failure(reason)
+            raise NotSeenError(reason) from None
         response = Response(raw.status, response_headers, body, received_bytes, _parsed(body), seconds)
         self._take(response, token)
         return response
