@@ -57,6 +57,7 @@ SLOW_TESTS = {
     "upstream/test_pool.py": 120,
     "upstream/test_response_bytes.py": 300,
     "upstream/test_transport_errors.py": 120,
+    "verify/test_changes.py": 60,
     "verify/test_worlds.py": 60,
     "verify/test_command.py": 60,
 }

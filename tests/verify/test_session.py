@@ -325,3 +325,23 @@ async def test_a_link_that_cannot_be_opened_is_not_seen(link: str) -> None:
     async with session("http://127.0.0.1:1", tokens=TOKENS) as opened:
         with pytest.raises(NotSeenError, match=r"no response \("):
             await opened.head(link)
+
+
+async def test_what_probes_share_is_made_once_even_if_it_cannot_be_seen() -> None:
+    made = []
+
+    async def make(opened: Session) -> str:
+        made.append(opened)
+        return "made"
+
+    async def fail(opened: Session) -> str:
+        made.append(opened)
+        raise NotSeenError("nothing to see")
+
+    async with session("http://127.0.0.1:1") as opened:
+        assert [await opened.once(make), await opened.once(make)] == ["made", "made"]
+        for _ in range(2):
+            with pytest.raises(NotSeenError, match="nothing to see"):
+                await opened.once(fail)
+
+    assert len(made) == 2

@@ -8,10 +8,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery_gateway.demo.server import ContractVariant, create_upstream, serve_in_thread
 from gallery_gateway.verify.session import Response, Session, Token
+from tests.fakes import image_body, project_body
+from tests.gallery.endpoints import page_of
 from tests.upstream.sockets import Respond, serving
 from tests.verify.opening import DEMO_TOKENS, session
 
@@ -131,6 +137,53 @@ def stand_in(
                 yield opened
 
     return world
+
+
+def changing(app: Callable[[Callable[[], int]], ASGIApp]) -> World:
+    """Return an API as a world; `app` gets a function that counts the calls."""
+
+    @asynccontextmanager
+    async def world() -> AsyncIterator[Session]:
+        calls = 0
+        served = app(lambda: calls)
+
+        async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+            nonlocal calls
+            calls += 1
+            await served(scope, receive, send)
+
+        with serve_in_thread(counting) as url:
+            async with session(url) as opened:
+                yield opened
+
+    return world
+
+
+def moving_on(*, after_calls: int, seconds: float) -> World:
+    """Return the stand-in as a world in which time stands still, but for a leap after some calls."""
+    return changing(
+        lambda calls: create_upstream(
+            clock=lambda: _NOON + (seconds if calls() > after_calls else 0), variant=_UNSIGNED
+        )
+    )
+
+
+def growing(*, after_calls: int) -> World:
+    """Return a list of projects as a world that gets another one after some calls; it knows no filters."""
+
+    defaults = {"page": "1", "per_page": "20", "max_images_per_project": "50"}
+
+    def app(calls: Callable[[], int]) -> ASGIApp:
+        async def answer(request: Request) -> JSONResponse:
+            newest = 30 if calls() > after_calls else 29
+            projects = [project_body(n, image_body(), image_body(1)) for n in range(newest, 0, -1)]
+            if request.query_params.get("order") == "asc":
+                projects.reverse()
+            return JSONResponse(page_of(projects, {**defaults, **request.query_params}))
+
+        return Starlette(routes=[Route("/gallery/by-project", answer)])
+
+    return changing(app)
 
 
 def raw(respond: Respond, *, host: str = "127.0.0.1") -> World:

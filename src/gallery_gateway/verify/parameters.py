@@ -1,8 +1,9 @@
 """Probes about the parameters: each is honoured, and the open questions 2 to 4 about filters and the cap."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from gallery_gateway.verify.sampling import (
     MAX_IMAGES,
     PER_PAGE,
     Body,
+    by_id,
     check_unchanged,
     counted,
     fetch_again,
@@ -36,6 +38,8 @@ _MAX_STATUSES = 4
 
 # More than usual projects have.
 _MANY_IMAGES = 50
+
+Where = TypeVar("Where")
 
 _COUNTERS = ("total_images", "completed_images", "failed_images")
 
@@ -172,13 +176,18 @@ async def _filtered(session: Session, name: str, pages: dict[str, Body]) -> Find
     values = counted(len(pages), "value")
     if wrong:
         return differs(f"{wrong} of {counted(count, 'image')} have another one, for {values}")
-    lost = {value for value in _values_of(name, await first_page(session)) if found.get(value) == []}
-    if lost:
-        # The images with this value may have got another one.
-        lost &= _values_of(name, await fetch_again(session, FIRST_PAGE))
+    lost = await _confirmed(
+        session, lambda plain: {value for value in _values_of(name, plain) if found.get(value) == []}
+    )
     if lost:
         return differs(f"no images for {len(lost)} of {values}, which are on the page without the filter")
     return holds(f"{counted(count, 'image')} for {values}") if count else not_seen("no image matches")
+
+
+async def _confirmed(session: Session, differing: Callable[[Body], set[Where]]) -> set[Where]:
+    """Return where pages differ from the first page both as it was before them and as it is now."""
+    found = differing(await first_page(session))
+    return found & differing(await fetch_again(session, FIRST_PAGE)) if found else found
 
 
 def _values_of(name: str, body: Body) -> set[str]:
@@ -289,14 +298,11 @@ async def ownership(session: Session) -> Finding:
 )
 async def cap(session: Session) -> Finding:
     await sampled_images(session)
-    before = await first_page(session)
     narrowed = {limit: await _capped(session, limit) for limit in (1, 2)}
-    if wrong := _uncapped(before, narrowed):
-        # Images come and go as well.
-        wrong &= _uncapped(await fetch_again(session, FIRST_PAGE), narrowed)
-    if wrong:
-        return differs(f"more or other images at a cap of {listing(map(str, wrong))}")
-    return holds(f"the same first images of {counted(len(projects_of(before)), 'project')} at 1 and 2")
+    if wrong := await _confirmed(session, lambda plain: _uncapped(plain, narrowed)):
+        return differs(f"more or other images at a cap of {listing({limit for limit, _ in wrong})}")
+    projects = counted(len(projects_of(await first_page(session))), "project")
+    return holds(f"the same first images of {projects} at 1 and 2")
 
 
 async def _capped(session: Session, limit: int) -> Body:
@@ -304,15 +310,14 @@ async def _capped(session: Session, limit: int) -> Body:
     return body
 
 
-def _uncapped(plain: Body, narrowed: dict[int, Body]) -> set[int]:
-    """Return the caps at which a project of the plain page does not have its first images."""
-    expected = {repr(p.get("project_id")): list(map(identity_of, images_of(p))) for p in projects_of(plain)}
+def _uncapped(plain: Body, narrowed: dict[int, Body]) -> set[tuple[str, str]]:
+    """Return the caps and projects of the plain page for which the cap lists other images than its first."""
+    expected = {key: list(map(identity_of, images_of(project))) for key, project in by_id(plain).items()}
     return {
-        limit
+        (str(limit), key)
         for limit, body in narrowed.items()
-        for project in projects_of(body)
-        if (images := expected.get(repr(project.get("project_id")))) is not None
-        and list(map(identity_of, images_of(project))) != images[:limit]
+        for key, project in by_id(body).items()
+        if key in expected and list(map(identity_of, images_of(project))) != expected[key][:limit]
     }
 
 
@@ -324,26 +329,24 @@ def _uncapped(plain: Body, narrowed: dict[int, Body]) -> set[int]:
     noticed=True,
 )
 async def cap_counters(session: Session) -> Finding:
-    before, narrowed = await first_page(session), await _capped(session, 1)
-    several = {repr(p.get("project_id")) for p in projects_of(before) if len(images_of(p)) > 1}
+    plain, narrowed = await first_page(session), await _capped(session, 1)
+    several = sum(len(images_of(project)) > 1 for project in projects_of(plain))
     if not several:
         return not_seen("no project of the first page has several images")
-    if wrong := _other_counters(before, narrowed):
-        wrong &= _other_counters(await fetch_again(session, FIRST_PAGE), narrowed)
-    if wrong:
-        return differs(f"others at a cap of 1 than at {MAX_IMAGES}: {listing(wrong)}")
-    return holds(f"the same at a cap of 1 and {MAX_IMAGES} in {counted(len(several), 'project')}")
+    if wrong := await _confirmed(session, lambda plain: _other_counters(plain, narrowed)):
+        names = listing({name for _, name in wrong})
+        return differs(f"others at a cap of 1 than at {MAX_IMAGES}: {names}")
+    return holds(f"the same at a cap of 1 and {MAX_IMAGES} in {counted(several, 'project')}")
 
 
-def _other_counters(plain: Body, other: Body) -> set[str]:
-    """Return the counters that a project has on both pages, with different values."""
-    projects = {repr(project.get("project_id")): project for project in projects_of(plain)}
+def _other_counters(plain: Body, other: Body) -> set[tuple[str, str]]:
+    """Return the projects on both pages, and their counters with different values."""
+    expected = by_id(plain)
     return {
-        name
-        for project in projects_of(other)
-        if (same := projects.get(repr(project.get("project_id")))) is not None
+        (key, name)
+        for key, project in by_id(other).items()
         for name in _COUNTERS
-        if project.get(name) != same.get(name)
+        if key in expected and project.get(name) != expected[key].get(name)
     }
 
 
@@ -355,19 +358,21 @@ def _other_counters(plain: Body, other: Body) -> set[str]:
 )
 async def filter_counters(session: Session) -> Finding:
     pages = await _by_status(session)
-    plain = {repr(p.get("project_id")): p for p in projects_of(await first_page(session))}
+    plain = by_id(await first_page(session))
     decided = 0
     for body in pages.values():
-        for project in projects_of(body):
-            total = plain.get(repr(project.get("project_id")), {}).get("total_images")
+        for key, project in by_id(body).items():
+            total = plain.get(key, {}).get("total_images")
             matching = len(images_of(project))
             decided += matching < MAX_IMAGES and type(total) is int and matching < total
-    wrong = {name for body in pages.values() for name in _other_counters(await first_page(session), body)}
+    wrong = await _confirmed(
+        session,
+        lambda plain: {
+            (value, *where) for value, body in pages.items() for where in _other_counters(plain, body)
+        },
+    )
     if wrong:
-        now = await fetch_again(session, FIRST_PAGE)
-        wrong &= {name for body in pages.values() for name in _other_counters(now, body)}
-    if wrong:
-        return differs(f"others under `status`: {listing(wrong)}")
+        return differs(f"others under `status`: {listing({name for _, _, name in wrong})}")
     if not decided:
         return not_seen("no sampled project has images with and without a status")
     return holds(f"the same with and without `status` in {counted(decided, 'project')}")

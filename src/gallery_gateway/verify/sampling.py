@@ -45,6 +45,11 @@ def ids_of(body: Body) -> list[object]:
     return [project.get("project_id") for project in projects_of(body)]
 
 
+def by_id(body: Body) -> dict[str, Body]:
+    """Return the projects of a page by a text of their id."""
+    return {repr(project.get("project_id")): project for project in projects_of(body)}
+
+
 def number_of(body: Body, name: str) -> int | None:
     """Return a number of the pagination, or `None` if it is not one."""
     pagination = body.get("pagination")
