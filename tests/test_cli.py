@@ -173,6 +173,7 @@ def test_each_command_explains_itself(
         ["demo", "--once", "--upstream-only"],
         ["verify", "--max-calls", "0"],
         ["verify", "--max-calls", "61"],
+        ["verify", "--max-calls", "x"],
         ["verify", "--token", "x"],
     ],
 )

@@ -149,9 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--save", metavar="FILE", type=Path, help="write shapes, counts and verdicts, and nothing else"
     )
-    check.add_argument(
-        "--max-calls", metavar="N", type=int, choices=range(1, 61), default=60, help="1 to 60 (60)"
-    )
+    check.add_argument("--max-calls", metavar="N", type=_calls, default=60, help="1 to 60 (60)")
     check.add_argument("--links", action="store_true", help="open one link to a picture, without a token")
     check.set_defaults(command=_verify)
     return parser
@@ -162,6 +160,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return port
+
+
+def _calls(text: str) -> int:
+    calls = int(text)
+    if not 1 <= calls <= 60:
+        raise argparse.ArgumentTypeError("must be from 1 to 60")
+    return calls
 
 
 def _serve(arguments: argparse.Namespace) -> int:
