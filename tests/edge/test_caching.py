@@ -128,10 +128,12 @@ async def test_an_answer_with_an_error_is_not_to_be_kept(
     assert "etag" not in response.headers
 
 
-async def test_an_answer_depends_on_who_asks_and_what_is_accepted(client: Client) -> None:
+async def test_an_answer_depends_on_who_asks_and_what_is_accepted_and_reported(client: Client) -> None:
     responses = [await client.post(DOCUMENT), await get(client), await client.post("{")]
 
-    assert {response.headers["vary"] for response in responses} == {"Authorization, Accept, Accept-Encoding"}
+    assert {response.headers["vary"] for response in responses} == {
+        "Authorization, Accept, Accept-Encoding, X-Gateway-Report"
+    }
 
 
 @pytest.mark.parametrize(

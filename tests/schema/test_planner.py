@@ -1,5 +1,6 @@
 """The plan of an operation names the upstream calls that it makes."""
 
+import json
 import random
 from collections import Counter
 from functools import partial
@@ -56,6 +57,13 @@ async def calls_of(
     document: str, variables: dict[str, Any], projects: list[dict[str, Any]], **options: Any
 ) -> Counter[str]:
     """The queries of the upstream calls of an operation whose caller has an empty cache."""
+    return (await run(document, variables, projects, **options))[0]
+
+
+async def run(
+    document: str, variables: dict[str, Any], projects: list[dict[str, Any]], **options: Any
+) -> tuple[Counter[str], dict[str, Any]]:
+    """The queries of the upstream calls, and the response."""
     calls: Counter[str] = Counter()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -69,9 +77,9 @@ async def calls_of(
     documents = Documents(SCHEMA, LIMITS, max_bytes=10_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, COMPILED_ROOTS))
     request = GraphQLRequest(query=document, variables=variables)
-    await executor.execute(request, OperationContext(usage, loader), request_id="r")
+    response = await executor.execute(request, OperationContext(usage, loader), request_id="r")
     await gallery.aclose()
-    return calls
+    return calls, json.loads(response.body)
 
 
 @pytest.mark.parametrize("ttl_seconds", [0, 60])
@@ -79,14 +87,15 @@ async def calls_of(
 async def test_generated_operations_make_the_planned_calls_and_no_others(
     narrows: bool, ttl_seconds: float
 ) -> None:
-    exact = 0
+    exact = refused = 0
     for seed in range(80):
         chance = random.Random(seed)
         document, projects = CallWriter(chance).operation(), some_projects(chance)
 
-        planned = plan(document, VARIABLES, narrows=narrows).calls
-        made = await calls_of(document, VARIABLES, projects, narrows=narrows, ttl_seconds=ttl_seconds)
+        whole = plan(document, VARIABLES, narrows=narrows)
+        made, response = await run(document, VARIABLES, projects, narrows=narrows, ttl_seconds=ttl_seconds)
 
+        planned = whole.calls
         certain = Counter(query_string(call.request) for call in planned.calls)
         others = made - certain
         known = Counter(query_string(each.request) for each in planned.further if each.request)
@@ -94,10 +103,13 @@ async def test_generated_operations_make_the_planned_calls_and_no_others(
         assert not certain - made, (seed, document)
         assert sum((others - known).values()) <= unknown, (seed, document)
         assert sum(made.values()) <= planned.max_calls, (seed, document)
+        assert all(error.formatted in response["errors"] for error in whole.errors), (seed, document)
         exact += not planned.further
+        refused += len(whole.errors)
 
     # Without answers that decide, the plan is exact.
     assert exact > 25
+    assert refused > 5
 
 
 def test_ten_aliases_of_a_dashboard_are_one_call_with_a_reason_for_each() -> None:

@@ -177,7 +177,9 @@ class Policy:
         for_hosts = (b"host",) if self.hosts else ()
         for_origins = (b"origin", _REQUESTED_HEADERS) if self.origins else ()
         self._header_names = (*_HEADERS, *for_hosts, *for_origins)
-        vary = b"Authorization, Accept, Accept-Encoding" + (b", Origin" if self.origins else b"")
+        # Browsers may keep the response to a GET: it answers no request for a plan or a report.
+        vary = b"Authorization, Accept, Accept-Encoding, X-Gateway-Report"
+        vary += b", Origin" if self.origins else b""
         self._head = ((b"vary", vary), *self.security_headers)
         # Clients use few combinations of headers; a client that varies them must not fill the memory.
         self._remembered = lru_cache(maxsize=128)(self._decide)
