@@ -165,5 +165,5 @@ async def test_no_answer_is_sniffed_or_given_to_another_caller(
 ) -> None:
     response = await send(client, body, accept=accept)
 
-    assert response.headers["vary"] == "Authorization, Accept, Accept-Encoding"
+    assert response.headers["vary"] == "Authorization, Accept, Accept-Encoding, X-Gateway-Report"
     assert response.headers["x-content-type-options"] == "nosniff"
