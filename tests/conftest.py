@@ -60,6 +60,7 @@ SLOW_TESTS = {
     "verify/test_changes.py": 60,
     "verify/test_worlds.py": 60,
     "verify/test_command.py": 60,
+    "verify/test_leaks.py": 60,
 }
 
 
