@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,17 @@ def test_a_pasted_curl_line_makes_the_call_that_the_gateway_makes(
     assert response.json()["pagination"]["page"] == 1
     assert response.url.params["search"] == "it's $HOME & `more`"
     assert response.url.params.get_list("feedback") == ["a b", "like"]
+
+
+def test_nothing_is_sent(explain: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+    shown = [dashboard(explain).status, explain("--manifest", "trusted", trusted=TRUSTED).status]
+
+    assert shown == [0, 0]
 
 
 def test_a_line_uses_the_variable_and_holds_no_token(explain: Explain) -> None:
