@@ -33,8 +33,11 @@ async def findings(body: bytes, *, max_calls: int = 60) -> dict[str, str]:
     }
 
 
-async def test_an_account_without_projects_shows_nothing_wrong_but_what_it_shows() -> None:
-    found = await findings(json.dumps(page_body(total=0, per_page=4, pages=0) | {"projects": []}).encode())
+@pytest.mark.parametrize("pages", [0, 1])
+async def test_an_account_without_projects_shows_nothing_wrong_but_what_it_shows(pages: int) -> None:
+    body = page_body(total=0, per_page=4, pages=pages) | {"projects": []}
+
+    found = await findings(json.dumps(body).encode())
 
     assert {name: seen for name, seen in found.items() if seen.startswith(Verdict.DIFFERS)} == {
         # The same answer, whatever is asked.
@@ -51,6 +54,7 @@ async def test_the_details_of_fields_count_each_field_of_the_contract_with_its_t
 
     found = await findings(json.dumps(page_body(project_body(7, *images), per_page=4)).encode())
 
+    assert found["fields.versions"] == "not seen: no sampled image has a second version"
     lines = found["fields.optional"].splitlines()[1:]
     assert "images.status: in 2 of 2: 1 null, 1 string" in lines
     assert "images.job_id: in 2 of 2: 2 string" in lines

@@ -82,6 +82,10 @@ def without_identity(image: Body) -> None:
     image.update(job_id="same", image_index=0, group_index=0, version=0)
 
 
+def later_versions_only(project: Body) -> None:
+    project["images"] = [image for image in project["images"] if image["version"]]
+
+
 def unsigned(image: Body) -> None:
     for file in filter(None, [*image["inputs"], image["output"]]):
         file.update({name: link and link.partition("?")[0] for name, link in file.items()})
@@ -211,7 +215,10 @@ TABLE: dict[str, Row] = {
             ),
         },
         status=0,
-        holds={"46 of 46 fields; not always: ": stand_in(edit=each_image(holding("feedback", None)))},
+        holds={
+            "46 of 46 fields; not always: images.detail_needs_review in 48 of 52, ": stand_in(),
+            "; always null: images.feedback": stand_in(edit=each_image(holding("feedback", None))),
+        },
     ),
     "fields.types": Row(
         {
@@ -249,7 +256,14 @@ TABLE: dict[str, Row] = {
     ),
     "fields.ids": Row({"images.id in 36, project_id in 13": variant(large_ids=True)}, status=0),
     "fields.versions": Row(
-        {"later versions are listed without": variant(latest_versions_only=True)}, status=0
+        {"later versions are listed without": variant(latest_versions_only=True)},
+        status=0,
+        # The sampled pages are too small for the earlier ones.
+        holds={
+            " images with several versions": stand_in(
+                edit=where("max_images_per_project", "4", each_project(later_versions_only))
+            )
+        },
     ),
     "lists.order": Row(
         {"three calls list 4 projects in different orders": stand_in(edit=numbered(reversed_at_times))}

@@ -120,7 +120,7 @@ async def identity(session: Session) -> Finding:
 @probe(
     "fields.dates",
     "Are dates in ISO 8601?",
-    meaning="`createdAt` has the format of the API: clients must read it as it comes, or show it unread.",
+    meaning="`createdAt` has the format of the API, which clients must parse.",
     noticed=True,
 )
 async def dates(session: Session) -> Finding:
@@ -160,7 +160,7 @@ async def ids(session: Session) -> Finding:
 @probe(
     "fields.versions",
     "Are all versions of an image listed?",
-    meaning="Only the latest version of an image is there: clients cannot show it before a retouch.",
+    meaning="Clients cannot show what an image was like before a retouch.",
 )
 async def versions(session: Session) -> Finding:
     await sampled_images(session)
