@@ -373,7 +373,7 @@ TABLE: dict[str, Row] = {
     "parameters.filter_counters": Row({"others under `status`: ": variant(counters="matching")}, status=0),
     "parameters.filter_projects": Row(
         {": fewer projects": stand_in(edit=where("status", None, each_page(without_empty_projects)))},
-        holds={"": variant(lists_empty_projects=False)},
+        holds={"image are listed": stand_in(), "image are left out": variant(lists_empty_projects=False)},
     ),
     "parameters.search": Row(
         {
