@@ -266,19 +266,31 @@ def test_a_wrong_setting_stops_the_start(
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["serve", "--port", "70000"], "PORT"),
-        (["serve", "--workers", "0"], "WORKERS"),
-        (["serve", "--host", ""], "HOST"),
-        (["demo", "--port", "-1"], "PORT"),
+        (["serve", "--port", "70000"], "--port"),
+        (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--host", ""], "--host"),
+        (["demo", "--port", "-1"], "--port"),
+        (["verify", "--url", "ftp://api.example"], "--url"),
     ],
 )
-def test_a_wrong_option_is_reported_under_the_name_of_its_setting(
+def test_a_wrong_option_is_reported_by_its_own_name(
     capsys: pytest.CaptureFixture[str], arguments: list[str], name: str
 ) -> None:
     status = status_of(*arguments)
 
     assert status == 2
-    assert capsys.readouterr().err.startswith(f"GALLERY_GATEWAY_{name}: ")
+    assert capsys.readouterr().err.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("option", [["--port", "0"], ["--host", "127.0.0.1"]])
+def test_options_of_the_gateway_are_not_ignored_where_there_is_none(
+    capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    status = status_of("demo", "--upstream-only", *option)
+
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, "")
+    assert "--upstream-port" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -480,7 +492,7 @@ async def test_a_reader_that_has_enough_is_no_error(arguments: list[str]) -> Non
     async with asyncio.timeout(_DEADLINE_SECONDS):
         _, errors = await process.communicate()
 
-    assert (process.returncode, errors) == (1, b"")
+    assert (process.returncode, errors) == (141, b"")
 
 
 @pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])

@@ -35,6 +35,9 @@ from gallery_gateway.telemetry import logs
 
 _logger = logging.getLogger(__name__)
 
+# Windows has none.
+_SIGPIPE = 13
+
 # As uvicorn's own.
 _BACKLOG = 2048
 
@@ -54,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status.
 
     1: the operation has errors, a document exceeds its budget, a port is taken, or clients notice what
-    `verify` found. 2: an option, a setting or a file is wrong, or `verify` could not ask everything. 130:
-    interrupted.
+    `verify` found. 2: an option, a setting or a file is wrong, or `verify` could not check everything. 130:
+    interrupted. 141: nobody reads the output.
     """
     arguments = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
@@ -73,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python flushes the stream once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        # As a shell reports a process that SIGPIPE ended.
+        return 128 + _SIGPIPE
     except KeyboardInterrupt:
         return 130
     return status
@@ -139,12 +143,17 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser(
         "verify",
-        help="ask the real REST API what its documentation leaves open",
+        help="check what the documentation of the REST API leaves open",
         description="Make at most 60 small calls of the REST API, and report where it differs from what the"
         " gateway expects. The access token comes from GALLERY_GATEWAY_VERIFY_TOKEN or a prompt; a second"
         " one may come from GALLERY_GATEWAY_VERIFY_OTHER_TOKEN.",
     )
-    check.add_argument("--url", help="base URL of the REST API, instead of the setting UPSTREAM_URL")
+    check.add_argument(
+        "--url",
+        dest="upstream_url",
+        metavar="URL",
+        help="base URL of the REST API, instead of the setting UPSTREAM_URL",
+    )
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument(
         "--save", metavar="FILE", type=Path, help="write shapes, counts and verdicts, and nothing else"
@@ -171,7 +180,7 @@ def _calls(text: str) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     overrides = _overrides(arguments, "host", "port", "workers")
-    settings = Settings.read(**overrides)
+    settings = _settings(arguments, "host", "port", "workers")
     logs.configure(settings.log_level, settings.log_format)
     if settings.trusted_documents:
         # Check the manifest here: uvicorn would restart a worker that fails to start, without end.
@@ -216,7 +225,9 @@ def _run(config: uvicorn.Config, listeners: list[socket.socket], announce: Calla
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    settings = Settings.read(**_overrides(arguments, "host", "port"))
+    settings = _settings(arguments, "host", "port")
+    if arguments.upstream_only and _overrides(arguments, "host", "port"):
+        raise CommandError(2, "--host and --port go with a gateway; use --upstream-port.")
     if arguments.once is not None:
         settings = settings.model_copy(update={"log_level": "warning"})
     logs.configure(settings.log_level, settings.log_format)
@@ -335,15 +346,22 @@ def _verify(arguments: argparse.Namespace) -> int:
     from gallery_gateway.verify.command import verify  # noqa: PLC0415  # the processes of `serve` have no use for it
 
     save: Path | None = arguments.save
+    settings = _settings(arguments, "upstream_url")
     if save is not None:
         # Before any call: what a run finds must not be lost.
         with _reported(f"{save} cannot be written"):
+            is_new = not save.exists()
             save.open("a").close()
-    report = verify(url=arguments.url, max_calls=arguments.max_calls, with_links=arguments.links)
-    print(report.as_json() if arguments.json else report.as_text())
-    if save is not None:
-        with _reported(f"{save} cannot be written"):
-            save.write_text(report.as_evidence() + "\n", encoding="utf-8")
+            if is_new:
+                save.unlink()
+    report = verify(settings, max_calls=arguments.max_calls, with_links=arguments.links)
+    try:
+        # Before the report is printed: the reader may have enough.
+        if save is not None:
+            with _reported(f"{save} cannot be written"):
+                save.write_text(report.as_evidence() + "\n", encoding="utf-8")
+    finally:
+        print(report.as_json() if arguments.json else report.as_text())
     if report.incomplete is not None:
         print(f"Not everything was verified: {report.incomplete}.", file=sys.stderr)
     return report.status
@@ -381,6 +399,23 @@ async def _post(settings: Settings, document: str) -> Any:
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
     ):
         return (await client.post("/graphql", json={"query": document}, headers=headers)).json()
+
+
+def _settings(arguments: argparse.Namespace, *names: str) -> Settings:
+    """Read the settings; options, by the names of settings, win. Errors name a wrong option as such.
+
+    Raises:
+        SettingsError: a setting or an option is wrong.
+    """
+    overrides = _overrides(arguments, *names)
+    try:
+        return Settings.read(**overrides)
+    except SettingsError as exc:
+        message = str(exc)
+        for name in overrides:
+            option = name.removeprefix("upstream_")
+            message = message.replace(f"{ENVIRONMENT_PREFIX}{name.upper()}: ", f"--{option}: ")
+        raise SettingsError(message) from None
 
 
 def _overrides(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

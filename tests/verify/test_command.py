@@ -43,9 +43,14 @@ def run(app: ASGIApp, *options: str) -> int:
 
 
 def verdicts(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, str], str]:
-    """Return the verdict of each probe from the JSON on standard output, and standard error."""
+    """Return the verdict of each probe from the JSON on standard output, and errors without progress."""
     captured = capsys.readouterr()
-    return {probe["id"]: probe["verdict"] for probe in json.loads(captured.out)["probes"]}, captured.err
+    found = {probe["id"]: probe["verdict"] for probe in json.loads(captured.out)["probes"]}
+    return found, without_progress(captured.err)
+
+
+def without_progress(errors: str) -> str:
+    return re.sub(r"^\d+/\d+ [a-z]+\n", "", errors, flags=re.MULTILINE)
 
 
 @pytest.mark.usefixtures("_tokens")
@@ -192,7 +197,8 @@ def test_no_more_calls_are_made_than_allowed(capsys: pytest.CaptureFixture[str],
 
     captured = capsys.readouterr()
     assert json.loads(captured.out)["calls"] == max_calls
-    assert captured.err == f"Not everything was verified: the budget of {max_calls} calls is spent.\n"
+    errors = without_progress(captured.err)
+    assert errors == f"Not everything was verified: the budget of {max_calls} calls is spent.\n"
     assert status == 2
 
 
@@ -206,6 +212,43 @@ def test_the_evidence_is_saved_without_what_is_for_the_terminal(capsys: pytest.C
     for probe in printed["probes"]:
         del probe["local"]
     assert json.loads(Path("evidence.json").read_text()) == printed
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_a_run_that_cannot_start_leaves_files_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_VERIFY_TOKEN", "two words")
+    Path("old.json").write_text("of an earlier run")
+
+    statuses = [main(["verify", "--save", name]) for name in ("old.json", "new.json")]
+
+    assert statuses == [2, 2]
+    assert Path("old.json").read_text() == "of an earlier run"
+    assert not Path("new.json").exists()
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_the_evidence_is_saved_although_nobody_reads_the_output() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gallery_gateway", "verify", "--save", "evidence.json"]
+    with serve_in_thread(still_upstream()) as url:
+        process = subprocess.run(  # noqa: S603  # of our own words
+            [*command, "--url", url, "--max-calls", "3"], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    os.close(writing)
+
+    # Not 1, which says that clients notice a difference.
+    assert process.returncode == 141
+    assert json.loads(Path("evidence.json").read_text())["calls"] == 3
+
+
+def test_a_report_is_printed_although_it_cannot_be_saved(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(still_upstream(), "--save", "/dev/full")
+
+    captured = capsys.readouterr()
+    assert status == 2
+    assert "holds     tcp" in captured.out
+    assert "/dev/full cannot be written: " in captured.err
 
 
 def test_a_file_that_cannot_be_written_is_reported_before_any_call(
@@ -278,18 +321,34 @@ def in_a_terminal(url: str, typed: bytes) -> str:
     return shown.decode()
 
 
-def test_a_token_is_typed_without_an_echo() -> None:
+def test_ctrl_d_at_the_prompt_is_no_token() -> None:
+    with serve_in_thread(still_upstream()) as url:
+        shown = in_a_terminal(url, b"\x04")
+
+    assert "Traceback" not in shown
+    assert "there is no access token" in shown
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_without_a_terminal_a_line_shows_each_group(capsys: pytest.CaptureFixture[str]) -> None:
+    run(still_upstream())
+
+    lines = capsys.readouterr().err.splitlines()
+    count = len(PROBES)
+    assert lines[:4] == [
+        *(f"1/{count} reachability", f"4/{count} authentication", f"8/{count} reachability"),
+        f"11/{count} fields",
+    ]
+    assert lines[-1] == f"{count - 1}/{count} reachability"
+    assert all(re.fullmatch(rf"\d+/{count} [a-z]+", line) for line in lines)
+
+
+def test_a_terminal_shows_which_probe_runs_and_not_the_token_that_is_typed() -> None:
     with serve_in_thread(still_upstream()) as url:
         shown = in_a_terminal(url, OURS.encode() + b"\n")
 
     assert OURS not in shown
     assert "holds     right_token" in shown
-
-
-def test_a_terminal_shows_which_probe_runs() -> None:
-    with serve_in_thread(still_upstream()) as url:
-        shown = in_a_terminal(url, b"\n")
-
     assert f"\r\x1b[K1/{len(PROBES)} {PROBES[0].id}\r\x1b[K2/{len(PROBES)} {PROBES[1].id}" in shown
     assert f"\r\x1b[K{len(PROBES)}/{len(PROBES)} {PROBES[-1].id}\r\x1b[K" in shown
 
@@ -320,7 +379,7 @@ async def test_an_interrupted_command_prints_and_saves_what_it_found(
     assert found["caching.validators"]["evidence"] == "it was interrupted"
     saved = json.loads(Path("evidence.json").read_text())  # noqa: ASYNC240  # the test waits for nothing else
     assert saved["incomplete"] == "it was interrupted"
-    assert (process.returncode, errors.decode()) == (
+    assert (process.returncode, without_progress(errors.decode())) == (
         130,
         "Not everything was verified: it was interrupted.\n",
     )

@@ -26,18 +26,17 @@ PROBES: tuple[Probe, ...] = (
 )
 
 
-def verify(*, url: str | None, max_calls: int, with_links: bool) -> Report:
+def verify(settings: Settings, *, max_calls: int, with_links: bool) -> Report:
     """Run all probes that can run, until the end or Ctrl-C.
 
     Args:
-        url: of the REST API, instead of the setting.
+        settings: those of the gateway.
         max_calls: of the REST API.
         with_links: whether a link is opened.
 
     Raises:
         SettingsError: a setting or a token is wrong.
     """
-    settings = Settings.read(**({} if url is None else {"upstream_url": url}))
     logs.configure("debug" if settings.log_level == "debug" else "error", settings.log_format)
     # Finds what only the start of the gateway finds.
     create_app(settings)
@@ -74,7 +73,11 @@ def _tokens() -> dict[Token, str]:
     """
     first, second = verify_tokens()
     if first is None and sys.stdin.isatty():
-        first = getpass("Access token (it is not shown; empty for none): ").strip()
+        try:
+            first = getpass("Access token (it is not shown; empty for none): ").strip()
+        except EOFError:
+            # Ctrl-D leaves the cursor behind the prompt.
+            print(file=sys.stderr)
     given = {Token.OURS: first, Token.OTHER: second}
     tokens = {name: token for name, token in given.items() if token}
     if not all(token.isascii() and token.isprintable() and " " not in token for token in tokens.values()):
@@ -97,7 +100,13 @@ async def _run(session: Session, results: Results) -> None:
 
 
 def _show_progress(probe: Probe | None) -> None:
-    """Overwrite one line of a terminal with the probe that runs, or with nothing."""
+    """Overwrite one line of a terminal with the probe that runs, or with nothing.
+
+    Elsewhere, print a line for each group.
+    """
+    number = PROBES.index(probe) if probe else 0
     if sys.stderr.isatty():
-        line = f"{PROBES.index(probe) + 1}/{len(PROBES)} {probe.id}" if probe else ""
+        line = f"{number + 1}/{len(PROBES)} {probe.id}" if probe else ""
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+    elif probe and (number == 0 or PROBES[number - 1].group != probe.group):
+        print(f"{number + 1}/{len(PROBES)} {probe.group}", file=sys.stderr, flush=True)
