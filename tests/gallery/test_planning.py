@@ -68,6 +68,13 @@ def test_a_part_of_a_page_may_cost_a_call_as_it_may_lie_past_the_end() -> None:
     assert further(planned) == [("UNLESS_CONTAINED", ["part"], 1)]
 
 
+def test_the_beginning_of_a_page_costs_no_call_however_short_the_list_is() -> None:
+    planned = plan(part=page(per_page=4), all=page())
+
+    assert reasons(planned) == [{"part": "CONTAINED", "all": "FETCHED"}]
+    assert further(planned) == []
+
+
 def test_a_project_costs_a_call_unless_a_page_lists_it() -> None:
     planned = plan(hero=project(7, 3), again=project(7, 3), all=page(3), other=page(3, page=2))
 

@@ -399,7 +399,7 @@ async def test_nobody_joins_what_another_caller_has_under_way() -> None:
 
 async def test_those_who_joined_a_page_that_cannot_be_sliced_ask_again_together() -> None:
     upstream = HeldUpstream()
-    document = "{ gallery(perPage: 5) { projects { id } } }"
+    document = "{ gallery(perPage: 5, page: 2) { projects { id } } }"
     async with gateway(upstream, cache_ttl_seconds=0) as client:
         first = asyncio.create_task(client.ask("{ gallery(perPage: 10) { projects { id } } }"))
         await upstream.arrived.wait()

@@ -50,12 +50,14 @@ class PlannedLoad(Struct, frozen=True):
     def is_settled(self) -> bool:
         """Whether the other loads answer this one in any case.
 
-        A project may not be listed on a page, and a part of a page may lie past the end of the list.
+        A project may not be listed on a page, and a part of a page may lie past the end of the list, unless
+        it is its beginning.
         """
         request = self.key.request
         if self.listed_on:
             return any(page.request.covers(request) for page in self.listed_on)
-        return self.covered_by is not None and self.covered_by.request.window == request.window
+        covering = self.covered_by
+        return covering is not None and (request.page == 1 or covering.request.window == request.window)
 
 
 def plan_batch(keys: Iterable[LoadKey]) -> list[PlannedLoad]:

@@ -96,7 +96,8 @@ def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Upstre
     if type(given.total) is not int or given != _counted(given.total, of):
         return None
     is_full = len(page.projects) == min(of.per_page, given.total - of.window.start)
-    if not is_full or to.window.start >= given.total:
+    # What the REST API answers past the end is unknown. An empty list has a first page.
+    if not is_full or to.window.start >= max(1, given.total):
         return None
     return _counted(given.total, to)
 
