@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
-from starlette.responses import Response, StreamingResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.verify.opening import still_upstream
+from tests.gallery.endpoints import page_of
+from tests.verify.opening import DEMO_TOKENS, still_upstream
 
 
 def faulty(
@@ -35,6 +39,18 @@ def faulty(
         await fault(scope, receive, send)
 
     return app
+
+
+def empty_account() -> ASGIApp:
+    """Return the stand-in without projects."""
+
+    async def page(request: Request) -> Response:
+        if request.headers.get("authorization") not in {f"Bearer {token}" for token in DEMO_TOKENS.values()}:
+            return Response(status_code=401)
+        defaults = {"page": "1", "per_page": "20", "max_images_per_project": "50"}
+        return JSONResponse(page_of([], {**defaults, **request.query_params}))
+
+    return Starlette(routes=[Route("/gallery/by-project", page)])
 
 
 class Megabytes(StreamingResponse):

@@ -24,7 +24,7 @@ from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.verify.command import PROBES
 from gallery_gateway.verify.session import Token
 from tests.fakes import TOKEN
-from tests.verify.apis import Megabytes, faulty
+from tests.verify.apis import Megabytes, empty_account, faulty
 from tests.verify.opening import DEMO_TOKENS, still_upstream
 from tests.verify.page import PAGE, with_blocks, without_numbers
 
@@ -188,6 +188,48 @@ def test_a_429_to_every_second_call_slows_the_command_and_is_reported(
     assert shape["calls"] <= 60
     assert "GALLERY_GATEWAY_UPSTREAM_MAX_CONNECTIONS=10" in shape["settings"]
     assert status == 1
+
+
+@pytest.mark.usefixtures("_tokens")
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (OURS, "both access tokens are the same"),
+        ("made-up-token-of-nobody", "the API refuses the second access token (401)"),
+    ],
+)
+def test_callers_that_were_not_compared_are_reported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, token: str, reason: str
+) -> None:
+    monkeypatch.setenv("GALLERY_GATEWAY_VERIFY_OTHER_TOKEN", token)
+
+    status = run(still_upstream(), "--json")
+
+    found, errors = verdicts(capsys)
+    assert found["promises.other_token"] == "not seen"
+    expected = f"Not everything was verified: the callers could not be compared: {reason}.\n"
+    assert (status, errors) == (2, expected)
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_an_account_without_projects_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(empty_account(), "--json")
+
+    _, errors = verdicts(capsys)
+    assert (status, errors) == (2, "Not everything was verified: the account has no projects.\n")
+
+
+@pytest.mark.usefixtures("_tokens")
+def test_a_429_with_a_long_pause_is_reported_although_nothing_else_is_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limited = Response(status_code=429, headers={"Retry-After": "3600"})
+
+    status = run(faulty(limited, at=lambda _: True), "--json")
+
+    found, errors = verdicts(capsys)
+    assert found["caching.rate_limits"] == "differs"
+    assert (status, errors) == (2, "Not everything was verified: the API wants a pause of 3600 s (429).\n")
 
 
 @pytest.mark.usefixtures("_tokens")

@@ -10,7 +10,7 @@ from gallery_gateway.app import create_app
 from gallery_gateway.settings import Settings, SettingsError, verify_tokens
 from gallery_gateway.telemetry import logs
 from gallery_gateway.verify import fields, lifetimes, lists, parameters, promises, reachability
-from gallery_gateway.verify.probe import Probe, Results, run_probes
+from gallery_gateway.verify.probe import Probe, Results, Verdict, run_probes
 from gallery_gateway.verify.report import Report
 from gallery_gateway.verify.session import Session, Token
 
@@ -52,17 +52,25 @@ def verify(settings: Settings, *, max_calls: int, with_links: bool) -> Report:
         results,
         has_page=session.has_page,
         is_interrupted=is_interrupted,
-        incomplete="it was interrupted" if is_interrupted else _incomplete(session),
+        incomplete="it was interrupted" if is_interrupted else _incomplete(session, results),
         calls=session.calls,
     )
 
 
-def _incomplete(session: Session) -> str | None:
-    if session.ended is not None or session.has_page:
+def _incomplete(session: Session, results: Results) -> str | None:
+    """Return why not all that matters has a verdict, `None` if it has."""
+    if session.ended is not None:
         return session.ended
-    if session.has(Token.OURS):
+    if not session.has(Token.OURS):
+        return "there is no access token; set GALLERY_GATEWAY_VERIFY_TOKEN"
+    if not session.has_page:
         return "the access token got no page"
-    return "there is no access token; set GALLERY_GATEWAY_VERIFY_TOKEN"
+    if not session.has_projects:
+        return "the account has no projects"
+    callers = results[promises.other_token]
+    if session.has(Token.OTHER) and callers.verdict is Verdict.NOT_SEEN:
+        return f"the callers could not be compared: {callers.evidence}"
+    return None
 
 
 def _tokens() -> dict[Token, str]:

@@ -156,7 +156,7 @@ async def callers(session: Session) -> Finding:
     noticed=True,
 )
 async def rate_limits(session: Session) -> Finding:
-    if not session.responses:
+    if not session.responses and not session.rate_limited:
         raise NotSeenError(session.ended or "there was no response")
     names = {name for response in session.responses for name in response.headers if _LIMIT.fullmatch(name)}
     evidence = f"{len(session.rate_limited)} of {session.calls} calls got 429"

@@ -177,6 +177,8 @@ async def cursors(session: Session) -> Finding:
 )
 async def wrong_token(session: Session) -> Finding:
     answers = await session.once(_answers)
+    if not answers.ours:
+        return not_seen("the gateway answers the right token without projects")
     evidence = f"{counted(len(answers.wrong), 'project')} instead of {len(answers.ours)}"
     return differs(evidence) if answers.wrong else holds(evidence)
 
@@ -188,10 +190,14 @@ async def wrong_token(session: Session) -> Finding:
     noticed=True,
 )
 async def other_token(session: Session) -> Finding:
+    if session.authorization(Token.OURS) == session.authorization(Token.OTHER):
+        raise NotSeenError("both access tokens are the same")
     answers = await session.once(_answers)
     alone = await session.page(_OTHER_PAGE, token=Token.OTHER)
     if answers.other is None:
         return not_seen("the second token got no page at first")
+    if not answers.ours:
+        raise NotSeenError("the gateway answers the first token without projects")
     if answers.ours != answers.again:
         return differs("the first token gets other projects once the second one has asked")
     others = answers.other[: PER_PAGE - 1]
@@ -199,6 +205,8 @@ async def other_token(session: Session) -> Finding:
     evidence = f"{counted(len(others), 'project')}, {shared} of them seen by both"
     if ids_of(alone) != others != ids_of(await fetch_again(session, _OTHER_PAGE, token=Token.OTHER)):
         return differs(f"{evidence}; other projects than alone")
+    if others == answers.ours[: PER_PAGE - 1]:
+        return not_seen("both access tokens list the same projects")
     return holds(evidence)
 
 

@@ -111,7 +111,8 @@ class Session:
 
     `calls` counts calls. `responses` holds what `get` received, in the order of the calls, for probes that
     measure, and `rate_limited` for each 429 whether it had a readable `Retry-After`. `has_page` says
-    whether the access token got a page, and `ended` why no more calls are made; it is `None` while they are.
+    whether the access token got a page, `has_projects` whether one with projects, and `ended` why no more
+    calls are made; it is `None` while they are.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Session:
         self.calls = 0
         self.responses: list[Response] = []
         self.rate_limited: list[bool] = []
-        self.has_page = False
+        self.has_page = self.has_projects = False
         self.ended: str | None = None
         self._options = call_options(settings, PRODUCTION_RULES)
         self._tokens = tokens
@@ -281,7 +282,9 @@ class Session:
             self._count_failure(f"the API answers {response.seen}")
             return
         self._failures = 0
-        self.has_page |= error is None and token is Token.OURS
+        if error is None and token is Token.OURS:
+            self.has_page = True
+            self.has_projects |= bool(response.json.get("projects"))
         if error is not None and error.code == "UNAUTHENTICATED":
             self._refused.add(token)
 
