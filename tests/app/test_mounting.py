@@ -100,6 +100,17 @@ async def test_an_app_behind_a_root_path_answers_operations(upstream: FakeUpstre
     assert response.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
 
 
+@pytest.mark.parametrize("path", ["/gw/graphql", "/graphql"])
+async def test_an_app_with_a_prefix_of_its_own_answers_operations(upstream: FakeUpstream, path: str) -> None:
+    """A proxy may remove the prefix or leave it. The tests turn warnings, such as FastAPI's, into errors."""
+    app = build(upstream, path_prefix="/gw")
+
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        response = await http.post(path, json=BODY, headers=HEADERS)
+
+    assert response.json() == {"data": {"gallery": {"pagination": {"total": 1}}}}
+
+
 async def test_a_server_that_gives_no_raw_path_gets_answers(upstream: FakeUpstream) -> None:
     app = build(upstream)
 

@@ -77,11 +77,11 @@ def create_app(
         endpoint=endpoint,
         security_headers=headers,
         readiness=readiness,
+        path_prefix=settings.path_prefix or "",
         title="Gallery gateway",
         version=__version__,
         lifespan=lambda _app: lifespan(),
         openapi_url=None,
-        root_path=settings.path_prefix or "",
     )
 
     @asynccontextmanager

@@ -80,10 +80,12 @@ class GatewayApp(FastAPI):
         endpoint: ASGIApp,
         security_headers: tuple[RawHeader, ...],
         readiness: Readiness,
+        path_prefix: str = "",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._path = path
+        self._path_prefix = path_prefix
         self._endpoint = endpoint
         self._security_headers = security_headers
         self._readiness = readiness
@@ -97,8 +99,8 @@ class GatewayApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if self.root_path:
-                scope = {**scope, "root_path": self.root_path}
+            if self._path_prefix:
+                scope = {**scope, "root_path": self._path_prefix}
             if _route_path(scope) == f"{self._path}/":
                 scope = {**scope, "path": scope["path"][:-1]}
             if scope["method"] == "HEAD":
