@@ -417,10 +417,44 @@ async def test_a_report_does_not_change_the_etag(client: Client, clock: ManualCl
     first = await get(client)
     clock.step(12)
 
-    response = await get(client, x_gateway_report="1", if_none_match=first.headers["etag"])
+    reported = await get(client, x_gateway_report="1")
+    response = await get(client, if_none_match=reported.headers["etag"])
 
+    assert reported.json()["extensions"].keys() == {"upstream"}
+    assert reported.headers["etag"] == first.headers["etag"]
     assert response.status_code == 304
-    assert response.headers["etag"] == first.headers["etag"]
+
+
+@pytest.mark.parametrize("report_always", [False, True])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_response_with_a_report_that_was_asked_for_is_not_stored(
+    upstream: FakeUpstream, method: str, report_always: bool
+) -> None:
+    async with gateway(upstream, report_always=report_always) as client:
+        if method == "GET":
+            response = await get(client, x_gateway_report="1")
+        else:
+            response = await client.post(DOCUMENT, headers={"x-gateway-report": "1"})
+
+    assert response.json()["extensions"]["upstream"]["calls"] == 1
+    assert response.headers.get_list("cache-control") == ["no-store"]
+    assert "age" not in response.headers
+
+
+@pytest.mark.parametrize("report_always", [False, True])
+@pytest.mark.parametrize("known", ["{etag}", "*"])
+async def test_a_client_that_asks_for_a_report_gets_it_whatever_it_has(
+    upstream: FakeUpstream, known: str, report_always: bool
+) -> None:
+    async with gateway(upstream, report_always=report_always) as client:
+        first = await get(client)
+
+        response = await get(
+            client, x_gateway_report="1", if_none_match=known.format(etag=first.headers["etag"])
+        )
+
+    assert response.status_code == 200
+    assert response.json()["extensions"]["upstream"]["hits"] == 1
 
 
 async def test_the_age_of_a_stale_answer_does_not_change_the_etag(

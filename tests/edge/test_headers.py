@@ -32,6 +32,8 @@ AUTHORIZATION = (b"authorization", f"Bearer {TOKEN}".encode())
         (b"content-encoding", b"identity"),
         (b"host", b"elsewhere.example"),
         (b"origin", b"https://elsewhere.example"),
+        (b"x-gateway-report", b"plan"),
+        (b"x-gateway-report", b"1"),
     ],
     ids=lambda header: header[0].decode() + " " + header[1].decode()[:8],
 )
@@ -39,12 +41,14 @@ async def test_what_must_be_single_is_refused_if_it_comes_twice(
     client: Client, upstream: FakeUpstream, twice: tuple[bytes, bytes]
 ) -> None:
     once = [TYPE, AUTHORIZATION, (b"content-encoding", b"identity"), (b"origin", b"https://a.example")]
+    once.append((b"x-gateway-report", b"plan"))
 
     response = await client.http.post("/graphql", content=TOTAL, headers=[*once, (b"host", b"a"), twice])
 
     assert response.status_code == 400
     assert codes(response) == ["BAD_REQUEST"]
-    assert twice[0].decode().title() in response.json()["errors"][0]["message"]
+    message = response.json()["errors"][0]["message"]
+    assert message == f"Send the {twice[0].decode().title()} header only once."
     assert upstream.requests == []
 
 

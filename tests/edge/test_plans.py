@@ -7,7 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gallery_gateway.edge.policy import Policy, RequestedReport
+from gallery_gateway.edge.request import HTTPRequest
 from tests.edge.sending import GRAPHQL_RESPONSE, PREFLIGHTED, codes
 from tests.fakes import TOKEN, Client, FakeUpstream, gateway, page_body, parameters_of
 
@@ -49,6 +53,54 @@ async def test_a_plan_comes_without_data_and_without_a_call(client: Client, upst
             }
         },
     }
+    assert upstream.requests == []
+
+
+# A header arrives in Latin-1, and without control characters except for the tab.
+REPORTS = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=6) | st.sampled_from(
+    ["PLAN", "Plan", "plan ", "\tpLaN", "plan,1", "plan, plan", "plans", "1, 1", "01", "true", "false", "yes"]
+)
+
+
+@given(value=REPORTS)
+def test_any_other_spelling_than_plan_makes_a_plan_or_is_refused_or_is_documented(value: str) -> None:
+    policy = Policy(prevents_csrf=False)
+    headers = [(b"content-type", b"application/json"), (b"x-gateway-report", value.encode("latin-1"))]
+    request = HTTPRequest({"method": "POST", "path": "/", "query_string": b"", "headers": headers})
+
+    decision = policy.decide(request)
+
+    meaning = {"plan": RequestedReport.PLAN, "1": RequestedReport.USAGE, "0": None, "": None}
+    # As RFC 9110, section 5.5, and then in any case.
+    name = value.encode("latin-1").strip().lower().decode("latin-1")
+    if name in meaning:
+        assert (decision.rejection, decision.report) == (None, meaning[name])
+    else:
+        assert decision.rejection is not None
+
+
+@pytest.mark.parametrize("value", ["PLAN", "Plan", " plan\t"])
+async def test_a_plan_in_another_spelling_is_a_plan(
+    client: Client, upstream: FakeUpstream, value: str
+) -> None:
+    answer = (await client.post(TOTAL, headers={"x-gateway-report": value})).json()
+
+    assert answer["extensions"].keys() == {"plan"}
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("value", ["plan,1", "plan plan", "plans", "pian", "yes", "2", "true", "false"])
+async def test_an_operation_with_an_unknown_report_is_refused(
+    client: Client, upstream: FakeUpstream, method: str, value: str
+) -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", **PREFLIGHTED, "x-gateway-report": value}
+    sent: dict[str, Any] = {"params": {"query": TOTAL}} if method == "GET" else {"json": {"query": TOTAL}}
+
+    response = await client.http.request(method, "/graphql", headers=headers, **sent)
+
+    assert (response.status_code, codes(response)) == (400, ["BAD_REQUEST"])
+    assert response.json()["errors"][0]["message"] == "X-Gateway-Report must be `plan`, `1` or `0`."
     assert upstream.requests == []
 
 

@@ -55,11 +55,18 @@ async def test_nobody_gets_a_bill_unasked(client: Client) -> None:
     assert "extensions" not in response.json()
 
 
-@pytest.mark.parametrize("value", ["0", "", "yes", "Plan"])
-async def test_only_a_1_asks_for_the_bill(client: Client, value: str) -> None:
+@pytest.mark.parametrize("value", ["0", "", " ", " 0\t"])
+async def test_a_0_asks_for_no_bill(client: Client, value: str) -> None:
     response = await client.post("{ __typename }", headers={"x-gateway-report": value})
 
-    assert "extensions" not in response.json()
+    assert response.json() == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize("value", [" 1", "1\t", " 1 "])
+async def test_a_1_asks_for_the_bill_also_among_spaces(client: Client, value: str) -> None:
+    response = await client.post("{ __typename }", headers={"x-gateway-report": value})
+
+    assert response.json()["extensions"]["upstream"]["calls"] == 0
 
 
 async def test_a_setting_gives_everybody_the_bill(upstream: FakeUpstream) -> None:

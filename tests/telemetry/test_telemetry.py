@@ -39,6 +39,21 @@ def lines(written: Written, event: str) -> list[dict[str, Any]]:
     return [line for line in written.lines() if line["event"] == event]
 
 
+@pytest.mark.parametrize(
+    ("document", "outcome"), [(DASHBOARD, "ok"), ("{ gallery(page: 0) { __typename } }", "error")]
+)
+async def test_the_line_of_a_plan_says_that_nothing_was_executed(
+    monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream, document: str, outcome: str
+) -> None:
+    with json_log(monkeypatch) as written:
+        async with gateway(upstream) as client:
+            await client.post(document, headers={"x-gateway-report": "plan"})
+
+        (operation,) = lines(written, "operation.served")
+    assert (operation["executor"], operation["outcome"]) == ("plan", outcome)
+    assert "calls" not in operation
+
+
 async def test_an_operation_and_its_call_are_one_line_each_under_one_request_id(
     monkeypatch: pytest.MonkeyPatch, upstream: FakeUpstream
 ) -> None:

@@ -156,9 +156,10 @@ class GraphQLEndpoint:
             head = (*head, (b"etag", etag_of(result.body)))
         if key is not None and result.cached is not None and context.caller is not None:
             self.replays.put(key, Replay(result.cached, recorder.record, head))
-        response = _operation_response(
-            result, body, head, context.usage, request_error_status=decision.request_error_status
-        )
+        response = _operation_response(result, body, head, context.usage, decision)
+        if decision.is_report_requested:
+            # What the client has holds no report, or that of another request.
+            return response
         return unless_known(response, request.headers.get(b"if-none-match"))
 
     def _plan(
@@ -174,13 +175,7 @@ class GraphQLEndpoint:
         plan = partial(plan_operation, budget=context.usage.budget, key_of=key_of)
         result = self.executor.plan(operation, plan, request_id=request.id.decode())
         recorder.record_response(result, context.usage)
-        return _operation_response(
-            result,
-            result.body,
-            decision.head,
-            context.usage,
-            request_error_status=decision.request_error_status,
-        )
+        return _operation_response(result, result.body, decision.head, context.usage, decision)
 
 
 def _replay(
@@ -198,16 +193,18 @@ def _operation_response(
     body: bytes,
     head: tuple[RawHeader, ...],
     usage: OperationUsage,
-    *,
-    request_error_status: int,
+    decision: Decision,
 ) -> HTTPResponse:
-    """Return the HTTP response to an operation; a plan, or a response with errors, is not stored."""
+    """Return the HTTP response to an operation.
+
+    A response with errors is not stored, nor one with a plan or a report that the request asked for.
+    """
     if result.retry_after_seconds is not None:
         # A well-formed request without an answer: clients and proxies understand a 503.
         retry_after = b"retry-after", b"%d" % result.retry_after_seconds
         return HTTPResponse(503, [*head, NO_STORE, retry_after], body)
-    if result.has_errors or result.executor is None:
-        status = request_error_status if result.is_request_error else 200
+    if result.has_errors or decision.is_report_requested:
+        status = decision.request_error_status if result.is_request_error else 200
         return HTTPResponse(result.status or status, [*head, NO_STORE], body)
     caching = freshness_headers(remaining_seconds=usage.remaining_seconds, age_seconds=usage.age_seconds)
     return HTTPResponse(200, [*head, *caching], body)

@@ -119,6 +119,8 @@ class RequestedReport(Enum):
 
 
 _REPORTS = {report.value.encode(): report for report in RequestedReport}
+# `0` means the same as no header.
+_NO_REPORT = frozenset({b"", b"0"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class Decision:
         is_preflight: whether this is the preflight request of a browser (CORS).
         if_error_seconds: how long past its freshness a page may answer if upstream fails.
         report: what the response reports about upstream calls; None for nothing.
+        is_report_requested: whether the request asks for the report: no other request gets this response.
         request_error_status: the status of a response to an operation that was not executed.
         head: the headers of every response under this decision.
     """
@@ -140,6 +143,7 @@ class Decision:
     skips_cache: bool
     if_error_seconds: float
     report: RequestedReport | None
+    is_report_requested: bool
     request_error_status: int
     head: tuple[RawHeader, ...]
 
@@ -231,14 +235,15 @@ class Policy:
             head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
         skips_cache, if_error_seconds = _cache_directives(cache_control)
-        default_report = RequestedReport.USAGE if self.always_reports else None
+        requested_report = _REPORTS.get(_report_value(headers))
         return Decision(
             rejection=rejection,
             is_preflight=is_preflight,
             shows_page=shows_page,
             skips_cache=skips_cache,
             if_error_seconds=if_error_seconds,
-            report=_REPORTS.get(headers.get(b"x-gateway-report", b""), default_report),
+            report=requested_report or (RequestedReport.USAGE if self.always_reports else None),
+            is_report_requested=requested_report is not None,
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
             head=(*head, *self._head),
@@ -263,12 +268,19 @@ class Policy:
     ) -> Rejection | None:
         if media_type is None:
             return Rejection(f"Accept {_GRAPHQL_RESPONSE} or {_JSON}.", 406)
+        if _report_value(headers) not in _REPORTS.keys() | _NO_REPORT:
+            # A plan that is misspelled must not run the operation.
+            return Rejection("X-Gateway-Report must be `plan`, `1` or `0`.")
         content_type = headers.get(b"content-type", b"")
         if method == "POST":
             return _reject_body(content_type, headers.get(b"content-encoding", b""))
         if method != "GET":
             return Rejection("This method is not allowed; use GET or POST.", 405)
         return _reject_forgeable(content_type, is_preflighted=is_preflighted) if self.prevents_csrf else None
+
+
+def _report_value(headers: dict[bytes, bytes]) -> bytes:
+    return headers.get(b"x-gateway-report", b"").strip().lower()
 
 
 def _host_name(host: bytes) -> str:

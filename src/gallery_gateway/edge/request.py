@@ -40,7 +40,7 @@ _NO_BRACKETS = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"|[^][{}"]++)++', re.DOTALL)
 
 # Proxies and servers may disagree about which value counts if one of them is repeated (RFC 9110, 5.3).
 _SINGLE = frozenset(
-    {b"authorization", b"content-encoding", b"content-length", b"content-type", b"host", b"origin"}
+    b"authorization content-encoding content-length content-type host origin x-gateway-report".split()
 )
 # RFC 6750, section 2.1, and RFC 9110, section 11.1: the scheme in any case, one token without spaces.
 _BEARER = re.compile(rb"[ \t]*bearer +([\x21-\x7e]+)[ \t]*", re.IGNORECASE)

@@ -30,7 +30,7 @@ from gallery_gateway.execution.documents import Documents, PreparedDocument
 from gallery_gateway.execution.limits import DocumentError, TooManyImagesError, with_code
 from gallery_gateway.execution.persisted import DocumentSource, GraphQLRequest, PersistedQueries
 from gallery_gateway.telemetry.logs import log_event
-from gallery_gateway.telemetry.records import COMPILED, PLAIN
+from gallery_gateway.telemetry.records import COMPILED, PLAIN, PLAN
 
 # graphql-core 3.3 raises a TypeError with this message for a null in a non-null field: the only sign of it.
 _NULL_VIOLATION = "Cannot return null for non-nullable field"
@@ -51,7 +51,7 @@ class GraphQLResponse:
         status: an HTTP status other than the usual one.
         codes: distinct codes of the errors.
         operation: name of the operation that was run, if it has one.
-        executor: `compiled` or `plain`; `None` if the operation was planned.
+        executor: `compiled` or `plain`; `plan` if the operation was planned and not run.
         cached: the `CachedResponse` that repeats the response without running anything, or `None`.
     """
 
@@ -62,7 +62,7 @@ class GraphQLResponse:
     status: int | None = None
     codes: tuple[str, ...] = ()
     operation: str | None = None
-    executor: str | None = field(default=PLAIN, compare=False)
+    executor: str = field(default=PLAIN, compare=False)
     cached: Any = field(default=None, compare=False)
 
     def with_extensions(self, extensions: dict[str, object]) -> bytes:
@@ -141,7 +141,7 @@ class Executor:
         if response.is_request_error:
             return response
         body = response.with_extensions({"plan": planned.calls.as_json()})
-        return replace(response, body=body, executor=None)
+        return replace(response, body=body, executor=PLAN)
 
     def _prepare(
         self, request: GraphQLRequest

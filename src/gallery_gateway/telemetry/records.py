@@ -12,6 +12,7 @@ Link = SpanContext
 # Values of `executor`.
 COMPILED = "compiled"
 PLAIN = "plain"
+PLAN = "plan"
 
 
 class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
@@ -23,7 +24,7 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
         caller: the short fingerprint of the caller; None without a token.
         operation: the operation's name, if it has one.
         kind: `query`; None if the request did not become an operation.
-        executor: `compiled` or `plain`; None if nothing was executed.
+        executor: `compiled` or `plain`; `plan` for a plan instead of a run; None if nothing was executed.
         outcome: `ok`; `error` if the response has errors; `refused` if nothing was executed; `cancelled` if
             the client left while it sent its request or received its response, or the process ended first.
         codes: the distinct codes of the errors.
