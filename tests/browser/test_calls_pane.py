@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway.app import create_app
@@ -32,11 +33,15 @@ class Endpoint:
 
     app: ASGIApp
     received: list[str] = field(default_factory=list)
+    failures: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/gallery/by-project":
             self.received.append(f"{scope['path']}?{scope['query_string'].decode()}")
-        await self.app(scope, receive, send)
+            if self.failures:
+                self.failures -= 1
+                return await Response(status_code=503)(scope, receive, send)
+        return await self.app(scope, receive, send)
 
 
 @dataclass
@@ -132,8 +137,56 @@ def test_the_plan_has_the_reason_of_each_field(gateway: Gateway, watched: Watche
         "total: is a part of this page, 1,000 to 20 images",
         "found: needs this page, 1,000 to 20 images",
     ]
-    expect(plan).to_contain_text("At most 60 images and about")
+    expect(plan).to_contain_text("2 calls, at most 60 images, if nothing is cached.")
     expect(plan).to_contain_text("The budget leaves 18 calls and 19,940 images.")
+
+
+def test_a_plan_says_first_what_the_operation_costs_at_most(gateway: Gateway, watched: WatchedPage) -> None:
+    document = "{ names: gallery { projects { id } } hero: project(projectId: 7) { id } }"
+    pane = open_pane(watched, gateway.address(document))
+
+    plan = show_plan(pane)
+
+    expect(plan.locator("h3 + p")).to_have_text("1 to 2 calls, at most 21 images, if nothing is cached.")
+    expect(pane.get_by_role("status")).to_have_text("The plan has 1 to 2 calls.")
+
+
+def test_a_condition_that_the_page_does_not_know_is_shown_in_words(
+    gateway: Gateway, watched: WatchedPage
+) -> None:
+    further = {"fields": ["nodes"], "condition": "NEW_ONE", "atMost": 12, "images": 1200, "after": [0]}
+    call = {
+        "method": "GET",
+        "path": "/gallery/by-project",
+        "query": "page=1",
+        "images": 100,
+        "bytes": 385_000,
+    }
+    call["fields"] = [{"key": "nodes", "reason": "FETCHED", "narrowed": None}]
+    plan = {"calls": [call], "further": [further], "images": 100, "bytes": 385_000}
+    plan |= {"maxCalls": 13, "maxImages": 1300, "budgetLeft": {"calls": 19, "images": 19_900}}
+    pane = open_pane(watched, gateway.address())
+    watched.page.route(
+        "**/graphql", lambda route: route.fulfill(json={"data": None, "extensions": {"plan": plan}})
+    )
+
+    shown = show_plan(pane)
+
+    expect(shown).to_contain_text("1 to 13 calls, at most 1,300 images, if nothing is cached.")
+    expect(shown).to_contain_text("nodes: up to 12 more calls, depending on call 1")
+    assert "NEW_ONE" not in shown.inner_html()
+
+
+def test_a_run_with_a_retry_counts_the_call_once_and_lists_both_requests(
+    gateway: Gateway, watched: WatchedPage
+) -> None:
+    pane = open_pane(watched, gateway.address("query Retried { gallery(page: 77) { pagination { total } } }"))
+    gateway.endpoint.failures = 1
+
+    notes = run(watched).locator("li li").all_inner_texts()
+
+    assert [note.partition(",")[0] for note in notes] == ["503", "200"]
+    expect(pane.get_by_role("status")).to_have_text("The last run made 1 call, in 2 requests.")
 
 
 def test_a_run_shows_what_each_call_brought(gateway: Gateway, watched: WatchedPage) -> None:
@@ -266,14 +319,30 @@ def test_the_introspection_of_the_page_is_no_run(gateway: Gateway, watched: Watc
     expect(pane.get_by_role("region", name="Last run")).to_be_visible()
 
 
+def write_headers(watched: WatchedPage, **headers: str) -> None:
+    watched.page.get_by_role("button", name="Headers").click()
+    watched.page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror-lines").click()
+    watched.page.keyboard.press("Control+A")
+    watched.page.keyboard.insert_text(json.dumps({"Authorization": f"Bearer {TOKEN}", **headers}))
+
+
+@pytest.mark.parametrize("header", [{"X-Gateway-Report": "1"}, {"x-gateway-report": "0"}])
+def test_a_plan_runs_nothing_whatever_report_the_headers_ask_for(
+    gateway: Gateway, watched: WatchedPage, header: dict[str, str]
+) -> None:
+    pane = open_pane(watched, gateway.address())
+    write_headers(watched, **header)
+
+    show_plan(pane)
+
+    assert watched.operations("Dashboard")[-1].headers["x-gateway-report"] == "plan"
+    assert gateway.endpoint.received == []
+
+
 def test_a_header_of_the_user_replaces_the_one_of_the_pane(gateway: Gateway, watched: WatchedPage) -> None:
     page = watched.page
     open_pane(watched, gateway.address())
-    page.get_by_role("button", name="Headers").click()
-    page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror-lines").click()
-    page.keyboard.press("Control+A")
-    headers = {"Authorization": f"Bearer {TOKEN}", "x-gateway-report": "plan"}
-    page.keyboard.insert_text(json.dumps(headers))
+    write_headers(watched, **{"x-gateway-report": "plan"})
     page.get_by_role("button", name="Execute query").click()
 
     expect(page.locator(".result-window")).to_contain_text('"plan"')

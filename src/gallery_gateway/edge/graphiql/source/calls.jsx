@@ -8,6 +8,7 @@ import { send } from './fetcher.js';
 const number = (value) => value.toLocaleString('en');
 const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 const kilobytes = (bytes) => `${number(Math.ceil(bytes / 1000))} KB`;
+const countedCalls = (least, most) => (most > least ? `${number(least)} to ` : '') + counted(most, 'call');
 const listed = (parts) => parts.filter(Boolean).join(', ');
 
 // As the command `explain` words them.
@@ -20,6 +21,7 @@ const REASONS = {
 const CONDITIONS = {
   UNLESS_CONTAINED: (calls) => `unless ${calls} contains the answer`,
   UNLESS_LISTED: (calls) => `unless ${calls} lists the project`,
+  UNLESS_ALL_LISTED: (calls) => `unless ${calls} lists all projects`,
   NEXT_PAGES: (calls) => `as ${calls} says where the list goes on`,
 };
 const SOURCES = {
@@ -47,7 +49,9 @@ function notesOnFields(fields) {
 
 function noteOnFurther({ fields, condition, atMost, after }) {
   const calls = after.map((index) => `call ${index + 1}`).join(' or ');
-  return `${fields.join(', ')}: up to ${counted(atMost, 'more call')}, ${CONDITIONS[condition]?.(calls) ?? condition}`;
+  // A newer gateway may know more conditions than a page that is still open.
+  const when = CONDITIONS[condition]?.(calls) ?? `depending on ${calls || 'other calls'}`;
+  return `${fields.join(', ')}: up to ${counted(atMost, 'more call')}, ${when}`;
 }
 
 const noteOnCall = ({ status, error, milliseconds, bytes }) =>
@@ -84,14 +88,15 @@ function Notes({ notes }) {
   );
 }
 
-function Plan({ name, plan: { calls, further, images, bytes, budgetLeft }, onCopy }) {
+function Plan({ name, plan: { calls, further, bytes, maxCalls, maxImages, budgetLeft }, onCopy }) {
   return (
     <section aria-label="Plan">
       <h3>{`Plan of ${name}`}</h3>
+      <p>{`${countedCalls(calls.length, maxCalls)}, at most ${counted(maxImages, 'image')}, if nothing is cached.`}</p>
       <Calls calls={calls} notesOf={({ fields }) => notesOnFields(fields)} onCopy={onCopy} />
       <Notes notes={further.map(noteOnFurther)} />
       <p>
-        {`At most ${counted(images, 'image')} and about ${kilobytes(bytes)}, if nothing is cached. The budget leaves `}
+        {`The calls above bring about ${kilobytes(bytes)}. The budget leaves `}
         {`${counted(Math.max(0, budgetLeft.calls), 'call')} and ${counted(Math.max(0, budgetLeft.images), 'image')}.`}
       </p>
     </section>
@@ -152,16 +157,18 @@ export function openCalls({ endpoint }) {
     const response = await send({ endpoint, headers, report: 'plan', body: { ...body, operationName } });
     const plan = response.extensions?.plan ?? null;
     const messages = (response.errors ?? []).map(({ message }) => message);
-    if (plan) messages.unshift(`The plan has ${counted(plan.calls.length, 'call')}.`);
+    if (plan) messages.unshift(`The plan has ${countedCalls(plan.calls.length, plan.maxCalls)}.`);
     store.set({ plan: plan && { name: operationName ?? 'the operation', plan }, status: messages.join(' ') });
   }
 
   function showRun(operationName, response) {
-    const requests = response.extensions?.upstream?.requests;
+    const { requests, calls } = response.extensions?.upstream ?? {};
     if (!requests) return store.set({ run: null, status: 'The last run has no report.' });
     const made = requests.filter(({ outcome }) => outcome === 'miss').length;
+    // `calls` counts a call once, whatever it took; each of its requests is listed.
+    const inRequests = made > calls ? `, in ${counted(made, 'request')}` : '';
     const run = { name: operationName ?? 'the operation', requests };
-    return store.set({ run, status: `The last run made ${counted(made, 'call')}.` });
+    return store.set({ run, status: `The last run made ${counted(calls, 'call')}${inRequests}.` });
   }
 
   function RestCalls() {

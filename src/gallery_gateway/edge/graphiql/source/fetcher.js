@@ -24,6 +24,8 @@ export async function send({ endpoint, body, headers, report }) {
     });
     // As `fetch` itself reads an object of headers, but a header of the user replaces one of ours.
     for (const [name, value] of Object.entries(headers)) sent.set(name, value);
+    // With a report of the user, the gateway would run the operation that was to be planned.
+    if (report === 'plan') sent.set('X-Gateway-Report', report);
     const options = { method: 'POST', redirect: 'error', referrerPolicy: 'no-referrer' };
     return await parse(await fetch(endpoint, { ...options, headers: sent, body: JSON.stringify(body) }));
   } catch (error) {
