@@ -36,6 +36,7 @@ _REASONS = {
 _CONDITIONS = {
     Condition.UNLESS_CONTAINED: "unless {} contains the answer",
     Condition.UNLESS_LISTED: "unless {} lists the project",
+    Condition.UNLESS_ALL_LISTED: "unless {} lists all projects",
     Condition.NEXT_PAGES: "as {} says where the list goes on",
 }
 
@@ -210,7 +211,7 @@ def _priced(
     """Return the price of an operation and its problem, if it has one, as JSON."""
     priced = {"document": document_id, "operation": _name_of(operation)}
     try:
-        price = price_of(gateway.schema, document, operation, gateway.key_of)
+        price = price_of(gateway.schema, document, operation, gateway.key_of, gateway.budget)
     except PriceError as exc:
         return {**priced, "price": None, "problem": f"has no price: {exc}."}
     needed = {"upstream call": (price.calls, budget.max_calls), "image": (price.images, budget.max_images)}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gallery_gateway.errors import BadUserInputError, GatewayError
-from gallery_gateway.gallery.bulk import Found, load_projects, page_pays
+from gallery_gateway.gallery.bulk import Found, load_projects, most_loaded, page_pays
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
@@ -107,6 +107,26 @@ async def test_no_page_follows_one_that_brought_too_little(gallery: Gallery, ups
     await load_projects(loader(gallery), [1, 201, 202, 203], NAMES)
 
     assert asked(upstream) == ["page 1 of 100", "201", "202", "203"]
+
+
+@pytest.mark.parametrize(("cap", "fewest"), [(1, 3), (50, 41)])
+async def test_no_list_makes_projects_cost_more_than_the_most(cap: int, fewest: int) -> None:
+    """Each page has just enough of the projects to make the next one pay, but for the last page."""
+    wanted = [page * 100 + index for page in range(3) for index in range(1, fewest + 1)] + [9_999]
+    needs = FieldNeeds(max_images=cap, needs_links=False)
+    most = most_loaded(len(wanted), max_images=cap, max_calls=500)
+    costs = []
+    for length in (0, 100, 200, 1_000):
+        upstream = FakeUpstream()
+        upstream.handler = listing(*(0 for _ in range(length)))
+        gallery = build_gallery(upstream, ttl_seconds=60)
+        await load_projects(loader(gallery, max_calls=500, max_images=10**6), wanted, needs)
+        singles = sum(name.isdigit() for name in asked(upstream))
+        costs.append((len(asked(upstream)), (singles + 100 * (len(asked(upstream)) - singles)) * cap))
+        await gallery.aclose()
+
+    assert max(calls for calls, _ in costs) == most[0]
+    assert max(images for _, images in costs) <= most[1]
 
 
 async def test_no_page_follows_the_last(gallery: Gallery, upstream: FakeUpstream) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gallery_gateway.gallery.lookup import LoadKey
-from gallery_gateway.gallery.planning import CallPlan, FirstLoads, plan_batch, plan_calls
+from gallery_gateway.gallery.planning import CallPlan, Condition, FirstLoads, plan_batch, plan_calls
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.usage import Budget
 
@@ -137,6 +137,16 @@ def test_what_follows_ends_with_the_budget() -> None:
     assert further(planned) == [("NEXT_PAGES", ["ids"], 9)]
     assert (planned.max_calls, planned.max_images) == (5, 1_000)
     assert planned.as_json()["budgetLeft"] == {"calls": 4, "images": 980}
+
+
+def test_many_projects_may_follow_one_page_in_as_many_calls() -> None:
+    keys = [page(1, per_page=100)]
+    condition = Condition.UNLESS_ALL_LISTED
+
+    planned = plan(ids=FirstLoads(keys=keys, condition=condition, further_calls=3, further_images=3))
+
+    assert further(planned) == [("UNLESS_ALL_LISTED", ["ids"], 3)]
+    assert planned.as_json()["further"][0]["after"] == [0]
 
 
 def test_an_operation_that_loads_nothing_has_an_empty_plan() -> None:

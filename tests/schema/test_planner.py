@@ -237,6 +237,18 @@ async def test_an_operation_over_its_budget_is_planned_with_the_error_that_it_ge
     assert not made
 
 
+async def test_ids_all_over_a_list_make_as_many_calls_as_the_plan_says_at_most() -> None:
+    ids = " ".join(f'"{project_global_id(number)}"' for number in range(1_001, 1_013))
+    document = f"{{ nodes(ids: [{ids}]) {{ id }} }}"
+
+    planned = plan(document).calls
+    made = await calls_of(document, {}, [project_body(number) for number in range(1, 400)])
+
+    assert [each.condition.value for each in planned.further] == ["UNLESS_ALL_LISTED"]
+    assert sum(made.values()) == planned.max_calls == 13
+    assert planned.max_images == 403
+
+
 async def test_ids_beyond_the_budget_of_calls_have_an_error() -> None:
     ids = " ".join(f'{{__typename: "Project", projectId: {number}}}' for number in range(12))
     document = f"{{ _entities(representations: [{ids}]) {{ ... on Project {{ images {{ id }} }} }} }}"

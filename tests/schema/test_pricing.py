@@ -1,27 +1,45 @@
 """The price of an operation is that of its worst variables."""
 
-import operator
 import random
 import re
 from functools import cache, partial
 from typing import Any
 
+import httpx
 import pytest
 from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse, validate
 
-from gallery_gateway.gallery.loader import narrowed_key
+from gallery_gateway.execution.compiler import Compiler
+from gallery_gateway.execution.documents import Documents
+from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.limits import DocumentLimits
+from gallery_gateway.execution.persisted import GraphQLRequest
+from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.loader import GalleryLoader, narrowed_key
+from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.pagination import CursorPosition
-from gallery_gateway.gallery.planning import Condition
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.usage import Budget
+from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.build import build_schema, executable
+from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from gallery_gateway.schema.planner import plan_operation
 from gallery_gateway.schema.pricing import Price, PriceError, price_of
+from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.upstream.identity import project_global_id
+from tests.fakes import TOKEN, build_gallery, parameters_of, project_body
+from tests.gallery.endpoints import page_of
 
 SCHEMA = executable(build_schema())
 BUDGET = Budget(max_calls=10**9, max_images=10**9)
+# Those of the settings.
+LIMITS = Budget(max_calls=20, max_images=20_000)
+CALLER = Caller(TOKEN, secret=b"s" * 32)
+EXECUTOR = Executor(
+    SCHEMA,
+    Documents(SCHEMA, DocumentLimits.for_tokens(20_000), max_bytes=10_000_000),
+    Compiler(SCHEMA, COMPILED_ROOTS),
+)
 KEY_OF = partial(narrowed_key, narrows=True, keeps_window=False)
 
 
@@ -34,22 +52,46 @@ def parsed(text: str) -> tuple[DocumentNode, OperationDefinitionNode]:
     return document, operation
 
 
-def price(text: str) -> Price:
-    return price_of(SCHEMA, *parsed(text), KEY_OF)
+def price(text: str, limits: Budget = BUDGET) -> Price:
+    return price_of(SCHEMA, *parsed(text), KEY_OF, limits)
 
 
-def needed(text: str, variables: dict[str, Any]) -> Price:
-    """What an operation needs at these variables."""
-    plan = plan_operation(SCHEMA, *parsed(text), variables, budget=BUDGET, key_of=KEY_OF).calls
-    unlisted = [each for each in plan.further if each.condition is Condition.UNLESS_LISTED]
-    further = [each.at_most for each in plan.further if each.condition is Condition.NEXT_PAGES]
-    images = plan.images + sum(each.images for each in unlisted)
-    return Price(len(plan.calls) + len(unlisted), images, sum(further))
+def planned_images(text: str, variables: dict[str, Any]) -> int:
+    return plan_operation(SCHEMA, *parsed(text), variables, budget=BUDGET, key_of=KEY_OF).calls.images
+
+
+async def needed(
+    text: str, variables: dict[str, Any], projects: list[dict[str, Any]], limits: Budget = BUDGET
+) -> tuple[int, int]:
+    """The calls and images that an operation needs at these variables, in a list that does not change."""
+    made: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        parameters = parameters_of(request)
+        size = 1 if "project_id" in parameters else int(parameters["per_page"])
+        made.append(size * int(parameters["max_images_per_project"]))
+        return httpx.Response(200, json=page_of(projects, parameters))
+
+    gallery = build_gallery(httpx.MockTransport(answer), ttl_seconds=60)
+    usage = OperationUsage(limits)
+    loader = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
+    request = GraphQLRequest(query=text, variables=variables)
+    await EXECUTOR.execute(request, OperationContext(usage, loader), request_id="r")
+    await gallery.aclose()
+    return len(made), sum(made)
 
 
 def cursor(position: int) -> str:
-    return encode_cursor(CursorPosition(position, 7, 100), list_hash(GalleryRequest()))
+    """That of a project in the list of `projects`."""
+    return encode_cursor(CursorPosition(position, position + 1, None), list_hash(GalleryRequest()))
 
+
+POSITIONS = [0, 1, 6, 19, 20, 98, 99, 130, 249]
+
+# All of them on few pages, or some on each page, or none on any.
+IDS = [range(length) for length in (0, 1, 2, 5, 39, 41, 100)]
+IDS += [range(start, 251, step) for start, step in ((1, 25), (7, 30), (1, 33), (50, 11), (1, 3))]
+IDS += [range(1_000, 1_012)]
 
 # By the first letter of a variable.
 TYPES = {
@@ -61,6 +103,7 @@ TYPES = {
     "j": "BigInt",
     "c": "String",
     "l": "[ID!]!",
+    "r": "[_Any!]!",
     "b": "Boolean!",
     "o": "Ownership",
     "s": "String",
@@ -72,8 +115,8 @@ VALUES: dict[str, list[Any]] = {
     "m": [1, 3, 50, 199, 200],
     "i": [7, 8],
     "j": [None, 7, 8],
-    "c": [None, *map(cursor, [0, 1, 19, 20, 4_999])],
-    "l": [[project_global_id(each) for each in range(length)] for length in (0, 1, 2, 5, 39, 41, 100)],
+    "l": [[project_global_id(each) for each in ids] for ids in IDS],
+    "r": [[{"__typename": "Project", "projectId": each} for each in ids] for ids in (*IDS, range(250))],
     "b": [True, False],
     "o": [None, "MINE", "SHARED"],
     "s": [None, "a", "b", "failed"],
@@ -117,8 +160,9 @@ class VariableWriter:
             case 2 | 3:
                 arguments = f"{argument('projectId', 'i', '7')} {argument('maxImages', 'm', '3', '50')}"
                 return f"o{number}: project({arguments}) {{ {projects} }}"
-            case 4 if number == 0 and self._chance.random() < 0.3:
-                return f"n{number}: nodes(ids: $l) {{ ... on Project {{ {projects} }} }}"
+            case 4 if number < 2:
+                field = self._chance.choice(["nodes(ids: $l)", "_entities(representations: $r)"])
+                return f"n{number}: {field} {{ ... on Project {{ {projects} }} }}"
         arguments = self._some(
             argument("page", "p", "1", "2", "40"),
             argument("perPage", "n", "1", "10", "100"),
@@ -139,26 +183,32 @@ def variables_in(text: str) -> list[str]:
     return sorted(set(re.findall(r"\$(\w+)", text)))
 
 
-def test_no_variables_cost_more_than_the_price() -> None:
-    reached = 0
-    for seed in range(80):
+@pytest.mark.parametrize("length", [0, 7, 250])
+@pytest.mark.parametrize("limits", [LIMITS, BUDGET])
+async def test_no_variables_cost_more_calls_or_images_than_the_price(limits: Budget, length: int) -> None:
+    projects = [project_body(number) for number in range(1, length + 1)]
+    values = {**VALUES, "c": [None, *[cursor(position) for position in POSITIONS if position < length]]}
+    reached = compared = 0
+    for seed in range(60):
         chance = random.Random(seed)
         document = VariableWriter(chance).operation()
         names = variables_in(document)
-
         try:
-            most = price(document)
+            most = price(document, limits)
         except PriceError:
             continue
 
-        given = [{name: chance.choice(VALUES[name[0]]) for name in names} for _ in range(8)]
-        costs = [needed(document, variables) for variables in given]
-        for cost in costs:
-            assert all(map(operator.le, cost, most)), (seed, document, cost, most)
-        reached += most.calls == max(cost.calls for cost in costs)
+        for _ in range(3):
+            variables = {name: chance.choice(values[name[0]]) for name in names}
+            calls, images = await needed(document, variables, projects, limits)
+
+            assert calls <= most.calls, (seed, document, variables, calls, most)
+            assert images <= most.images, (seed, document, variables, images, most)
+            reached += calls == most.calls
+            compared += 1
 
     # The price is no mere bound: a few variables that were chosen by chance reach it.
-    assert reached > 35
+    assert reached > compared / 4
 
 
 @pytest.mark.parametrize(
@@ -265,15 +315,16 @@ def test_no_variables_cost_more_than_the_price() -> None:
             1,
             5_000,
         ),
-        # 40 projects with 50 images each are cheaper one by one, and 41 as a page of 100.
-        ("query ($l: [ID!]!) { nodes(ids: $l) { ... on Project { images { id } } } }", 40, 5_000),
+        # Two pages with 41 of the projects or less, and a call for each of the others, or one and 100.
+        ("query ($l: [ID!]!) { nodes(ids: $l) { ... on Project { images { id } } } }", 101, 12_950),
+        ("query ($r: [_Any!]!) { _entities(representations: $r) { __typename } }", 1_001, 33_304),
         (
             (
                 "query ($l: [ID!]!, $i: BigInt!) { nodes(ids: $l) { ... on Project { images { id } } }"
                 " project(projectId: $i) { projectName } }"
             ),
-            41,
-            5_001,
+            102,
+            12_951,
         ),
     ],
 )
@@ -281,12 +332,49 @@ def test_the_price_is_that_of_the_worst_variables(text: str, calls: int, images:
     assert price(text)[:2] == (calls, images)
 
 
+NODES = "query ($l: [ID!]!) { nodes(ids: $l) { ... on Project { projectName } } }"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "cost"), [(range(9_001, 9_013), (13, 112)), (range(21, 3_000, 30), (20, 2_000))]
+)
+async def test_ids_cost_up_to_their_price_where_few_pages_list_them(
+    numbers: range, cost: tuple[int, int]
+) -> None:
+    """Twelve that no page lists, or one hundred, of which three or four are on each page."""
+    projects = [project_body(number) for number in range(1, 3_001)]
+    ids = [project_global_id(number) for number in numbers]
+
+    assert await needed(NODES, {"l": ids}, projects, LIMITS) == cost
+    assert price(NODES, LIMITS) == (20, 2_000, 0)
+
+
+async def test_a_price_counts_the_small_size_that_makes_a_page_pay() -> None:
+    ids = " ".join(f'"{project_global_id(1_000 + number)}"' for number in range(30))
+    text = f"query ($m: Int!) {{ nodes(ids: [{ids}]) {{ ... on Project {{ images(first: $m) {{ id }} }} }} }}"
+
+    assert await needed(text, {"m": 50}, []) == (30, 1_500)
+    assert await needed(text, {"m": 31}, []) == price(text)[:2] == (31, 4_030)
+
+
+async def test_a_walk_costs_its_price_in_a_list_that_does_not_change() -> None:
+    projects = [project_body(number) for number in range(1, 251)]
+    last, after = (
+        "{ projects(last: 100) { nodes { id } } }",
+        "query ($c: String) { projects(first: 100, after: $c)",
+    )
+
+    assert (await needed(last, {}, projects))[0] == price(last).calls == 3
+    assert (await needed(f"{after} {{ nodes {{ id }} }} }}", {"c": cursor(0)}, projects))[0] == 2
+    assert price(f"{after} {{ nodes {{ id }} }} }}")[:2] == (2, 200)
+
+
 def test_a_page_beside_a_cursor_is_as_large_as_at_its_worst_position() -> None:
     text = "query ($c: String) { projects(first: 20, after: $c) { nodes { projectName } } }"
     positions = [CursorPosition(position, 7, None) for position in range(0, 5_000, 31)]
     cursors = [encode_cursor(position, list_hash(GalleryRequest())) for position in positions]
 
-    images = [needed(text, {"c": cursor}).images for cursor in cursors]
+    images = [planned_images(text, {"c": cursor}) for cursor in cursors]
 
     assert 20 < max(images) <= price(text).images < 100
 
@@ -307,7 +395,7 @@ def test_another_operation_with_the_same_variables_changes_no_price() -> None:
     operation = get_operation_ast(document, "A")
     assert operation is not None
 
-    assert price_of(SCHEMA, document, operation, KEY_OF) == price(longer) == (1, 4_000, 0)
+    assert price_of(SCHEMA, document, operation, KEY_OF, BUDGET) == price(longer) == (1, 4_000, 0)
 
 
 def test_an_operation_with_too_many_combinations_has_no_price() -> None:

@@ -16,7 +16,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.gallery.gallery import LoadResult
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, LoadKey, Staleness, oldest
-from gallery_gateway.gallery.planning import FirstLoads, KeyOf
+from gallery_gateway.gallery.planning import Condition, FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_projects
 from gallery_gateway.gallery.usage import OperationUsage
@@ -35,7 +35,24 @@ _MAX_CONCURRENT = 8
 
 def page_pays(projects: int, *, max_images: int) -> bool:
     """Return whether a list page with this many of the projects is cheaper than a call for each."""
-    return _CALL_WEIGHT + _PER_PAGE * max_images < projects * (_CALL_WEIGHT + max_images)
+    return projects >= _fewest_of_page(max_images)
+
+
+def _fewest_of_page(max_images: int) -> int:
+    return (_CALL_WEIGHT + _PER_PAGE * max_images) // (_CALL_WEIGHT + max_images) + 1
+
+
+def most_loaded(projects: int, *, max_images: int, max_calls: int) -> tuple[int, int]:
+    """Return the most calls and images that loading projects by id costs, whichever pages list them."""
+    fewest = _fewest_of_page(max_images)
+    if projects < fewest:
+        calls = min(projects, max_calls)
+        return calls, calls * max_images
+    # A page brings as many as make the next one pay, or is the last one.
+    pages = projects // fewest
+    alone = projects - (pages - 1) * fewest
+    calls = min(1 + projects, max_calls)
+    return calls, min(pages * _PER_PAGE + alone, calls * _PER_PAGE) * max_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +178,14 @@ def first_loads(key_of: KeyOf, ids: Iterable[int], needs: FieldNeeds, usage: Ope
         return FirstLoads(keys=())
     page = _next_page(keys, 1, expected=len(keys))
     if page is not None and usage.excess(calls=1, images=page.request.max_images) is None:
-        # Each call after the first brings one of the projects at least, or shows that there is none.
-        further_images = len(keys) * page.request.max_images
-        return FirstLoads(keys=[page], further_calls=len(keys), further_images=further_images)
+        cap = page.request.max_images_per_project
+        calls, images = most_loaded(len(keys), max_images=cap, max_calls=usage.budget.max_calls)
+        return FirstLoads(
+            keys=[page],
+            condition=Condition.UNLESS_ALL_LISTED,
+            further_calls=calls - 1,
+            further_images=images - page.request.max_images,
+        )
     affordable, excess = _affordable(keys, usage)
     first, later = keys[: min(affordable, _MAX_CONCURRENT)], keys[_MAX_CONCURRENT:affordable]
     errors = [((), excess)] if excess is not None else []

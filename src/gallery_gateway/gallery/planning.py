@@ -79,6 +79,17 @@ def plan_batch(keys: Iterable[LoadKey]) -> list[PlannedLoad]:
     return planned
 
 
+class Condition(Enum):
+    """When further calls are made."""
+
+    UNLESS_CONTAINED = "UNLESS_CONTAINED"
+    UNLESS_LISTED = "UNLESS_LISTED"
+    # Of many projects, some may be on further pages, and others are requested one by one.
+    UNLESS_ALL_LISTED = "UNLESS_ALL_LISTED"
+    # Which pages follow depends on the answers.
+    NEXT_PAGES = "NEXT_PAGES"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstLoads:
     """What a root field loads before it depends on an answer.
@@ -87,6 +98,7 @@ class FirstLoads:
         keys: the loads that begin together.
         later: loads of the same kind that begin as the first ones end.
         wanted_images: images that each load could return as it was written; 0 if no field wrote it.
+        condition: when further calls follow.
         further_calls: how many calls may follow, depending on the answers.
         further_images: the most images that these may return.
         errors: of what is not loaded, each with its path below the field.
@@ -95,6 +107,7 @@ class FirstLoads:
     keys: Sequence[LoadKey]
     later: Sequence[LoadKey] = ()
     wanted_images: int = 0
+    condition: Condition = Condition.NEXT_PAGES
     further_calls: int = 0
     further_images: int = 0
     errors: Sequence[tuple[tuple[int, ...], GatewayError]] = ()
@@ -110,15 +123,6 @@ class Reason(Enum):
     CONTAINED = "CONTAINED"
     # The page of the call may list the project of the field.
     LISTED = "LISTED"
-
-
-class Condition(Enum):
-    """When further calls are made."""
-
-    UNLESS_CONTAINED = "UNLESS_CONTAINED"
-    UNLESS_LISTED = "UNLESS_LISTED"
-    # Which pages follow depends on the answers.
-    NEXT_PAGES = "NEXT_PAGES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +295,7 @@ class _PlanBuilder:
         sources = [source for key in first.keys for source in self._sources(self._loads[key])]
         after = [self._indexes[source] for source in dict.fromkeys(sources)]
         self.further[name] = FurtherCalls(
-            [name], Condition.NEXT_PAGES, first.further_calls, first.further_images, after
+            [name], first.condition, first.further_calls, first.further_images, after
         )
 
     def _sources(self, load: PlannedLoad) -> list[LoadKey]:

@@ -25,10 +25,10 @@ from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
 _ARGUMENT = "representations"
 
 # Ten list pages. A router sends one representation for each object of another subgraph.
-_MAX_REPRESENTATIONS = 1_000
+MAX_REPRESENTATIONS = 1_000
 
 # One list page.
-_MAX_NODES = 100
+MAX_NODES = 100
 
 # Characters of a type name in a message.
 _MAX_SHOWN = 50
@@ -125,7 +125,7 @@ def describe_service(info: Info) -> Service:
 async def load_nodes(
     info: Info,
     ids: Annotated[
-        list[strawberry.ID], strawberry.argument(description=f"At most {_MAX_NODES} values of `Project.id`.")
+        list[strawberry.ID], strawberry.argument(description=f"At most {MAX_NODES} values of `Project.id`.")
     ],
 ) -> list[Found]:
     """Return a project, an error or `None` for each id; graphql-core reports each error."""
@@ -138,8 +138,8 @@ def first_nodes(field: SelectedField, key_of: KeyOf, usage: OperationUsage) -> F
 
 
 def _numbers_of_nodes(ids: Sequence[strawberry.ID]) -> list[int | BadUserInputError]:
-    if len(ids) > _MAX_NODES:
-        message = f"`ids` holds {len(ids)} ids; the limit is {_MAX_NODES}. Ask for fewer at once."
+    if len(ids) > MAX_NODES:
+        message = f"`ids` holds {len(ids)} ids; the limit is {MAX_NODES}. Ask for fewer at once."
         raise BadUserInputError(message, argument="ids")
     return [_number_of_node(each) for each in ids]
 
@@ -168,10 +168,10 @@ def first_entities(field: SelectedField, key_of: KeyOf, usage: OperationUsage) -
 
 
 def _numbers_of_entities(representations: Sequence[object]) -> list[int | BadUserInputError]:
-    if len(representations) > _MAX_REPRESENTATIONS:
+    if len(representations) > MAX_REPRESENTATIONS:
         _refuse(
             f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
-            f" {_MAX_REPRESENTATIONS}. Ask for fewer at once."
+            f" {MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
     return [_project_number(representation) for representation in representations]
 

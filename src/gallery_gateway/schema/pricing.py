@@ -3,13 +3,14 @@
 These are the worst variables:
 
 - A size, such as `perPage` or `first`, is the largest that is allowed.
-- A condition of a directive is true and false, an enum has each of its values, a list of ids each length.
+- A list of ids is the longest, and its projects are where most calls or images are needed to find them.
+- A condition of a directive is true and false, and an enum has each of its values.
 - A cursor names the one of the first 5,000 positions whose page is the largest.
 - Any other value, such as a text, an id or a page number, equals no other value of the operation, so that
   fields share a call only if they always do.
 
 Whether a field with a size or a cursor in a variable shares a call depends on the value. So it is priced by
-itself, together with the fields that have the same arguments.
+itself, together with the fields that have the same arguments. Fields with many ids share no call.
 """
 
 import math
@@ -43,13 +44,15 @@ from graphql import (
 from strawberry.utils.str_converters import to_snake_case
 
 from gallery_gateway.errors import BadUserInputError
-from gallery_gateway.execution.selection import variables_in
-from gallery_gateway.gallery.pagination import CursorPosition, Step
-from gallery_gateway.gallery.planning import Condition, FirstLoads, KeyOf, plan_calls
+from gallery_gateway.execution.selection import SelectedField, variables_in
+from gallery_gateway.gallery.bulk import most_loaded
+from gallery_gateway.gallery.pagination import MAX_PER_PAGE, CursorPosition, Step, best_page
+from gallery_gateway.gallery.planning import FirstLoads, KeyOf, plan_calls
 from gallery_gateway.gallery.usage import Budget
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
+from gallery_gateway.schema.entities import MAX_NODES, MAX_REPRESENTATIONS
 from gallery_gateway.schema.planner import OperationPlan, plan_operation
-from gallery_gateway.schema.requests import MAX_COUNT, MAX_IMAGES, MAX_PER_PAGE, connection_request
+from gallery_gateway.schema.requests import MAX_COUNT, MAX_IMAGES, connection_request
 from gallery_gateway.upstream.identity import project_global_id
 
 # Each takes a few milliseconds.
@@ -70,7 +73,6 @@ _SIZES: Mapping[_Place, int] = {
     ("images", "first"): MAX_IMAGES,
 }
 _CURSORS = ("after", "before")
-_IDS = {("nodes", "ids"), ("_entities", "representations")}
 
 # Without them, a list is requested instead of a project, or another part of it.
 _OPTIONAL = {
@@ -78,14 +80,15 @@ _OPTIONAL = {
     *[("projects", name) for name in ("projectId", "first", "last", *_CURSORS)],
 }
 
-# Each project of a short list costs a call, and at most 73 are short: see `page_pays`.
-_LENGTHS = range(101)
+# The calls and images of `most_loaded` grow with the projects.
+_IDS = {("nodes", "ids"): MAX_NODES, ("_entities", "representations"): MAX_REPRESENTATIONS}
+_MANY = {name for name, _ in _IDS}
 
 _POSITIONS = 5_000
 
 # No other numbers of an operation are that large. A list takes as many as it has items.
 _LARGEST_INT = 2**31 - 1
-_DISTANCE = len(_LENGTHS)
+_DISTANCE = MAX_REPRESENTATIONS
 
 
 class PriceError(Exception):
@@ -96,9 +99,9 @@ class Price(NamedTuple):
     """What an operation needs at most.
 
     Args:
-        calls: upstream calls, including those for projects that are not on a page of another field.
+        calls: upstream calls, including those for what the pages of other fields do not contain.
         images: the most images that these may return.
-        further_calls: the most calls for further pages of a list, if the first one says that they are needed.
+        further_calls: the most calls that are made beside these if a list changes while it is walked.
     """
 
     calls: int
@@ -121,7 +124,11 @@ class _WorstVariable(NamedTuple):
 
 
 def price_of(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, key_of: KeyOf
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    key_of: KeyOf,
+    limits: Budget,
 ) -> Price:
     """Return the price of a valid document's operation.
 
@@ -130,6 +137,7 @@ def price_of(
         document: contains the operation and its fragments.
         operation: the one to price.
         key_of: narrows requests like the loaders of the gateway.
+        limits: of an operation; they end the search for many ids.
 
     Raises:
         PriceError: there are too many combinations of variables, or a field refuses all of them.
@@ -145,9 +153,7 @@ def price_of(
     accepted: set[str] = set()
     for values in product(*[variable.values for variable in variables]):
         worst, least = _extremes(plan, variables, values)
-        has_pages = any(not key.is_project for first in worst.loads.values() for key in first.keys)
-        parts = [_price(bundle, has_pages=has_pages) for bundle in _bundles(worst, least)]
-        prices.append(Price(*map(sum, zip(*parts, strict=True))))
+        prices.append(_price(worst, least, limits))
         refusals |= {error.path[0] if error.path else None: error.message for error in worst.errors}
         accepted |= worst.loads.keys()
     for key, message in refusals.items():
@@ -174,45 +180,75 @@ def _extremes(
     return worst, least
 
 
-def _price(loads: Mapping[str, FirstLoads], *, has_pages: bool) -> Price:
+def _price(worst: OperationPlan, least: OperationPlan, limits: Budget) -> Price:
+    """Return the price of an operation from its plans at the worst and at the smallest sizes."""
+    many = {key: first for key, first in worst.loads.items() if worst.fields[key].name in _MANY}
+    others = {key: first for key, first in worst.loads.items() if key not in many}
+    has_pages = bool(many) or any(not key.is_project for first in others.values() for key in first.keys)
+    parts = [_shared(bundle, has_pages=has_pages) for bundle in _bundles(others, worst, least)]
+    parts += [_walked(worst.fields[key], first) for key, first in others.items() if first.further_calls]
+    calls, images, further_calls = map(sum, zip(*parts, strict=True))
+    for key, first in many.items():
+        # Projects for which the limits leave nothing get an error each.
+        calls_left, images_left = max(0, limits.max_calls - calls), max(0, limits.max_images - images)
+        more_calls, more_images = _searched(first, least.loads.get(key, first), max_calls=calls_left)
+        calls, images = calls + more_calls, images + min(more_images, images_left)
+    return Price(calls, images, further_calls)
+
+
+def _shared(loads: Mapping[str, FirstLoads], *, has_pages: bool) -> Price:
     """Return the price of fields that are priced together; `has_pages` if any field loads a page of a list.
 
     Projects are looked for on the pages first, and those that are not there are requested one by one.
     """
-    keys = dict.fromkeys(key for first in loads.values() for key in (*first.keys, *first.later))
+    keys = [key for first in loads.values() for key in first.keys]
     alone = {key: key.request for key in keys if key.is_project and has_pages}
     together = {name: first for name, first in loads.items() if alone.keys().isdisjoint(first.keys)}
     plan = plan_calls(together, _UNLIMITED)
     requests = [*alone.values(), *[call.request for call in plan.calls]]
-    requests += [
-        each.request for each in plan.further if each.condition is Condition.UNLESS_LISTED and each.request
-    ]
-    return Price(
-        len(requests),
-        sum(request.max_images for request in requests),
-        sum(first.further_calls for first in loads.values()),
-    )
+    requests += [each.request for each in plan.further if each.request]
+    return Price(len(requests), sum(request.max_images for request in requests), 0)
 
 
-def _bundles(worst: OperationPlan, least: OperationPlan) -> list[dict[str, FirstLoads]]:
+def _walked(field: SelectedField, first: FirstLoads) -> Price:
+    """Return the price of what follows the first page of a step."""
+    _, step = connection_request(**_snake_cased(field.arguments()))
+    sizes = _further_sizes(replace(step, cursor=step.cursor and CursorPosition(0, None, None)))
+    cap = first.further_images // first.further_calls // MAX_PER_PAGE
+    return Price(len(sizes), sum(sizes) * cap, first.further_calls - len(sizes))
+
+
+def _searched(worst: FirstLoads, least: FirstLoads, *, max_calls: int) -> tuple[int, int]:
+    """Return the most calls and images of many projects, whatever is requested of each of them.
+
+    A small size makes pages pay, which may cost more than the projects one by one with a large size.
+    """
+    if not worst.keys:
+        return 0, 0
+    projects = worst.further_calls or len(worst.keys) + len(worst.later)
+    smallest, largest = (first.keys[0].request.max_images_per_project for first in (least, worst))
+    sizes = range(smallest, largest + 1)
+    costs = [most_loaded(projects, max_images=size, max_calls=max_calls) for size in sizes]
+    return max(calls for calls, _ in costs), max(images for _, images in costs)
+
+
+def _bundles(
+    loads: Mapping[str, FirstLoads], worst: OperationPlan, least: OperationPlan
+) -> list[dict[str, FirstLoads]]:
     """Return the loads of the fields that are priced together: the first ones depend on no size or cursor."""
     bundles: defaultdict[object, dict[str, FirstLoads]] = defaultdict(dict)
-    for key, first in worst.loads.items():
+    for key, first in loads.items():
         field = worst.fields[key]
         written = frozenset(map(print_ast, field.node.arguments or ()))
         bundles[field.name, written][key] = first
     fixed: dict[str, FirstLoads] = {}
     varying = []
-    for loads in bundles.values():
-        if all(key in least.loads and _begins_alike(least.loads[key], first) for key, first in loads.items()):
-            fixed |= loads
+    for bundle in bundles.values():
+        if all(key in least.loads and least.loads[key].keys == first.keys for key, first in bundle.items()):
+            fixed |= bundle
         else:
-            varying.append(loads)
+            varying.append(bundle)
     return [fixed, *varying]
-
-
-def _begins_alike(one: FirstLoads, other: FirstLoads) -> bool:
-    return (*one.keys, *one.later) == (*other.keys, *other.later)
 
 
 def _variables(
@@ -257,8 +293,8 @@ def _variable(
     if sizes:
         values = [min(sizes)]
     elif is_list_type(get_nullable_type(type_)):
-        lengths = _LENGTHS if places & _IDS else (1,)
-        values = [[_other(named.name, number - item) for item in range(length)] for length in lengths]
+        length = min([most for place, most in _IDS.items() if place in places], default=1)
+        values = [[_other(named.name, number - item) for item in range(length)]]
     elif isinstance(named, GraphQLEnumType):
         values = list(named.values)
     elif named.name == "Boolean":
@@ -293,7 +329,7 @@ def _with_cursors(
         with suppress(GraphQLError, BadUserInputError):
             if field.name != "projects":
                 continue
-            arguments = {to_snake_case(name): value for name, value in field.arguments().items()}
+            arguments = _snake_cased(field.arguments())
             texts = {name: arguments.pop(name, None) for name in _CURSORS}
             listed, step = connection_request(**arguments)
             for cursor_name, text in texts.items():
@@ -304,6 +340,10 @@ def _with_cursors(
     return filled
 
 
+def _snake_cased(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {to_snake_case(name): value for name, value in arguments.items()}
+
+
 @lru_cache
 def _worst_position(step: Step) -> int:
     """Return the last one of the positions beside which the first page of a step is the largest."""
@@ -312,3 +352,17 @@ def _worst_position(step: Step) -> int:
         return replace(step, cursor=CursorPosition(position, None, None)).first_page()[1]
 
     return max(reversed(range(_POSITIONS)), key=size)
+
+
+@lru_cache
+def _further_sizes(step: Step) -> list[int]:
+    """Return the largest sizes of the pages that follow the first one, in a list that does not change."""
+    sizes, is_short = [0], False
+    for position in range(_POSITIONS):
+        wanted = step.count if step.is_forward else min(step.count, position)
+        number, size = best_page(*(step.beside(position) if step.cursor else (position, wanted, 0)))
+        before = position - (number - 1) * size
+        is_short = is_short or (size - 1 - before if step.is_forward else before) < wanted
+        sizes.append(size)
+    # From the end, the page that the total names; then one for what does not fit on the same page.
+    return [*([] if step.cursor else [max(sizes)]), *([MAX_PER_PAGE] if is_short else [])]
