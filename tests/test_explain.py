@@ -13,6 +13,7 @@ import pytest
 from gallery_gateway.cli import main
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from gallery_gateway.upstream.identity import project_global_id
 from tests.fakes import TOKEN, FakeUpstream, gateway
 
 DASHBOARD = """
@@ -77,8 +78,8 @@ def test_the_table_has_the_calls_with_the_reason_of_each_field(explain: Explain)
 
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.splitlines()[:9] == [
-        "Dashboard makes 1 upstream call, for at most 60 images and about 217 KB.",
-        "Its budget leaves 19 calls and 19,940 images.",
+        "Dashboard makes 1 to 2 upstream calls, for at most 63 images and about 229 KB.",
+        "Its budget leaves at least 18 calls and 19,937 images.",
         "",
         "call          fields  reason                           images",
         "1             recent  needs this page                  1,000 to 60",
@@ -153,12 +154,22 @@ def test_the_only_operation_of_a_document_needs_no_name(explain: Explain) -> Non
     assert shown.out.startswith("Only makes 1 upstream call,")
 
 
-def test_an_operation_without_calls_has_no_lines(explain: Explain) -> None:
+def test_an_operation_without_calls_is_one_line(explain: Explain) -> None:
     shown = explain("f", f="{ __typename }")
 
-    assert shown.status == 0
-    assert shown.out.startswith("The operation makes 0 upstream calls,")
-    assert "curl" not in shown.out
+    assert (shown.status, shown.out) == (0, "The operation makes no upstream calls.\n")
+
+
+def test_the_headline_counts_what_may_follow(explain: Explain) -> None:
+    ids = [project_global_id(number) for number in range(12)]
+    document = "query Some($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+
+    shown = explain("f", "--variables", json.dumps({"ids": ids}), f=document)
+
+    headline, _, _, *rows = shown.out.splitlines()[:6]
+    assert headline == "Some makes 1 to 13 upstream calls, for at most 403 images and about 1,552 KB."
+    assert rows[1].split() == ["1", "nodes", "needs", "this", "page", "100"]
+    assert rows[2] == "up to 12 more  nodes   unless call 1 lists all projects  303"
 
 
 def test_the_settings_decide_the_plan(explain: Explain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,18 +191,20 @@ def test_the_errors_of_an_operation_follow_its_plan(explain: Explain) -> None:
     assert "per_page=20" in shown.out
 
 
-def test_an_operation_above_its_budget_leaves_nothing_of_it(
-    explain: Explain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GALLERY_GATEWAY_OPERATION_MAX_CALLS", "1")
+def test_an_operation_above_its_budget_is_shown_as_refused_with_one_error(explain: Explain) -> None:
+    pages = " ".join(f"a{page}: gallery(page: {page}) {TOTAL}" for page in range(1, 26))
 
-    shown = explain(
-        "f", f="{ a: gallery { pagination { total } } b: gallery(page: 2) { pagination { total } } }"
-    )
+    shown = explain("f", f=f"{{ {pages} bad: gallery(perPage: 0) {TOTAL} }}")
 
-    assert "Its budget leaves 0 calls and" in shown.out
+    assert shown.out.splitlines()[:2] == [
+        "The operation would need 25 upstream calls, for at most 500 images; it is refused.",
+        "Its budget is 20 calls and 20,000 images.",
+    ]
+    assert "curl" not in shown.out
     assert shown.status == 1
-    assert "This operation needs 2 upstream calls; the limit is 1." in shown.err
+    assert shown.err.count("This operation needs 25 upstream calls; the limit is 20.") == 1
+    assert shown.err.count("`perPage` must be from 1 to 100, not 0.") == 1
+    assert len(shown.err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -209,6 +222,7 @@ def test_an_operation_above_its_budget_leaves_nothing_of_it(
             "--variables: Expecting property name enclosed in double quotes: line 1",
         ),
         (["valid", "--variables", "[1]"], "--variables: the variables must be a JSON object"),
+        (["valid", "--variables", ""], "--variables: must be a JSON object or the path of a file"),
         (["valid", "--variables", "none"], "none: No such file or directory"),
         (
             ["valid", "--variables", "broken"],
@@ -235,6 +249,14 @@ def test_an_operation_above_its_budget_leaves_nothing_of_it(
         (
             ["--manifest", "wrong", "--max-calls", "x"],
             "gallery-gateway explain: error: argument --max-calls:",
+        ),
+        (
+            ["--manifest", "wrong", "--max-calls", "-3"],
+            "gallery-gateway explain: error: argument --max-calls: must be 0 or more",
+        ),
+        (
+            ["--manifest", "wrong", "--max-images", "-1"],
+            "gallery-gateway explain: error: argument --max-images: must be 0 or more",
         ),
     ],
     ids=" ".join,
@@ -322,6 +344,18 @@ def test_prices_as_json_name_each_problem(explain: Explain) -> None:
             "problem": "needs 2 upstream calls; the budget is 1.",
         },
     ]
+
+
+def test_many_ids_are_priced_within_the_limits_of_the_gateway(explain: Explain) -> None:
+    entities = "_entities(representations: $r) { ... on Project { projectName } }"
+    trusted = {"e": f"query Ent($r: [_Any!]!) {{ {entities} }}"}
+
+    shown = explain("--manifest", "trusted", "--max-calls", "2", "--max-images", "600", trusted=trusted)
+
+    assert (shown.status, shown.err) == (
+        1,
+        "Ent (e) needs 20 upstream calls; the budget is 2. It needs 2,000 images; the budget is 600.\n",
+    )
 
 
 def test_a_document_without_a_price_fails(explain: Explain) -> None:

@@ -136,8 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--manifest", metavar="FILE", type=Path, help="trusted documents")
     explain.add_argument("--variables", metavar="JSON|FILE", help="variables of the operation")
     explain.add_argument("--operation", metavar="NAME", help="which one, if FILE has several")
-    explain.add_argument("--max-calls", metavar="N", type=int, help="fail if a trusted document needs more")
-    explain.add_argument("--max-images", metavar="N", type=int, help="fail if its calls request more")
+    explain.add_argument(
+        "--max-calls", metavar="N", type=_limit, help="fail if a trusted document needs more"
+    )
+    explain.add_argument("--max-images", metavar="N", type=_limit, help="fail if its calls request more")
     explain.add_argument("--json", action="store_true", help="print JSON")
     explain.set_defaults(command=_explain)
 
@@ -169,6 +171,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return port
+
+
+def _limit(text: str) -> int:
+    limit = int(text)
+    if limit < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return limit
 
 
 def _calls(text: str) -> int:

@@ -79,15 +79,22 @@ def explain_operation(
     planned = plan_operation(
         gateway.schema, prepared.document, node, raw, budget=gateway.budget, key_of=gateway.key_of
     )
-    problems = [f"{path}{_described(error)}" for error in planned.errors]
-    if any(not error.path for error in planned.errors):
+    excess = planned.excess
+    errors = [error for error in planned.errors if excess is None or error.original_error is not excess]
+    problems = [f"{path}{_described(error)}" for error in errors]
+    if any(not error.path for error in errors):
         raise ExplainError(problems[0])
-    plan = planned.calls
+    if excess is not None:
+        problems.append(f"{path}: {excess}")
+    plan, name = planned.calls, _name_of(node)
     if as_json:
         return Explanation(json.dumps(plan.as_json(), indent=2), problems)
-    curls = [_curl(gateway.url, call) for call in plan.calls]
-    lines = [*_summary(_name_of(node), plan), "", *_table(_plan_rows(plan)), "", *curls]
-    return Explanation("\n".join(lines).rstrip(), problems)
+    if not plan.calls:
+        return Explanation(f"{name} makes no upstream calls.", problems)
+    lines = [*_summary(name, plan, is_refused=excess is not None), "", *_table(_plan_rows(plan))]
+    if excess is None:
+        lines += ["", *[_curl(gateway.url, call) for call in plan.calls]]
+    return Explanation("\n".join(lines), problems)
 
 
 def explain_manifest(
@@ -173,13 +180,22 @@ def _only_name(path: Path, document: DocumentNode) -> str | None:
     return next(iter(names), None)
 
 
-def _summary(name: str, plan: CallPlan) -> Iterator[str]:
-    size = math.ceil(sum(call.estimated_bytes for call in plan.calls) / 1_000)
-    calls, images = _counted(len(plan.calls), "upstream call"), _counted(plan.images, "image")
+def _summary(name: str, plan: CallPlan, *, is_refused: bool) -> Iterator[str]:
+    least, budget, images = len(plan.calls), plan.budget, _counted(plan.max_images, "image")
+    if is_refused:
+        allowed = f"{_counted(budget.max_calls, 'call')} and {_counted(budget.max_images, 'image')}"
+        yield f"{name} would need {_counted(least, 'upstream call')}, for at most {images}; it is refused."
+        yield f"Its budget is {allowed}."
+        return
+    calls = _counted(plan.max_calls, "upstream call")
+    at_least = ""
+    if plan.further:
+        calls, at_least = f"{least:,} to {calls}", "at least "
+    size = math.ceil(plan.max_bytes / 1_000)
     yield f"{name} makes {calls}, for at most {images} and about {size:,} KB."
-    calls = _counted(max(0, plan.budget.max_calls - len(plan.calls)), "call")
-    images = _counted(max(0, plan.budget.max_images - plan.images), "image")
-    yield f"Its budget leaves {calls} and {images}."
+    calls = _counted(budget.max_calls - plan.max_calls, "call")
+    images = _counted(budget.max_images - plan.max_images, "image")
+    yield f"Its budget leaves {at_least}{calls} and {images}."
 
 
 def _plan_rows(plan: CallPlan) -> Iterator[_Row]:
@@ -234,6 +250,8 @@ def _price_rows(priced: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
 def _read_variables(given: str) -> dict[str, Any]:
     """Return the variables in a JSON text, or in the file of that name."""
     source = "--variables"
+    if not given.strip():
+        raise ExplainError(f"{source}: must be a JSON object or the path of a file")
     if not given.lstrip().startswith(("{", "[")):
         source, given = given, _read(Path(given))
     try:

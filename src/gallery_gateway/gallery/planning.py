@@ -208,7 +208,8 @@ class CallPlan:
     """The upstream calls of an operation whose caller has an empty cache.
 
     Args:
-        calls: those that are made in any case, in the order in which they begin.
+        calls: those that are made in any case, in the order in which they begin; if they exceed the budget,
+            none of them is made.
         further: those that may follow.
     """
 
@@ -232,13 +233,22 @@ class CallPlan:
         images = self.images + sum(each.images for each in self.further)
         return max(self.images, min(images, self.budget.max_images))
 
+    @property
+    def bytes(self) -> int:
+        return sum(call.estimated_bytes for call in self.calls)
+
+    @property
+    def max_bytes(self) -> int:
+        """An estimate of the size of all pages; a project that follows has at least one image."""
+        return self.bytes + (self.max_images - self.images) * (_PROJECT_BYTES + _IMAGE_BYTES)
+
     def as_json(self) -> dict[str, Any]:
         """Return the value of `extensions.plan`."""
         return {
             "calls": [call.as_json() for call in self.calls],
             "further": [each.as_json() for each in self.further],
             "images": self.images,
-            "bytes": sum(call.estimated_bytes for call in self.calls),
+            "bytes": self.bytes,
             "maxCalls": self.max_calls,
             "maxImages": self.max_images,
             "budgetLeft": {

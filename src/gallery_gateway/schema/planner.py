@@ -23,12 +23,14 @@ class OperationPlan:
     An error without a path says why the operation would not be run at all.
 
     Args:
+        excess: why the calls are refused, if they are; `errors` has it for each field.
         fields: the root fields by response key.
         loads: what each of them loads first; a field with an error has none.
     """
 
     calls: CallPlan
     errors: list[GraphQLError]
+    excess: GatewayError | None = None
     fields: Mapping[str, SelectedField] = field(default_factory=dict)
     loads: Mapping[str, FirstLoads] = field(default_factory=dict)
 
@@ -77,7 +79,7 @@ def plan_operation(
     excess = usage.excess(calls=len(calls.calls), images=calls.images)
     if excess is not None:
         errors += [_located(excess, fields[key], key) for key, first in loads.items() if first.keys]
-    return OperationPlan(calls, errors, fields, loads)
+    return OperationPlan(calls, errors, excess, fields, loads)
 
 
 def _first_loads(field: SelectedField, key_of: KeyOf | None, usage: OperationUsage) -> FirstLoads:
