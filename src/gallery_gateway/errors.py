@@ -136,7 +136,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
         is_retried=True,
         is_unreachable=True,
     ),
-    "connect_failed": _no_connection("no connection, for any other cause", "connect_failed"),
+    "connect_failed": _no_connection("the connection could not be made", "connect_failed"),
     "no_file_descriptors": _no_connection(
         "the gateway process, or its machine, has no file descriptor left", "no_file_descriptors"
     ),
@@ -153,7 +153,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "tls_untrusted": _no_connection("no trusted authority signed the certificate", "tls_untrusted"),
     "tls_hostname": _no_connection("the certificate is for another name", "tls_hostname"),
     "tls_expired": _no_connection("the certificate is not valid yet, or has expired", "tls_expired"),
-    "tls_failed": _no_connection("no TLS connection, for any other cause", "tls_failed"),
+    "tls_failed": _no_connection("the TLS handshake failed", "tls_failed"),
     # There is no complete HTTP response.
     "reset": _interrupted("the connection was reset", "reset"),
     "closed": _interrupted("the connection was closed before the response began", "closed"),

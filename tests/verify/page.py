@@ -30,7 +30,7 @@ def without_numbers(text: str) -> str:
 
 def _row(probe: Probe) -> str:
     meaning = f"{probe.meaning} `{probe.setting}`" if probe.setting else probe.meaning
-    return f"| `{probe.id}` | {probe.asks} | {'**Clients notice.** ' if probe.noticed else ''}{meaning} |"
+    return f"| `{probe.id}` | {probe.question} | {'**Clients notice.** ' if probe.noticed else ''}{meaning} |"
 
 
 def _write() -> None:

@@ -72,6 +72,13 @@ def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[st
     assert without_numbers(page) == without_numbers(expected), "run python -m tests.verify.page"
 
 
+def test_the_page_and_the_probes_speak_of_requests_and_checks() -> None:
+    texts = [PAGE.read_text(encoding="utf-8"), *(f"{probe.question} {probe.meaning}" for probe in PROBES)]
+
+    # Words for a person who wants something, not for a call (the house style).
+    assert [found for text in texts for found in re.findall(r"(?i)\bask\w*", text)] == []
+
+
 @pytest.mark.usefixtures("_tokens")
 def test_the_output_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     run(still_upstream())
@@ -117,8 +124,11 @@ HTML = HTMLResponse("<html>Sign in</html>")
 @pytest.mark.parametrize(
     ("app", "reason"),
     [
-        (faulty(Response(status_code=401), at=lambda _: True), "the access token with 401 with no body"),
-        (faulty(HTML, at=lambda _: True), "the API stopped answering: the API answers 200 with HTML"),
+        (
+            faulty(Response(status_code=401), at=lambda _: True),
+            "the access token gets no page: 401 with no body",
+        ),
+        (faulty(HTML, at=lambda _: True), "3 calls in a row got no page: the API answers 200 with HTML"),
         (faulty(Response(status_code=503), at=lambda number: number > 2), "503 with no body"),
         (faulty(Megabytes(200), at=lambda number: number > 2), "larger than `UPSTREAM_MAX_BYTES`"),
     ],
@@ -164,7 +174,7 @@ def test_silence_after_some_calls_loses_nothing(
     found, errors = verdicts(capsys)
     assert found["authentication.right_token"] == found["authentication.other_token"] == "holds"
     assert found["links.signing"] == "not seen"
-    assert errors.startswith("Not everything was verified: the API stopped answering: no response: ")
+    assert errors.startswith("Not everything was verified: 3 calls in a row got no page: no response: ")
     assert status == 2
 
 

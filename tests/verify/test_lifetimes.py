@@ -83,7 +83,7 @@ async def test_links_must_outlive_a_page_in_the_cache(seconds: int, verdict: Ver
     finding = await found(lifetimes.lifetime, always(json_response(page)))
 
     assert finding.verdict is verdict
-    assert finding.evidence.endswith(" s; a page is kept for 60 s")
+    assert finding.evidence.endswith(" s; the cache needs 60 s")
 
 
 async def test_links_that_do_not_expire_hold() -> None:
@@ -119,7 +119,7 @@ async def test_a_link_is_opened_without_the_token(query: str, status: str, findi
 async def test_links_are_opened_only_if_it_is_asked_for() -> None:
     finding = await found(lifetimes.opening, always(json_response(page_with(HOST))))
 
-    assert finding == not_seen("ask for it with --links")
+    assert finding == not_seen("only with --links")
 
 
 async def test_a_link_to_something_else_than_a_web_server_differs() -> None:

@@ -41,7 +41,7 @@ async def test_an_account_without_projects_shows_nothing_wrong_but_what_it_shows
 
     assert {name: seen for name, seen in found.items() if seen.startswith(Verdict.DIFFERS)} == {
         # The same answer, whatever is asked.
-        "lists.page_size": "differs: asked for 100: 0 of 0 projects, `per_page` is 4",
+        "lists.page_size": "differs: requested 100: 0 of 0 projects, `per_page` is 4",
         "parameters.bounds": "differs: not refused: max_images_per_project: 200 with a JSON object,"
         " page: 200 with a JSON object, per_page: 200 with a JSON object",
     }

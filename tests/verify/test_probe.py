@@ -71,4 +71,5 @@ def test_ids_are_stable_words_and_used_once() -> None:
 
 
 def test_every_probe_asks_a_question_and_says_what_follows() -> None:
-    assert [each.id for each in PROBES if not each.asks.endswith("?") or not each.meaning.endswith(".")] == []
+    wrong = [x.id for x in PROBES if not x.question.endswith("?") or not x.meaning.endswith(".")]
+    assert wrong == []

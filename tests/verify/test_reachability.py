@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.verify import reachability
 from gallery_gateway.verify.probe import Finding, Probe, Verdict, differs, holds, not_seen
 from gallery_gateway.verify.session import Response, Token
@@ -19,7 +20,7 @@ from tests.fakes import OTHER_TOKEN, TOKEN, image_body, page_body, project_body
 from tests.upstream.certificates import certified
 from tests.upstream.sockets import Respond, always, http_response, serving
 from tests.upstream.tunnels import proxying
-from tests.verify.opening import finding_of, json_response, session
+from tests.verify.opening import finding_of, json_response, session, still_upstream
 
 PAGE = json_response(page_body())
 TOKENS = {Token.OURS: TOKEN, Token.OTHER: OTHER_TOKEN}
@@ -42,7 +43,10 @@ async def found(probe: Probe, respond: Respond = always(PAGE), **settings: objec
 async def test_the_addresses_of_the_host_are_counted() -> None:
     finding = await found(reachability.dns)
 
-    assert (finding.verdict, finding.evidence.partition(", ")[0]) == (Verdict.HOLDS, "1 of IPv4 for the API")
+    assert (finding.verdict, finding.evidence.partition(", ")[0]) == (
+        Verdict.HOLDS,
+        "the API has 1 address of IPv4",
+    )
 
 
 async def test_a_host_name_without_an_address_ends_the_session() -> None:
@@ -105,6 +109,15 @@ async def test_plain_http_to_another_machine_differs() -> None:
         finding = await finding_of(reachability.tls, opened)
 
     assert finding == differs("plain HTTP")
+
+
+async def test_https_to_a_port_of_plain_http_is_a_failed_handshake() -> None:
+    with serve_in_thread(still_upstream()) as url:
+        async with session(url.replace("http:", "https:"), tokens=TOKENS) as opened:
+            finding = await finding_of(reachability.tls, opened)
+
+    assert finding == differs("the TLS handshake failed")
+    assert opened.ended == "there is no connection: the TLS handshake failed"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +200,7 @@ async def test_a_token_that_gets_no_page_ends_the_session(raw: bytes, seen: str)
         finding = await finding_of(reachability.right_token, opened)
 
     assert finding == differs(seen)
-    assert opened.ended == f"the API answers the access token with {seen}"
+    assert opened.ended == f"the access token gets no page: {seen}"
 
 
 async def test_a_second_token_that_gets_no_page_differs() -> None:
@@ -242,17 +255,17 @@ BODY = json.dumps(page_body(project_body(1, *map(image_body, range(9))))).encode
 @pytest.mark.parametrize(
     ("respond", "verdict", "evidence"),
     [
-        (compressing(BODY), Verdict.HOLDS, "asked for gzip: not compressed"),
+        (compressing(BODY), Verdict.HOLDS, "gzip requested: not compressed"),
         (compressing(BODY, "gzip"), Verdict.HOLDS, f" bytes for {len(BODY):,}"),
         (
             compressing(BODY, "gzip", "identity"),
             Verdict.DIFFERS,
-            "compressed although identity was asked for",
+            "compressed although identity was requested",
         ),
         (
             compressing(BODY, "gzip", packed=gzip.compress(b"down")),
             Verdict.DIFFERS,
-            "asked for gzip: 200 with text",
+            "gzip requested: 200 with text",
         ),
     ],
     ids=["never", "gzip", "always", "broken"],

@@ -217,7 +217,7 @@ async def test_three_failures_in_a_row_end_the_session(raw: bytes, reason: str) 
         reasons = [await reason_of(opened, page) for page in range(1, 5)]
 
     assert reasons[:3] == [reason] * 3
-    assert reasons[3].startswith("the API stopped answering: ")
+    assert reasons[3].startswith("3 calls in a row got no page: ")
     assert len(server.heads) == 3
 
 
@@ -240,7 +240,7 @@ async def test_silence_ends_in_bounded_time() -> None:
         reasons = [await reason_of(opened, page) for page in range(1, 5)]
 
     assert reasons[0] == "no response: no response began within `UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS`"
-    assert (opened.calls, opened.ended) == (3, f"the API stopped answering: {reasons[0]}")
+    assert (opened.calls, opened.ended) == (3, f"3 calls in a row got no page: {reasons[0]}")
 
 
 async def test_a_refused_token_is_not_sent_again() -> None:
@@ -318,6 +318,16 @@ async def test_a_link_is_asked_for_with_head_and_without_credentials() -> None:
     assert head.startswith("head /picture?sig=1 http/1.1\r\n")
     assert "authorization" not in head
     assert "x-api-key" not in head
+
+
+async def test_a_link_is_opened_through_the_proxy() -> None:
+    async with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")) as proxy:
+        settings = {"upstream_proxy_url": proxy.url}
+        async with session("http://127.0.0.1:1", tokens=TOKENS, settings=settings) as opened:
+            status = await opened.head("http://pictures.invalid/1.jpg")
+
+    assert status == 200
+    assert proxy.heads[0].startswith(b"HEAD http://pictures.invalid/1.jpg HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("link", ["https://[", "nothing", "http://127.0.0.1:1/"])

@@ -299,8 +299,8 @@ TABLE: dict[str, Row] = {
     ),
     "lists.page_size": Row(
         {
-            "asked for 100: 50 of 100 projects, `per_page` is 50": variant(max_per_page=50),
-            "asked for 100: 3 of 100 projects, `per_page` is 100": stand_in(
+            "requested 100: 50 of 100 projects, `per_page` is 50": variant(max_per_page=50),
+            "requested 100: 3 of 100 projects, `per_page` is 100": stand_in(
                 edit=where("per_page", "100", each_page(first_three_projects))
             ),
         }

@@ -1,1 +1,1 @@
-"""The command `verify`: asks the real REST API what its documentation leaves open."""
+"""The command `verify`: checks what the documentation of the REST API leaves open."""

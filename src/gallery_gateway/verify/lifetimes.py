@@ -63,7 +63,7 @@ async def lifetime(session: Session) -> Finding:
         return holds("no link says when it expires")
     seconds = expiry - time.time()
     needed_seconds = session.settings.cache_ttl_seconds + _LINK_MARGIN_SECONDS
-    evidence = f"the first link expires in {seconds:,.0f} s; a page is kept for {needed_seconds:g} s"
+    evidence = f"the first link expires in {seconds:,.0f} s; the cache needs {needed_seconds:g} s"
     return differs(evidence) if seconds < needed_seconds else holds(evidence)
 
 
@@ -75,7 +75,7 @@ async def lifetime(session: Session) -> Finding:
 )
 async def opening(session: Session) -> Finding:
     if not session.with_links:
-        return not_seen("ask for it with --links")
+        return not_seen("only with --links")
     _, links = await _sample(session)
     link = next((link for link in links if urlsplit(link).scheme in {"http", "https"}), None)
     if link is None:

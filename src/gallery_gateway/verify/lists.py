@@ -51,7 +51,7 @@ async def order(session: Session) -> Finding:
 
 @probe(
     "lists.repeat",
-    "Does a page say the same when it is asked for twice?",
+    "Does a page say the same when it is requested twice?",
     meaning="The gateway shows what the API said first for as long as a page is fresh.",
 )
 async def repeat(session: Session) -> Finding:
@@ -150,14 +150,14 @@ def _nothing(status: int, body: object, seen: str) -> Finding:
 @probe(
     "lists.page_size",
     "Is `per_page` honoured up to 100?",
-    meaning="Clients that ask for more get fewer projects than they asked for; cursors need more calls.",
+    meaning="Clients that request more get fewer projects than they requested; cursors need more calls.",
     noticed=True,
 )
 async def page_size(session: Session) -> Finding:
     body = await session.page(_LARGE_PAGE)
     stated, held = number_of(body, "per_page"), len(projects_of(body))
     expected = min(_MAX_PER_PAGE, total_of(body))
-    evidence = f"asked for {_MAX_PER_PAGE}: {held} of {expected} projects, `per_page` is {stated}"
+    evidence = f"requested {_MAX_PER_PAGE}: {held} of {expected} projects, `per_page` is {stated}"
     return (holds if (stated, held) == (_MAX_PER_PAGE, expected) else differs)(evidence)
 
 

@@ -33,7 +33,7 @@ from gallery_gateway.verify.sampling import (
 )
 from gallery_gateway.verify.session import NotSeenError, Parameters, Response, Session
 
-# The statuses and feedback values that are asked for, of those that were seen.
+# The statuses and feedback values that are requested, of those that were seen.
 _MAX_STATUSES = 4
 
 # More than usual projects have.

@@ -46,15 +46,15 @@ class Probe:
 
     Args:
         id: `group.name`; it never changes.
-        asks: the question, in one line.
+        question: in one line.
         meaning: what follows for this gateway if the answer differs, in one line.
         setting: the line of `.env` that is recommended then, without its prefix, such as `NARROWING=false`.
         noticed: whether clients notice the difference, so that the exit status is 1.
-        run: asks it. A `NotSeenError` that it raises becomes the verdict `not seen`.
+        run: answers it. A `NotSeenError` that it raises becomes the verdict `not seen`.
     """
 
     id: str
-    asks: str
+    question: str
     meaning: str
     setting: str | None
     noticed: bool
@@ -67,14 +67,16 @@ class Probe:
 
 def probe(
     id: str,  # noqa: A002  # the name of the attribute
-    asks: str,
+    question: str,
     *,
     meaning: str,
     setting: str | None = None,
     noticed: bool = False,
 ) -> Callable[[Callable[[Session], Awaitable[Finding]]], Probe]:
     """Make a probe of an async function; the arguments are those of `Probe`."""
-    return lambda run: Probe(id=id, asks=asks, meaning=meaning, setting=setting, noticed=noticed, run=run)
+    return lambda run: Probe(
+        id=id, question=question, meaning=meaning, setting=setting, noticed=noticed, run=run
+    )
 
 
 def holds(evidence: str, *, local: str = "") -> Finding:

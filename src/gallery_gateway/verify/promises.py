@@ -42,7 +42,7 @@ _SELECTED = 2
 _STEP = 3
 _SLICE = 2
 
-# It is not asked for with the first token: a cache in front of the API cannot have its answer to that.
+# It is not requested with the first token: a cache in front of the API cannot have its answer to that.
 _OTHER_PAGE = {"page": 1, "per_page": PER_PAGE - 1, "max_images_per_project": _SELECTED}
 
 _SLICE_SIZE = {"per_page": _SLICE, "max_images_per_project": 1}
@@ -129,7 +129,7 @@ async def narrowed(session: Session) -> Finding:
 @probe(
     "promises.merged",
     "Is a project from a page the same as from a call of its own?",
-    meaning="What clients see of a project depends on what else they ask for at the same time.",
+    meaning="What clients see of a project depends on what else they select at the same time.",
     noticed=True,
 )
 async def merged(session: Session) -> Finding:
@@ -160,7 +160,7 @@ async def cursors(session: Session) -> Finding:
     pages = (await sampled_pages(session)).items()
     listed = [number for page, body in pages if page <= FIRST_PAGES for number in ids_of(body)]
     walked = answers.walked
-    # A step may be shorter than asked for.
+    # A step may be shorter than requested.
     if walked and walked == listed[: len(walked)] and not answers.walk_codes:
         return holds(f"{counted(len(walked), 'project')} in two steps")
     await check_unchanged(session)
@@ -199,7 +199,7 @@ async def other_token(session: Session) -> Finding:
     if not answers.ours:
         raise NotSeenError("the gateway answers the first token without projects")
     if answers.ours != answers.again:
-        return differs("the first token gets other projects once the second one has asked")
+        return differs("the first token gets other projects after a call with the second one")
     others = answers.other[: PER_PAGE - 1]
     shared = sum(each in answers.ours for each in others)
     evidence = f"{counted(len(others), 'project')}, {shared} of them seen by both"

@@ -44,7 +44,8 @@ async def dns(session: Session) -> Finding:
     except (OSError, UnicodeError):
         return _no_way(session, f"the name of {what} has no address")
     families = " and ".join(sorted({_FAMILIES.get(family, "another family") for family, *_ in found}))
-    return holds(f"{len(found)} of {families} for {what}, {_milliseconds(time.monotonic() - started)}")
+    addresses = f"{len(found)} address{'es' if len(found) > 1 else ''} of {families}"
+    return holds(f"{what} has {addresses}, {_milliseconds(time.monotonic() - started)}")
 
 
 _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
@@ -73,8 +74,8 @@ async def tcp(session: Session) -> Finding:
 @probe(
     "reachability.tls",
     "Is the connection encrypted, with a certificate that stays valid?",
-    meaning="Tokens travel in the clear, or all calls fail once the certificate expires: use https, renew the"
-    " certificate, or trust its authority with UPSTREAM_CA_FILE.",
+    meaning="Over plain HTTP, tokens travel in the clear. Without TLS and a valid certificate, all calls"
+    " fail: check UPSTREAM_URL, renew the certificate, or trust its authority with UPSTREAM_CA_FILE.",
 )
 async def tls(session: Session) -> Finding:
     started = time.monotonic()
@@ -118,7 +119,7 @@ async def wrong_token(session: Session) -> Finding:
 @probe(
     "authentication.right_token",
     "Does the access token get a page?",
-    meaning="Nothing else can be asked: check the token, and UPSTREAM_URL.",
+    meaning="Nothing else can be checked: check the token, and UPSTREAM_URL.",
     noticed=True,
 )
 async def right_token(session: Session) -> Finding:
@@ -128,14 +129,14 @@ async def right_token(session: Session) -> Finding:
     if response.error is not None and response.error.code == "UPSTREAM_UNAVAILABLE":
         # It may be available for the next call.
         return not_seen(response.seen)
-    session.ended = session.ended or f"the API answers the access token with {response.seen}"
+    session.ended = session.ended or f"the access token gets no page: {response.seen}"
     return differs(response.seen)
 
 
 @probe(
     "authentication.other_token",
     "Does the second access token get a page?",
-    meaning="Whether callers are kept apart cannot be asked: check the second token.",
+    meaning="Whether callers are kept apart cannot be checked: check the second token.",
 )
 async def other_token(session: Session) -> Finding:
     response = await session.get(SMALLEST, token=Token.OTHER)
@@ -175,19 +176,19 @@ async def keep_alive(session: Session) -> Finding:
 
 @probe(
     "reachability.compression",
-    "Is compression used only when it was asked for, and readable?",
-    meaning="Every response costs CPU time, or none can be read while gzip is asked for.",
+    "Is compression used only on request, and readable?",
+    meaning="Every response costs CPU time, or none can be read while gzip is requested.",
 )
 async def compression(session: Session) -> Finding:
     parameters = {"per_page": 3, "max_images_per_project": 10}
     plain = await session.get(parameters, encoding="identity")
     if plain.headers.get("content-encoding", "identity") != "identity":
-        return differs("compressed although identity was asked for")
+        return differs("compressed although identity was requested")
     packed = await session.get(parameters, encoding="gzip")
     if packed.json is None or packed.status != 200:
-        return differs(f"asked for gzip: {packed.seen}")
+        return differs(f"gzip requested: {packed.seen}")
     if "content-encoding" not in packed.headers:
-        return holds("asked for gzip: not compressed")
+        return holds("gzip requested: not compressed")
     return holds(f"gzip sends {packed.received_bytes:,} bytes for {len(packed.body):,}")
 
 

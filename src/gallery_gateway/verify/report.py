@@ -26,7 +26,7 @@ class Report:
     Args:
         probes: all of them, whether they ran or not.
         results: of those that ran.
-        has_page: whether the access token got a page, without which nothing that matters was asked.
+        has_page: whether the access token got a page, without which nothing that matters was checked.
         incomplete: why not all that matters has a verdict; `None` after a complete run.
         calls: number of calls of the REST API.
     """

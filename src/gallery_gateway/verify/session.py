@@ -1,7 +1,7 @@
 """Polite calls of the REST API: a budget, one at a time, pauses after 429, and an end in bounded time.
 
 The calls go through the gateway's own connections, with its own settings. `Session.get` remembers responses,
-so that probes that ask for the same spend one call.
+so that equal requests of several probes spend one call.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from gallery_gateway.upstream.transport import Connection, RawHeader, RawRespons
 # Consecutive calls without a response of the API, after which it is left alone.
 _MAX_FAILURES = 3
 
-# The longest pause that the API may ask for.
+# The longest pause that the API may request.
 _MAX_PAUSE_SECONDS = 60.0
 
 _SECRET = secrets.token_bytes(32)
@@ -203,7 +203,7 @@ class Session:
             token: whose token is sent.
             etag: sent as `If-None-Match`.
             encoding: sent as `Accept-Encoding`, instead of that of the settings.
-            time: 2 asks the same for a second time.
+            time: 2 repeats an equal request.
 
         Raises:
             NotSeenError: there is no such token, it is refused, no response came, or no more calls are made.
@@ -291,7 +291,7 @@ class Session:
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
         if self._failures >= _MAX_FAILURES:
-            self.ended = self.ended or f"the API stopped answering: {reason}"
+            self.ended = self.ended or f"{_MAX_FAILURES} calls in a row got no page: {reason}"
 
     def check(self) -> None:
         """Raise `NotSeenError` if no more calls are made."""
@@ -315,9 +315,11 @@ class Session:
         Raises:
             NotSeenError: no response came, or no more calls are made.
         """
-        seconds = self._options["timeouts"]["first_byte"]
+        seconds, secret = self._options["timeouts"]["first_byte"], self.settings.upstream_proxy_url
+        proxy = None if secret is None else secret.get_secret_value()
         try:
-            async with self._lock, httpx.AsyncClient(trust_env=False, timeout=seconds) as http:
+            http = httpx.AsyncClient(trust_env=False, timeout=seconds, proxy=proxy)
+            async with self._lock, http:
                 self._spend()
                 return (await http.head(link)).status_code
         except SessionEndedError as exc:
@@ -363,9 +365,9 @@ class Session:
 
     async def _pause(self, response: RawResponse, default_seconds: float) -> None:
         error = status_error(httpx.Response(429, headers=httpx.Headers(response.headers)), None)
-        asked_seconds = error.retry_after_seconds
-        self.rate_limited.append(asked_seconds is not None)
-        seconds = default_seconds if asked_seconds is None else float(asked_seconds)
+        stated_seconds = error.retry_after_seconds
+        self.rate_limited.append(stated_seconds is not None)
+        seconds = default_seconds if stated_seconds is None else float(stated_seconds)
         remaining_seconds = (self._until or 0.0) - asyncio.get_running_loop().time()
         if seconds > min(_MAX_PAUSE_SECONDS, remaining_seconds):
             self.ended = f"the API wants a pause of {seconds:g} s (429)"
