@@ -9,11 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from gallery_gateway.upstream.resilience import ResilienceRules
+from gallery_gateway.upstream.retries import RetryRules
 from tests.execution.generated import VARIABLES, CallWriter, some_projects
 from tests.fakes import TOKEN, Client, FakeUpstream, Handler, gateway, page_body, parameters_of
 from tests.gallery.endpoints import ManualClock, listing, page_of
 
 REPORT = {"x-gateway-report": "1"}
+FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0))
 
 
 @pytest.fixture
@@ -284,6 +287,50 @@ async def test_a_call_that_fails_is_listed_with_its_status_and_its_error(
     assert (request["status"], request["error"], request["ageSeconds"]) == (500, "UPSTREAM_UNAVAILABLE", None)
 
 
+async def test_fields_with_the_same_request_are_listed_as_merged(client: Client) -> None:
+    costs = await bill(
+        client,
+        "{ a: gallery(perPage: 7) { projects { id } } b: gallery(perPage: 7) { projects { id } } }",
+    )
+
+    call, merged = costs["requests"]
+    assert counted(costs) == (1, 0, 0, 1)
+    assert (call["outcome"], merged["outcome"], merged["into"]) == ("miss", "merged", 0)
+    assert (merged["query"], merged["ageSeconds"]) == (call["query"], call["ageSeconds"])
+
+
+async def test_fields_that_share_a_call_that_fails_are_listed_without_a_page(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    upstream.answer(500)
+
+    costs = await bill(client, "{ a: gallery { projects { id } } b: gallery { projects { id } } }")
+
+    assert outlined(costs) == [("miss", 500), ("merged", None)]
+    assert (costs["requests"][1]["into"], costs["requests"][1]["ageSeconds"]) == (0, None)
+
+
+async def test_the_age_is_that_of_the_attempt_that_brought_the_page(upstream: FakeUpstream) -> None:
+    page = httpx.Response(200, json=page_body(), headers={"age": "2"})
+    answers = iter([httpx.Response(503), page])
+    upstream.handler = lambda _request: next(answers)
+
+    async with gateway(upstream, upstream_max_attempts=2) as client:
+        costs = await bill(client, "{ a: gallery { projects { id } } b: gallery { projects { id } } }")
+
+    assert [each["ageSeconds"] for each in costs["requests"]] == [None, 2, 2]
+    assert (costs["calls"], costs["requests"][2]["into"]) == (1, 1)
+
+
+async def test_a_field_that_has_to_wait_shares_no_call(client: Client, upstream: FakeUpstream) -> None:
+    upstream.answer(429, headers={"retry-after": "60"})
+    await client.ask("{ gallery { projects { id } } }")
+
+    costs = await bill(client, "{ a: gallery { projects { id } } b: gallery { projects { id } } }")
+
+    assert (counted(costs), costs["requests"]) == ((0, 0, 0, 0), [])
+
+
 async def test_every_attempt_is_listed(upstream: FakeUpstream) -> None:
     answers = iter([httpx.Response(502), httpx.Response(200, json=page_body())])
     upstream.handler = lambda _request: next(answers)
@@ -307,6 +354,7 @@ async def test_a_page_past_the_end_is_listed_with_the_call_for_the_totals(
     costs = await bill(client, "{ gallery(page: 9) { projects { id } } }")
 
     assert outlined(costs) == [("miss", 404), ("miss", 200)]
+    assert costs["calls"] == 1
     assert all("error" not in each for each in costs["requests"])
 
 
@@ -377,6 +425,58 @@ async def test_the_calls_of_generated_operations_are_listed_as_the_endpoint_rece
             assert sum(listed.values()) == costs["calls"]
             calls += costs["calls"]
     assert calls > 60
+
+
+class FaultyUpstream:
+    """Answers from the same projects, but fails now and then; the ETag of a page never changes."""
+
+    def __init__(self, chance: random.Random, projects: list[dict[str, Any]]) -> None:
+        self._chance = chance
+        self._answer = answers_from(projects)
+
+    def __call__(self, request: httpx.Request) -> Any:
+        if self._chance.random() < 0.3:
+            return httpx.Response(self._chance.choice([500, 502, 503]))
+        if "if-none-match" in request.headers:
+            return httpx.Response(304)
+        response: Any = self._answer(request)
+        response.headers["etag"] = '"same"'
+        return response
+
+
+async def test_the_requests_of_generated_operations_are_as_many_as_the_counts_say(clock: ManualClock) -> None:
+    upstream, seen, token = FakeUpstream(), Counter[str](), TOKEN
+    async with gateway(upstream, clock=clock.clock, upstream_max_attempts=2, rules=FAST_RETRIES) as client:
+        for seed in range(120):
+            chance = random.Random(seed)
+            if seed % 4 == 0:
+                upstream.handler = FaultyUpstream(chance, some_projects(chance))
+                token = f"token-{seed}"
+            headers = {**REPORT, **chance.choice([{}, {}, {"cache-control": "no-cache"}])}
+            clock.step(chance.choice([0, 2, 31, 60]))
+
+            response = await client.post(
+                CallWriter(chance).operation(), VARIABLES, token=token, headers=headers
+            )
+
+            costs = response.json().get("extensions", {}).get("upstream", {"requests": []})
+            listed = Counter(each["outcome"] for each in costs["requests"])
+            if not costs["requests"] or len(costs["requests"]) == 100:
+                continue
+            assert counted(costs)[1:] == (
+                listed["hit"] + listed["shared"],
+                listed["collapsed"],
+                listed["merged"],
+            )
+            assert (costs["stale"], costs["calls"] <= listed["miss"]) == (listed["stale"], True)
+            for each in costs["requests"]:
+                if "error" in each:
+                    assert each["ageSeconds"] is None
+                if each["outcome"] == "merged" and each["into"] is not None:
+                    assert costs["requests"][each["into"]]["outcome"] == "miss"
+            seen += listed
+            seen["error"] += sum("error" in each for each in costs["requests"])
+    assert min(seen[name] for name in ("hit", "stale", "miss", "merged", "error")) > 20
 
 
 async def test_a_response_with_a_report_is_not_replayed(client: Client) -> None:

@@ -112,6 +112,9 @@ class _BulkLoad:
             self._note_staleness(result)
             requests = {project_id: key.request for project_id, key in self.keys.items()}
             listed = slice_projects(result.value, of=key.request, to=requests)
+            # The page was loaded for the first of them.
+            for _ in list(listed.keys() - self.found.keys())[1:]:
+                self.loader.record_repeat(result)
             self.found = {**listed, **self.found}
             expected, page = len(listed), page + 1
             has_next = result.value.pagination.has_next is True

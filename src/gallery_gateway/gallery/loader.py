@@ -63,7 +63,8 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         accepts: Accepts,
         until: float | None = None,
     ) -> None:
-        super().__init__()
+        self._futures: dict[LoadKey, asyncio.Future[LoadResult]] = {}
+        super().__init__(cache_map=self._futures)
         self.usage = usage
         self._gallery = gallery
         self._caller = caller
@@ -97,12 +98,11 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         )
 
     def key(self, request: GalleryRequest, needs: FieldNeeds, *, is_project: bool) -> LoadKey:
-        """Narrow a request to a field's needs, and count it as asked for."""
+        """Narrow a request to a field's needs, and count its images."""
         keeps_window = not self._gallery.cache.is_sized(self._caller.key)
         key = narrowed_key(
             request, needs, is_project=is_project, narrows=self._narrows, keeps_window=keeps_window
         )
-        self.usage.asked += 1
         self.usage.wanted_images += request.max_images
         self.usage.narrowed_images += key.request.max_images
         return key
@@ -165,12 +165,10 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
                 self._gallery.revalidate(self._caller, key, answer)
             case _:
                 return None
-        self.usage.stale_at_once += 1
         return self._answered(key, answer, CacheStatus.STALE)
 
     async def batch_load_fn(self, keys: list[LoadKey]) -> list[LoadResult]:
         """Load pages before projects and large pages first, so that the others find them in flight."""
-        self.usage.loaded += len(keys)
         if len(keys) == 1:
             return [await self._load_one(keys[0])]
         loads = plan_batch(keys)
@@ -193,13 +191,26 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         self._gallery.rate_limits.check(self._caller.key)
         if key.is_alone:
             # No other load can join its batch.
-            self.usage.loaded += 1
             return await self._load_one(key)
+        is_repeat = key in self._futures
         future = self.load(key)
         # The error of a future whose waiter was cancelled would be logged as never retrieved.
         future.add_done_callback(_retrieve_error)
-        # Shielded: a cancelled future would stay in the loader for the next field.
-        return await asyncio.shield(future)
+        try:
+            # Shielded: a cancelled future would stay in the loader for the next field.
+            result = await asyncio.shield(future)
+        except GatewayError:
+            if is_repeat:
+                self.usage.record_repeat(key.request, age_seconds=None)
+            raise
+        if is_repeat:
+            self.record_repeat(result)
+        return result
+
+    def record_repeat(self, result: LoadResult) -> None:
+        """Record one more field that a result answers."""
+        age_seconds = result.entry.age_seconds(self._gallery.clock)
+        self.usage.record_repeat(result.entry.request, age_seconds=age_seconds)
 
     async def _load_one(self, key: LoadKey, pages: Sequence[_Task] = ()) -> LoadResult:
         return await self._project_from(pages, key) if key.is_project else await self._fetch(key)

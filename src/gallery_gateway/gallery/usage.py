@@ -7,7 +7,7 @@ from enum import Enum
 
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.gallery.entry import CacheEntry
-from gallery_gateway.gallery.request import described, query_string
+from gallery_gateway.gallery.request import GalleryRequest, described, query_string
 from gallery_gateway.telemetry.records import CallRecord, Link
 from gallery_gateway.telemetry.telemetry import ReportedCall
 
@@ -58,23 +58,17 @@ class OperationUsage:
     """Counts kept by the loader of one operation.
 
     Args:
-        asked: loads that the fields asked for.
-        wanted_images: images that these loads could have returned as they were written.
+        wanted_images: images that the loads of the fields could have returned as they were written.
         narrowed_images: images that they could have returned after narrowing.
-        loaded: distinct loads that the cache did not answer.
-        stale_at_once: loads answered by a stale page without waiting for a call.
         stale: loads answered by a stale page.
-        calls: upstream calls, successful or not.
+        calls: upstream calls, successful or not; a retry or a call for totals is part of its call.
         remaining_seconds: remaining freshness of the answer that expires first; infinite without an answer.
         age_seconds: age of the oldest answer.
     """
 
     budget: Budget
-    asked: int = 0
     wanted_images: int = 0
     narrowed_images: int = 0
-    loaded: int = 0
-    stale_at_once: int = 0
     stale: int = 0
     calls: int = 0
     remaining_seconds: float = math.inf
@@ -82,6 +76,7 @@ class OperationUsage:
     _charged_calls: int = 0
     _charged_images: int = 0
     _answers: list[tuple[CacheStatus, CacheEntry, float]] = field(default_factory=list)
+    _repeats: list[tuple[GalleryRequest, float | None]] = field(default_factory=list)
 
     def charge(self, *, calls: int, images: int) -> None:
         """Take calls from the budget before they are made.
@@ -124,6 +119,10 @@ class OperationUsage:
         self.remaining_seconds = min(self.remaining_seconds, remaining_seconds)
         self.age_seconds = max(self.age_seconds, age_seconds)
 
+    def record_repeat(self, request: GalleryRequest, *, age_seconds: float | None) -> None:
+        """Record a field that shares a load of this operation, and the age of its page if it has one."""
+        self._repeats.append((request, age_seconds))
+
     @property
     def spared_images(self) -> int:
         """The images that narrowing left out of the requests."""
@@ -142,15 +141,13 @@ class OperationUsage:
         joined = self._entries(CacheStatus.COLLAPSED)
         joined_own = sum(entry in own for entry in joined)
         hits, stale = self._entries(CacheStatus.HIT), self._entries(CacheStatus.STALE)
-        # List pages that a bulk load fetches were asked for by no field.
-        repeated = max(0, self.asked - len(hits) - self.stale_at_once - self.loaded)
         return UsageCounts(
             calls=self.calls,
             hits=len(hits),
             shared=len(shared),
             stale=self.stale,
             collapsed=len(joined) - joined_own,
-            merged=joined_own + repeated,
+            merged=joined_own + len(self._repeats),
             saved_bytes=sum(len(entry.body) for entry in hits + shared + stale + joined),
         )
 
@@ -181,17 +178,20 @@ class OperationUsage:
         indexes = {query: index for index, query in enumerate(queries)}
         ages = {query_string(entry.request): age for status, entry, age in self._answers if status is _MISS}
         made = [
-            _request(query, "miss", call, age=ages.get(query))
+            _request(query, "miss", call, age=None if _error_of(call) else ages.get(query))
             for query, (_, call) in zip(queries, calls, strict=True)
         ]
-        own = self._entries(_MISS)
+        own = self._entries(_MISS) + self._entries(CacheStatus.SHARED)
+        merged = [(query_string(request), age) for request, age in self._repeats]
         for status, entry, age in self._answers:
             query = query_string(entry.request)
             if status is CacheStatus.COLLAPSED and entry in own:
-                made.append({**_request(query, "merged", age=age), "into": indexes.get(query)})
+                merged.append((query, age))
             elif status is not _MISS:
                 made.append(_request(query, status.value, age=age))
-        return made
+        return made + [
+            {**_request(query, "merged", age=age), "into": indexes.get(query)} for query, age in merged
+        ]
 
     def _entries(self, status: CacheStatus) -> list[CacheEntry]:
         return [entry for each, entry, _ in self._answers if each is status]
@@ -208,7 +208,12 @@ def _request(
         "bytes": call.bytes if call is not None else 0,
         "ageSeconds": None if age is None else round(age, 3),
     }
-    # A 404 may stand for an empty page.
-    if call is not None and call.status != 404 and call.outcome not in {"ok", "unchanged"}:
-        request["error"] = call.outcome
+    error = call and _error_of(call)
+    if error is not None:
+        request["error"] = error
     return request
+
+
+def _error_of(call: CallRecord) -> str | None:
+    """Return the code of a call that brought no page. A 404 may stand for an empty one."""
+    return None if call.status == 404 or call.outcome in {"ok", "unchanged"} else call.outcome
