@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from starlette.types import ASGIApp
 
 from gallery_gateway.demo.callers import CALLERS
-from gallery_gateway.demo.server import create_upstream
+from gallery_gateway.demo.server import create_upstream, serve_in_thread
 from gallery_gateway.settings import Settings
 from gallery_gateway.verify.probe import Finding, Probe, Results, run_probes
 from gallery_gateway.verify.session import Session, Token
@@ -24,6 +25,16 @@ DEMO_TOKENS = {Token.OURS: CALLERS[0].token, Token.OTHER: CALLERS[-1].token}
 def still_upstream() -> ASGIApp:
     """Return the stand-in at one moment, so that nothing changes while it is verified."""
     return create_upstream(clock=lambda: _STILL_SECONDS)
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Serve an app, and yield its URL. The server ends in the background, for which uvicorn takes 0.2 s."""
+    serving = serve_in_thread(app)
+    try:
+        yield serving.__enter__()
+    finally:
+        threading.Thread(target=serving.__exit__, args=(None, None, None)).start()
 
 
 @asynccontextmanager

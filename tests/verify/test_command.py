@@ -20,12 +20,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from gallery_gateway.cli import main
-from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.verify.command import PROBES
 from gallery_gateway.verify.session import Token
 from tests.fakes import TOKEN
 from tests.verify.apis import Megabytes, empty_account, faulty
-from tests.verify.opening import DEMO_TOKENS, still_upstream
+from tests.verify.opening import DEMO_TOKENS, served, still_upstream
 from tests.verify.page import PAGE, with_blocks, without_numbers
 
 OURS, OTHER = DEMO_TOKENS[Token.OURS], DEMO_TOKENS[Token.OTHER]
@@ -38,7 +37,7 @@ def _tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(app: ASGIApp, *options: str) -> int:
-    with serve_in_thread(app) as url:
+    with served(app) as url:
         return main(["verify", "--url", url, *options])
 
 
@@ -283,7 +282,7 @@ def test_the_evidence_is_saved_although_nobody_reads_the_output() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "gallery_gateway", "verify", "--save", "evidence.json"]
-    with serve_in_thread(still_upstream()) as url:
+    with served(still_upstream()) as url:
         process = subprocess.run(  # noqa: S603  # of our own words
             [*command, "--url", url, "--max-calls", "3"], stdout=writing, stderr=subprocess.PIPE, check=False
         )
@@ -374,7 +373,7 @@ def in_a_terminal(url: str, typed: bytes) -> str:
 
 
 def test_ctrl_d_at_the_prompt_is_no_token() -> None:
-    with serve_in_thread(still_upstream()) as url:
+    with served(still_upstream()) as url:
         shown = in_a_terminal(url, b"\x04")
 
     assert "Traceback" not in shown
@@ -396,7 +395,7 @@ def test_without_a_terminal_a_line_shows_each_group(capsys: pytest.CaptureFixtur
 
 
 def test_a_terminal_shows_which_probe_runs_and_not_the_token_that_is_typed() -> None:
-    with serve_in_thread(still_upstream()) as url:
+    with served(still_upstream()) as url:
         shown = in_a_terminal(url, OURS.encode() + b"\n")
 
     assert OURS not in shown
@@ -411,7 +410,7 @@ async def test_an_interrupted_command_prints_and_saves_what_it_found(
 ) -> None:
     monkeypatch.setenv("GALLERY_GATEWAY_VERIFY_TOKEN", OURS)
     reached = threading.Event()
-    with serve_in_thread(faulty(None, at=lambda call: call > 3, reached=reached.set)) as url:
+    with served(faulty(None, at=lambda call: call > 3, reached=reached.set)) as url:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "gallery_gateway", "verify", "--url", url, "--json", "--save", "evidence.json"),

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery_gateway.cli import main
-from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from gallery_gateway.demo.server import create_upstream
 from gallery_gateway.verify.session import Token
 from tests.fakes import page_body
-from tests.verify.opening import DEMO_TOKENS, still_upstream
+from tests.verify.opening import DEMO_TOKENS, served, still_upstream
 
 CANARY = "canary"
 NUMBER = 7_654_321_000
@@ -133,7 +133,7 @@ def _tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_that_the_api_sends_is_shown(
     capsys: pytest.CaptureFixture[str], world: str, form: tuple[str, ...]
 ) -> None:
-    with serve_in_thread(WORLDS[world]) as url:
+    with served(WORLDS[world]) as url:
         status = main(["verify", "--url", url, "--links", "--save", "evidence.json", *form])
 
     captured = capsys.readouterr()

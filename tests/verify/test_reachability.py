@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.verify import reachability
 from gallery_gateway.verify.probe import Finding, Probe, Verdict, differs, holds, not_seen
 from gallery_gateway.verify.session import Response, Token
@@ -20,7 +19,7 @@ from tests.fakes import OTHER_TOKEN, TOKEN, image_body, page_body, project_body
 from tests.upstream.certificates import certified
 from tests.upstream.sockets import Respond, always, http_response, serving
 from tests.upstream.tunnels import proxying
-from tests.verify.opening import finding_of, json_response, session, still_upstream
+from tests.verify.opening import finding_of, json_response, served, session, still_upstream
 
 PAGE = json_response(page_body())
 TOKENS = {Token.OURS: TOKEN, Token.OTHER: OTHER_TOKEN}
@@ -112,7 +111,7 @@ async def test_plain_http_to_another_machine_differs() -> None:
 
 
 async def test_https_to_a_port_of_plain_http_is_a_failed_handshake() -> None:
-    with serve_in_thread(still_upstream()) as url:
+    with served(still_upstream()) as url:
         async with session(url.replace("http:", "https:"), tokens=TOKENS) as opened:
             finding = await finding_of(reachability.tls, opened)
 

@@ -501,7 +501,7 @@ async def report_of(probe: Probe, world: World) -> Report:
         stand_in(edit=numbered(timed)),
         stand_in(edit=numbered(reversed_at_times)),
         stand_in(edit=each_image(removed("job_id"))),
-        stand_in(ask=lambda _query: {}),
+        stand_in(ask=lambda _query: {"per_page": ["4"], "max_images_per_project": ["4"]}),
         stand_in(statuses={422: 500}),
     ],
     ids=["counters", "size", "values", "order", "identity", "parameters", "errors"],

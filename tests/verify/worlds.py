@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gallery_gateway.demo.server import ContractVariant, create_upstream, serve_in_thread
+from gallery_gateway.demo.server import ContractVariant, create_upstream
 from gallery_gateway.verify.session import Response, Session, Token
 from tests.fakes import image_body, project_body
 from tests.gallery.endpoints import page_of
 from tests.upstream.sockets import Respond, serving
-from tests.verify.opening import DEMO_TOKENS, session
+from tests.verify.opening import DEMO_TOKENS, served, session
 
 World = Callable[[], AbstractAsyncContextManager[Session]]
 """Opens a session with an API."""
@@ -132,7 +132,7 @@ def stand_in(
         app = Changing(
             upstream, ask=ask, edit=edit(), statuses=statuses or {}, refusal=refusal, is_cached=is_cached
         )
-        with serve_in_thread(app) as url:
+        with served(app) as url:
             async with session(url, tokens=tokens, settings=settings, with_links=with_links) as opened:
                 yield opened
 
@@ -145,14 +145,14 @@ def changing(app: Callable[[Callable[[], int]], ASGIApp]) -> World:
     @asynccontextmanager
     async def world() -> AsyncIterator[Session]:
         calls = 0
-        served = app(lambda: calls)
+        inner = app(lambda: calls)
 
         async def counting(scope: Scope, receive: Receive, send: Send) -> None:
             nonlocal calls
             calls += 1
-            await served(scope, receive, send)
+            await inner(scope, receive, send)
 
-        with serve_in_thread(counting) as url:
+        with served(counting) as url:
             async with session(url) as opened:
                 yield opened
 
