@@ -151,6 +151,21 @@ def test_a_plan_says_first_what_the_operation_costs_at_most(gateway: Gateway, wa
     expect(pane.get_by_role("status")).to_have_text("The plan has 1 to 2 calls.")
 
 
+def test_a_plan_above_the_budget_shows_no_call_and_its_error_once(
+    gateway: Gateway, watched: WatchedPage
+) -> None:
+    fields = " ".join(f"a{page}: gallery(page: {page}) {{ pagination {{ total }} }}" for page in range(1, 26))
+    pane = open_pane(watched, gateway.address(f"{{ {fields} }}"))
+
+    plan = show_plan(pane)
+
+    expect(plan).to_contain_text("It would need 25 calls, for at most 500 images; it is refused.")
+    assert calls_in(plan) == []
+    expect(pane.get_by_role("status")).to_have_text(
+        "This operation needs 25 upstream calls; the limit is 20. Split it into several operations."
+    )
+
+
 def test_a_condition_that_the_page_does_not_know_is_shown_in_words(
     gateway: Gateway, watched: WatchedPage
 ) -> None:

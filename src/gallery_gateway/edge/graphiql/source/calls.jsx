@@ -88,7 +88,19 @@ function Notes({ notes }) {
   );
 }
 
-function Plan({ name, plan: { calls, further, bytes, maxCalls, maxImages, budgetLeft }, onCopy }) {
+const isRefused = ({ budgetLeft }) => budgetLeft.calls < 0 || budgetLeft.images < 0;
+
+function Plan({ name, plan, onCopy }) {
+  const { calls, further, bytes, maxCalls, maxImages, budgetLeft } = plan;
+  // Calls above the budget are not made, so there are none to copy.
+  if (isRefused(plan)) {
+    return (
+      <section aria-label="Plan">
+        <h3>{`Plan of ${name}`}</h3>
+        <p>{`It would need ${counted(calls.length, 'call')}, for at most ${counted(maxImages, 'image')}; it is refused.`}</p>
+      </section>
+    );
+  }
   return (
     <section aria-label="Plan">
       <h3>{`Plan of ${name}`}</h3>
@@ -156,8 +168,9 @@ export function openCalls({ endpoint }) {
   async function showPlan({ operationName = undefined, headers, ...body }) {
     const response = await send({ endpoint, headers, report: 'plan', body: { ...body, operationName } });
     const plan = response.extensions?.plan ?? null;
-    const messages = (response.errors ?? []).map(({ message }) => message);
-    if (plan) messages.unshift(`The plan has ${countedCalls(plan.calls.length, plan.maxCalls)}.`);
+    // Each field above the budget has the same error.
+    const messages = [...new Set((response.errors ?? []).map(({ message }) => message))];
+    if (plan && !isRefused(plan)) messages.unshift(`The plan has ${countedCalls(plan.calls.length, plan.maxCalls)}.`);
     store.set({ plan: plan && { name: operationName ?? 'the operation', plan }, status: messages.join(' ') });
   }
 
