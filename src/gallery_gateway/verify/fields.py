@@ -61,6 +61,9 @@ async def optional(session: Session) -> Finding:
     parts += [f"never: {listing(absent)}"] if absent else []
     parts += [f"not always: {listing(partial)}"] if partial else []
     parts += [f"always null: {listing(nulls)}"] if nulls else []
+    if not absent:
+        # Without a project, there are few fields to look for.
+        await sampled_projects(session)
     finding = (differs if absent else holds)("; ".join(parts))
     return replace(finding, details=tuple(map(_counts, fields)))
 

@@ -18,11 +18,12 @@ from gallery_gateway.verify.sampling import (
     number_of,
     projects_of,
     sampled_pages,
+    sampled_projects,
     total_of,
     values_of,
     volatile_fields,
 )
-from gallery_gateway.verify.session import NotSeenError, Session
+from gallery_gateway.verify.session import NotSeenError, Response, Session
 
 # REST contract, `per_page`.
 _MAX_PER_PAGE = 100
@@ -122,7 +123,7 @@ async def total(session: Session) -> Finding:
 async def past_end(session: Session) -> Finding:
     last = last_page_number(await first_page(session))
     response = await session.get({"page": max(last, 1) + 1, **SIZE})
-    return _nothing(response.status, response.json, response.seen)
+    return await _nothing(session, response)
 
 
 @probe(
@@ -134,17 +135,25 @@ async def past_end(session: Session) -> Finding:
 async def unknown_project(session: Session) -> Finding:
     # Below 2^31, so that it is not too large for the API.
     response = await session.get({"project_id": 2_000_000_011, "max_images_per_project": 1})
-    return _nothing(response.status, response.json, response.seen)
+    return await _nothing(session, response)
 
 
-def _nothing(status: int, body: object, seen: str) -> Finding:
+async def _nothing(session: Session, response: Response) -> Finding:
     """Say whether a response means that there is nothing."""
-    if status == 404:
-        return holds(seen)
-    if status == 200 and isinstance(body, dict) and isinstance(body.get("projects"), list):
-        count = len(body["projects"])
-        return differs(f"a list of {counted(count, 'project')}") if count else holds("an empty list")
-    return differs(seen)
+    body = response.json
+    if response.status == 404:
+        return holds(response.seen)
+    if response.status == 200 and isinstance(body, dict) and isinstance(body.get("projects"), list):
+        if not body["projects"]:
+            return await _shown(session, "an empty list")
+        return differs(f"a list of {counted(len(body['projects']), 'project')}")
+    return differs(response.seen)
+
+
+async def _shown(session: Session, evidence: str) -> Finding:
+    """Return a verdict that an account without projects cannot support."""
+    await sampled_projects(session)
+    return holds(evidence)
 
 
 @probe(
@@ -158,7 +167,8 @@ async def page_size(session: Session) -> Finding:
     stated, held = number_of(body, "per_page"), len(projects_of(body))
     expected = min(_MAX_PER_PAGE, total_of(body))
     evidence = f"requested {_MAX_PER_PAGE}: {held} of {expected} projects, `per_page` is {stated}"
-    return (holds if (stated, held) == (_MAX_PER_PAGE, expected) else differs)(evidence)
+    is_honoured = (stated, held) == (_MAX_PER_PAGE, expected)
+    return await _shown(session, evidence) if is_honoured else differs(evidence)
 
 
 @probe(
