@@ -172,6 +172,8 @@ class GalleryClient:
             deadline.timeout = None
 
     async def aclose(self) -> None:
+        if self._drift:
+            self._drift.close()
         await self._transport.aclose()
 
     async def _attempts(self, request: "_Request", deadline: Deadline) -> FetchedPage | NotModified:

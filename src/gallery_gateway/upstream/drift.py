@@ -265,6 +265,7 @@ class DriftSampler:
         self.compared = 0
         self.drifted: Counter[tuple[str, Kind]] = Counter()
         self._is_busy = False
+        self._next_turn: asyncio.TimerHandle | None = None
         # When each field and kind was logged.
         self._logged: dict[tuple[str, Kind], float] = {}
 
@@ -273,8 +274,13 @@ class DriftSampler:
         if self._is_busy or len(body) > _MAX_BYTES:
             return False
         self._is_busy = True
-        asyncio.get_running_loop().call_later(_DELAY_SECONDS, self._begin, body)
+        self._next_turn = asyncio.get_running_loop().call_later(_DELAY_SECONDS, self._begin, body)
         return True
+
+    def close(self) -> None:
+        """Give up the page that is being compared."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
 
     def _begin(self, body: bytes) -> None:
         if body.count(b",") > _MAX_COMMAS:
@@ -287,7 +293,8 @@ class DriftSampler:
         until = time.perf_counter() + _TURN_SECONDS
         for _ in steps:
             if time.perf_counter() > until:
-                asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._go_on, survey, steps)
+                loop = asyncio.get_running_loop()
+                self._next_turn = loop.call_later(_PAUSE_SECONDS, self._go_on, survey, steps)
                 return
         self._is_busy = False
         self._record(list(survey.differences()), asyncio.get_running_loop().time())
