@@ -89,6 +89,9 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     ),
     "document_unknown": _rejected("no trusted document has this id", "PERSISTED_QUERY_NOT_IN_LIST", 404),
     "document_not_trusted": _rejected("only trusted documents run", "QUERY_NOT_IN_SAFELIST", 403),
+    "no_event_stream": _rejected("a subscription that does not accept events", "BAD_REQUEST", 406),
+    "too_many_streams": _rejected("the caller has too many open subscriptions", "RATE_LIMITED", 429),
+    "streams_full": _rejected("the process has too many open subscriptions", "OVERLOADED", 503),
     "bad_user_input": Consequences("an argument or variable is invalid", code="BAD_USER_INPUT"),
     # No call is made, or no operation waits for it.
     "overloaded": _failed(
@@ -226,8 +229,14 @@ class RequestError(GatewayError):
 
     kind = "bad_request"
 
-    def __init__(self, message: str | None = None, *, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        status: int | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
         self.status = status or self.consequences.http_status
 
 
@@ -257,6 +266,29 @@ class DocumentNotTrustedError(RequestError):
 
     kind = "document_not_trusted"
     default_message = "This gateway runs trusted documents only, and this document is not one of them."
+
+
+class NoEventStreamError(RequestError):
+    """A subscription whose client does not accept its events."""
+
+    kind = "no_event_stream"
+    default_message = "Events of a subscription are sent as a stream: send `Accept: text/event-stream`."
+
+
+class TooManyStreamsError(RequestError):
+    """The caller has as many open subscriptions as one may have."""
+
+    kind = "too_many_streams"
+    default_message = "This access token has too many open subscriptions; close some of them."
+    shows_retry_after = True
+
+
+class StreamsFullError(RequestError):
+    """The process has as many open subscriptions as it may have, or leaves."""
+
+    kind = "streams_full"
+    default_message = "The gateway has too many open subscriptions; try again soon."
+    shows_retry_after = True
 
 
 class BadUserInputError(GatewayError):

@@ -14,6 +14,7 @@ from gallery_gateway.app.signals import handling_signals
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.clock import SYSTEM_CLOCK, Clock
 from gallery_gateway.edge.app import GatewayApp, Readiness, health_router
+from gallery_gateway.edge.event_stream import EventStreams
 from gallery_gateway.edge.explorer import GRAPHQL_PATH, explorer_routes, render_page
 from gallery_gateway.edge.replay import REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.responses import security_headers
@@ -62,6 +63,7 @@ def create_app(
     headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
     path = settings.graphiql_path
     page = render_page(path, token=explorer_token) if settings.graphiql else None
+    streams = EventStreams()
     replays = ReplayStore(readiness, instruments.operations)
     endpoint = build_endpoint(
         settings,
@@ -69,6 +71,7 @@ def create_app(
         page=page if path == GRAPHQL_PATH else None,
         security_headers=headers,
         replays=replays,
+        streams=streams,
         instruments=instruments,
         large_pages=large_pages,
     )
@@ -86,12 +89,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[dict[str, object]]:
-        async with _running(gallery, instruments, readiness):
+        async with _running(gallery, instruments, readiness, streams):
             if not owns_process:
                 yield {}
                 return
             delay_seconds = settings.shutdown_delay_seconds
-            with _calm_collector(), handling_signals(readiness, delay_seconds=delay_seconds):
+            with _calm_collector(), handling_signals(readiness, streams, delay_seconds=delay_seconds):
                 # The server would send a replay past the middleware.
                 yield {} if app.user_middleware else {REPLAY_STORE: replays}
 
@@ -107,7 +110,9 @@ def create_served_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _running(gallery: Gallery, instruments: Instruments, readiness: Readiness) -> AsyncIterator[None]:
+async def _running(
+    gallery: Gallery, instruments: Instruments, readiness: Readiness, streams: EventStreams
+) -> AsyncIterator[None]:
     """Run from start-up to shutdown, which undoes start-up in reverse order."""
     async with instruments.running():
         await gallery.open()
@@ -116,6 +121,7 @@ async def _running(gallery: Gallery, instruments: Instruments, readiness: Readin
             yield
         finally:
             readiness.is_running = False
+            streams.close()
             await gallery.aclose()
 
 

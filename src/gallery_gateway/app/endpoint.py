@@ -5,6 +5,7 @@ import secrets
 
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.endpoint import GraphQLEndpoint
+from gallery_gateway.edge.event_stream import EventStreams
 from gallery_gateway.edge.policy import Policy
 from gallery_gateway.edge.replay import ReplayStore
 from gallery_gateway.edge.responses import RawHeader
@@ -26,6 +27,14 @@ from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.context import Operations
 from gallery_gateway.schema.roots import COMPILED_ROOTS
 from gallery_gateway.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, listed
+from gallery_gateway.telemetry.counters import Values
+
+
+def read_streams(streams: EventStreams) -> Values:
+    values: Values = {("subscriptions", ()): len(streams), ("subscription_events_total", ()): streams.events}
+    for reason, count in dict(streams.ended).items():
+        values["subscriptions_ended_total", (reason,)] = count
+    return values
 
 
 def build_endpoint(
@@ -35,6 +44,7 @@ def build_endpoint(
     page: str | None,
     security_headers: tuple[RawHeader, ...],
     replays: ReplayStore,
+    streams: EventStreams,
     instruments: Instruments,
     large_pages: asyncio.Lock,
 ) -> GraphQLEndpoint:
@@ -65,7 +75,10 @@ def build_endpoint(
         origins=listed(settings.cors_origins),
         security_headers=security_headers,
     )
-    return GraphQLEndpoint(executor, operations, policy, replays, page=page, telemetry=instruments.operations)
+    instruments.add_gauges(lambda: read_streams(streams))
+    return GraphQLEndpoint(
+        executor, operations, policy, replays, streams, page=page, telemetry=instruments.operations
+    )
 
 
 def _document_source(settings: Settings, documents: Documents) -> DocumentSource:

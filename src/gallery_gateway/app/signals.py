@@ -9,11 +9,14 @@ from types import FrameType
 import uvicorn
 
 from gallery_gateway.edge.app import Readiness
+from gallery_gateway.edge.event_stream import EventStreams
 
 
 @contextmanager
-def handling_signals(readiness: Readiness, *, delay_seconds: float) -> Iterator[None]:
+def handling_signals(readiness: Readiness, streams: EventStreams, *, delay_seconds: float) -> Iterator[None]:
     """Handle SIGTERM and SIGINT before the server does, if there is a server.
+
+    Subscriptions end at once: the server would wait for them until the grace period is over.
 
     The server closes its sockets as soon as it gets a signal. A delay passes SIGTERM on that much later; in
     the meantime, each response asks its client to close the connection. SIGINT is never delayed. A second
@@ -29,6 +32,7 @@ def handling_signals(readiness: Readiness, *, delay_seconds: float) -> Iterator[
     def drain(number: int, frame: FrameType | None) -> None:
         is_first = not readiness.is_leaving
         readiness.leave()
+        loop.call_soon_threadsafe(streams.close)
         if is_first and delay_seconds:
             # A signal interrupts the loop between any two steps.
             loop.call_soon_threadsafe(loop.call_later, delay_seconds, server.handle_exit, number, None)
@@ -39,6 +43,7 @@ def handling_signals(readiness: Readiness, *, delay_seconds: float) -> Iterator[
         if server.should_exit:
             loop.call_soon_threadsafe(_cancel_requests, server)
         else:
+            loop.call_soon_threadsafe(streams.close)
             server.handle_exit(number, frame)
 
     with _handling(signal.SIGTERM, drain), _handling(signal.SIGINT, interrupt):

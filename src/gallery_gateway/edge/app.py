@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gallery_gateway.edge.responses import RawHeader, with_headers
 
+IS_HEAD = "gallery_gateway.is_head"
+"""The key, in the scope of a GET, that says that it is answered to a HEAD."""
+
 _NOT_RUNNING = (
     "The gallery gateway is not running. A mounted app gets no lifespan: create the outer app with"
     " `lifespan=gateway.router.lifespan_context`, or enter that in the lifespan of the outer app."
@@ -105,7 +108,7 @@ class GatewayApp(FastAPI):
                 scope = {**scope, "path": scope["path"][:-1]}
             if scope["method"] == "HEAD":
                 # Servers leave out the body (RFC 9110, section 9.3.2).
-                scope = {**scope, "method": "GET"}
+                scope = {**scope, "method": "GET", IS_HEAD: True}
         if self._readiness.is_leaving:
             send = _add_headers(send, ((b"connection", b"close"),))
         is_operation = scope["type"] == "http" and _route_path(scope) == self._path

@@ -5,13 +5,17 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
+from graphql import OperationType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from gallery_gateway.edge.app import IS_HEAD
+from gallery_gateway.edge.event_stream import EventStream, EventStreams, single_event
 from gallery_gateway.edge.explorer import PAGE_HEADERS
 from gallery_gateway.edge.policy import ALLOWED_METHODS, Decision, Policy, RequestedReport
 from gallery_gateway.edge.recorder import OperationRecorder
@@ -28,6 +32,7 @@ from gallery_gateway.edge.responses import (
     unless_known,
     with_headers,
 )
+from gallery_gateway.edge.subscription import Subscription
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
@@ -53,6 +58,7 @@ class GraphQLEndpoint:
     operations: Operations
     policy: Policy
     replays: ReplayStore
+    streams: EventStreams
     _: KW_ONLY
     page: str | None = None
     telemetry: Telemetry | None = None
@@ -77,31 +83,16 @@ class GraphQLEndpoint:
             with suppress(OSError):
                 await send_response(send, response, request_id=request.id)
             raise
-        except RequestError as exc:
-            recorder.record_failure("refused", exc.code)
-            response = error_response(exc.status, str(exc), exc.extensions, decision.head)
-            if exc.status == 405:
-                response.headers.append((b"allow", ALLOWED_METHODS))
         except Exception as exc:  # noqa: BLE001  # the boundary: a bug gets a masked response
-            identifier = request.id.decode()
-            log_event("request.bug", level=logging.ERROR, error=exc, request_id=identifier)
-            extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": identifier}
-            recorder.record_failure("error", extensions["code"])
-            response = error_response(500, "Something went wrong in the gateway.", extensions, decision.head)
-        try:
-            await send_response(send, response, request_id=request.id)
-        except OSError:
-            # The client closed the connection (ASGI, "Disconnected Client - send exception").
-            recorder.record_disconnect()
-        except asyncio.CancelledError:
-            recorder.record_disconnect()
-            raise
-        finally:
-            recorder.end(status=response.status, size_bytes=len(response.body))
+            response = _failed(exc, request, decision, recorder)
+        if isinstance(response, EventStream):
+            await _stream(response, request, receive, send, recorder)
+        else:
+            await _send(response, request, send, recorder)
 
     async def _respond(
         self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: OperationRecorder
-    ) -> HTTPResponse:
+    ) -> HTTPResponse | EventStream:
         if decision.rejection:
             # A new error each time: an exception that is raised again collects tracebacks.
             raise RequestError(decision.rejection.message, status=decision.rejection.status)
@@ -109,8 +100,18 @@ class GraphQLEndpoint:
             return HTTPResponse(204, list(decision.head), b"")
         if decision.shows_page:
             return self._page(request, decision)
+        return await self._respond_to_operation(request, decision, receive, recorder)
+
+    async def _respond_to_operation(
+        self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: OperationRecorder
+    ) -> HTTPResponse | EventStream:
         if request.method == "POST":
             await request.read_body(receive)
+        if decision.prefers_events:
+            response = await self._execute(request, decision, None, recorder)
+            if isinstance(response, EventStream) or response.status != 200:
+                return response
+            return single_event(response.body, decision.event_head or ())
         if decision.skips_cache or decision.report:
             return await self._execute(request, decision, None, recorder)
         key: ReplayKey | None = request.scope.get("state", {}).get(REPLAY_KEY)
@@ -132,11 +133,16 @@ class GraphQLEndpoint:
 
     async def _execute(
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
-    ) -> HTTPResponse:
+    ) -> HTTPResponse | EventStream:
         token = request.token()
         operation = request.operation()
-        if request.method == "GET" and not self.executor.is_query(operation):
-            raise RequestError("A GET can run queries only.", status=405)
+        is_planned = decision.report is RequestedReport.PLAN
+        if request.method == "GET" or decision.event_head is not None:
+            kind = self.executor.kind_of(operation)
+            if request.method == "GET" and kind is OperationType.MUTATION:
+                raise RequestError("A GET can run queries and subscriptions only.", status=405)
+            if kind is OperationType.SUBSCRIPTION and decision.event_head is not None and not is_planned:
+                return self._subscribe(token, operation, request, decision, recorder)
         context = self.operations.open(
             token,
             skips_cache=decision.skips_cache,
@@ -144,7 +150,7 @@ class GraphQLEndpoint:
             timeout_seconds=request.timeout_seconds,
         )
         recorder.record_caller(context.caller)
-        if decision.report is RequestedReport.PLAN:
+        if is_planned:
             return self._plan(operation, context, request, decision, recorder)
         calls = recorder.collect_calls() if decision.report else None
         result = await self.executor.execute(operation, context, request_id=request.id.decode())
@@ -162,6 +168,38 @@ class GraphQLEndpoint:
             return response
         return unless_known(response, request.headers.get(b"if-none-match"))
 
+    def _subscribe(
+        self,
+        token: str | None,
+        operation: GraphQLRequest,
+        request: HTTPRequest,
+        decision: Decision,
+        recorder: OperationRecorder,
+    ) -> HTTPResponse | EventStream:
+        """Raises: TooManyStreamsError, StreamsFullError."""
+        prepared = self.executor.prepare(operation, request_id=request.id.decode())
+        head = decision.event_head or ()
+        if isinstance(prepared, GraphQLResponse):
+            recorder.record_response(prepared, OperationUsage(self.operations.budget))
+            return single_event(prepared.body, head)
+        caller = self.operations.caller_of(token)
+        recorder.record_caller(caller)
+        subscription = Subscription(
+            self.executor,
+            prepared,
+            open_context=partial(
+                self.operations.open,
+                token,
+                if_error_seconds=decision.if_error_seconds,
+                timeout_seconds=request.timeout_seconds,
+                awaits_fresh=True,
+            ),
+            open_recorder=lambda: OperationRecorder(self.telemetry, request),
+            skips_cache=decision.skips_cache,
+            reports=decision.report is not None,
+        )
+        return self.streams.open(subscription.look, head, caller.key if caller else None)
+
     def _plan(
         self,
         operation: GraphQLRequest,
@@ -176,6 +214,56 @@ class GraphQLEndpoint:
         result = self.executor.plan(operation, plan, request_id=request.id.decode())
         recorder.record_response(result, context.usage)
         return _operation_response(result, result.body, decision.head, context.usage, decision)
+
+
+def _failed(
+    error: Exception, request: HTTPRequest, decision: Decision, recorder: OperationRecorder
+) -> HTTPResponse:
+    """Return the response to a request that was refused, or that met a bug."""
+    if not isinstance(error, RequestError):
+        identifier = request.id.decode()
+        log_event("request.bug", level=logging.ERROR, error=error, request_id=identifier)
+        extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": identifier}
+        recorder.record_failure("error", extensions["code"])
+        return error_response(500, "Something went wrong in the gateway.", extensions, decision.head)
+    recorder.record_failure("refused", error.code)
+    response = error_response(error.status, str(error), error.extensions, decision.head)
+    if error.status == 405:
+        response.headers.append((b"allow", ALLOWED_METHODS))
+    if error.retry_after_seconds is not None:
+        response.headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    return response
+
+
+async def _send(
+    response: HTTPResponse, request: HTTPRequest, send: Send, recorder: OperationRecorder
+) -> None:
+    try:
+        await send_response(send, response, request_id=request.id)
+    except OSError:
+        # The client closed the connection (ASGI, "Disconnected Client - send exception").
+        recorder.record_disconnect()
+    except asyncio.CancelledError:
+        recorder.record_disconnect()
+        raise
+    finally:
+        recorder.end(status=response.status, size_bytes=len(response.body))
+
+
+async def _stream(
+    stream: EventStream, request: HTTPRequest, receive: Receive, send: Send, recorder: OperationRecorder
+) -> None:
+    """Send a stream; each of its looks is recorded by itself."""
+    opened_at = time.monotonic()
+    log = partial(log_event, request_id=recorder.record.request_id, caller=recorder.record.caller)
+    log("subscription.opened")
+    try:
+        await stream.send(receive, send, request_id=request.id, is_head=IS_HEAD in request.scope)
+    except OSError:
+        stream.reason = "disconnected"
+    finally:
+        seconds = round(time.monotonic() - opened_at, 3)
+        log("subscription.ended", reason=stream.reason, events=stream.events, seconds=seconds)
 
 
 def _replay(

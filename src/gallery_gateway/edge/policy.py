@@ -19,6 +19,7 @@ ALLOWED_METHODS = b"GET, HEAD, POST"
 _JSON = "application/json"
 _GRAPHQL_RESPONSE = "application/graphql-response+json"
 _HTML = "text/html"
+_EVENTS = "text/event-stream"
 
 # Parameters that select a document; `extensions` may contain the hash of one.
 _DOCUMENT = re.compile(rb"(?:^|&)(query|documentId|doc_id|extensions)(?:=|&|$)")
@@ -77,22 +78,29 @@ def _cache_directives(cache_control: str) -> tuple[bool, float]:
 
 
 def negotiate(accept: str, *, offers_html: bool) -> str | None:
-    """Return the preferred media type, JSON without any preference, or None if none is acceptable."""
-    ranges = [_parse_media_range(part) for part in accept.split(",") if part.strip()]
+    """Return the preferred media type, JSON without any preference, or None if none is acceptable.
+
+    Only clients that name event streams are sent one.
+    """
+    ranges = _parse_accept(accept)
     if not ranges:
         return _JSON
 
     def preference(offer: str) -> tuple[float, int]:
         """The quality of the most specific range for an offer; among equals the first range is preferred."""
-        for name in (offer, offer.partition("/")[0] + "/*", "*/*"):
+        for name in (offer,) if offer == _EVENTS else (offer, offer.partition("/")[0] + "/*", "*/*"):
             for position, (media_range, quality) in enumerate(ranges):
                 if media_range == name:
                     return quality, -position
         return 0.0, 0
 
     # Of equal preferences, max returns the first.
-    best = max([_JSON, _GRAPHQL_RESPONSE, *([_HTML] if offers_html else [])], key=preference)
+    best = max([_JSON, _GRAPHQL_RESPONSE, _EVENTS, *([_HTML] if offers_html else [])], key=preference)
     return best if preference(best)[0] > 0 else None
+
+
+def _parse_accept(accept: str) -> list[tuple[str, float]]:
+    return [_parse_media_range(part) for part in accept.split(",") if part.strip()]
 
 
 def _parse_media_range(text: str) -> tuple[str, float]:
@@ -133,6 +141,8 @@ class Decision:
         if_error_seconds: how long past its freshness a page may answer if upstream fails.
         report: what the response reports about upstream calls; None for nothing.
         is_report_requested: whether the request asks for the report: no other request gets this response.
+        prefers_events: whether the response to a query is sent as a stream of one event.
+        event_head: the headers of an event stream; None if the client accepts none.
         request_error_status: the status of a response to an operation that was not executed.
         head: the headers of every response under this decision.
     """
@@ -144,6 +154,8 @@ class Decision:
     if_error_seconds: float
     report: RequestedReport | None
     is_report_requested: bool
+    prefers_events: bool
+    event_head: tuple[RawHeader, ...] | None
     request_error_status: int
     head: tuple[RawHeader, ...]
 
@@ -224,15 +236,20 @@ class Policy:
         media_type = negotiate(accept, offers_html=is_visit and self.has_page)
         rejection = self._reject_unsafe(headers, repeated_header)
         shows_page = media_type == _HTML and rejection is None
+        accepts_events = any(name == _EVENTS and quality > 0 for name, quality in _parse_accept(accept))
         if rejection is None and not shows_page and not is_preflight:
             rejection = self._reject_unsupported(method, headers, media_type, is_preflighted=is_preflighted)
-        if media_type is None or (media_type == _HTML and not shows_page):
-            media_type = _JSON
-        content_type: RawHeader = (b"content-type", f"{media_type}; charset=utf-8".encode())
         requested = headers.get(_REQUESTED_HEADERS, b"")
-        head = _preflight_head(requested) if is_preflight else [content_type]
+        more_head = [*self._head]
         if origin is not None and origin in self._origins:
-            head += [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)]
+            more_head += [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-expose-headers", _EXPOSED),
+            ]
+        # A response that is no stream after all is JSON.
+        is_json = media_type in {None, _EVENTS} or (media_type == _HTML and not shows_page)
+        content_type = _content_type(_JSON if is_json else str(media_type))
+        head = _preflight_head(requested) if is_preflight else [content_type]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
         skips_cache, if_error_seconds = _cache_directives(cache_control)
         requested_report = _REPORTS.get(_report_value(headers))
@@ -246,7 +263,9 @@ class Policy:
             is_report_requested=requested_report is not None,
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
-            head=(*head, *self._head),
+            prefers_events=media_type == _EVENTS,
+            event_head=(_content_type(_EVENTS), *more_head) if accepts_events else None,
+            head=(*head, *more_head),
         )
 
     def _reject_unsafe(self, headers: dict[bytes, bytes], repeated_header: bytes | None) -> Rejection | None:
@@ -277,6 +296,10 @@ class Policy:
         if method != "GET":
             return Rejection("This method is not allowed; use GET or POST.", 405)
         return _reject_forgeable(content_type, is_preflighted=is_preflighted) if self.prevents_csrf else None
+
+
+def _content_type(media_type: str) -> RawHeader:
+    return b"content-type", f"{media_type}; charset=utf-8".encode()
 
 
 def _report_value(headers: dict[bytes, bytes]) -> bytes:

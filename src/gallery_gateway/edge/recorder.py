@@ -7,7 +7,7 @@ from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.execution.executor import GraphQLResponse
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.usage import OperationUsage, UsageCounts
-from gallery_gateway.telemetry.records import Link, OperationRecord
+from gallery_gateway.telemetry.records import QUERY, Link, OperationRecord
 from gallery_gateway.telemetry.telemetry import (
     CurrentOperation,
     ReportedCall,
@@ -51,7 +51,7 @@ class OperationRecorder:
             current_operation.set(operation._replace(calls=calls))
         return calls
 
-    def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None:
+    def record_response(self, response: GraphQLResponse, usage: OperationUsage, *, kind: str = QUERY) -> None:
         record = self.record
         record.codes = response.codes
         if response.is_request_error:
@@ -59,7 +59,7 @@ class OperationRecorder:
             return
         record.outcome = "error" if response.has_errors else "ok"
         record.operation = response.operation
-        record.kind = "query"
+        record.kind = kind
         record.executor = response.executor
         if self._telemetry is None:
             return

@@ -19,7 +19,7 @@ from gallery_gateway.edge.app import Readiness
 from gallery_gateway.edge.request import KEYED_HEADERS, Headers, request_id
 from gallery_gateway.edge.responses import RawHeader, freshness_headers, head_lines
 from gallery_gateway.gallery.gallery import CachedResponse
-from gallery_gateway.telemetry.records import COMPILED, OperationRecord
+from gallery_gateway.telemetry.records import COMPILED, QUERY, OperationRecord
 from gallery_gateway.telemetry.telemetry import Telemetry
 
 REPLAY_STORE = "replay_store"
@@ -42,7 +42,7 @@ def fill_replay(record: OperationRecord, original: OperationRecord) -> None:
     """Fill the record of a replay from that of the operation that it repeats."""
     record.caller = original.caller
     record.operation = original.operation
-    record.kind = "query"
+    record.kind = QUERY
     record.outcome = "ok"
     # Only compiled responses are cached with their page.
     record.executor = COMPILED

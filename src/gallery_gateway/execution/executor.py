@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from graphql import (
@@ -21,6 +21,7 @@ from graphql import (
 from gallery_gateway.errors import (
     BadUserInputError,
     GatewayError,
+    NoEventStreamError,
     OverloadedError,
     RequestError,
     UpstreamContractError,
@@ -74,6 +75,22 @@ PlanOperation = Callable[..., Any]
 """Plans an operation of the schema: see `plan_operation` in `schema/planner.py`."""
 
 
+class Operation(NamedTuple):
+    """An operation of a prepared document, and the request that asked for it."""
+
+    request: GraphQLRequest
+    prepared: PreparedDocument
+    definition: OperationDefinitionNode
+
+    @property
+    def name(self) -> str | None:
+        return self.definition.name.value if self.definition.name else None
+
+    @property
+    def is_subscription(self) -> bool:
+        return self.definition.operation is OperationType.SUBSCRIPTION
+
+
 class Executor:
     """Runs operations: by compiled plans if possible, else by graphql-core.
 
@@ -94,8 +111,8 @@ class Executor:
         self._compiler = compiler
         self._source = source or PersistedQueries()
 
-    def is_query(self, request: GraphQLRequest) -> bool:
-        """Return whether a request names a query; an invalid request counts as a query.
+    def kind_of(self, request: GraphQLRequest) -> OperationType:
+        """Return the kind of the operation that a request names; an invalid request counts as a query.
 
         Raises:
             RequestError: there is no document, or it must not be run.
@@ -104,53 +121,60 @@ class Executor:
             document = self._documents.prepare(self._source.resolve(request).query or "").document
         except DocumentError as exc:
             if exc.document is None:
-                return True
+                return OperationType.QUERY
             document = exc.document
         operation = get_operation_ast(document, request.operation_name)
-        return operation is None or operation.operation is OperationType.QUERY
+        return OperationType.QUERY if operation is None else operation.operation
 
     async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
-        """Run an operation; failures of the client or of the REST API become errors of the response."""
+        """Run a query; failures of the client or of the REST API become errors of the response."""
+        operation = self.prepare(request, request_id=request_id)
+        if isinstance(operation, GraphQLResponse):
+            return operation
+        if operation.is_subscription:
+            return _refuse(NoEventStreamError(), request_id=request_id)
+        return await self.run(operation, context, request_id=request_id)
+
+    def prepare(self, request: GraphQLRequest, *, request_id: str) -> Operation | GraphQLResponse:
+        """Return the operation that a request names, or the response that says why it cannot be run."""
         try:
-            request, prepared, operation = self._prepare(request)
+            return self._prepare(request)
         except (DocumentError, RequestError) as exc:
             return _refuse(exc, request_id=request_id)
-        name = operation.name.value if operation.name else None
-        compiled = await self._compiler.run(prepared, operation, request.variables, context)
+
+    async def run(self, operation: Operation, context: object, *, request_id: str) -> GraphQLResponse:
+        """Run a query, or a subscription for its current response."""
+        request, prepared, definition = operation
+        compiled = await self._compiler.run(prepared, definition, request.variables, context)
         if compiled is not None:
             body, cached = compiled
-            return GraphQLResponse(body=body, operation=name, executor=COMPILED, cached=cached)
+            return GraphQLResponse(body=body, operation=operation.name, executor=COMPILED, cached=cached)
         result = await self._execute_plainly(prepared, request, context)
-        return _respond(result, request_id=request_id, operation=name)
+        return _respond(result, request_id=request_id, operation=operation.name)
 
     def plan(self, request: GraphQLRequest, plan: PlanOperation, *, request_id: str) -> GraphQLResponse:
         """Respond with what `plan` says about an operation instead of running it."""
-        try:
-            request, prepared, operation = self._prepare(request)
-        except (DocumentError, RequestError) as exc:
-            return _refuse(exc, request_id=request_id)
+        operation = self.prepare(request, request_id=request_id)
+        if isinstance(operation, GraphQLResponse):
+            return operation
         planned = plan(
             self._schema,
-            prepared.document,
-            operation,
-            request.variables,
+            operation.prepared.document,
+            operation.definition,
+            operation.request.variables,
             hides_suggestions=not self._documents.suggests,
         )
-        name = operation.name.value if operation.name else None
-        response = _respond(ExecutionResult(errors=planned.errors), request_id=request_id, operation=name)
+        result = ExecutionResult(errors=planned.errors)
+        response = _respond(result, request_id=request_id, operation=operation.name)
         if response.is_request_error:
             return response
         body = response.with_extensions({"plan": planned.calls.as_json()})
         return replace(response, body=body, executor=PLAN)
 
-    def _prepare(
-        self, request: GraphQLRequest
-    ) -> tuple[GraphQLRequest, PreparedDocument, OperationDefinitionNode]:
-        """Return a request with its document, prepared, and its operation.
-
-        Raises:
-            DocumentError: the document or the number of variables is refused.
-            RequestError: there is no document, or it must not be run.
+    def _prepare(self, request: GraphQLRequest) -> Operation:
+        """Raises:
+        DocumentError: the document or the number of variables is refused.
+        RequestError: there is no document, or it must not be run.
         """
         # Without an id, only trusted documents are looked up.
         if request.document_id is not None or not isinstance(self._source, PersistedQueries):
@@ -161,7 +185,7 @@ class Executor:
             _check_variables(request.variables)
         if request.registers:
             self._source.register(request)
-        return request, prepared, operation
+        return Operation(request, prepared, operation)
 
     async def _execute_plainly(
         self, prepared: PreparedDocument, request: GraphQLRequest, context: object

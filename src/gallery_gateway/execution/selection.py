@@ -3,7 +3,7 @@
 graphql-core collects the fields, so a selection is exactly what plain execution would run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,19 +29,19 @@ from graphql.execution.values import VariableValues
 
 def shaping_variables(document: DocumentNode, schema: GraphQLSchema) -> tuple[str, ...]:
     """Return the variables that shape selections: those of directives, and of arguments below root fields."""
-    query_type_name = schema.query_type.name if schema.query_type else ""
+    roots = {root.name for root in (schema.query_type, schema.subscription_type) if root}
     names: set[str] = set()
     for definition in document.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            names.update(_shaping(definition, query_type_name, is_root=True))
+            names.update(_shaping(definition, roots, is_root=True))
     return tuple(sorted(names))
 
 
-def _shaping(parent: Node, query_type_name: str, *, is_root: bool) -> Iterator[str]:
+def _shaping(parent: Node, root_types: Collection[str], *, is_root: bool) -> Iterator[str]:
     """Yield the shaping variables below an operation, fragment or field; `is_root` if it may be the root."""
     condition = getattr(parent, "type_condition", None)
     if condition is not None:
-        is_root = is_root and condition.name.value == query_type_name
+        is_root = is_root and condition.name.value in root_types
     selection_set: SelectionSetNode | None = getattr(parent, "selection_set", None)
     # Spreads are not followed: the fragments are definitions of the document too.
     for node in selection_set.selections if selection_set else ():
@@ -50,7 +50,7 @@ def _shaping(parent: Node, query_type_name: str, *, is_root: bool) -> Iterator[s
         if isinstance(node, FieldNode) and not is_root:
             for argument in node.arguments or ():
                 yield from variables_in(argument)
-        yield from _shaping(node, query_type_name, is_root=is_root and not isinstance(node, FieldNode))
+        yield from _shaping(node, root_types, is_root=is_root and not isinstance(node, FieldNode))
 
 
 def variables_in(node: Node) -> Iterator[str]:
@@ -162,11 +162,11 @@ def selection_of(info: GraphQLResolveInfo[Any], type_name: str) -> Selection:
 
 
 def root_fields(scope: Scope) -> dict[str, SelectedField]:
-    """Return the root fields of a query by response key, in the order of the response."""
-    query_type = scope.schema.query_type
-    if query_type is None:
-        raise TypeError("the schema has no query type")
+    """Return the root fields of an operation by response key, in the order of the response."""
+    root_type = scope.schema.get_root_type(scope.operation.operation)
+    if root_type is None:
+        raise TypeError("the schema has no such operations")
     groups = collect_fields(
-        scope.schema, scope.fragments, scope.variables, query_type, scope.operation
+        scope.schema, scope.fragments, scope.variables, root_type, scope.operation
     ).grouped_field_set
-    return {key: SelectedField(scope, query_type, group) for key, group in groups.items()}
+    return {key: SelectedField(scope, root_type, group) for key, group in groups.items()}

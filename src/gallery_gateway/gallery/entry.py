@@ -61,7 +61,7 @@ class FreshnessPolicy:
         if not rules.is_storable or self.ttl_seconds <= 0 or token_seconds <= 0:
             return _NOT_STORED
         fresh = min(self.ttl_seconds, token_seconds, _or_unbounded(rules.lifetime_seconds))
-        is_unfinished = _is_unfinished(page)
+        is_unfinished = has_pending_images(page.projects)
         if is_unfinished:
             fresh = min(fresh, self.unfinished_ttl_seconds)
         if not rules.may_be_stale:
@@ -78,8 +78,12 @@ def _or_unbounded(seconds: float | None) -> float:
     return math.inf if seconds is None else seconds
 
 
-def _is_unfinished(page: Page) -> bool:
-    projects: list[Any] = page.projects
+def has_pending_images(projects: list[Any]) -> bool:
+    """Return whether images of these projects are neither completed nor failed.
+
+    Args:
+        projects: as a page lists them; a damaged page may hold anything.
+    """
     try:
         # Comprehensions, since this is run for each page.
         statuses = {image.status for project in projects for image in project.images}

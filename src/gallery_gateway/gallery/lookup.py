@@ -126,11 +126,13 @@ class Accepts:
         fresh: whether pages fetched before the operation began are accepted (`no-cache` refuses them).
         forced_since: pages that another operation with `no-cache` has requested since then are accepted
             nevertheless, on the monotonic clock.
+        revalidating: whether a stale page is accepted while a background call revalidates it.
         if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
     """
 
     fresh: bool = True
     forced_since: float = inf
+    revalidating: bool = True
     if_error_seconds: float = inf
 
 
@@ -169,7 +171,7 @@ def decide(
     for entry in sorted(stale, key=lambda entry: entry.asked_at, reverse=True):
         reason = failed or _recent_failure(entry, now)
         if reason is None:
-            is_accepted = accepts.fresh and entry.revalidate_until > now
+            is_accepted = accepts.fresh and accepts.revalidating and entry.revalidate_until > now
         else:
             is_accepted = entry.stale_until > now and now - entry.fresh_until < accepts.if_error_seconds
         answer = _answer(key, entry, wall_now) if is_accepted else None

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import strawberry
 from graphql import GraphQLResolveInfo
 
-from gallery_gateway.errors import UnauthenticatedError
+from gallery_gateway.errors import GatewayError, UnauthenticatedError
 from gallery_gateway.execution.limits import TooManyImagesError
 from gallery_gateway.gallery.caller import Caller
+from gallery_gateway.gallery.entry import has_pending_images
 from gallery_gateway.gallery.gallery import Gallery
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts
@@ -72,6 +73,18 @@ class OperationContext:
         if total > self.usage.budget.max_images:
             raise TooManyImagesError(total, max_images=self.usage.budget.max_images)
 
+    @property
+    def has_pending_images(self) -> bool:
+        """Whether a loaded project has images that are neither completed nor failed."""
+        values = [loaded.value for loaded in self._outcomes.values() if hasattr(loaded, "value")]
+        return any(has_pending_images(getattr(value, "projects", [value])) for value in values)
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """How long to wait before the next attempt, if a failed load says so; otherwise 0."""
+        errors = [outcome for outcome in self._outcomes.values() if isinstance(outcome, GatewayError)]
+        return max((error.retry_after_seconds or 0 for error in errors), default=0)
+
     def extensions(self, *, calls: Sequence[ReportedCall] | None) -> dict[str, object]:
         """Return the `extensions` of the response: stale root fields, and the usage if it reports `calls`."""
         extensions: dict[str, object] = {}
@@ -114,8 +127,17 @@ class Operations:
     timeout_seconds: float
     narrows: bool = True
 
+    def caller_of(self, token: str | None) -> Caller | None:
+        return None if token is None else Caller(token, secret=self.secret)
+
     def open(
-        self, token: str | None, *, skips_cache: bool, if_error_seconds: float, timeout_seconds: float
+        self,
+        token: str | None,
+        *,
+        skips_cache: bool,
+        if_error_seconds: float,
+        timeout_seconds: float,
+        awaits_fresh: bool = False,
     ) -> OperationContext:
         """Return the context of an operation that begins now.
 
@@ -125,11 +147,12 @@ class Operations:
                 another operation with `skips_cache`.
             if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
+            awaits_fresh: whether a stale page is fetched anew, instead of served while it is revalidated.
         """
         usage = OperationUsage(self.budget)
-        if token is None:
+        caller = self.caller_of(token)
+        if caller is None:
             return OperationContext(usage, None)
-        caller = Caller(token, secret=self.secret)
         forced_since = self.gallery.clock.monotonic() - _NOW_SECONDS if skips_cache else math.inf
         loader = GalleryLoader(
             self.gallery,
@@ -137,7 +160,10 @@ class Operations:
             usage,
             narrows=self.narrows,
             accepts=Accepts(
-                fresh=not skips_cache, forced_since=forced_since, if_error_seconds=if_error_seconds
+                fresh=not skips_cache,
+                forced_since=forced_since,
+                revalidating=not awaits_fresh,
+                if_error_seconds=if_error_seconds,
             ),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
         )

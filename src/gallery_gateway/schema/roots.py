@@ -277,3 +277,31 @@ class Query:
         resolver=describe_service,
         description="For federation composers: this subgraph.",
     )
+
+
+_EVENTS = (
+    "The first event is {}; another one follows each time that the selected fields have changed. Ends once no"
+    " image is pending and nothing has changed for a minute, and after half an hour at the latest."
+)
+
+
+@strawberry.type
+class Subscription:
+    """Answers that follow the progress of images, as server-sent events.
+
+    Each event is the response to the query with the same field, so the resolvers return one value instead of
+    a stream: `edge/subscription.py` runs the operation again for each event.
+    """
+
+    gallery = strawberry.field(
+        resolver=_GALLERY.resolver(),
+        graphql_type=GalleryPage | None,
+        description="`Query.gallery` over time. " + _EVENTS.format("the current page"),
+        directives=[UPSTREAM_CALL, sized(None, by=["perPage"], of=["projects"]), SemanticNonNull()],
+    )
+    project = strawberry.field(
+        resolver=_PROJECT.resolver(),
+        graphql_type=Project | None,
+        description="`Query.project` over time. " + _EVENTS.format("the current project"),
+        directives=[UPSTREAM_CALL],
+    )

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TextIO, cast
 import msgspec
 
 from gallery_gateway.telemetry.counters import Values
-from gallery_gateway.telemetry.records import CallRecord, OperationRecord
+from gallery_gateway.telemetry.records import SUBSCRIPTION, CallRecord, OperationRecord
 
 # Lines kept for a reader that has stalled. A line has some 300 bytes.
 _MAX_WAITING = 20_000
@@ -155,7 +155,7 @@ class LineHandler(logging.Handler):
 
 
 class EventLog:
-    """An observer that writes a line for each operation and each upstream call.
+    """An observer that writes a line for each query and each upstream call.
 
     Failures of the REST API are warnings; everything else is logged at level info.
 
@@ -176,7 +176,7 @@ class EventLog:
         return self._level <= logging.INFO
 
     def operation_ended(self, record: OperationRecord) -> None:
-        if self.logs_operations:
+        if self.logs_operations and record.kind != SUBSCRIPTION:
             self._write("info", "operation.served", record)
 
     def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:
@@ -200,7 +200,8 @@ class LoggedEvents:
     """
 
     def operation_ended(self, record: OperationRecord) -> None:
-        self._log("operation.served", logging.INFO, record)
+        if record.kind != SUBSCRIPTION:
+            self._log("operation.served", logging.INFO, record)
 
     def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:
         self._log("upstream.called", log_level, record)

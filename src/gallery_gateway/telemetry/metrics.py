@@ -36,6 +36,9 @@ METRICS = (
     Metric(
         "operation_errors_total", "counter", ("operation", "code"), "operations with an error of this code"
     ),
+    Metric("subscriptions", "gauge", (), "open subscriptions"),
+    Metric("subscription_events_total", "counter", (), "events sent to subscribers"),
+    Metric("subscriptions_ended_total", "counter", ("reason",), "subscriptions that have ended, by reason"),
     Metric("answers_total", "counter", ("source",), "fields resolved from a page, by its source"),
     Metric("response_bytes_total", "counter", (), "bytes of response bodies sent to clients"),
     Metric("saved_bytes_total", "counter", (), "bytes of pages that were reused instead of fetched"),

@@ -14,6 +14,10 @@ COMPILED = "compiled"
 PLAIN = "plain"
 PLAN = "plan"
 
+# Values of `kind`.
+QUERY = "query"
+SUBSCRIPTION = "subscription"
+
 
 class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     """One HTTP request for a GraphQL operation.
@@ -23,7 +27,8 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
         trace_id: the trace of the operation, in hex; None if it is not traced.
         caller: the short fingerprint of the caller; None without a token.
         operation: the operation's name, if it has one.
-        kind: `query`; None if the request did not become an operation.
+        kind: `query`, or `subscription` for one look of a subscription; None if the request did not become an
+            operation.
         executor: `compiled` or `plain`; `plan` for a plan instead of a run; None if nothing was executed.
         outcome: `ok`; `error` if the response has errors; `refused` if nothing was executed; `cancelled` if
             the client left while it sent its request or received its response, or the process ended first.

@@ -1,0 +1,222 @@
+"""Responses that are streams of server-sent events, and how many of them a process sends at once.
+
+Source: the HTML standard, section 9.2, and the protocol of the package `graphql-sse` in its distinct
+connections mode: the events `next`, whose data is a GraphQL response, and `complete`.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from starlette.types import Message, Receive, Send
+
+from gallery_gateway.edge.responses import NO_STORE, HTTPResponse, RawHeader
+from gallery_gateway.errors import StreamsFullError, TooManyStreamsError
+from gallery_gateway.gallery.caller import CallerKey
+
+_COMPLETE = b"event: complete\ndata:\n\n"
+# A comment. Proxies close connections on which nothing is sent, many of them after 30 or 60 seconds.
+_HEARTBEAT = b":\n\n"
+_HEARTBEAT_SECONDS = 12.0
+
+# Browsers reconnect after this time if the connection breaks; all of them at once would be a burst.
+_MIN_RETRY_MILLISECONDS, _MAX_RETRY_MILLISECONDS = 1_000, 5_000
+
+# How long clients wait that have been refused a stream.
+_RETRY_AFTER_SECONDS = 5
+
+_MAX_STREAMS = 1_000
+_MAX_STREAMS_PER_CALLER = 20
+
+
+def _next(body: bytes) -> bytes:
+    # JSON as it is written here has no line breaks.
+    return b"event: next\ndata: %b\n\n" % body
+
+
+def _headers(head: tuple[RawHeader, ...]) -> list[RawHeader]:
+    # nginx would collect events in a buffer.
+    return [*head, NO_STORE, (b"x-accel-buffering", b"no")]
+
+
+def single_event(body: bytes, head: tuple[RawHeader, ...]) -> HTTPResponse:
+    """Return the response to an operation as a stream that has ended already."""
+    return HTTPResponse(200, _headers(head), _next(body) + _COMPLETE)
+
+
+class Look(NamedTuple):
+    """What a stream sends now, and when it looks again.
+
+    Args:
+        event: a GraphQL response, or `None` if there is nothing new.
+        wait_seconds: until the next look; `None` if there is none.
+        reason: why there is none.
+    """
+
+    event: bytes | None
+    wait_seconds: float | None
+    reason: str = ""
+
+
+TakeLook = Callable[[], Coroutine[Any, Any, Look]]
+"""Finds out what there is to send; called again when `wait_seconds` have passed."""
+
+
+class EventStreams:
+    """The open streams of a process.
+
+    Attributes:
+        events: the number of `next` events that were sent.
+        ended: the number of streams that have ended, by reason.
+    """
+
+    def __init__(
+        self, *, max_streams: int = _MAX_STREAMS, max_streams_per_caller: int = _MAX_STREAMS_PER_CALLER
+    ) -> None:
+        self.events = 0
+        self.ended: Counter[str] = Counter()
+        self._max_streams = max_streams
+        self._max_streams_per_caller = max_streams_per_caller
+        self._open: dict[EventStream, CallerKey | None] = {}
+        self._callers: Counter[CallerKey | None] = Counter()
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(
+        self, look: TakeLook, head: tuple[RawHeader, ...], caller_key: CallerKey | None
+    ) -> "EventStream":
+        """Return a stream, which must be sent at once.
+
+        A stream without a caller ends with its first event.
+
+        Raises:
+            TooManyStreamsError: the caller has as many as it may have.
+            StreamsFullError: the process has, or is about to end.
+        """
+        if self._callers[caller_key] >= self._max_streams_per_caller:
+            raise TooManyStreamsError(retry_after_seconds=_RETRY_AFTER_SECONDS)
+        if self._is_closed or len(self._open) >= self._max_streams:
+            raise StreamsFullError(retry_after_seconds=_RETRY_AFTER_SECONDS)
+        stream = EventStream(self, look, head)
+        self._open[stream] = caller_key
+        self._callers[caller_key] += 1
+        return stream
+
+    def close(self) -> None:
+        """End all streams with `complete`, and open no more."""
+        self._is_closed = True
+        for stream in list(self._open):
+            stream.stop("shutdown")
+
+    def remove(self, stream: "EventStream", reason: str) -> None:
+        caller_key = self._open.pop(stream)
+        self._callers[caller_key] -= 1
+        if not self._callers[caller_key]:
+            del self._callers[caller_key]
+        self.ended[reason] += 1
+
+
+class EventStream:
+    """One response. It looks, sends what is new, and waits, until there is no next look.
+
+    While the client does not read, nothing is looked up: it gets the latest state once it goes on.
+
+    Attributes:
+        events: the number of `next` events that were sent.
+        reason: why it ended; `cancelled` until that is known.
+    """
+
+    def __init__(self, streams: EventStreams, look: TakeLook, head: tuple[RawHeader, ...]) -> None:
+        self.events = 0
+        self.reason = "cancelled"
+        self._streams = streams
+        self._look = look
+        self._head = head
+        self._loop = asyncio.get_running_loop()
+        self._stopped: asyncio.Future[str] = self._loop.create_future()
+        self._heartbeat_at = self._loop.time() + _HEARTBEAT_SECONDS
+        self._writing: asyncio.Task[None] | None = None
+
+    def stop(self, reason: str) -> None:
+        """End the stream as soon as possible."""
+        if not self._stopped.done():
+            self._stopped.set_result(reason)
+        if reason == "shutdown" and self._writing is not None:
+            # The client does not read, and would keep the process from leaving.
+            self._writing.cancel()
+
+    async def send(self, receive: Receive, send: Send, *, request_id: bytes, is_head: bool = False) -> None:
+        """Send the response; `is_head` if the client wants its head only."""
+        watching = asyncio.create_task(self._watch(receive))
+        try:
+            headers = [*_headers(self._head), (b"x-request-id", request_id)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if is_head:
+                self.reason = "finished"
+            else:
+                retry_milliseconds = random.randint(_MIN_RETRY_MILLISECONDS, _MAX_RETRY_MILLISECONDS)  # noqa: S311  # no secret
+                await self._write(send, b"retry: %d\n\n" % retry_milliseconds)
+                self.reason = await self._send_events(send)
+                if self.reason != "disconnected":
+                    await self._write(send, _COMPLETE)
+            if self.reason != "disconnected":
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            watching.cancel()
+            self._streams.remove(self, self.reason)
+
+    async def _send_events(self, send: Send) -> str:
+        """Return why the stream ends."""
+        while True:
+            look = await self._take_look(send)
+            if look is None:
+                return self._stopped.result()
+            if look.event is not None:
+                self.events += 1
+                self._streams.events += 1
+                await self._write(send, _next(look.event))
+            if look.wait_seconds is None:
+                return look.reason
+            if not await self._wait(send, self._loop.time() + look.wait_seconds):
+                return self._stopped.result()
+
+    async def _take_look(self, send: Send) -> Look | None:
+        """Return the result of a look, or `None` if the stream was stopped."""
+        looking = asyncio.create_task(self._look())
+        try:
+            is_done = await self._wait(send, self._loop.time() + 3_600, looking)
+            return await looking if is_done else None
+        finally:
+            looking.cancel()
+
+    async def _wait(self, send: Send, until: float, look: asyncio.Task[Look] | None = None) -> bool:
+        """Send heartbeats until a time, or until a look ends; return False if the stream was stopped."""
+        while not self._stopped.done():
+            now = self._loop.time()
+            if now >= until or (look is not None and look.done()):
+                return True
+            if now >= self._heartbeat_at:
+                await self._write(send, _HEARTBEAT)
+            else:
+                awaited: list[asyncio.Future[Any]] = (
+                    [self._stopped] if look is None else [self._stopped, look]
+                )
+                timeout = min(until, self._heartbeat_at) - now
+                await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return False
+
+    async def _write(self, send: Send, text: bytes) -> None:
+        self._writing = asyncio.current_task()
+        message: Message = {"type": "http.response.body", "body": text, "more_body": True}
+        await send(message)
+        self._writing = None
+        self._heartbeat_at = self._loop.time() + _HEARTBEAT_SECONDS
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.stop("disconnected")

@@ -1,0 +1,119 @@
+"""Subscriptions: an operation that is run again whenever its answer may have changed.
+
+The page that answered says when to look again. Each look loads it the ordinary way, so subscribers share the
+cache and the calls in flight with each other and with queries.
+"""
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gallery_gateway.edge.event_stream import Look
+from gallery_gateway.edge.recorder import OperationRecorder
+from gallery_gateway.errors import ERRORS
+from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
+from gallery_gateway.schema.context import OperationContext
+from gallery_gateway.telemetry.records import SUBSCRIPTION
+
+# The REST API may have recovered by the next look. Any other error stays.
+_PASSING_CODES = frozenset(row.code for row in ERRORS.values() if row.allows_stale)
+
+_MAX_SECONDS = 1_800.0
+# An answer without pending images is followed for so long after its last change.
+_SETTLED_SECONDS = 60.0
+
+# A page that is not fresh at all, since the cache is off or the REST API forbids it, is loaded this often.
+_MIN_WAIT_SECONDS = 1.0
+# After the first failure; doubled after each further one.
+_BACKOFF_SECONDS = 1.0
+_MAX_BACKOFF_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Subscription:
+    """The state of one subscription.
+
+    Args:
+        open_context: opens the context of one look; takes `skips_cache`.
+        open_recorder: begins the record of one look.
+        skips_cache: whether the first look skips the cache.
+        reports: whether each event reports its upstream calls.
+    """
+
+    executor: Executor
+    operation: Operation
+    open_context: Callable[..., OperationContext]
+    open_recorder: Callable[[], OperationRecorder]
+    skips_cache: bool
+    reports: bool
+    _opened_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    _changed_at: float = 0.0
+    # Of the last event; the response itself may be large.
+    _digest: bytes | None = None
+    _has_failed: bool = False
+    _has_pending_images: bool = True
+    _failures: int = 0
+
+    async def look(self) -> Look:
+        """Run the operation, and return an event if its response differs from that of the last event."""
+        recorder = self.open_recorder()
+        context = self.open_context(skips_cache=self.skips_cache)
+        self.skips_cache = False
+        recorder.record_caller(context.caller)
+        calls = recorder.collect_calls() if self.reports else None
+        try:
+            request_id = recorder.record.request_id
+            response = await self.executor.run(self.operation, context, request_id=request_id)
+        except asyncio.CancelledError:
+            recorder.record_failure("cancelled")
+            recorder.end()
+            raise
+        recorder.record_response(response, context.usage, kind=SUBSCRIPTION)
+        recorder.end(status=200, size_bytes=len(response.body))
+        now = asyncio.get_running_loop().time()
+        event = None
+        if self._is_new(response, context):
+            self._changed_at = now
+            extensions = context.extensions(calls=calls)
+            event = response.with_extensions(extensions) if extensions else response.body
+        if not _PASSING_CODES.issuperset(response.codes):
+            return Look(event, None, "refused")
+        return self._next_look(event, self._wait_seconds(response, context), now)
+
+    def _is_new(self, response: GraphQLResponse, context: OperationContext) -> bool:
+        """A stale answer is new only to a client that has none."""
+        digest = hashlib.blake2b(response.body, digest_size=16).digest()
+        if digest == self._digest or (context.usage.stale and self._digest and not self._has_failed):
+            return False
+        self._digest, self._has_failed = digest, _is_failed(response, context)
+        return True
+
+    def _wait_seconds(self, response: GraphQLResponse, context: OperationContext) -> float:
+        """Return how long the answer is fresh, or how long to leave a failing REST API alone."""
+        is_failed = _is_failed(response, context)
+        if not is_failed:
+            self._has_pending_images = context.has_pending_images
+        if not is_failed and not context.usage.stale:
+            self._failures = 0
+            remaining_seconds = context.usage.remaining_seconds
+            return remaining_seconds if remaining_seconds > 0 else _MIN_WAIT_SECONDS
+        backoff_seconds = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**self._failures)
+        self._failures += 1
+        return max(backoff_seconds, context.retry_after_seconds)
+
+    def _next_look(self, event: bytes | None, wait_seconds: float, now: float) -> Look:
+        """Return a look that waits no longer than the subscription lasts."""
+        expires_at = self._opened_at + _MAX_SECONDS
+        settled_at = math.inf if self._has_pending_images else self._changed_at + _SETTLED_SECONDS
+        if now >= expires_at:
+            return Look(event, None, "expired")
+        if now >= settled_at:
+            return Look(event, None, "finished")
+        return Look(event, min(wait_seconds, expires_at - now, settled_at - now))
+
+
+def _is_failed(response: GraphQLResponse, context: OperationContext) -> bool:
+    """Return whether the response has errors and nothing else."""
+    return response.has_errors and math.isinf(context.usage.remaining_seconds)
