@@ -90,13 +90,12 @@ ERRORS: Final[Mapping[str, Consequences]] = {
     "document_unknown": _rejected("no trusted document has this id", "PERSISTED_QUERY_NOT_IN_LIST", 404),
     "document_not_trusted": _rejected("only trusted documents run", "QUERY_NOT_IN_SAFELIST", 403),
     "no_event_stream": _rejected("a subscription that does not accept events", "BAD_REQUEST", 406),
-    "too_many_streams": _rejected("the caller has too many open subscriptions", "RATE_LIMITED", 429),
-    "streams_full": _rejected("the process has too many open subscriptions", "OVERLOADED", 503),
     "bad_user_input": Consequences("an argument or variable is invalid", code="BAD_USER_INPUT"),
     # No call is made, or no operation waits for it.
     "overloaded": _failed(
         "the queue for calls is full, or the call waited too long in it", code="OVERLOADED", http_status=503
     ),
+    "streams_full": _rejected("the process has too many open subscriptions, or ends", "OVERLOADED", 503),
     "breaker_open": _failed("a circuit breaker is open", code="UPSTREAM_UNAVAILABLE"),
     "shutting_down": _failed("the gateway shuts down", code="UPSTREAM_UNAVAILABLE", http_status=503),
     "given_up": _failed(
@@ -122,6 +121,7 @@ ERRORS: Final[Mapping[str, Consequences]] = {
         is_retried=True,
         pauses_caller=True,
     ),
+    "too_many_streams": _rejected("the caller has too many open subscriptions", "RATE_LIMITED", 429),
     "status_404": _contract(
         "status 404, except for an unknown project or a page past the end", "status", allows_stale=False
     ),

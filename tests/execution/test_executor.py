@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphql import GraphQLResolveInfo, build_schema
+from graphql import GraphQLResolveInfo, OperationType, build_schema
 
 from gallery_gateway.errors import (
     BadUserInputError,
@@ -156,17 +156,26 @@ async def test_an_answer_without_errors_says_nothing_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "answer"),
-    [("{ value }", True), ("mutation { value }", False), ("{", True), ("{ nothing }", True), ("", True)],
+    ("query", "kind"),
+    [
+        ("{ value }", OperationType.QUERY),
+        ("mutation { value }", OperationType.MUTATION),
+        ("subscription { value }", OperationType.SUBSCRIPTION),
+        ("{", OperationType.QUERY),
+        ("{ nothing }", OperationType.QUERY),
+        ("", OperationType.QUERY),
+    ],
 )
-def test_all_but_mutations_count_as_queries(query: str, answer: bool) -> None:
-    assert executor().is_query(GraphQLRequest(query=query)) is answer
+def test_an_invalid_request_counts_as_a_query(query: str, kind: OperationType) -> None:
+    assert executor().kind_of(GraphQLRequest(query=query)) is kind
 
 
-def test_which_operation_is_meant_decides_whether_it_is_a_query() -> None:
+def test_the_operation_that_is_named_decides_the_kind() -> None:
     query = "query A { value } mutation B { value }"
 
-    assert not executor().is_query(GraphQLRequest(query=query, operation_name="B"))
+    kind = executor().kind_of(GraphQLRequest(query=query, operation_name="B"))
+
+    assert kind is OperationType.MUTATION
 
 
 EXPECTED: list[tuple[GatewayError, dict[str, object]]] = [

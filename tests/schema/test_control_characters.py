@@ -81,7 +81,8 @@ COMPILED_ARGUMENTS = [argument for argument in ARGUMENTS if argument.field in CO
 
 
 def test_every_text_is_an_argument_of_a_root_field() -> None:
-    types = [t for t in SCHEMA.type_map.values() if is_object_type(t) and t is not SCHEMA.query_type]
+    roots = {SCHEMA.query_type, SCHEMA.subscription_type}
+    types = [t for t in SCHEMA.type_map.values() if is_object_type(t) and t not in roots]
 
     assert {argument.name for argument in ARGUMENTS} == {
         "after",
@@ -93,6 +94,15 @@ def test_every_text_is_an_argument_of_a_root_field() -> None:
         "status",
     }
     assert [text for graphql_type in types for text in texts_of(graphql_type.fields)] == []
+
+
+def test_the_arguments_of_a_subscription_are_those_of_the_query() -> None:
+    assert SCHEMA.subscription_type
+
+    for name, field in SCHEMA.subscription_type.fields.items():
+        assert {key: str(argument.type) for key, argument in field.args.items()} == {
+            key: str(argument.type) for key, argument in ROOT_FIELDS[name].args.items()
+        }
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=ascii)

@@ -118,13 +118,16 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "document_unknown": ({"documentId": "sha256:" + "0" * 64}, TRUSTED),
     "document_not_trusted": ({"query": "{ __typename }"}, TRUSTED),
+    "no_event_stream": ({"query": "subscription { gallery { pagination { total } } }"}, {}),
     "bad_user_input": ({"query": "{ gallery(page: 0) { pagination { total } } }"}, {}),
 }
 """Requests that fail before any call is made, by kind, with the settings that it takes."""
 
 ELSEWHERE = {"overloaded", "breaker_open", "given_up", "misfit", "contradiction", "shutting_down"}
+ELSEWHERE |= {"too_many_streams", "streams_full"}
 """Kinds with a test of their own.
 
+`tests/edge/subscriptions` has those of subscriptions,
 `tests/schema/test_connection.py` has those of a contradiction, and `tests/process` that of a gateway that
 shuts down.
 """

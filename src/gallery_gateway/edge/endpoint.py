@@ -32,7 +32,7 @@ from gallery_gateway.edge.responses import (
     unless_known,
     with_headers,
 )
-from gallery_gateway.edge.subscription import Subscription
+from gallery_gateway.edge.subscription import SubscribedOperation
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor, GraphQLResponse
 from gallery_gateway.execution.persisted import GraphQLRequest
@@ -87,8 +87,17 @@ class GraphQLEndpoint:
             response = _failed(exc, request, decision, recorder)
         if isinstance(response, EventStream):
             await _stream(response, request, receive, send, recorder)
-        else:
-            await _send(response, request, send, recorder)
+            return
+        try:
+            await send_response(send, response, request_id=request.id)
+        except OSError:
+            # The client closed the connection (ASGI, "Disconnected Client - send exception").
+            recorder.record_disconnect()
+        except asyncio.CancelledError:
+            recorder.record_disconnect()
+            raise
+        finally:
+            recorder.end(status=response.status, size_bytes=len(response.body))
 
     async def _respond(
         self, request: HTTPRequest, decision: Decision, receive: Receive, recorder: OperationRecorder
@@ -184,7 +193,7 @@ class GraphQLEndpoint:
             return single_event(prepared.body, head)
         caller = self.operations.caller_of(token)
         recorder.record_caller(caller)
-        subscription = Subscription(
+        subscription = SubscribedOperation(
             self.executor,
             prepared,
             open_context=partial(
@@ -233,21 +242,6 @@ def _failed(
     if error.retry_after_seconds is not None:
         response.headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
     return response
-
-
-async def _send(
-    response: HTTPResponse, request: HTTPRequest, send: Send, recorder: OperationRecorder
-) -> None:
-    try:
-        await send_response(send, response, request_id=request.id)
-    except OSError:
-        # The client closed the connection (ASGI, "Disconnected Client - send exception").
-        recorder.record_disconnect()
-    except asyncio.CancelledError:
-        recorder.record_disconnect()
-        raise
-    finally:
-        recorder.end(status=response.status, size_bytes=len(response.body))
 
 
 async def _stream(

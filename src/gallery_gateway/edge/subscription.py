@@ -32,7 +32,7 @@ _MAX_BACKOFF_SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class Subscription:
+class SubscribedOperation:
     """The state of one subscription.
 
     Args:

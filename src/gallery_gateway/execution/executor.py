@@ -81,10 +81,7 @@ class Operation(NamedTuple):
     request: GraphQLRequest
     prepared: PreparedDocument
     definition: OperationDefinitionNode
-
-    @property
-    def name(self) -> str | None:
-        return self.definition.name.value if self.definition.name else None
+    name: str | None
 
     @property
     def is_subscription(self) -> bool:
@@ -144,13 +141,13 @@ class Executor:
 
     async def run(self, operation: Operation, context: object, *, request_id: str) -> GraphQLResponse:
         """Run a query, or a subscription for its current response."""
-        request, prepared, definition = operation
+        request, prepared, definition, name = operation
         compiled = await self._compiler.run(prepared, definition, request.variables, context)
         if compiled is not None:
             body, cached = compiled
-            return GraphQLResponse(body=body, operation=operation.name, executor=COMPILED, cached=cached)
+            return GraphQLResponse(body=body, operation=name, executor=COMPILED, cached=cached)
         result = await self._execute_plainly(prepared, request, context)
-        return _respond(result, request_id=request_id, operation=operation.name)
+        return _respond(result, request_id=request_id, operation=name)
 
     def plan(self, request: GraphQLRequest, plan: PlanOperation, *, request_id: str) -> GraphQLResponse:
         """Respond with what `plan` says about an operation instead of running it."""
@@ -185,7 +182,7 @@ class Executor:
             _check_variables(request.variables)
         if request.registers:
             self._source.register(request)
-        return Operation(request, prepared, operation)
+        return Operation(request, prepared, operation, operation.name.value if operation.name else None)
 
     async def _execute_plainly(
         self, prepared: PreparedDocument, request: GraphQLRequest, context: object

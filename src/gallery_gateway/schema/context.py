@@ -147,7 +147,7 @@ class Operations:
                 another operation with `skips_cache`.
             if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
-            awaits_fresh: whether a stale page is fetched anew, instead of served while it is revalidated.
+            awaits_fresh: whether a stale page is fetched, instead of served while it is revalidated.
         """
         usage = OperationUsage(self.budget)
         caller = self.caller_of(token)

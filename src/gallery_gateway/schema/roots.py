@@ -285,7 +285,7 @@ _EVENTS = (
 )
 
 
-@strawberry.type
+@strawberry.type(description="Queries over time, as server-sent events.")
 class Subscription:
     """Answers that follow the progress of images, as server-sent events.
 
