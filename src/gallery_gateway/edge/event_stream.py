@@ -5,7 +5,9 @@ connections mode: the events `next`, whose data is a GraphQL response, and `comp
 """
 
 import asyncio
+import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
@@ -31,7 +33,17 @@ _MAX_STREAMS = 1_000
 _MAX_STREAMS_PER_CALLER = 20
 
 
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 def _next(body: bytes) -> bytes:
+    """Return an event in ASCII, as JSON allows.
+
+    Hive Gateway, for one, decodes each piece that it receives by itself, and would lose a character of which
+    it receives one half at a time.
+    """
+    if not body.isascii():
+        body = _NON_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], body.decode()).encode()
     # JSON as it is written here has no line breaks.
     return b"event: next\ndata: %b\n\n" % body
 

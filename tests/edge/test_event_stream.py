@@ -1,0 +1,19 @@
+"""What a stream of server-sent events consists of."""
+
+import json
+
+import pytest
+
+from gallery_gateway.edge.event_stream import single_event
+
+
+@pytest.mark.parametrize("text", ["plain", "Größe 40 €", "🧥 coat", '"quoted" \\ \n\u2028', "\x7f\x80"])
+def test_an_event_is_ascii_and_has_the_text_of_the_response(text: str) -> None:
+    body = json.dumps({"data": {"name": text}}, ensure_ascii=False).encode()
+
+    response = single_event(body, ())
+
+    assert response.body.isascii()
+    name, data, *rest = response.body.decode().split("\n")
+    assert (name, rest) == ("event: next", ["", "event: complete", "data:", "", ""])
+    assert json.loads(data.removeprefix("data: ")) == {"data": {"name": text}}
