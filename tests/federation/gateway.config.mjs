@@ -1,4 +1,5 @@
-// What docs/federation.md tells to paste: the caller's own token goes on to the subgraphs.
+// What docs/federation.md tells to paste: the caller's own token goes on to the subgraphs, and subscriptions are sent
+// by POST. The gateway would refuse them by GET.
 export const gatewayConfig = {
   propagateHeaders: {
     fromClientToSubgraphs: ({ request }) => {
@@ -6,4 +7,5 @@ export const gatewayConfig = {
       return authorization ? { authorization } : {};
     },
   },
+  transportEntries: { gallery: { options: { method: "POST" } } },
 };
