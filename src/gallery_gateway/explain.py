@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
 from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.limits import DocumentError, DocumentLimits
@@ -91,7 +91,8 @@ def explain_operation(
         return Explanation(json.dumps(plan.as_json(), indent=2), problems)
     if not plan.calls:
         return Explanation(f"{name} makes no upstream calls.", problems)
-    lines = [*_summary(name, plan, is_refused=excess is not None), "", *_table(_plan_rows(plan))]
+    when = " each time that it looks" if node.operation is OperationType.SUBSCRIPTION else ""
+    lines = [*_summary(name, plan, when, is_refused=excess is not None), "", *_table(_plan_rows(plan))]
     if excess is None:
         lines += ["", *[_curl(gateway.url, call) for call in plan.calls]]
     return Explanation("\n".join(lines), problems)
@@ -180,11 +181,12 @@ def _only_name(path: Path, document: DocumentNode) -> str | None:
     return next(iter(names), None)
 
 
-def _summary(name: str, plan: CallPlan, *, is_refused: bool) -> Iterator[str]:
+def _summary(name: str, plan: CallPlan, when: str, *, is_refused: bool) -> Iterator[str]:
     least, budget, images = len(plan.calls), plan.budget, _counted(plan.max_images, "image")
     if is_refused:
         allowed = f"{_counted(budget.max_calls, 'call')} and {_counted(budget.max_images, 'image')}"
-        yield f"{name} would need {_counted(least, 'upstream call')}, for at most {images}; it is refused."
+        calls = _counted(least, "upstream call")
+        yield f"{name} would need {calls}{when}, for at most {images}; it is refused."
         yield f"Its budget is {allowed}."
         return
     calls = _counted(plan.max_calls, "upstream call")
@@ -192,7 +194,7 @@ def _summary(name: str, plan: CallPlan, *, is_refused: bool) -> Iterator[str]:
     if plan.further:
         calls, at_least = f"{least:,} to {calls}", "at least "
     size = math.ceil(plan.max_bytes / 1_000)
-    yield f"{name} makes {calls}, for at most {images} and about {size:,} KB."
+    yield f"{name} makes {calls}{when}, for at most {images} and about {size:,} KB."
     calls = _counted(budget.max_calls - plan.max_calls, "call")
     images = _counted(budget.max_images - plan.max_images, "image")
     yield f"Its budget leaves {at_least}{calls} and {images}."

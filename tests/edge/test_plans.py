@@ -114,6 +114,24 @@ async def test_the_operation_makes_the_calls_of_its_plan(client: Client, upstrea
     assert [request.url.query.decode() for request in upstream.requests] == [call["query"] for call in calls]
 
 
+LIVE = "subscription { gallery(perPage: 3) { projects { images(first: 2) { id } } } }"
+
+
+async def test_a_subscription_is_planned_like_the_query_and_opens_no_stream(
+    client: Client, upstream: FakeUpstream
+) -> None:
+    plans = [await planned(client, document) for document in (LIVE, LIVE.removeprefix("subscription "))]
+    streamed = await client.post(LIVE, headers={**PLAN, "accept": "text/event-stream"})
+
+    assert plans[0] == plans[1]
+    assert plans[0]["extensions"]["plan"]["images"] == 6
+    name, data, *end = streamed.text.split("\n")
+    assert name == "event: next"
+    assert json.loads(data.removeprefix("data: ")) == plans[0]
+    assert end == ["", "event: complete", "data:", "", ""]
+    assert upstream.requests == []
+
+
 async def test_a_plan_does_not_depend_on_what_is_cached(client: Client) -> None:
     before = await planned(client, TOTAL)
     await client.ask(TOTAL)

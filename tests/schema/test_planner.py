@@ -15,7 +15,7 @@ from hypothesis_graphql import queries
 
 from gallery_gateway.execution.compiler import Compiler
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.executor import Executor
+from gallery_gateway.execution.executor import Executor, Operation
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.loader import GalleryLoader, narrowed_key
@@ -81,7 +81,9 @@ async def run(
     documents = Documents(SCHEMA, LIMITS, max_bytes=10_000_000)
     executor = Executor(SCHEMA, documents, Compiler(SCHEMA, COMPILED_ROOTS))
     request = GraphQLRequest(query=document, variables=variables)
-    response = await executor.execute(request, OperationContext(usage, loader), request_id="r")
+    response = executor.prepare(request, request_id="r")
+    if isinstance(response, Operation):
+        response = await executor.run(response, OperationContext(usage, loader), request_id="r")
     await gallery.aclose()
     return calls, json.loads(response.body)
 
@@ -154,6 +156,24 @@ def test_ten_aliases_of_a_dashboard_are_one_call_with_a_reason_for_each() -> Non
         ("a9", "FETCHED", 180),
     ]
     assert planned.further == []
+
+
+SUBSCRIBED = [
+    "{ gallery(perPage: $n) { projects { completedImages pendingImages } } }",
+    '{ live: gallery(search: "7", perPage: $n) { projects { images(first: 3) { id } } } }',
+    "{ project(projectId: 7, maxImages: $n) { images { status } } }",
+]
+
+
+@pytest.mark.parametrize("selection", SUBSCRIBED)
+async def test_a_subscription_has_the_plan_of_the_query_and_each_look_makes_its_calls(selection: str) -> None:
+    variables = {"n": 30}
+    projects = [project_body(number) for number in range(1, 9)]
+
+    planned = await compare(f"subscription ($n: Int!) {selection}", variables, projects)
+
+    assert len(planned.calls.calls) == 1
+    assert planned.calls.as_json() == plan(f"query ($n: Int!) {selection}", variables).calls.as_json()
 
 
 def test_directives_by_variables_decide_what_is_planned() -> None:

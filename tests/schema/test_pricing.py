@@ -440,3 +440,22 @@ def test_an_operation_with_too_many_combinations_has_no_price() -> None:
 def test_an_operation_that_no_variables_satisfy_has_no_price(text: str, message: str) -> None:
     with pytest.raises(PriceError, match=message):
         price(text)
+
+
+SUBSCRIBED = {
+    "{ gallery(perPage: $n) { projects { pendingImages } } }": Price(1, 100, 0),
+    "{ gallery(perPage: 7) { projects { images(first: $n) { id } } } }": Price(1, 350, 0),
+    "{ project(projectId: 7, maxImages: $n) { images { id } } }": Price(1, 200, 0),
+}
+
+
+@pytest.mark.parametrize(("selection", "priced"), SUBSCRIBED.items())
+def test_a_subscription_costs_what_the_query_costs(selection: str, priced: Price) -> None:
+    assert price(f"subscription ($n: Int!) {selection}") == priced
+    assert price(f"query ($n: Int!) {selection}") == priced
+
+
+def test_the_fields_of_a_subscription_may_be_in_a_fragment() -> None:
+    fragment = "fragment F on Subscription { gallery(perPage: $n) { projects { pendingImages } } }"
+
+    assert price(f"subscription ($n: Int!) {{ ...F }} {fragment}") == Price(1, 100, 0)
