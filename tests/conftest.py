@@ -29,6 +29,7 @@ SLOW_TESTS = {
     "edge/audits": 600,
     "edge/test_graphiql_bundle.py": 600,
     "edge/replays": 120,
+    "edge/subscriptions": 120,
     "edge/test_body_fuzzing.py": 60,
     "edge/test_document_limits.py": 60,
     "edge/wire": 300,

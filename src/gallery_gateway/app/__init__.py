@@ -31,6 +31,7 @@ def create_app(
     clock: Clock = SYSTEM_CLOCK,
     explorer_token: str | None = None,
     rules: ResilienceRules = PRODUCTION_RULES,
+    streams: EventStreams | None = None,
     owns_process: bool = False,
 ) -> FastAPI:
     """Return the gateway as an ASGI app. It runs while its lifespan does.
@@ -41,6 +42,7 @@ def create_app(
         clock: measures freshness; tests pass their own.
         explorer_token: the token that GraphiQL starts with, for the made-up callers of the demo only.
         rules: constants of retries, breakers and the concurrency limit; tests pass shorter times.
+        streams: the limits of open subscriptions; tests pass others.
         owns_process: configures logging; while the app runs, also handles SIGTERM, tunes the garbage
             collector, and lets the server of `serve` replay responses.
 
@@ -63,7 +65,8 @@ def create_app(
     headers = security_headers(hsts_max_age_seconds=settings.hsts_max_age_seconds)
     path = settings.graphiql_path
     page = render_page(path, token=explorer_token) if settings.graphiql else None
-    streams = EventStreams()
+    # An empty one is false.
+    streams = EventStreams() if streams is None else streams
     replays = ReplayStore(readiness, instruments.operations)
     endpoint = build_endpoint(
         settings,

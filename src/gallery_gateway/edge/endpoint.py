@@ -201,7 +201,7 @@ class GraphQLEndpoint:
                 token,
                 if_error_seconds=decision.if_error_seconds,
                 timeout_seconds=request.timeout_seconds,
-                awaits_fresh=True,
+                is_live=True,
             ),
             open_recorder=lambda: OperationRecorder(self.telemetry, request),
             skips_cache=decision.skips_cache,

@@ -162,7 +162,9 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
                 pass
             case Miss(fallback) if fallback is not None:
                 answer = fallback
-                self._gallery.revalidate(self._caller, key, answer)
+                is_under_way = self._gallery.revalidate(self._caller, key, answer)
+                if is_under_way and not self._accepts.revalidating:
+                    return None
             case _:
                 return None
         return self._answered(key, answer, CacheStatus.STALE)

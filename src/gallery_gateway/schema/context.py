@@ -51,7 +51,7 @@ class OperationContext:
             Exception: `load` raised it, now or the first time.
         """
         if self.loader is None:
-            raise UnauthenticatedError(NO_TOKEN)
+            raise UnauthenticatedError(NO_TOKEN if self.caller is None else None)
         if key not in self._outcomes:
             try:
                 self._outcomes[key] = await load(self.loader)
@@ -137,7 +137,7 @@ class Operations:
         skips_cache: bool,
         if_error_seconds: float,
         timeout_seconds: float,
-        awaits_fresh: bool = False,
+        is_live: bool = False,
     ) -> OperationContext:
         """Return the context of an operation that begins now.
 
@@ -147,12 +147,13 @@ class Operations:
                 another operation with `skips_cache`.
             if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
-            awaits_fresh: whether a stale page is fetched, instead of served while it is revalidated.
+            is_live: whether this is a look of a subscription. It waits for a new page instead of being served
+                a stale one that is revalidated, and is refused once the token has expired.
         """
         usage = OperationUsage(self.budget)
         caller = self.caller_of(token)
-        if caller is None:
-            return OperationContext(usage, None)
+        if caller is None or (is_live and caller.expires_at <= self.gallery.clock.wall()):
+            return OperationContext(usage, None, caller)
         forced_since = self.gallery.clock.monotonic() - _NOW_SECONDS if skips_cache else math.inf
         loader = GalleryLoader(
             self.gallery,
@@ -162,7 +163,7 @@ class Operations:
             accepts=Accepts(
                 fresh=not skips_cache,
                 forced_since=forced_since,
-                revalidating=not awaits_fresh,
+                revalidating=not is_live,
                 if_error_seconds=if_error_seconds,
             ),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
