@@ -36,7 +36,7 @@ SLOW_TESTS = {
     "end_to_end/test_interleavings.py": 120,
     "end_to_end/test_isolation.py": 300,
     "end_to_end/test_thrift.py": 120,
-    "execution/test_differential.py": 300,
+    "execution/test_differential.py": 600,
     "execution/test_documents.py": 60,
     "faults": 180,
     "faults/test_lists.py": 600,
