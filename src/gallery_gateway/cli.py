@@ -250,7 +250,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             upstream_url = stack.enter_context(stand_in)
         if arguments.upstream_only:
             return _wait(upstream_url)
-        settings = settings.model_copy(update={"upstream_url": HttpUrl(upstream_url), "report_always": True})
+        settings = settings.model_copy(update=_demo_settings(settings, upstream_url))
         if arguments.once is not None:
             return _run_once(settings, document)
         return _serve_demo(settings, upstream_url)
@@ -374,6 +374,14 @@ def _verify(arguments: argparse.Namespace) -> int:
     if report.incomplete is not None:
         print(f"Not everything was verified: {report.incomplete}.", file=sys.stderr)
     return report.status
+
+
+def _demo_settings(settings: Settings, upstream_url: str) -> dict[str, Any]:
+    changes = {"upstream_url": HttpUrl(upstream_url), "report_always": True}
+    if "cache_unfinished_ttl_seconds" not in settings.model_fields_set:
+        # The stand-in costs nothing, so the page shows progress as soon as it is made.
+        changes["cache_unfinished_ttl_seconds"] = 1.0
+    return changes
 
 
 def _serve_demo(settings: Settings, upstream_url: str) -> int:

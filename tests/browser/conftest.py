@@ -65,18 +65,24 @@ class _EmptyPages(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def demo(shop: str) -> Iterator[Demo]:
+    with started_demo("--port", "0", GALLERY_GATEWAY_CORS_ORIGINS=shop) as (_, demo):
+        yield demo
+
+
+@contextmanager
+def started_demo(*options: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], Demo]]:
     """The real command, in a process of its own."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("GALLERY_GATEWAY_")
     }
-    with subprocess.Popen(  # our own command
-        [sys.executable, "-m", "gallery_gateway", "demo", "--port", "0"],
-        env=environment | {"GALLERY_GATEWAY_LOG_LEVEL": "error", "GALLERY_GATEWAY_CORS_ORIGINS": shop},
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-m", "gallery_gateway", "demo", *options],
+        env=environment | {"GALLERY_GATEWAY_LOG_LEVEL": "error"} | settings,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         try:
-            yield _announced(process)
+            yield process, _announced(process)
         finally:
             process.terminate()
 

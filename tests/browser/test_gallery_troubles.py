@@ -1,29 +1,23 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.views import SETTLED_PROJECT, cards, span, summary, wait_for_picture
-from tests.browser.watching import OpenPage, WatchedPage, sent
+from tests.browser.watching import WatchedPage, sent
 
-COUNTERS = {"totalImages": 10, "completedImages": 4, "failedImages": 1, "pendingImages": 5}
-
-
-def project(**fields: object) -> dict[str, object]:
-    """One that is being made, without images."""
-    created = {"createdAt": "2026-01-02T03:04:05Z", "createdBy": "ada"}
-    return {
-        "id": "x",
-        "projectId": 1,
-        "projectName": "Silk scarf",
-        "images": [],
-        **created,
-        **COUNTERS,
-    } | fields
-
-
-def found(project: object) -> dict[str, object]:
-    return {"data": {"project": project}}
+PROJECT = {
+    "id": "x",
+    "projectId": 1,
+    "projectName": "Silk scarf",
+    "createdAt": "2026-01-02T03:04:05Z",
+    "createdBy": "ada",
+    "totalImages": 5,
+    "completedImages": 4,
+    "failedImages": 1,
+    "pendingImages": 0,
+    "images": [],
+}
 
 
 def answering(**answers: object) -> Callable[[Route], None]:
@@ -42,14 +36,6 @@ def answering(**answers: object) -> Callable[[Route], None]:
 def refused(code: str, **extensions: object) -> dict[str, object]:
     error = {"message": "Because it is so.", "extensions": {"code": code, **extensions}}
     return {"data": {"gallery": None}, "errors": [error]}
-
-
-@pytest.fixture
-def timed(open_page: OpenPage) -> Iterator[WatchedPage]:
-    """A page whose time passes only when a test says so; its whole context shares that clock."""
-    with open_page() as watched:
-        watched.page.clock.install()
-        yield watched
 
 
 @pytest.mark.parametrize(
@@ -136,78 +122,12 @@ def test_a_forbidden_project_is_reported(page: Page) -> None:
 
 def test_an_answer_without_a_bill_is_shown_as_well(page: Page) -> None:
     pagination = {"page": 1, "pages": 1, "total": 1, "hasNext": False, "hasPrev": False}
-    gallery = {"pagination": pagination, "projects": [project(pendingImages=0)]}
+    gallery = {"pagination": pagination, "projects": [PROJECT]}
     page.route("**/graphql", answering(GalleryPage={"data": {"gallery": gallery}}))
 
     page.goto("/")
 
     expect(cards(page)).to_contain_text("Silk scarf")
-
-
-@pytest.fixture
-def growing(timed: WatchedPage) -> WatchedPage:
-    """A project of which more is done when it is asked for again."""
-    later = {"completedImages": 6, "pendingImages": 3}
-    progress = COUNTERS | {"id": "x"} | later
-    timed.page.route(
-        "**/graphql", answering(ProjectProgress=found(progress), OneProject=found(project(**later)))
-    )
-    timed.page.route("**/graphql", answering(OneProject=found(project())), times=1)
-    timed.page.goto("/?project=1")
-    expect(completed(timed.page)).to_have_text("4")
-    return timed
-
-
-def completed(page: Page) -> Locator:
-    return page.locator(".numbers div").filter(has_text="Completed").locator("dd")
-
-
-def test_counters_grow_while_images_are_being_made(growing: WatchedPage) -> None:
-    growing.page.clock.run_for(3_000)
-
-    expect(completed(growing.page)).to_have_text("6")
-
-
-def test_images_are_asked_for_again_when_more_are_done(growing: WatchedPage) -> None:
-    with growing.page.expect_request(lambda request: "OneProject" in (request.post_data or "")):
-        growing.page.clock.run_for(3_000)
-
-    assert len(growing.operations("OneProject")) == 2
-
-
-def test_progress_is_asked_for_without_images(timed: WatchedPage) -> None:
-    timed.page.route("**/graphql", answering(OneProject=found(project())))
-    timed.page.goto("/?project=1")
-    expect(timed.page.locator(".numbers")).to_be_visible()
-
-    with timed.page.expect_response("**/graphql"):
-        timed.page.clock.run_for(3_000)
-
-    asked = sent(timed.operations("ProjectProgress")[0])
-    assert "images" not in asked["query"]
-
-
-def test_nothing_is_asked_again_when_all_is_done(timed: WatchedPage) -> None:
-    timed.page.goto(f"/?project={SETTLED_PROJECT}")
-    expect(timed.page.locator(".numbers")).to_be_visible()
-
-    timed.page.clock.run_for(30_000)
-
-    assert len(timed.operations()) == 1
-
-
-def test_a_hidden_page_sends_no_requests(timed: WatchedPage) -> None:
-    timed.page.route("**/graphql", answering(OneProject=found(project())))
-    timed.page.goto("/?project=1")
-    expect(timed.page.locator(".numbers")).to_be_visible()
-    timed.page.evaluate("""() => {
-      Object.defineProperty(document, 'hidden', { value: true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    }""")
-
-    timed.page.clock.run_for(30_000)
-
-    assert len(timed.operations()) == 1
 
 
 def test_pictures_whose_links_expired_are_fetched_again_and_shown(page: Page, watched: WatchedPage) -> None:

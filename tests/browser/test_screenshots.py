@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.watching import OpenPage
+from tests.browser.watching import OpenPage, wait_for
+
+# The network is never idle while a page follows a stream.
+_PICTURES_IN_VIEW_ARE_LOADED = """[...document.images].every(
+  (image) => image.complete || image.getBoundingClientRect().top > innerHeight)"""
 
 DEVICES: dict[str, dict[str, Any]] = {
     "desktop": {"pixels": (1440, 1000)},
@@ -43,7 +47,7 @@ def test_a_picture_is_written(
 
     with open_page(color_scheme=scheme, **DEVICES[device]) as watched:
         VIEWS[view](watched.page)
-        watched.page.wait_for_load_state("networkidle")
+        wait_for(watched.page, _PICTURES_IN_VIEW_ARE_LOADED, wanted=True)
         watched.page.screenshot(path=path)
 
     assert path.stat().st_size > 0

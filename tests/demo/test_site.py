@@ -148,7 +148,8 @@ async def test_the_configuration_has_the_path_of_graphiql(path: str | None, know
 
 def test_every_operation_of_the_page_is_valid_in_the_graph() -> None:
     schema = executable(build_schema())
-    documents = re.findall(r"= `(.*?)`;", (SITE / "operations.js").read_text(), re.DOTALL)
+    queries = re.findall(r"= `(.*?)`;", (SITE / "operations.js").read_text(), re.DOTALL)
+    documents = queries + [query.replace("query", "subscription", 1) for query in queries]
 
     problems = [problem for document in documents for problem in validate(schema, parse(document))]
 

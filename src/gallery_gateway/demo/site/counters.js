@@ -4,11 +4,6 @@ import { count, counted } from './format.js';
 
 export const isPending = ({ pendingImages }) => pendingImages > 0;
 
-export const isFurther = (before, after) =>
-  before.completedImages !== after.completedImages ||
-  before.failedImages !== after.failedImages ||
-  before.totalImages !== after.totalImages;
-
 export function fillBar(bar, project) {
   const { totalImages = 0, completedImages = 0, failedImages = 0 } = project;
   const share = (number) => String(totalImages ? number / totalImages : 0);

@@ -23,3 +23,10 @@ export function fromTemplate(id) {
   const named = [...root.querySelectorAll('[data-part]')];
   return { root, parts: Object.fromEntries(named.map((part) => [part.dataset.part, part])) };
 }
+
+// Replaces the children of an element unless equal ones are there, because what is replaced loses the focus.
+export function setChildren(element, ...children) {
+  const present = element.childNodes;
+  const isSame = (child, place) => child.isEqualNode(present[place]);
+  if (present.length !== children.length || !children.every(isSame)) element.replaceChildren(...children);
+}

@@ -1,8 +1,8 @@
 // A page of the gallery: projects as cards, and links to the other pages.
-import { counterItems, fillBar, isFurther, isPending } from './counters.js';
-import { el, fromTemplate } from './dom.js';
+import { counterItems, fillBar, isPending } from './counters.js';
+import { el, fromTemplate, setChildren } from './dom.js';
 import { byline, count, counted } from './format.js';
-import { galleryPage, galleryProgress } from './operations.js';
+import { galleryPage } from './operations.js';
 import { makePicture } from './pictures.js';
 import { addressOf } from './state.js';
 
@@ -10,7 +10,6 @@ const TILES = 5;
 
 export const galleryView = {
   operation: galleryPage,
-  progress: galleryProgress,
   find: (data) => withoutDamaged(data?.gallery ?? null),
   isEmpty: (gallery) => gallery.projects.length === 0,
   make: makeGallery,
@@ -33,7 +32,7 @@ function makeGallery(state) {
 
     update({ pagination, projects }) {
       parts.summary.textContent = summary(pagination, state);
-      parts.pages.replaceChildren(...pageLinks(pagination, state));
+      setChildren(parts.pages, ...pageLinks(pagination, state));
       const known = cards;
       cards = new Map(projects.map(({ id }) => [id, known.get(id) ?? makeCard(state)]));
       projects.forEach((project) => cards.get(project.id).update(project));
@@ -41,12 +40,6 @@ function makeGallery(state) {
       if ([...cards.keys()].join() !== [...known.keys()].join()) {
         parts.cards.replaceChildren(...[...cards.values()].map((card) => card.root));
       }
-    },
-
-    // Returns whether more than the counters has changed.
-    count({ projects }) {
-      const isOther = projects.length !== cards.size;
-      return projects.reduce((isMore, project) => cards.get(project.id)?.count(project) || isMore, isOther);
     },
 
     isPending: () => [...cards.values()].some((card) => card.isPending()),
@@ -62,20 +55,13 @@ function makeCard(state) {
   const pictures = tiles.map((tile) => makePicture(tile, { alt: '' }));
   let shown = null;
 
-  const count = (counters) => {
-    const isMore = shown !== null && isFurther(shown, counters);
-    shown = { ...shown, ...counters };
-    fillBar(parts.bar, shown);
-    parts.counters.replaceChildren(...counterItems(shown));
-    return isMore;
-  };
-
   return {
     root,
-    count,
     isPending: () => isPending(shown),
     update(project) {
-      count(project);
+      shown = project;
+      fillBar(parts.bar, project);
+      parts.counters.replaceChildren(...counterItems(project));
       parts.name.textContent = project.projectName ?? `Project ${project.projectId}`;
       parts.name.href = addressOf({ ...state, project: project.projectId });
       parts.name.dataset.project = project.projectId;

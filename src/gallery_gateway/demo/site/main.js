@@ -32,7 +32,10 @@ async function show(focus) {
   place.ariaBusy = 'true';
   status.textContent = 'Loading';
   await quietly(async () => {
-    await present.start({ onRetry: () => go(state) });
+    await present.start({
+      onRetry: () => go(state),
+      onDone: () => (status.textContent = 'All images are done'),
+    });
     place.ariaBusy = 'false';
     document.title = present.title;
     status.textContent = present.announcement;

@@ -48,35 +48,6 @@ const GALLERY_PAGE = `query GalleryPage(
   }
 }`;
 
-const GALLERY_PROGRESS = `# Counters only: cheap enough to repeat.
-query GalleryProgress(
-  $page: Int!
-  $perPage: Int!
-  $order: SortOrder!
-  $search: String
-  $ownership: Ownership
-  $status: String
-  $feedback: [String!]
-) {
-  gallery(
-    page: $page
-    perPage: $perPage
-    order: $order
-    search: $search
-    ownership: $ownership
-    status: $status
-    feedback: $feedback
-  ) {
-    projects {
-      id
-      totalImages
-      completedImages
-      failedImages
-      pendingImages
-    }
-  }
-}`;
-
 const ONE_PROJECT = `query OneProject(
   $projectId: BigInt!
   $maxImages: Int!
@@ -122,17 +93,6 @@ const ONE_PROJECT = `query OneProject(
   }
 }`;
 
-const PROJECT_PROGRESS = `# Counters only: cheap enough to repeat.
-query ProjectProgress($projectId: BigInt!) {
-  project(projectId: $projectId) {
-    id
-    totalImages
-    completedImages
-    failedImages
-    pendingImages
-  }
-}`;
-
 // Leaves out filters that are not set, because an empty value is not valid.
 const set = (values) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value.length !== 0));
@@ -143,7 +103,7 @@ const projectFilters = ({ search, ownership, status, feedback }) =>
   set({ search: search.trim(), ownership, status, feedback });
 
 const operation = (document, variables) => ({
-  name: /query (\w+)/.exec(document)[1],
+  name: /^\w+ (\w+)/.exec(document)[1],
   document,
   variables,
 });
@@ -153,16 +113,11 @@ export function galleryPage(state) {
   return operation(GALLERY_PAGE, { page, perPage, order, sortBy, ...projectFilters(state) });
 }
 
-export function galleryProgress(state) {
-  const { page, perPage, order } = state;
-  return operation(GALLERY_PROGRESS, { page, perPage, order, ...projectFilters(state) });
-}
-
 export function oneProject(state) {
   const { project: projectId, images: maxImages, order, sortBy } = state;
   return operation(ONE_PROJECT, { projectId, maxImages, order, sortBy, ...imageFilters(state) });
 }
 
-export function projectProgress({ project: projectId }) {
-  return operation(PROJECT_PROGRESS, { projectId });
-}
+// Returns a subscription to what a query selects.
+export const live = ({ document, variables }) =>
+  operation(document.replace(/^query (\w+)/, 'subscription Live$1'), variables);

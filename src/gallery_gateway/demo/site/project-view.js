@@ -1,8 +1,8 @@
 // One project: its numbers, and its images with their feedback.
-import { fillBar, isFurther, isPending, numberItems } from './counters.js';
-import { el, fromTemplate, icon } from './dom.js';
+import { fillBar, isPending, numberItems } from './counters.js';
+import { el, fromTemplate, icon, setChildren } from './dom.js';
 import { byline, counted } from './format.js';
-import { oneProject, projectProgress } from './operations.js';
+import { oneProject } from './operations.js';
 import { makePicture } from './pictures.js';
 import { addressOf } from './state.js';
 
@@ -12,7 +12,6 @@ const MORE_IMAGES = 24;
 
 export const projectView = {
   operation: oneProject,
-  progress: projectProgress,
   find: (data) => data?.project ?? null,
   isEmpty: () => false,
   make: makeProject,
@@ -23,14 +22,6 @@ function makeProject(state) {
   let images = new Map();
   let shown = null;
 
-  const count = (counters) => {
-    const isMore = shown !== null && isFurther(shown, counters);
-    shown = { ...shown, ...counters };
-    fillBar(parts.bar, shown);
-    parts.numbers.replaceChildren(...numberItems(shown));
-    return isMore;
-  };
-
   parts.back.href = addressOf({ ...state, project: null, images: 24 });
   return {
     root,
@@ -40,7 +31,9 @@ function makeProject(state) {
     announcement: () => `${parts.name.textContent}, ${counted(images.size, 'image')} shown`,
 
     update(project) {
-      count(project);
+      shown = project;
+      fillBar(parts.bar, project);
+      parts.numbers.replaceChildren(...numberItems(project));
       parts.name.textContent = project.projectName ?? `Project ${project.projectId}`;
       parts.byline.textContent = [byline(project), `no. ${project.projectId}`].join(' · ');
       const known = images;
@@ -49,10 +42,9 @@ function makeProject(state) {
       if ([...images.keys()].join() !== [...known.keys()].join() || images.size === 0) {
         parts.images.replaceChildren(...[...images.values()].map((image) => image.root));
       }
-      parts.more.replaceChildren(...moreLink(images.size, state));
+      setChildren(parts.more, ...moreLink(images.size, state));
     },
 
-    count,
     isPending: () => isPending(shown),
     linkTo: () => null,
   };

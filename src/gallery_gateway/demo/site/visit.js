@@ -1,8 +1,9 @@
 // One view of one state, from its first request to the last of its pictures.
 import { galleryView } from './gallery-view.js';
-import { callerOf, run } from './gateway.js';
+import { callerOf, run, subscribe } from './gateway.js';
 import { emptyNotice, errorNotice, missingNotice } from './notices.js';
-import { startProgress } from './progress.js';
+import { live } from './operations.js';
+import { followProgress } from './progress.js';
 import { projectView } from './project-view.js';
 import { makeReceipt } from './receipt.js';
 
@@ -15,7 +16,7 @@ export class Visit {
   #place;
   #ending = new AbortController();
   #receipt = makeReceipt();
-  #progressReceipt = makeReceipt({ note: 'every 3 s' });
+  #progressReceipt = makeReceipt();
   #shown = null;
   #stopProgress = () => {};
   #refreshedAt = -Infinity;
@@ -28,14 +29,15 @@ export class Visit {
     this.#place = place;
   }
 
-  // Resolves when the view or a notice is shown; `onRetry` is the action of an error notice.
-  async start({ onRetry }) {
-    const { data, errors } = await this.#ask(this.#view.operation(this.#state), this.#receipt);
+  // Resolves when the view or a notice is shown; `onRetry` is the action of an error notice, and `onDone` is
+  // called when the last pending image is done.
+  async start({ onRetry, onDone }) {
+    const { data, errors } = await this.#ask();
     const found = this.#view.find(data);
     if (errors.length) this.#showNotice(errorNotice(errors[0], { onRetry }));
     else if (found === null) this.#showNotice(missingNotice(this.#state, this.#caller));
     else if (this.#view.isEmpty(found)) this.#showNotice(emptyNotice(this.#state, found.pagination));
-    else this.#show(found);
+    else this.#show(found, { onDone });
   }
 
   // Aborts running requests, which throw an AbortError.
@@ -65,44 +67,65 @@ export class Visit {
   async refreshPictures() {
     if (performance.now() - this.#refreshedAt < REFRESH_PAUSE_MILLISECONDS) return;
     this.#refreshedAt = performance.now();
-    await this.#refresh({ bypassesCache: true });
+    const { data } = await this.#ask({ bypassesCache: true });
+    this.#update(data);
   }
 
-  async #ask(operation, receipt, { bypassesCache = false, signal = this.#ending.signal } = {}) {
-    const response = await run(operation, { token: this.#caller.token, signal, bypassesCache });
-    receipt.update({ operation, cost: response.cost, caller: this.#caller });
+  async #ask({ bypassesCache = false } = {}) {
+    const operation = this.#view.operation(this.#state);
+    const response = await run(operation, { ...this.#access(this.#ending.signal), bypassesCache });
+    this.#receipt.update({ operation, cost: response.cost, caller: this.#caller });
     return response;
   }
 
-  #show(found) {
+  #access(signal) {
+    return { token: this.#caller.token, signal };
+  }
+
+  #show(found, { onDone }) {
     const { receipts, root } = (this.#shown = this.#view.make(this.#state));
     receipts.append(this.#receipt.root);
     this.#shown.update(found);
     this.#place.replaceChildren(root);
-    if (!this.#shown.isPending()) return;
-    const operation = this.#view.progress(this.#state);
-    this.#progressReceipt.update({ operation, cost: null, caller: this.#caller });
+    if (this.#shown.isPending()) this.#follow(receipts, onDone);
+  }
+
+  #follow(receipts, onDone) {
+    const query = this.#view.operation(this.#state);
+    const subscription = live(query);
+    const updateReceipt = (cost, isLive) =>
+      this.#progressReceipt.update({
+        operation: isLive ? subscription : query,
+        cost,
+        caller: this.#caller,
+        note: isLive ? 'live' : 'every 3 s',
+      });
+
+    updateReceipt(null, true);
     receipts.append(this.#progressReceipt.root);
-    this.#stopProgress = startProgress((signal) => this.#askProgress(operation, signal));
+    this.#stopProgress = followProgress({
+      subscribe: (signal) => subscribe(subscription, this.#access(signal)),
+      poll: (signal) => run(query, this.#access(signal)),
+      show: ({ data, cost }, { isLive }) => {
+        if (!this.#update(data)) return false;
+        updateReceipt(cost, isLive);
+        if (!this.#shown.isPending()) {
+          this.#stopProgress();
+          onDone();
+        }
+        return true;
+      },
+    });
+  }
+
+  // Returns whether there is something to show. The page stays as it is if a request fails.
+  #update(data) {
+    const found = this.#view.find(data);
+    if (found !== null && !this.#view.isEmpty(found)) this.#shown.update(found);
+    return found !== null;
   }
 
   #showNotice(notice) {
     this.#place.replaceChildren(notice, this.#receipt.root);
-  }
-
-  async #askProgress(operation, signal) {
-    const { data } = await this.#ask(operation, this.#progressReceipt, { signal });
-    const found = this.#view.find(data);
-    // The next attempt may succeed.
-    if (found === null) return true;
-    if (this.#shown.count(found)) await this.#refresh({ bypassesCache: false });
-    return this.#shown.isPending();
-  }
-
-  // Keeps the page as it is if the request fails.
-  async #refresh({ bypassesCache }) {
-    const { data } = await this.#ask(this.#view.operation(this.#state), this.#receipt, { bypassesCache });
-    const found = this.#view.find(data);
-    if (found !== null && !this.#view.isEmpty(found)) this.#shown.update(found);
   }
 }
