@@ -510,6 +510,26 @@ async def test_the_demo_answers_its_own_curl_line_and_ends_quietly(
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(("setting", "max_age"), [(None, 0), ("7", 6)])
+async def test_progress_is_fresh_for_a_second_in_the_demo_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, max_age: int
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("GALLERY_GATEWAY_CACHE_UNFINISHED_TTL_SECONDS", setting)
+
+    async with started("demo", "--port", "0") as command:
+        url = await command.read_until(r"^The gateway: (\S+)")
+        token = await command.read_until(r"  \w+: (Bearer \S+)")
+        # The first page of a caller always has pending images.
+        query = "{gallery{projects{pendingImages}}}"
+        response = await get(
+            f"{url[1]}?query={query}", Authorization=token[1], **{"apollo-require-preflight": "1"}
+        )
+
+    # In whole seconds, of which a part has passed.
+    assert response.headers["cache-control"] == f"private, max-age={max_age}"
+
+
 @pytest.mark.parametrize(("how", "statuses"), [(signal.SIGTERM, {0, -signal.SIGTERM}), (signal.SIGINT, {0})])
 async def test_the_stand_in_is_served_alone(how: signal.Signals, statuses: set[int]) -> None:
     async with started("demo", "--upstream-only") as command:
