@@ -40,6 +40,8 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "eslint": ("eslint", "--config", "tools/eslint.config.mjs", "tools/list.graphql"),
 }
 CLIENTS = ("typed", "apollo", "urql", "urql-graphcache", "relay")
+# The code on the page that is also run, by the programs in `src`.
+RUN_SAMPLES = ("graphcache.ts", "live.ts", "EventStreamLink.ts", "liveExchange.ts", "events.ts")
 
 _PATIENCE_SECONDS = 120
 
@@ -61,8 +63,8 @@ def run_all(folder: Path) -> dict[str, Run]:
     (folder / "src" / "relay" / "__generated__").mkdir()
     for name, code in samples().items():
         (folder / "page" / name).write_text(code, encoding="utf-8")
-    # It is also run.
-    shutil.copy(folder / "page" / "graphcache.ts", folder / "src")
+    for name in RUN_SAMPLES:
+        shutil.copy(folder / "page" / name, folder / "src")
     return asyncio.run(_run_all(folder))
 
 

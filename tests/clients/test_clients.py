@@ -1,7 +1,6 @@
 """What frontends use works on this graph as it is: generated types, Apollo Client, urql, Relay."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,26 +17,9 @@ from tests.clients.programs import (
     SCHEMA,
     TOOLS,
     Run,
-    restored,
-    run_all,
     samples,
     seen,
-    stored,
 )
-from tests.npm import alone
-
-
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Made by the first worker that comes here; the others read it."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    told = shared / "clients.json"
-    with alone(shared):
-        if not told.exists():
-            told.write_text(stored(run_all(shared / "clients")))
-    return restored(told.read_text())
 
 
 @pytest.fixture(params=CLIENTS)
@@ -99,6 +81,11 @@ def test_the_code_on_the_page_is_checked() -> None:
         "graphcache.ts",
         "route.ts",
         "Gallery.java",
+        "live.ts",
+        "EventStreamLink.ts",
+        "LiveProgress.tsx",
+        "liveExchange.ts",
+        "events.ts",
         "poll.ts",
         "Progress.tsx",
         "Picture.tsx",

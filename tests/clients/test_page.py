@@ -26,7 +26,8 @@ DOCUMENTS = [
     *re.findall(r"graphql\(`(.*?)`\)", PAGE, flags=re.DOTALL),
     # Calls of the REST API have a member of that name too.
     *re.findall(r'"query": "([^"]*{.*?)"', PAGE),
-    *re.findall(r'string document = "(.*?)"', PAGE),
+    *re.findall(r'(?:string document|const query) = "(.*?)"', PAGE),
+    *re.findall(r"'query=(.*?)'", PAGE),
 ]
 
 
@@ -36,4 +37,4 @@ def test_an_operation_on_the_page_is_valid(document: str) -> None:
 
 
 def test_there_are_operations_on_the_page() -> None:
-    assert len(DOCUMENTS) == 7
+    assert len(DOCUMENTS) == 11

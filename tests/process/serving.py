@@ -45,17 +45,17 @@ class Server:
             self.lines.append("(the end)")
             self._printed.notify_all()
 
-    async def printed(self, pattern: str) -> re.Match[str]:
-        """Waits for a line with `pattern`."""
+    async def printed(self, pattern: str, *, times: int = 1) -> re.Match[str]:
+        """Waits for so many lines with `pattern`, and gives the first match."""
         found: list[re.Match[str]] = []
 
         def is_printed() -> bool:
             found[:] = [match for line in self.lines if (match := re.search(pattern, line))]
-            return bool(found) or self.lines[-1:] == ["(the end)"]
+            return len(found) >= times or self.lines[-1:] == ["(the end)"]
 
         async with asyncio.timeout(PATIENCE_SECONDS), self._printed:
             await self._printed.wait_for(is_printed)
-        assert found, "".join(self.lines)
+        assert len(found) >= times, "".join(self.lines)
         return found[0]
 
     async def outcomes(self) -> list[str]:
@@ -179,9 +179,9 @@ def serve(upstream_url: str, **settings: float | str) -> AbstractAsyncContextMan
     return started("serve", "--port", "0", announced=announced, program=PROGRAM, **settings)
 
 
-def demo() -> AbstractAsyncContextManager[Server]:
-    """`gallery-gateway demo` on a free port."""
-    return started("demo", "--port", "0", announced=r"The gateway: http://([\d.]+):(\d+)/graphql")
+def demo(*, port: int = 0) -> AbstractAsyncContextManager[Server]:
+    """`gallery-gateway demo`, on a free port if none is given."""
+    return started("demo", "--port", str(port), announced=r"The gateway: http://([\d.]+):(\d+)/graphql")
 
 
 class SlowUpstream:

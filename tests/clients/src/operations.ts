@@ -24,3 +24,9 @@ export const ProjectDetail = graphql(`
     }
   }
 `);
+
+export const Progress = graphql(`
+  subscription Progress {
+    gallery(perPage: 3) { projects { id completedImages pendingImages } }
+  }
+`);
