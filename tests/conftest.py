@@ -101,13 +101,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--differential-cases", type=int, default=500, help="operations of the comparison")
+    parser.addoption("--differential-cases", type=int, default=300, help="operations of the comparison")
     parser.addoption("--isolation-steps", type=int, default=10_000, help="steps of the isolation test")
     parser.addoption("--isolation-seed", type=int, default=7, help="seed of the isolation test")
     parser.addoption("--reuse-calls", type=int, default=1_000, help="calls of a server that closes at random")
     parser.addoption("--wire-cases", type=int, default=3_000, help="byte streams of clients")
     parser.addoption("--wire-seed", type=int, default=14, help="seed of those streams")
-    parser.addoption("--response-cases", type=int, default=5_000, help="byte streams of the REST API")
+    parser.addoption("--response-cases", type=int, default=3_000, help="byte streams of the REST API")
     parser.addoption("--response-seed", type=int, default=7, help="seed of those streams")
     parser.addoption("--walks", type=int, default=200, help="walks along lists that change")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="seconds of overload")

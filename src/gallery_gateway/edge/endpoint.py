@@ -34,7 +34,7 @@ from gallery_gateway.edge.responses import (
 )
 from gallery_gateway.edge.subscription import SubscribedOperation
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
-from gallery_gateway.execution.executor import Executor, GraphQLResponse
+from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
 from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import OperationContext, Operations
@@ -145,13 +145,10 @@ class GraphQLEndpoint:
     ) -> HTTPResponse | EventStream:
         token = request.token()
         operation = request.operation()
-        is_planned = decision.report is RequestedReport.PLAN
         if request.method == "GET" or decision.event_head is not None:
-            kind = self.executor.kind_of(operation)
-            if request.method == "GET" and kind is OperationType.MUTATION:
-                raise RequestError("A GET can run queries and subscriptions only.", status=405)
-            if kind is OperationType.SUBSCRIPTION and decision.event_head is not None and not is_planned:
-                return self._subscribe(token, operation, request, decision, recorder)
+            subscription = self._subscription(operation, request, decision)
+            if subscription is not None:
+                return self._subscribe(token, subscription, request, decision, recorder)
         context = self.operations.open(
             token,
             skips_cache=decision.skips_cache,
@@ -159,7 +156,7 @@ class GraphQLEndpoint:
             timeout_seconds=request.timeout_seconds,
         )
         recorder.record_caller(context.caller)
-        if is_planned:
+        if decision.report is RequestedReport.PLAN:
             return self._plan(operation, context, request, decision, recorder)
         calls = recorder.collect_calls() if decision.report else None
         result = await self.executor.execute(operation, context, request_id=request.id.decode())
@@ -177,25 +174,37 @@ class GraphQLEndpoint:
             return response
         return unless_known(response, request.headers.get(b"if-none-match"))
 
+    def _subscription(
+        self, request: GraphQLRequest, http_request: HTTPRequest, decision: Decision
+    ) -> Operation | None:
+        """Return the subscription to send events for, or None if this is none.
+
+        Raises:
+            RequestError: the operation must not be run by a GET.
+        """
+        kind = self.executor.kind_of(request)
+        if kind is OperationType.MUTATION and http_request.method == "GET":
+            raise RequestError("A GET can run queries and subscriptions only.", status=405)
+        is_stream = decision.event_head is not None and decision.report is not RequestedReport.PLAN
+        if kind is not OperationType.SUBSCRIPTION or not is_stream:
+            return None
+        operation = self.executor.prepare(request, request_id=http_request.id.decode())
+        return operation if isinstance(operation, Operation) else None
+
     def _subscribe(
         self,
         token: str | None,
-        operation: GraphQLRequest,
+        operation: Operation,
         request: HTTPRequest,
         decision: Decision,
         recorder: OperationRecorder,
-    ) -> HTTPResponse | EventStream:
+    ) -> EventStream:
         """Raises: TooManyStreamsError, StreamsFullError."""
-        prepared = self.executor.prepare(operation, request_id=request.id.decode())
-        head = decision.event_head or ()
-        if isinstance(prepared, GraphQLResponse):
-            recorder.record_response(prepared, OperationUsage(self.operations.budget))
-            return single_event(prepared.body, head)
         caller = self.operations.caller_of(token)
         recorder.record_caller(caller)
         subscription = SubscribedOperation(
             self.executor,
-            prepared,
+            operation,
             open_context=partial(
                 self.operations.open,
                 token,
@@ -207,7 +216,7 @@ class GraphQLEndpoint:
             skips_cache=decision.skips_cache,
             reports=decision.report is not None,
         )
-        return self.streams.open(subscription.look, head, caller.key if caller else None)
+        return self.streams.open(subscription.look, decision.event_head or (), caller.key if caller else None)
 
     def _plan(
         self,

@@ -8,7 +8,7 @@ from starlette.types import Scope
 from tests.edge.replays.echo_server import Client, Echo, Served, echoed
 
 CALLERS = [b"ada", b"ben", b"cleo"]
-STEPS = 400
+STEPS = 250
 
 
 class Whose(Echo):

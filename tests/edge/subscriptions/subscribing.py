@@ -122,10 +122,11 @@ class Gateway:
 
     def subscribe(
         self,
-        document: str,
+        document: str | None,
         *,
         token: str | None = TOKEN,
         variables: dict[str, Any] | None = None,
+        extensions: dict[str, Any] | None = None,
         **headers: str,
     ) -> Subscriber:
         """Open a stream; `headers` with `_` for `-`."""
@@ -133,7 +134,7 @@ class Gateway:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["authorization"] = f"Bearer {token}"
-        body = json.dumps({"query": document, "variables": variables})
+        body = json.dumps({"query": document, "variables": variables, "extensions": extensions})
         return Subscriber(self.app, body.encode(), sent)
 
 
