@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from tests.fakes import OTHER_TOKEN, Client, FakeUpstream, gateway, page_body, parameters_of, project_body
@@ -416,3 +417,29 @@ async def _at_rest() -> None:
     """Until everything that can go on without the upstream has gone on."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def test_one_of_those_who_share_a_call_writes_the_response_for_the_others(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+    convert = msgspec.convert
+
+    def counting(value: object, *arguments: Any, **options: Any) -> Any:
+        written.append(value)
+        return convert(value, *arguments, **options)
+
+    async def answer(_request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        return httpx.Response(200, json=page_body(project_body(7)))
+
+    upstream.handler = answer
+    monkeypatch.setattr("gallery_gateway.execution.compiler.msgspec.convert", counting)
+    async with gateway(upstream) as client:
+        document = "{ gallery { projects { projectId } } }"
+        answers = await asyncio.gather(*(client.ask(document) for _ in range(10)))
+
+    assert answers == [{"data": {"gallery": {"projects": [{"projectId": 7}]}}}] * 10
+    # Whoever made the call did not know that others would join it.
+    assert len(written) == 2
+    assert len(upstream.requests) == 1

@@ -31,6 +31,9 @@ _MAX_REVALIDATIONS = 16
 # A page whose revalidation has failed is tried again after this time.
 _RETRY_SECONDS = 1.0
 
+# Where answers come from whose page has answered others, too.
+_USED_AGAIN = frozenset({CacheStatus.HIT, CacheStatus.STALE, CacheStatus.COLLAPSED})
+
 # Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0
 
@@ -64,8 +67,8 @@ class LoadResult:
         return self.entry.rendered.get((writer, self.key.request))
 
     def remember(self, writer: Hashable, rendered: bytes) -> None:
-        """Keep a response with its page, if the page came from the cache: it may well be used again."""
-        if self.status in {CacheStatus.HIT, CacheStatus.STALE}:
+        """Keep a response with its page, if the page is used more than once: it may well be used again."""
+        if self.status in _USED_AGAIN:
             self.gallery.cache.remember(self.caller_key, self.entry, (writer, self.key.request), rendered)
 
     def cached_response(self, writer: Hashable) -> "CachedResponse | None":
