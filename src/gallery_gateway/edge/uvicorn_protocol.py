@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import httptools
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -32,7 +33,8 @@ UVICORN_NAMES: Final[dict[type, str]] = {
         " timeout_keep_alive_task transport url"
     ),
     RequestResponseCycle: (
-        "disconnected keep_alive message_event more_body on_response response_complete response_started scope"
+        "chunked_encoding disconnected expected_content_length keep_alive message_event more_body on_response"
+        " response_complete response_started scope"
     ),
     FlowControl: "pause_reading resume_reading write_paused",
     ServerState: "default_headers total_requests",
@@ -78,6 +80,28 @@ _OTHER_METHODS = frozenset(
     b"CONNECT SOURCE DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD"
     b" FLUSH".split()
 )
+
+
+async def _run_without_chunks(
+    app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Run an app for a client that knows no chunks: the end of the connection is that of a response.
+
+    uvicorn would send them (RFC 9112, section 6.1).
+    """
+    has_length = True
+
+    async def send_plainly(message: Message) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            if all(name != b"content-length" for name, _ in message["headers"]):
+                cycle.chunked_encoding = has_length = False
+        elif not has_length:
+            # Each piece has the length that uvicorn expects of it.
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    await app(scope, receive, send_plainly)
 
 
 class _RejectedError(Exception):
@@ -281,6 +305,8 @@ class WireProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._responding = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = partial(_run_without_chunks, app, cycle)
         super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
