@@ -61,6 +61,7 @@ def test_the_route_leads_to_the_service_and_hashes_by_authorization() -> None:
 
     (rule,) = route["spec"]["rules"]
     port = service["spec"]["ports"][0]["port"]
+    assert rule["timeouts"] == {"request": "0s"}
     assert rule["backendRefs"] == [{"name": service["metadata"]["name"], "port": port}]
     (target,) = policy["spec"]["targetRefs"]
     assert (target["kind"], target["name"]) == (route["kind"], route["metadata"]["name"])

@@ -1,7 +1,6 @@
 """Hive Gateway over a subscription of the gallery, which is served by the real command."""
 
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -9,67 +8,25 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
 
 from gallery_gateway.demo.server import serve_in_thread
 from gallery_gateway.schema.build import build_schema
 from gallery_gateway.upstream.identity import project_global_id
-from tests.fakes import OTHER_TOKEN, TOKEN, page_body, project_body
 from tests.federation.programs import HERE, Subgraph, compose, router
 from tests.federation.reviews import SCHEMA, reviews_app
 from tests.npm import install
 from tests.process.serving import PATIENCE_SECONDS, Server, serve
+from tests.progress import ADA, BEN, Events, ProgressAPI
 
 PROGRESS = "subscription { gallery { projects { projectName completedImages reviews { body } } } }"
 TOTAL = "subscription { gallery { pagination { total } } }"
-ADA, BEN = f"Bearer {TOKEN}", f"Bearer {OTHER_TOKEN}"
 STREAMS_PER_CALLER = 20
-
-
-class RestAPI:
-    """One project of each caller, of whose many images so many are completed."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self.names = {ADA: "Ada's", BEN: "Ben's"}
-        self.completed = Counter[str]()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        authorization = Request(scope).headers.get("authorization", "")
-        if authorization not in self.names:
-            await JSONResponse({}, 401)(scope, receive, send)
-            return
-        counters = {"total_images": 1_000, "completed_images": self.completed[authorization]}
-        project = project_body(7, project_name=self.names[authorization], **counters)
-        await JSONResponse(page_body(project))(scope, receive, send)
-
-
-class Events:
-    """The events of one subscription, as a client of the router gets them."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._lines = response.aiter_lines()
-
-    async def next(self) -> Any:
-        """Return the response in the next event; `None` if the stream is complete."""
-        name = ""
-        async for line in self._lines:
-            field, _, value = line.partition(":")
-            if field == "event":
-                name = value.strip()
-            elif field == "data":
-                return None if name == "complete" else json.loads(value)
-        pytest.fail("the stream ended without `complete`")
 
 
 class Graph:
     """The composed graph, and the gateway and the REST API behind it."""
 
-    def __init__(self, http: httpx.AsyncClient, gateway: Server, api: RestAPI) -> None:
+    def __init__(self, http: httpx.AsyncClient, gateway: Server, api: ProgressAPI) -> None:
         self.http = http
         self.gateway = gateway
         self.api = api
@@ -100,7 +57,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Graph]:
     install(HERE)
-    api = RestAPI()
+    api = ProgressAPI()
     with serve_in_thread(api) as api_url, serve_in_thread(reviews_app()) as reviews_url:
         # Without a cache, each stream looks once a second.
         async with serve(api_url, cache_ttl_seconds=0, upstream_max_attempts=1) as gateway:

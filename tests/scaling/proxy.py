@@ -40,6 +40,7 @@ http {{
 _HAPROXY_MAIN = """
 defaults
     mode http
+    option abortonclose
     timeout connect 1s
     timeout client 60s
     timeout server 60s
