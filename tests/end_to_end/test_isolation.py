@@ -10,6 +10,7 @@ import pytest
 
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream
+from tests.edge.subscriptions.subscribing import Gateway, Subscriber, in_virtual_time, opened
 from tests.fakes import OTHER_TOKEN, TOKEN, FakeUpstream, dumped, gateway, page_body, project_body
 
 
@@ -74,3 +75,96 @@ async def test_the_token_goes_upstream_and_nowhere_else(
     assert upstream.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in output
     assert "upstream.called" in output
+
+
+class Owners:
+    """A REST API whose pages name the caller that asked, and hold the current version of its list.
+
+    Attributes:
+        versions: by caller, the end of whose token is its name.
+        revoked: the callers whose tokens are refused.
+    """
+
+    def __init__(self, chance: random.Random, callers: list[str]) -> None:
+        self.versions = dict.fromkeys(callers, 0)
+        self.revoked: set[str] = set()
+        self.upstream = FakeUpstream()
+        self.upstream.handler = self._answer
+        self._chance = chance
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(self._chance.choice([0.0, 0.1, 0.7]))
+        caller = request.headers["authorization"][-3:]
+        if caller in self.revoked:
+            return httpx.Response(401)
+        if self._chance.random() < 0.05:
+            return httpx.Response(503)
+        version = str(self.versions[caller])
+        return httpx.Response(
+            200, json=page_body(project_body(7, created_by=caller, project_name=version, total_images=9))
+        )
+
+
+class Walk:
+    """Callers that subscribe, query, hang up, stop reading and lose their tokens in any order."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self.callers = [f"mr{number}" for number in range(5)]
+        self.api = Owners(self._chance, self.callers)
+        self.subscribers: list[tuple[str, Subscriber]] = []
+        self.answers: list[tuple[str, Any]] = []
+
+    @property
+    def events(self) -> list[tuple[str, Any]]:
+        return [(caller, response) for caller, each in self.subscribers for response in each.responses]
+
+    async def take(self, gateway: Gateway, steps: int) -> None:
+        for _ in range(steps):
+            await self._step(gateway)
+            await asyncio.sleep(self._chance.choice([0.0, 0.01, 0.3]))
+        for _, subscriber in self.subscribers:
+            subscriber.is_reading.set()
+
+    async def _step(self, gateway: Gateway) -> None:
+        caller, page = self._chance.choice(self.callers), self._chance.randrange(1, 3)
+        token = f"made-up-token-of-{caller}"
+        document = f"{{ gallery(page: {page}) {{ projects {{ createdBy projectName }} }} }}"
+        steps = ["subscribe", "query", "change", "hang up", "read", "revoke"]
+        match self._chance.choices(steps, weights=[80, 80, 80, 60, 40, 4])[0]:
+            case "subscribe":
+                self.subscribers.append((caller, gateway.subscribe(f"subscription {document}", token=token)))
+            case "query":
+                self.answers.append((caller, await gateway.client.ask(document, token=token)))
+            case "change":
+                self.api.versions[caller] += 1
+            case "revoke" if len(self.api.revoked) < 2:
+                self.api.revoked.add(caller)
+            case "hang up" if self.subscribers:
+                await self._chance.choice(self.subscribers)[1].hang_up()
+            case "read" if self.subscribers:
+                reading = self._chance.choice(self.subscribers)[1].is_reading
+                (reading.clear if reading.is_set() else reading.set)()
+
+
+def owners_seen(answers: list[tuple[str, Any]]) -> set[tuple[str, str]]:
+    """Who saw whose projects."""
+    pages = [(caller, answer.get("data", {}).get("gallery")) for caller, answer in answers]
+    return {(caller, project["createdBy"]) for caller, page in pages if page for project in page["projects"]}
+
+
+@in_virtual_time
+async def test_no_stream_shows_a_caller_what_belongs_to_another(pytestconfig: pytest.Config) -> None:
+    walk = Walk(pytestconfig.getoption("isolation_seed"))
+    async with opened(walk.api.upstream, cache_unfinished_ttl_seconds=0.5) as gateway:
+        await walk.take(gateway, pytestconfig.getoption("isolation_steps") // 12)
+        # All looks that are under way end, and those of revoked tokens refuse.
+        await asyncio.sleep(40)
+        still_open = {caller for caller, subscriber in walk.subscribers if not subscriber.task.done()}
+
+    assert owners_seen(walk.events) == {(caller, caller) for caller in walk.callers}
+    assert owners_seen(walk.answers) == {(caller, caller) for caller in walk.callers}
+    # It was a walk worth taking.
+    assert len(walk.events) > 2 * len(walk.subscribers)
+    assert len(walk.api.revoked) == 2
+    assert still_open == set(walk.callers) - walk.api.revoked

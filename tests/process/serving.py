@@ -6,8 +6,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
 
 from tests.canary import look_at
 from tests.fakes import TOKEN, page_body
@@ -104,6 +105,18 @@ class Connection:
             assert length
             return head, await self._reader.readexactly(int(length[1]))
 
+    async def until(self, text: bytes) -> bytes:
+        """All that comes, up to the end of `text`."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._reader.readuntil(text)
+
+    async def rest(self) -> bytes:
+        """All that comes until the other side hangs up; then hangs up too."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            text = await self._reader.read()
+        await self.hang_up()
+        return text
+
     async def head(self) -> tuple[str, bytes]:
         """The head of a response without body, in lower case."""
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -123,12 +136,15 @@ class Connection:
             await self._writer.wait_closed()
 
 
-def operation(document: str = TOTAL, *, token: str = TOKEN) -> bytes:
+def operation(
+    document: str = TOTAL, *, token: str = TOKEN, version: str = "1.1", accept: str = "application/json"
+) -> bytes:
     """A whole HTTP request."""
     body = json.dumps({"query": document})
     head = [
-        "POST /graphql HTTP/1.1",
+        f"POST /graphql HTTP/{version}",
         "host: gateway",
+        f"accept: {accept}",
         "content-type: application/json",
         f"authorization: Bearer {token}",
         f"content-length: {len(body)}",
@@ -185,10 +201,15 @@ def demo(*, port: int = 0) -> AbstractAsyncContextManager[Server]:
 
 
 class SlowUpstream:
-    """An endpoint that counts its requests, and holds every answer until it is released."""
+    """An endpoint that counts its requests, and holds every answer until it is released.
+
+    `status` and `page` are what it answers.
+    """
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.status = 200
+        self.page: Callable[[], dict[str, Any]] = page_body
         self._arrived = asyncio.Condition()
         self._released = asyncio.Event()
 
@@ -208,8 +229,9 @@ class SlowUpstream:
                     self.requests.append(head.decode())
                     self._arrived.notify_all()
                 await self._released.wait()
-                body = json.dumps(page_body()).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+                body = json.dumps(self.page()).encode()
+                head = b"HTTP/1.1 %d Whatever\r\ncontent-length: %d\r\n\r\n" % (self.status, len(body))
+                writer.write(head + body)
                 await writer.drain()
         writer.close()
 

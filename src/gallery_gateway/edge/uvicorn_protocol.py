@@ -29,7 +29,7 @@ UVICORN_NAMES: Final[dict[type, str]] = {
         "_start_asgi_task app_state connection_lost connection_made cycle data_received expect_100_continue"
         " _unset_keepalive_if_required flow headers logger loop on_body on_header on_headers_complete"
         " on_message_begin on_message_complete parser pause_writing pipeline resume_writing scope"
-        " send_400_response server_state timeout_keep_alive timeout_keep_alive_handler"
+        " send_400_response server_state shutdown timeout_keep_alive timeout_keep_alive_handler"
         " timeout_keep_alive_task transport url"
     ),
     RequestResponseCycle: (
@@ -71,6 +71,9 @@ _MAX_CHUNK_OVERHEAD = 8
 
 # How long a rejected client may go on sending; what it sends is ignored.
 _LINGER_SECONDS = 2.0
+
+# How long after the start of the shutdown the app gives up the streams of clients that do not read.
+_GIVING_UP_SECONDS = 0.05
 
 _TRANSFER_ENCODING = b"transfer-encoding"
 _name_of = itemgetter(0)
@@ -302,6 +305,16 @@ class WireProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is None:
             self._start_keep_alive_timer(self.timeout_keep_alive)
         return True
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(_GIVING_UP_SECONDS, self._abort_given_up)
+
+    def _abort_given_up(self) -> None:
+        """Abort a connection whose response the app has given up: a close would wait for its client."""
+        cycle = self._responding
+        if cycle is not None and not cycle.response_complete and self.transport.is_closing():
+            self.transport.abort()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._responding = cycle
