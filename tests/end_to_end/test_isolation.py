@@ -162,9 +162,10 @@ async def test_no_stream_shows_a_caller_what_belongs_to_another(pytestconfig: py
         await asyncio.sleep(40)
         still_open = {caller for caller, subscriber in walk.subscribers if not subscriber.task.done()}
 
-    assert owners_seen(walk.events) == {(caller, caller) for caller in walk.callers}
-    assert owners_seen(walk.answers) == {(caller, caller) for caller in walk.callers}
+    seen = owners_seen([*walk.events, *walk.answers])
+    assert {(caller, owner) for caller, owner in seen if caller != owner} == set()
     # It was a walk worth taking.
+    assert len(owners_seen(walk.events)) >= 4
     assert len(walk.events) > 2 * len(walk.subscribers)
     assert len(walk.api.revoked) == 2
     assert still_open == set(walk.callers) - walk.api.revoked
