@@ -443,7 +443,7 @@ def test_progress_takes_the_focus_from_nothing(world: World, watched: WatchedPag
     open_live(watched, "/?perPage=6")
     page.get_by_role("link", name="Next").focus()
     counters = cards(page).locator(".counters")
-    before = counters.all_inner_texts()
+    before = counters.all_text_contents()
 
     world.clock.now += 60
 
@@ -463,7 +463,7 @@ def test_the_page_goes_on_when_the_gateway_is_started_again(browser: Browser, en
             counters = cards(watched.page).locator(".counters")
             process.send_signal(end)
             process.wait()
-        before = counters.all_inner_texts()
+        before = counters.all_text_contents()
         stack.enter_context(started_demo(*options))
 
         with watched.page.expect_response(
