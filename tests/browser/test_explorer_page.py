@@ -18,6 +18,7 @@ EXAMPLES = {
     "GalleryPage": '"completedImages"',
     "OneProject": '"project"',
     "Progress": '"pendingImages"',
+    "LiveProgress": '"failedImages"',
     "Failures": '"errorMessage"',
     "Search": '"projectKey"',
 }

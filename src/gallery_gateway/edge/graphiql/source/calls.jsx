@@ -1,4 +1,4 @@
-// The pane "REST calls": the calls that the operation in the editor would make, and those of the last run.
+// The pane "REST calls": the calls that the operation in the editor would make, and those of the last run or event.
 import { Button, useEditorContext, useExecutionContext } from '@graphiql/react';
 import copyToClipboard from 'copy-to-clipboard';
 import { useSyncExternalStore } from 'react';
@@ -115,12 +115,12 @@ function Plan({ name, plan, onCopy }) {
   );
 }
 
-function Run({ name, requests, onCopy }) {
+function Run({ name, noun, requests, onCopy }) {
   const made = requests.filter(({ outcome }) => outcome === 'miss');
   const spared = requests.filter(({ outcome }) => outcome !== 'miss');
   return (
-    <section aria-label="Last run">
-      <h3>{`Last run of ${name}`}</h3>
+    <section aria-label={`Last ${noun}`}>
+      <h3>{`Last ${noun} of ${name}`}</h3>
       <Calls calls={made} notesOf={(call) => [noteOnCall(call)]} onCopy={onCopy} />
       {spared.length > 0 && <p>Answered without a call:</p>}
       <Notes notes={spared.map(({ query, outcome }) => `${query}: ${SOURCES[outcome] ?? outcome}`)} />
@@ -174,14 +174,15 @@ export function openCalls({ endpoint }) {
     store.set({ plan: plan && { name: operationName ?? 'the operation', plan }, status: messages.join(' ') });
   }
 
-  function showRun(operationName, response) {
+  // noun: `run`, or `event` of a subscription.
+  function show(noun, operationName, response) {
     const { requests, calls } = response.extensions?.upstream ?? {};
-    if (!requests) return store.set({ run: null, status: 'The last run has no report.' });
+    if (!requests) return store.set({ run: null, status: `The last ${noun} has no report.` });
     const made = requests.filter(({ outcome }) => outcome === 'miss').length;
     // `calls` counts a call once, whatever it took; each of its requests is listed.
     const inRequests = made > calls ? `, in ${counted(made, 'request')}` : '';
-    const run = { name: operationName ?? 'the operation', requests };
-    return store.set({ run, status: `The last run made ${counted(calls, 'call')}${inRequests}.` });
+    const run = { name: operationName ?? 'the operation', noun, requests };
+    return store.set({ run, status: `The last ${noun} made ${counted(calls, 'call')}${inRequests}.` });
   }
 
   function RestCalls() {
@@ -223,5 +224,9 @@ export function openCalls({ endpoint }) {
     );
   }
 
-  return { plugin: { title: 'REST calls', icon: Icon, content: RestCalls }, showRun };
+  return {
+    plugin: { title: 'REST calls', icon: Icon, content: RestCalls },
+    showRun: (operationName, response) => show('run', operationName, response),
+    showEvent: (operationName, response) => show('event', operationName, response),
+  };
 }

@@ -22,7 +22,7 @@ const { title } = document;
 const headers = JSON.stringify({ Authorization: `Bearer ${token || '<your access token>'}` }, null, 2);
 const calls = openCalls({ endpoint });
 const firstHeaders = token ? JSON.parse(headers) : {};
-const fetcher = makeFetcher({ endpoint, firstHeaders, onRun: calls.showRun });
+const fetcher = makeFetcher({ endpoint, firstHeaders, onRun: calls.showRun, onEvent: calls.showEvent });
 const plugins = [explorer, calls.plugin];
 const storage = openStorage();
 prepareTabs(storage, { examples, linked: takeLinkedOperation() });

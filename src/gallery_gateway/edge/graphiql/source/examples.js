@@ -76,6 +76,21 @@ query Progress($ownership: Ownership) {
 }
 `;
 
+const liveProgress = `# The same, as it changes: a new answer comes
+# by itself until you stop it, or all is done.
+subscription LiveProgress($perPage: Int! = 5) {
+  gallery(perPage: $perPage) {
+    projects {
+      projectId
+      projectName
+      completedImages
+      failedImages
+      pendingImages
+    }
+  }
+}
+`;
+
 const failures = `# What failed, and why.
 query Failures($status: String! = "failed") {
   gallery(status: $status, perPage: 20) {
@@ -125,6 +140,7 @@ export const examples = [
   tab('GalleryPage', galleryPage, { page: 1, perPage: 12 }),
   tab('OneProject', oneProject, { projectId: 10001, maxImages: 50 }),
   tab('Progress', progress, { ownership: 'MINE' }),
+  tab('LiveProgress', liveProgress, { perPage: 5 }),
   tab('Failures', failures, { status: 'failed' }),
   tab('Search', search, { text: 'dress' }),
 ];
