@@ -1,6 +1,7 @@
 """Hive Gateway over a subscription of the gallery, which is served by the real command."""
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -54,8 +55,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Graph]:
+@asynccontextmanager
+async def behind_hive(folder: Path) -> AsyncIterator[Graph]:
     install(HERE)
     api = ProgressAPI()
     with serve_in_thread(api) as api_url, serve_in_thread(reviews_app()) as reviews_url:
@@ -68,10 +69,16 @@ async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
                 ]
             )["guild"]
             async with (
-                router("hive", composed, tmp_path_factory.mktemp("supergraph")) as url,
+                router("hive", composed, folder) as url,
                 httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as http,
             ):
                 yield Graph(http, gateway, api)
+
+
+@pytest.fixture(scope="module")
+async def running_graph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Graph]:
+    async with behind_hive(tmp_path_factory.mktemp("supergraph")) as graph:
+        yield graph
 
 
 @pytest.fixture
@@ -166,6 +173,25 @@ async def test_text_passes_whole_wherever_the_network_divides_it(graph: Graph) -
         event = await events.next()
 
     assert event == progress(graph.api.names[ADA], 0)
+
+
+async def test_a_gateway_that_shuts_down_completes_the_streams_of_the_router(tmp_path: Path) -> None:
+    async with behind_hive(tmp_path) as graph, graph.subscribed() as events:
+        await events.next()
+        graph.gateway.process.send_signal(signal.SIGTERM)
+        event = await events.next()
+
+    assert event is None
+
+
+async def test_a_gateway_that_breaks_off_is_an_error_for_the_clients_of_the_router(tmp_path: Path) -> None:
+    async with behind_hive(tmp_path) as graph, graph.subscribed() as events:
+        await events.next()
+        graph.gateway.process.send_signal(signal.SIGKILL)
+        event, end = await events.next(), await events.next()
+
+    assert codes(event) == ["INTERNAL_SERVER_ERROR"]
+    assert end is None
 
 
 async def test_apollo_gateway_refuses_subscriptions(tmp_path: Path) -> None:
