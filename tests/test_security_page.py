@@ -1,10 +1,12 @@
 """The page about security tells every limit with the default that it has."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from gallery_gateway.edge.event_stream import EventStreams
 from gallery_gateway.settings import Settings
 
 PAGE = (Path(__file__).parent.parent / "docs" / "security.md").read_text(encoding="utf-8")
@@ -29,9 +31,27 @@ def test_each_setting_of_the_guard_is_explained(name: str) -> None:
     assert f"`{name.upper()}`" in PAGE
 
 
+@pytest.mark.parametrize(
+    ("limit", "name"),
+    [
+        ("open streams of a caller", "max_streams_per_caller"),
+        ("open streams of a process", "max_streams"),
+    ],
+)
+def test_each_limit_of_streams_is_told(limit: str, name: str) -> None:
+    default = inspect.signature(EventStreams).parameters[name].default
+
+    assert f"| {limit} | {default} |" in PAGE
+
+
 def test_each_setting_that_is_named_exists() -> None:
     named = re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=\w+)?`", PAGE)
     codes = {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"}
-    codes |= {"PERSISTED_QUERY_NOT_FOUND", "PERSISTED_QUERY_NOT_IN_LIST", "QUERY_NOT_IN_SAFELIST"}
+    codes |= {
+        "RATE_LIMITED",
+        "PERSISTED_QUERY_NOT_FOUND",
+        "PERSISTED_QUERY_NOT_IN_LIST",
+        "QUERY_NOT_IN_SAFELIST",
+    }
 
     assert {name.lower() for name in named if name not in codes} <= set(Settings.model_fields)

@@ -1,4 +1,4 @@
-"""The speed of the gateway: `python -m tests.benchmarks [compare | growth | stages | large]`.
+"""The speed of the gateway: `python -m tests.benchmarks [compare | growth | stages | large | streams]`.
 
 `compare` loads the gateway and its peers with what clients send through a reverse proxy. With `--against`,
 the peer is the gateway of another checkout. Linux: CPU seconds and cores are the kernel's.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import growth, large
+from tests.benchmarks import growth, large, streams
 from tests.benchmarks.compare import BRAMBLE, MERCURIUS, MODES, PLAIN, YOGA, Options, compare
 from tests.benchmarks.growth import AXES, grow
 from tests.benchmarks.plot import plot
@@ -109,7 +109,14 @@ def _large(chosen: argparse.Namespace) -> dict[str, str]:
         return {".md": uvloop.run(measured)}
 
 
-_WHAT = {"compare": _compare, "growth": _growth, "stages": _stages, "large": _large}
+def _streams(chosen: argparse.Namespace) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = 0.2 if chosen.tiny else chosen.seconds * 10
+        measured = streams.table(Stage(Path(folder)), streams=40 if chosen.tiny else 999, seconds=seconds)
+        return {".md": uvloop.run(measured)}
+
+
+_WHAT = {"compare": _compare, "growth": _growth, "stages": _stages, "large": _large, "streams": _streams}
 
 
 def main() -> int:

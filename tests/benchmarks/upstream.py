@@ -1,7 +1,7 @@
 """A fast stand-in for the REST API: `python -m tests.benchmarks.upstream --port N`.
 
 It writes bodies that it makes once for each `per_page` and `max_images_per_project`, with the number of the
-page that was asked for. Below `/slow` it answers after 20 ms.
+page that was asked for. Below `/slow` it answers after 20 ms; below `/pending`, images are pending.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from tests.benchmarks.queries import FIRST_PAGE
 
 SLOW_PATH = "/slow"
 SLOW_SECONDS = 0.02
+PENDING_PATH = "/pending"
 
 _END_OF_HEAD = b"\r\n\r\n"
 _PARAMETERS = re.compile(rb"[?&](page|per_page|max_images_per_project)=(\d+)")
@@ -47,7 +48,9 @@ class Endpoint(asyncio.Protocol):
 
     def _answer(self, target: bytes) -> None:
         given = {**_DEFAULTS, **dict(_PARAMETERS.findall(target))}
-        before, after = _around_page(given[b"per_page"], given[b"max_images_per_project"])
+        is_pending = target.startswith(b"GET " + PENDING_PATH.encode("ascii"))
+        sizes = given[b"per_page"], given[b"max_images_per_project"]
+        before, after = _around_page(*sizes, is_pending=is_pending)
         number = given[b"page"]
         length = len(before) + len(number) + len(after)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % length
@@ -55,9 +58,11 @@ class Endpoint(asyncio.Protocol):
 
 
 @cache
-def _around_page(projects: bytes, images: bytes) -> tuple[bytes, bytes]:
+def _around_page(projects: bytes, images: bytes, *, is_pending: bool) -> tuple[bytes, bytes]:
     """Return what stands before and after the number of the page."""
     body = page_json(projects=int(projects), images=int(images), page=FIRST_PAGE)
+    if is_pending:
+        body = body.replace(b'"failed_images": 3,', b'"failed_images": 1,')
     before, _, after = body.partition(b"%d" % FIRST_PAGE)
     return before, after
 

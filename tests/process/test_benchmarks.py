@@ -91,3 +91,10 @@ async def test_the_largest_response_is_measured_alone_and_four_at_once() -> None
 
     row = r"^\| (\d) at once \| [\d.]+ \| \d+ ms \| [\d.]+x \|$"
     assert re.findall(row, table, re.MULTILINE) == ["1", "4"]
+
+
+async def test_streams_are_measured_with_pending_images_and_without() -> None:
+    table = await printed("streams")
+
+    row = r"^\| images (\w+) \| [\d.]+ \| [\d.]+% \| [\d.]+ s \|$"
+    assert re.findall(row, table, re.MULTILINE) == ["pending", "done"]

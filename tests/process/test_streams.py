@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.benchmarks.load import cpu_seconds
 from tests.benchmarks.servers import rss_bytes
 from tests.fakes import TOKEN, page_body, project_body
 from tests.process.serving import PATIENCE_SECONDS, Connection, Server, SlowUpstream, operation, serve
@@ -64,7 +65,7 @@ def answer_pending(slow: SlowUpstream) -> None:
     slow.release()
 
 
-async def test_a_thousand_streams_are_small_and_end_when_they_are_told(
+async def test_a_thousand_streams_are_small_and_cheap_and_end_when_they_are_told(
     endpoint: tuple[SlowUpstream, str], slow: SlowUpstream
 ) -> None:
     answer_pending(slow)
@@ -81,6 +82,10 @@ async def test_a_thousand_streams_are_small_and_end_when_they_are_told(
         left = open_files(server)
         # The place of each is free again.
         streams = await subscribed_all(server, COUNT)
+        cpu_before = cpu_seconds(server.process.pid)
+        # Each stream looks about once meanwhile.
+        await slow.arrived(len(slow.requests) + COUNT // PER_CALLER)
+        look_seconds = (cpu_seconds(server.process.pid) - cpu_before) / COUNT
         server.process.send_signal(signal.SIGTERM)
         texts = await asyncio.gather(*(stream.rest() for stream in streams))
         status = await server.ended(within_seconds=10)
@@ -89,6 +94,7 @@ async def test_a_thousand_streams_are_small_and_end_when_they_are_told(
     # Connections to the REST API may stay open, one for each caller.
     assert left <= files + COUNT // PER_CALLER + 1
     assert grown_bytes / COUNT < 100_000
+    assert look_seconds < 0.003
     assert "Traceback" not in "".join(server.lines)
     assert [line["reason"] for line in ends(server)[1 + COUNT :]] == ["shutdown"] * COUNT
 
