@@ -4,7 +4,6 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 """
 
 import asyncio
-import logging
 import time
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
@@ -22,9 +21,11 @@ from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.replay import REPLAY_KEY, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
+    BUG_CODE,
     NO_STORE,
     HTTPResponse,
     RawHeader,
+    bug_response,
     error_response,
     etag_of,
     freshness_headers,
@@ -239,11 +240,8 @@ def _failed(
 ) -> HTTPResponse:
     """Return the response to a request that was refused, or that met a bug."""
     if not isinstance(error, RequestError):
-        identifier = request.id.decode()
-        log_event("request.bug", level=logging.ERROR, error=error, request_id=identifier)
-        extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": identifier}
-        recorder.record_failure("error", extensions["code"])
-        return error_response(500, "Something went wrong in the gateway.", extensions, decision.head)
+        recorder.record_failure("error", BUG_CODE)
+        return bug_response(error, request.id.decode(), decision.head)
     recorder.record_failure("refused", error.code)
     response = error_response(error.status, str(error), error.extensions, decision.head)
     if error.status == 405:

@@ -6,6 +6,7 @@ connections mode: the events `next`, whose data is a GraphQL response, and `comp
 
 import asyncio
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -200,7 +201,7 @@ class EventStream:
         """Return the result of a look, or `None` if the stream was stopped."""
         looking = asyncio.create_task(self._look())
         try:
-            is_done = await self._wait(send, self._loop.time() + 3_600, looking)
+            is_done = await self._wait(send, math.inf, looking)
             return await looking if is_done else None
         finally:
             looking.cancel()

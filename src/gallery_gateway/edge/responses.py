@@ -1,6 +1,7 @@
 """HTTP responses of the GraphQL endpoint, with their caching and security headers."""
 
 import hashlib
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -9,8 +10,13 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Send
 
+from gallery_gateway.errors import ERRORS
+from gallery_gateway.telemetry.logs import log_event
+
 RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
+
+BUG_CODE = ERRORS["bug"].code
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
 
@@ -72,6 +78,13 @@ def error_response(
     """Return the response to a request that was not executed."""
     content = {"errors": [{"message": message, "extensions": extensions}]}
     return HTTPResponse(status, [*head, NO_STORE], msgspec.json.encode(content))
+
+
+def bug_response(error: Exception, request_id: str, head: Iterable[RawHeader]) -> HTTPResponse:
+    """Log a bug with its traceback, and return a response that only names the request."""
+    log_event("request.bug", level=logging.ERROR, error=error, request_id=request_id)
+    extensions = {"code": BUG_CODE, "requestId": request_id}
+    return error_response(500, "Something went wrong in the gateway.", extensions, head)
 
 
 def etag_of(body: bytes) -> bytes:

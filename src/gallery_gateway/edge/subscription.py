@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gallery_gateway.edge.event_stream import Look
 from gallery_gateway.edge.recorder import OperationRecorder
+from gallery_gateway.edge.responses import BUG_CODE, bug_response
 from gallery_gateway.errors import ERRORS
 from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
 from gallery_gateway.schema.context import OperationContext
@@ -63,21 +64,25 @@ class SubscribedOperation:
         self.skips_cache = False
         recorder.record_caller(context.caller)
         calls = recorder.collect_calls() if self.reports else None
+        request_id = recorder.record.request_id
+        event = None
         try:
-            request_id = recorder.record.request_id
             response = await self.executor.run(self.operation, context, request_id=request_id)
+            recorder.record_response(response, context.usage, kind=SUBSCRIPTION)
+            if self._is_new(response, context):
+                extensions = context.extensions(calls=calls)
+                event = response.with_extensions(extensions) if extensions else response.body
         except asyncio.CancelledError:
             recorder.record_failure("cancelled")
-            recorder.end()
             raise
-        recorder.record_response(response, context.usage, kind=SUBSCRIPTION)
-        recorder.end(status=200, size_bytes=len(response.body))
+        except Exception as exc:  # noqa: BLE001  # the boundary: a bug gets a masked response
+            recorder.record_failure("error", BUG_CODE)
+            return Look(bug_response(exc, request_id, ()).body, None, "bug")
+        finally:
+            recorder.end(status=200, size_bytes=len(event or b""))
         now = asyncio.get_running_loop().time()
-        event = None
-        if self._is_new(response, context):
+        if event is not None:
             self._changed_at = now
-            extensions = context.extensions(calls=calls)
-            event = response.with_extensions(extensions) if extensions else response.body
         if not _PASSING_CODES.issuperset(response.codes):
             return Look(event, None, "refused")
         return self._next_look(event, self._wait_seconds(response, context), now)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from gallery_gateway.edge.event_stream import EventStreams
+from gallery_gateway.edge.subscription import SubscribedOperation
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes
 from tests.edge.subscriptions.subscribing import in_virtual_time, opened, read_event
 from tests.edge.subscriptions.truth import COUNTS, Truth, project
@@ -304,3 +305,22 @@ async def test_the_looks_are_no_lines_but_the_stream_is(
     assert [line["event"] for line in lines] == ["subscription.opened", "subscription.ended"]
     assert {line["request_id"] for line in lines} == {"mine"}
     assert (lines[1]["reason"], lines[1]["events"]) == ("refused", 1)
+
+
+async def test_a_bug_is_one_masked_event(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(SubscribedOperation, "_is_new", fail)
+
+    async with gateway(upstream) as client:
+        headers = {"accept": EVENTS, "x-request-id": "mine"}
+        response = await client.post(f"subscription {TOTAL}", headers=headers)
+
+    (_, answer), end = events(response)
+    assert answer["errors"][0]["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": "mine"}
+    assert end == ("complete", None)
+    assert "secret detail" not in response.text
+    assert "secret detail" in capsys.readouterr().err
