@@ -17,6 +17,7 @@ from gallery_gateway.errors import ERRORS
 from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.records import SUBSCRIPTION
+from gallery_gateway.upstream.links import without_signatures
 
 # The REST API may have recovered by the next look. Any other error stays.
 _PASSING_CODES = frozenset(row.code for row in ERRORS.values() if row.allows_stale)
@@ -25,8 +26,11 @@ _MAX_SECONDS = 1_800.0
 # An answer without pending images is followed for so long after its last change.
 _SETTLED_SECONDS = 60.0
 
-# A page that is not fresh at all, since the cache is off or the REST API forbids it, is loaded this often.
+# A page that is not fresh at all, since the cache is off or the REST API forbids it, is loaded this often:
+# by all subscribers at the same moments, so that they share calls.
 _MIN_WAIT_SECONDS = 1.0
+# Links are sent again when they expire, and no more often than this.
+_MIN_LINKS_SECONDS = 30.0
 # After the first failure; doubled after each further one.
 _BACKOFF_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 30.0
@@ -51,8 +55,9 @@ class SubscribedOperation:
     reports: bool
     _opened_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _changed_at: float = 0.0
-    # Of the last event; the response itself may be large.
+    # Of the last event; the response itself may be large, and its links may be signed again at each look.
     _digest: bytes | None = None
+    _links_until: float = math.inf
     _has_failed: bool = False
     _has_pending_images: bool = True
     _failures: int = 0
@@ -81,18 +86,24 @@ class SubscribedOperation:
         finally:
             recorder.end(status=200, size_bytes=len(event or b""))
         now = asyncio.get_running_loop().time()
-        if event is not None:
-            self._changed_at = now
         if not _PASSING_CODES.issuperset(response.codes):
             return Look(event, None, "refused")
         return self._next_look(event, self._wait_seconds(response, context), now)
 
     def _is_new(self, response: GraphQLResponse, context: OperationContext) -> bool:
-        """A stale answer is new only to a client that has none."""
-        digest = hashlib.blake2b(response.body, digest_size=16).digest()
-        if digest == self._digest or (context.usage.stale and self._digest and not self._has_failed):
+        """Return whether there is news: no stale answer for a known one, and no links for valid ones."""
+        now, links_seconds = asyncio.get_running_loop().time(), context.links_seconds
+        body = response.body if math.isinf(links_seconds) else without_signatures(response.body)
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        is_same = digest == self._digest
+        if is_same and now < self._links_until:
             return False
+        if context.usage.stale and self._digest and not self._has_failed:
+            return False
+        if not is_same:
+            self._changed_at = now
         self._digest, self._has_failed = digest, _is_failed(response, context)
+        self._links_until = now + max(links_seconds, _MIN_LINKS_SECONDS)
         return True
 
     def _wait_seconds(self, response: GraphQLResponse, context: OperationContext) -> float:
@@ -103,7 +114,11 @@ class SubscribedOperation:
         if not is_failed and not context.usage.stale:
             self._failures = 0
             remaining_seconds = context.usage.remaining_seconds
-            return remaining_seconds if remaining_seconds > 0 else _MIN_WAIT_SECONDS
+            if remaining_seconds > 0:
+                return remaining_seconds
+            until_next_seconds = -asyncio.get_running_loop().time() % _MIN_WAIT_SECONDS
+            is_soon = until_next_seconds < _MIN_WAIT_SECONDS / 2
+            return until_next_seconds + _MIN_WAIT_SECONDS if is_soon else until_next_seconds
         backoff_seconds = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**self._failures)
         self._failures += 1
         return max(backoff_seconds, context.retry_after_seconds)
@@ -116,7 +131,9 @@ class SubscribedOperation:
             return Look(event, None, "expired")
         if now >= settled_at:
             return Look(event, None, "finished")
-        return Look(event, min(wait_seconds, expires_at - now, settled_at - now))
+        # Past only if there are no newer links.
+        renewed_at = self._links_until if self._links_until > now else math.inf
+        return Look(event, min(now + wait_seconds, expires_at, settled_at, renewed_at) - now)
 
 
 def _is_failed(response: GraphQLResponse, context: OperationContext) -> bool:

@@ -80,6 +80,19 @@ class OperationContext:
         return any(has_pending_images(getattr(value, "projects", [value])) for value in values)
 
     @property
+    def links_seconds(self) -> float:
+        """How long the links in the response can be used; infinite if they do not say, or there are none."""
+        results = [loaded.source for loaded in self._outcomes.values() if getattr(loaded, "source", None)]
+        return min(
+            (
+                result.entry.links_until - result.gallery.clock.wall()
+                for result in results
+                if result.key.needs_links
+            ),
+            default=math.inf,
+        )
+
+    @property
     def retry_after_seconds(self) -> int:
         """How long to wait before the next attempt, if a failed load says so; otherwise 0."""
         errors = [outcome for outcome in self._outcomes.values() if isinstance(outcome, GatewayError)]

@@ -39,6 +39,18 @@ _MAX_BEGINNINGS = 4
 _MAX_COUNTED = 2
 
 
+# A string of JSON with the URL of something, up to its query, and the query.
+_URL = re.compile(rb'"(https?://[^"\\?]*)(\?[^"\\]*)')
+
+
+def without_signatures(body: bytes) -> bytes:
+    """Return the JSON of a response without the queries of the links that say when they expire.
+
+    An API may sign its links each time that it is asked: what they link to has not changed.
+    """
+    return _URL.sub(lambda url: b'"' + url[1] if _SIGNATURE.search(url[2]) else url[0], body)
+
+
 def earliest_link_expiry(body: bytes) -> float | None:
     """Return when the first link of a page expires, in seconds since 1970, or `None` if no link says so.
 

@@ -81,3 +81,24 @@ async def test_while_the_api_is_down_many_subscribers_call_as_often_as_one() -> 
             calls.append(len(truth.called_at))
 
     assert max(calls) - min(calls) <= 1
+
+
+@pytest.mark.parametrize("pending", [1, 0], ids=["pending", "done"])
+@pytest.mark.parametrize("kept", ["cache off", "no-store"])
+@in_virtual_time
+async def test_subscribers_share_calls_although_no_page_is_kept(kept: str, pending: int) -> None:
+    calls = []
+    for number in (1, 20):
+        truth = Truth(project(pending=pending), seconds=0.1)
+        if kept == "no-store":
+            truth.headers = {"cache-control": "no-store"}
+        async with opened(truth.upstream, cache_ttl_seconds=0 if kept == "cache off" else 30) as gateway:
+            for _ in range(number):
+                gateway.subscribe(COUNTS)
+                await asyncio.sleep(0.05)
+            opened_with = len(truth.called_at)
+            await asyncio.sleep(50)
+            calls.append(len(truth.called_at) - opened_with)
+
+    assert 45 <= calls[0] <= 51
+    assert abs(calls[1] - calls[0]) <= 1

@@ -147,3 +147,18 @@ async def test_a_page_that_never_comes_is_an_error_after_the_time_of_an_operatio
 
     assert [event.at for event in subscriber.events[:1]] == [20]
     assert codes(subscriber) == [["UPSTREAM_TIMEOUT"]]
+
+
+@in_virtual_time
+async def test_an_older_page_that_stands_in_for_a_failing_api_is_no_event() -> None:
+    truth = Truth(project(project_name="before"))
+    async with opened(truth.upstream) as gateway:
+        await gateway.client.ask("{ gallery(perPage: 50) { projects { projectName } } }")
+        await asyncio.sleep(40)
+        truth.projects, truth.headers = [project(project_name="after")], {"cache-control": "no-store"}
+        subscriber = gateway.subscribe(NAME)
+        await asyncio.sleep(0.5)
+        truth.fault = FAULTS["503"]
+        await asyncio.sleep(100)
+
+    assert names(subscriber) == ["after"]

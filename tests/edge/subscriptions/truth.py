@@ -53,12 +53,14 @@ class Truth:
     Attributes:
         projects: of the caller.
         fault: what each request is answered with; `None` for the list.
+        headers: of each response that shows the list.
         called_at: when each request came, in the loop's seconds.
     """
 
     def __init__(self, *projects: dict[str, Any], seconds: float = 0.0) -> None:
         self.projects = list(projects)
         self.fault: Callable[[], httpx.Response | Awaitable[httpx.Response]] | None = None
+        self.headers: dict[str, str] = {}
         self.called_at: list[float] = []
         self.upstream = FakeUpstream()
         self.upstream.handler = self.answer
@@ -69,6 +71,7 @@ class Truth:
         if self._seconds:
             await asyncio.sleep(self._seconds)
         if self.fault is None:
-            return httpx.Response(200, json=page_of(self.projects, parameters_of(request)))
+            body = page_of(self.projects, parameters_of(request))
+            return httpx.Response(200, json=body, headers=self.headers)
         response = self.fault()
         return response if isinstance(response, httpx.Response) else await response
