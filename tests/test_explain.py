@@ -157,20 +157,18 @@ def test_the_only_operation_of_a_document_needs_no_name(explain: Explain) -> Non
 LIVE = "subscription Live { gallery(perPage: 3) { projects { pendingImages } } }"
 
 
-def test_the_calls_of_a_subscription_are_those_of_each_look(
+def test_the_calls_of_a_subscription_are_those_of_each_poll(
     explain: Explain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = explain("live", live=LIVE).out
     monkeypatch.setenv("GALLERY_GATEWAY_OPERATION_MAX_IMAGES", "2")
     refused = explain("live", live=LIVE).out
 
-    assert told.startswith("Live makes 1 upstream call each time that it looks, for at most 3 images and")
-    assert refused.startswith(
-        "Live would need 1 upstream call each time that it looks, for at most 3 images;"
-    )
+    assert told.startswith("Live makes 1 upstream call at each poll, for at most 3 images and")
+    assert refused.startswith("Live would need 1 upstream call at each poll, for at most 3 images;")
 
 
-def test_a_trusted_subscription_has_the_price_of_one_look(explain: Explain) -> None:
+def test_a_trusted_subscription_has_the_price_of_one_poll(explain: Explain) -> None:
     told = explain("--manifest", "trusted", trusted={"1": LIVE})
 
     assert told.status == 0

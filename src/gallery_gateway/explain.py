@@ -91,7 +91,7 @@ def explain_operation(
         return Explanation(json.dumps(plan.as_json(), indent=2), problems)
     if not plan.calls:
         return Explanation(f"{name} makes no upstream calls.", problems)
-    when = " each time that it looks" if node.operation is OperationType.SUBSCRIPTION else ""
+    when = " at each poll" if node.operation is OperationType.SUBSCRIPTION else ""
     lines = [*_summary(name, plan, when, is_refused=excess is not None), "", *_table(_plan_rows(plan))]
     if excess is None:
         lines += ["", *[_curl(gateway.url, call) for call in plan.calls]]

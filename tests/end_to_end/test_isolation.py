@@ -158,7 +158,7 @@ async def test_no_stream_shows_a_caller_what_belongs_to_another(pytestconfig: py
     walk = Walk(pytestconfig.getoption("isolation_seed"))
     async with opened(walk.api.upstream, cache_unfinished_ttl_seconds=0.5) as gateway:
         await walk.take(gateway, pytestconfig.getoption("isolation_steps") // 12)
-        # All looks that are under way end, and those of revoked tokens refuse.
+        # All polls that are under way end, and those of revoked tokens refuse.
         await asyncio.sleep(40)
         still_open = {caller for caller, subscriber in walk.subscribers if not subscriber.task.done()}
 

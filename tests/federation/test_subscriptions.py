@@ -60,7 +60,7 @@ async def behind_hive(folder: Path) -> AsyncIterator[Graph]:
     install(HERE)
     api = ProgressAPI()
     with serve_in_thread(api) as api_url, serve_in_thread(reviews_app()) as reviews_url:
-        # Without a cache, each stream looks once a second.
+        # Without a cache, each stream polls once a second.
         async with serve(api_url, cache_ttl_seconds=0, upstream_max_attempts=1) as gateway:
             (composed,) = compose(
                 [

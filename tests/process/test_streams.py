@@ -84,7 +84,7 @@ async def test_a_thousand_streams_are_small_and_cheap_and_end_when_they_are_told
         streams = await subscribed_all(server, COUNT)
         grown_bytes = rss_bytes(server.process.pid) - bytes_before
         cpu_before = cpu_seconds(server.process.pid)
-        # Each stream looks about once meanwhile.
+        # Each stream polls about once meanwhile.
         await slow.arrived(len(slow.requests) + COUNT // PER_CALLER)
         look_seconds = (cpu_seconds(server.process.pid) - cpu_before) / COUNT
         server.process.send_signal(signal.SIGTERM)

@@ -95,7 +95,7 @@ async def behind(proxy: Any, folder: Path) -> AsyncIterator[Stage]:
     (port,) = free_ports(1)
     api = ProgressAPI()
     with serve_in_thread(api) as api_url:
-        # Without a cache, each stream looks once a second.
+        # Without a cache, each stream polls once a second.
         async with (
             serve(api_url, cache_ttl_seconds=0) as gateway,
             proxy(folder, port, [gateway.port]) as running,

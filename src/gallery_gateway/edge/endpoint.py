@@ -211,13 +211,13 @@ class GraphQLEndpoint:
                 token,
                 if_error_seconds=decision.if_error_seconds,
                 timeout_seconds=request.timeout_seconds,
-                is_live=True,
+                is_poll=True,
             ),
             open_recorder=lambda: OperationRecorder(self.telemetry, request),
             skips_cache=decision.skips_cache,
             reports=decision.report is not None,
         )
-        return self.streams.open(subscription.look, decision.event_head or (), caller.key if caller else None)
+        return self.streams.open(subscription.poll, decision.event_head or (), caller.key if caller else None)
 
     def _plan(
         self,
@@ -254,7 +254,7 @@ def _failed(
 async def _stream(
     stream: EventStream, request: HTTPRequest, receive: Receive, send: Send, recorder: OperationRecorder
 ) -> None:
-    """Send a stream; each of its looks is recorded by itself."""
+    """Send a stream; each of its polls is recorded by itself."""
     opened_at = time.monotonic()
     log = partial(log_event, request_id=recorder.record.request_id, caller=recorder.record.caller)
     log("subscription.opened")

@@ -33,7 +33,6 @@ _RETRY_AFTER_SECONDS = 5
 _MAX_STREAMS = 1_000
 _MAX_STREAMS_PER_CALLER = 20
 
-
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -59,12 +58,12 @@ def single_event(body: bytes, head: tuple[RawHeader, ...]) -> HTTPResponse:
     return HTTPResponse(200, _headers(head), _next(body) + _COMPLETE)
 
 
-class Look(NamedTuple):
-    """What a stream sends now, and when it looks again.
+class Poll(NamedTuple):
+    """What a stream sends now, and when it polls again.
 
     Args:
         event: a GraphQL response, or `None` if there is nothing new.
-        wait_seconds: until the next look; `None` if there is none.
+        wait_seconds: until the next poll; `None` if there is none.
         reason: why there is none.
     """
 
@@ -73,7 +72,7 @@ class Look(NamedTuple):
     reason: str = ""
 
 
-TakeLook = Callable[[], Coroutine[Any, Any, Look]]
+PollSource = Callable[[], Coroutine[Any, Any, Poll]]
 """Finds out what there is to send; called again when `wait_seconds` have passed."""
 
 
@@ -100,7 +99,7 @@ class EventStreams:
         return len(self._open)
 
     def open(
-        self, look: TakeLook, head: tuple[RawHeader, ...], caller_key: CallerKey | None
+        self, poll: PollSource, head: tuple[RawHeader, ...], caller_key: CallerKey | None
     ) -> "EventStream":
         """Return a stream, which must be sent at once.
 
@@ -114,7 +113,7 @@ class EventStreams:
             raise TooManyStreamsError(retry_after_seconds=_RETRY_AFTER_SECONDS)
         if self._is_closed or len(self._open) >= self._max_streams:
             raise StreamsFullError(retry_after_seconds=_RETRY_AFTER_SECONDS)
-        stream = EventStream(self, look, head)
+        stream = EventStream(self, poll, head)
         self._open[stream] = caller_key
         self._callers[caller_key] += 1
         return stream
@@ -134,20 +133,20 @@ class EventStreams:
 
 
 class EventStream:
-    """One response. It looks, sends what is new, and waits, until there is no next look.
+    """One response. It polls, sends what is new, and waits, until there is no next poll.
 
-    While the client does not read, nothing is looked up: it gets the latest state once it goes on.
+    While the client does not read, it does not poll: the client gets the latest state once it goes on.
 
     Attributes:
         events: the number of `next` events that were sent.
         reason: why it ended; `cancelled` until that is known.
     """
 
-    def __init__(self, streams: EventStreams, look: TakeLook, head: tuple[RawHeader, ...]) -> None:
+    def __init__(self, streams: EventStreams, poll: PollSource, head: tuple[RawHeader, ...]) -> None:
         self.events = 0
         self.reason = "cancelled"
         self._streams = streams
-        self._look = look
+        self._poll_source = poll
         self._head = head
         self._loop = asyncio.get_running_loop()
         self._stopped: asyncio.Future[str] = self._loop.create_future()
@@ -185,40 +184,38 @@ class EventStream:
     async def _send_events(self, send: Send) -> str:
         """Return why the stream ends."""
         while True:
-            look = await self._take_look(send)
-            if look is None:
+            poll = await self._poll(send)
+            if poll is None:
                 return self._stopped.result()
-            if look.event is not None:
+            if poll.event is not None:
                 self.events += 1
                 self._streams.events += 1
-                await self._write(send, _next(look.event))
-            if look.wait_seconds is None:
-                return look.reason
-            if not await self._wait(send, self._loop.time() + look.wait_seconds):
+                await self._write(send, _next(poll.event))
+            if poll.wait_seconds is None:
+                return poll.reason
+            if not await self._wait(send, self._loop.time() + poll.wait_seconds):
                 return self._stopped.result()
 
-    async def _take_look(self, send: Send) -> Look | None:
-        """Return the result of a look, or `None` if the stream was stopped."""
-        looking = asyncio.create_task(self._look())
+    async def _poll(self, send: Send) -> Poll | None:
+        """Return the result of a poll, or `None` if the stream was stopped."""
+        polling = asyncio.create_task(self._poll_source())
         try:
-            is_done = await self._wait(send, math.inf, looking)
-            return await looking if is_done else None
+            is_done = await self._wait(send, math.inf, polling)
+            return await polling if is_done else None
         finally:
-            looking.cancel()
+            polling.cancel()
 
-    async def _wait(self, send: Send, until: float, look: asyncio.Task[Look] | None = None) -> bool:
-        """Send heartbeats until a time, or until a look ends; return False if the stream was stopped."""
+    async def _wait(self, send: Send, until: float, *tasks: asyncio.Task[Poll]) -> bool:
+        """Send heartbeats until a time, or until a task ends; return False if the stream was stopped."""
         while not self._stopped.done():
             now = self._loop.time()
-            if now >= until or (look is not None and look.done()):
+            if now >= until or any(task.done() for task in tasks):
                 return True
             if now >= self._heartbeat_at:
                 await self._write(send, _HEARTBEAT)
             else:
-                awaited: list[asyncio.Future[Any]] = (
-                    [self._stopped] if look is None else [self._stopped, look]
-                )
                 timeout = min(until, self._heartbeat_at) - now
+                awaited: list[asyncio.Future[Any]] = [self._stopped, *tasks]
                 await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return False
 

@@ -51,7 +51,7 @@ class OperationRecorder:
             current_operation.set(operation._replace(calls=calls))
         return calls
 
-    def record_response(self, response: GraphQLResponse, usage: OperationUsage, *, kind: str = QUERY) -> None:
+    def record_response(self, response: GraphQLResponse, usage: OperationUsage) -> None:
         record = self.record
         record.codes = response.codes
         if response.is_request_error:
@@ -59,7 +59,7 @@ class OperationRecorder:
             return
         record.outcome = "error" if response.has_errors else "ok"
         record.operation = response.operation
-        record.kind = kind
+        record.kind = record.kind or QUERY
         record.executor = response.executor
         if self._telemetry is None:
             return

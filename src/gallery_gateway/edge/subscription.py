@@ -1,7 +1,7 @@
 """Subscriptions: an operation that is run again whenever its answer may have changed.
 
-The page that answered says when to look again. Each look loads it the ordinary way, so subscribers share the
-cache and the calls in flight with each other and with queries.
+Each run is a poll. Its pages say when to poll again: when they stop being fresh. It loads them like a query,
+so subscribers share the cache and the calls in flight with each other and with queries.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gallery_gateway.edge.event_stream import Look
+from gallery_gateway.edge.event_stream import Poll
 from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.responses import BUG_CODE, bug_response
 from gallery_gateway.errors import ERRORS
@@ -19,16 +19,16 @@ from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.records import SUBSCRIPTION
 from gallery_gateway.upstream.links import without_signatures
 
-# The REST API may have recovered by the next look. Any other error stays.
-_PASSING_CODES = frozenset(row.code for row in ERRORS.values() if row.allows_stale)
+# The REST API may have recovered by the next poll. Any other error stays.
+_TRANSIENT_CODES = frozenset(row.code for row in ERRORS.values() if row.allows_stale)
 
 _MAX_SECONDS = 1_800.0
-# An answer without pending images is followed for so long after its last change.
+# A response without pending images is polled for so long after its last change.
 _SETTLED_SECONDS = 60.0
 
-# A page that is not fresh at all, since the cache is off or the REST API forbids it, is loaded this often:
-# by all subscribers at the same moments, so that they share calls.
-_MIN_WAIT_SECONDS = 1.0
+# A page that is not fresh at all, since the cache is off or the REST API forbids it, is loaded once a second:
+# at a full second of the clock, so that all subscribers share the calls, but no earlier than this.
+_MIN_WAIT_SECONDS = 0.5
 # Links are sent again when they expire, and no more often than this.
 _MIN_LINKS_SECONDS = 30.0
 # After the first failure; doubled after each further one.
@@ -41,9 +41,9 @@ class SubscribedOperation:
     """The state of one subscription.
 
     Args:
-        open_context: opens the context of one look; takes `skips_cache`.
-        open_recorder: begins the record of one look.
-        skips_cache: whether the first look skips the cache.
+        open_context: opens the context of one poll; takes `skips_cache`.
+        open_recorder: begins the record of one poll.
+        skips_cache: whether the first poll skips the cache.
         reports: whether each event reports its upstream calls.
     """
 
@@ -55,25 +55,26 @@ class SubscribedOperation:
     reports: bool
     _opened_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _changed_at: float = 0.0
-    # Of the last event; the response itself may be large, and its links may be signed again at each look.
+    # Of the last event; the response itself may be large, and its links may be signed again at each poll.
     _digest: bytes | None = None
     _links_until: float = math.inf
     _has_failed: bool = False
     _has_pending_images: bool = True
     _failures: int = 0
 
-    async def look(self) -> Look:
+    async def poll(self) -> Poll:
         """Run the operation, and return an event if its response differs from that of the last event."""
         recorder = self.open_recorder()
         context = self.open_context(skips_cache=self.skips_cache)
         self.skips_cache = False
+        recorder.record.kind = SUBSCRIPTION
         recorder.record_caller(context.caller)
         calls = recorder.collect_calls() if self.reports else None
         request_id = recorder.record.request_id
         event = None
         try:
             response = await self.executor.run(self.operation, context, request_id=request_id)
-            recorder.record_response(response, context.usage, kind=SUBSCRIPTION)
+            recorder.record_response(response, context.usage)
             if self._is_new(response, context):
                 extensions = context.extensions(calls=calls)
                 event = response.with_extensions(extensions) if extensions else response.body
@@ -82,16 +83,18 @@ class SubscribedOperation:
             raise
         except Exception as exc:  # noqa: BLE001  # the boundary: a bug gets a masked response
             recorder.record_failure("error", BUG_CODE)
-            return Look(bug_response(exc, request_id, ()).body, None, "bug")
+            return Poll(bug_response(exc, request_id, ()).body, None, "bug")
         finally:
             recorder.end(status=200, size_bytes=len(event or b""))
-        now = asyncio.get_running_loop().time()
-        if not _PASSING_CODES.issuperset(response.codes):
-            return Look(event, None, "refused")
-        return self._next_look(event, self._wait_seconds(response, context), now)
+        if not _TRANSIENT_CODES.issuperset(response.codes):
+            return Poll(event, None, "refused")
+        return self._next_poll(event, self._wait_seconds(response, context))
 
     def _is_new(self, response: GraphQLResponse, context: OperationContext) -> bool:
-        """Return whether there is news: no stale answer for a known one, and no links for valid ones."""
+        """Return whether the response differs from that of the last event.
+
+        A stale one is no change after a fresh one, nor are new links while those of the last event are valid.
+        """
         now, links_seconds = asyncio.get_running_loop().time(), context.links_seconds
         body = response.body if math.isinf(links_seconds) else without_signatures(response.body)
         digest = hashlib.blake2b(body, digest_size=16).digest()
@@ -113,27 +116,26 @@ class SubscribedOperation:
             self._has_pending_images = context.has_pending_images
         if not is_failed and not context.usage.stale:
             self._failures = 0
-            remaining_seconds = context.usage.remaining_seconds
-            if remaining_seconds > 0:
-                return remaining_seconds
-            until_next_seconds = -asyncio.get_running_loop().time() % _MIN_WAIT_SECONDS
-            is_soon = until_next_seconds < _MIN_WAIT_SECONDS / 2
-            return until_next_seconds + _MIN_WAIT_SECONDS if is_soon else until_next_seconds
+            if context.usage.remaining_seconds > 0:
+                return context.usage.remaining_seconds
+            now = asyncio.get_running_loop().time()
+            return math.ceil(now + _MIN_WAIT_SECONDS) - now
         backoff_seconds = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**self._failures)
         self._failures += 1
         return max(backoff_seconds, context.retry_after_seconds)
 
-    def _next_look(self, event: bytes | None, wait_seconds: float, now: float) -> Look:
-        """Return a look that waits no longer than the subscription lasts."""
+    def _next_poll(self, event: bytes | None, wait_seconds: float) -> Poll:
+        """Return a poll that waits no longer than the subscription lasts."""
+        now = asyncio.get_running_loop().time()
         expires_at = self._opened_at + _MAX_SECONDS
         settled_at = math.inf if self._has_pending_images else self._changed_at + _SETTLED_SECONDS
         if now >= expires_at:
-            return Look(event, None, "expired")
+            return Poll(event, None, "time_limit")
         if now >= settled_at:
-            return Look(event, None, "finished")
+            return Poll(event, None, "finished")
         # Past only if there are no newer links.
         renewed_at = self._links_until if self._links_until > now else math.inf
-        return Look(event, min(now + wait_seconds, expires_at, settled_at, renewed_at) - now)
+        return Poll(event, min(now + wait_seconds, expires_at, settled_at, renewed_at) - now)
 
 
 def _is_failed(response: GraphQLResponse, context: OperationContext) -> bool:

@@ -150,7 +150,7 @@ class Operations:
         skips_cache: bool,
         if_error_seconds: float,
         timeout_seconds: float,
-        is_live: bool = False,
+        is_poll: bool = False,
     ) -> OperationContext:
         """Return the context of an operation that begins now.
 
@@ -160,12 +160,12 @@ class Operations:
                 another operation with `skips_cache`.
             if_error_seconds: how long past its freshness a page is accepted if the REST API fails.
             timeout_seconds: the client's own limit.
-            is_live: whether this is a look of a subscription. It waits for a new page instead of being served
+            is_poll: whether this is a poll of a subscription. It waits for a new page instead of being served
                 a stale one that is revalidated, and is refused once the token has expired.
         """
         usage = OperationUsage(self.budget)
         caller = self.caller_of(token)
-        if caller is None or (is_live and caller.expires_at <= self.gallery.clock.wall()):
+        if caller is None or (is_poll and caller.expires_at <= self.gallery.clock.wall()):
             return OperationContext(usage, None, caller)
         forced_since = self.gallery.clock.monotonic() - _NOW_SECONDS if skips_cache else math.inf
         loader = GalleryLoader(
@@ -176,7 +176,7 @@ class Operations:
             accepts=Accepts(
                 fresh=not skips_cache,
                 forced_since=forced_since,
-                revalidating=not is_live,
+                revalidating=not is_poll,
                 if_error_seconds=if_error_seconds,
             ),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),

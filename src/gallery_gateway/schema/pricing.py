@@ -12,7 +12,7 @@ These are the worst variables:
 Whether a field with a size or a cursor in a variable shares a call depends on the value. So it is priced by
 itself, together with the fields that have the same arguments. Fields with many ids share no call.
 
-A subscription runs again for each look, so its price is that of one look.
+A subscription runs again for each poll, so its price is that of one poll.
 """
 
 import math

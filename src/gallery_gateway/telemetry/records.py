@@ -27,7 +27,7 @@ class OperationRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True
         trace_id: the trace of the operation, in hex; None if it is not traced.
         caller: the short fingerprint of the caller; None without a token.
         operation: the operation's name, if it has one.
-        kind: `query`, or `subscription` for one look of a subscription; None if the request did not become an
+        kind: `query`, or `subscription` for one poll of a subscription; None if the request did not become an
             operation.
         executor: `compiled` or `plain`; `plan` for a plan instead of a run; None if nothing was executed.
         outcome: `ok`; `error` if the response has errors; `refused` if nothing was executed; `cancelled` if

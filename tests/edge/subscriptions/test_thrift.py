@@ -15,7 +15,7 @@ SELECTIONS = [
     "subscription { gallery { projects { images { status output { thumbnail } } } } }",
     "subscription { project(projectId: 7) { pendingImages images(first: 1) { imageIndex } } }",
 ]
-# Fewer looks than with the defaults, since a thousand subscribers take each of them.
+# Fewer polls than with the defaults, since there are a thousand of each.
 SETTINGS: dict[str, Any] = {"cache_ttl_seconds": 20, "cache_unfinished_ttl_seconds": 12}
 PENDING_AND_DONE = pytest.mark.parametrize(("pending", "expected"), [(1, 5), (0, 3)], ids=["pending", "done"])
 
@@ -56,7 +56,7 @@ async def test_subscribers_with_other_selections_share_what_covers_them(pending:
 
 
 @in_virtual_time
-async def test_queries_between_the_looks_cost_no_further_calls() -> None:
+async def test_queries_between_the_polls_cost_no_further_calls() -> None:
     truth = Truth(project())
     async with opened(truth.upstream) as gateway:
         gateway.subscribe(COUNTS)

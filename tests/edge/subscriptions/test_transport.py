@@ -232,7 +232,7 @@ async def test_a_stream_ends_after_half_an_hour_although_images_are_pending() ->
 
         assert [event.name for event in subscriber.events] == ["next", "complete"]
         assert subscriber.events[-1].at == pytest.approx(1_800)
-        assert dict(gateway.streams.ended) == {"expired": 1}
+        assert dict(gateway.streams.ended) == {"time_limit": 1}
 
 
 @in_virtual_time
@@ -271,7 +271,7 @@ async def test_each_event_reports_its_own_calls() -> None:
         assert [report["calls"] for report in reports] == [1, 1]
 
 
-async def test_a_plan_of_a_subscription_is_no_stream_of_looks(client: Client, upstream: FakeUpstream) -> None:
+async def test_a_plan_of_a_subscription_is_one_event(client: Client, upstream: FakeUpstream) -> None:
     headers = {"accept": EVENTS, "x-gateway-report": "plan"}
 
     response = await client.post(f"subscription {TOTAL}", headers=headers)
@@ -283,7 +283,7 @@ async def test_a_plan_of_a_subscription_is_no_stream_of_looks(client: Client, up
 
 
 @in_virtual_time
-async def test_no_cache_forces_the_first_look_only() -> None:
+async def test_no_cache_forces_the_first_poll_only() -> None:
     truth = Truth(project(pending=0))
     async with opened(truth.upstream) as gateway:
         await gateway.client.ask(COUNTS.replace("subscription", "query"))
@@ -294,12 +294,13 @@ async def test_no_cache_forces_the_first_look_only() -> None:
     assert [round(at) for at in truth.called_at] == [0, 2, 32]
 
 
-async def test_the_looks_are_no_lines_but_the_stream_is(
-    upstream: FakeUpstream, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("refused", ["Live { gallery(page: 0)", "Live($page: Int!) { gallery(page: $page)"])
+async def test_the_polls_are_no_lines_but_the_stream_is(
+    upstream: FakeUpstream, capsys: pytest.CaptureFixture[str], refused: str
 ) -> None:
     async with gateway(upstream, log_format="json") as client:
-        bad = "subscription Live { gallery(page: 0) { pagination { total } } }"
-        await client.post(bad, headers={"accept": EVENTS, "x-request-id": "mine"})
+        document = f"subscription {refused} {{ pagination {{ total }} }} }}"
+        await client.post(document, headers={"accept": EVENTS, "x-request-id": "mine"})
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == ["subscription.opened", "subscription.ended"]
