@@ -1,8 +1,11 @@
 """Every block of code in `docs/embedding.md` runs, and does what the page says."""
 
+import asyncio
 import logging
 import re
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -11,12 +14,16 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gallery_gateway import Settings, create_app
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
+from tests.process.serving import PATIENCE_SECONDS
+from tests.progress import Events
 
 PAGE = (Path(__file__).parents[1] / "docs" / "embedding.md").read_text(encoding="utf-8")
 BLOCKS = [
@@ -78,6 +85,31 @@ async def test_the_middleware_guards_operations() -> None:
 
     assert refused.status_code == 403
     assert len(names_in(allowed)) == 2
+
+
+async def test_another_server_breaks_subscriptions_off_after_its_grace_period() -> None:
+    app = run("only_staff")["app"]
+    app.add_middleware(GZipMiddleware)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    headers = {"authorization": f"Bearer {TOKEN}", "accept": "text/event-stream", "x-staff": "yes"}
+    body = {"query": "subscription { gallery(perPage: 2) { projects { projectName } } }"}
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql"
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
+        http.stream("POST", url, json=body, headers=headers) as response,
+    ):
+        events = Events(response)
+        event = await events.next()
+        server.should_exit, ended_at = True, time.monotonic()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await events.next()
+    await asyncio.wait_for(serving, PATIENCE_SECONDS)
+
+    assert len(event["data"]["gallery"]["projects"]) == 2
+    assert time.monotonic() - ended_at >= 1
 
 
 async def test_the_client_fetches_projects(upstream_url: str) -> None:
