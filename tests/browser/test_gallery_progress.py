@@ -1,7 +1,6 @@
 """How the gallery page follows progress: by a stream, and by polling while there is none."""
 
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from gallery_gateway.settings import Settings
 from tests.browser.conftest import page_opener, started_demo
 from tests.browser.views import SETTLED_PROJECT, cards
 from tests.browser.watching import Demo, OpenPage, WatchedPage, sent, wait_for
+from tests.telemetry.scraping import free_port
 
 TOKEN = CALLERS[0].token
 # Of the live project whose runs begin with the cycle.
@@ -476,9 +476,3 @@ def test_the_page_goes_on_when_the_gateway_is_started_again(browser: Browser, en
         expect(counters).not_to_have_text(before, timeout=60_000)
         expect(receipt(watched.page)).to_contain_text("live")
         expect(watched.page.locator(".notice")).to_have_count(0)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,12 @@ from gallery_gateway.demo.callers import CALLERS
 from tests.clients.programs import PAGE, TOKEN
 from tests.clients.watching import watching
 from tests.process.serving import PATIENCE_SECONDS, demo
+from tests.telemetry.scraping import free_port
 
 # These subscribe again when their stream has ended before all is done; the others say that it has.
 LASTING = ("graphql-sse", "apollo", "urql", "eventsource")
 SINGLE = ("urql-fetch", "fetch")
 CURL_LINES = [line for line in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) if "curl -N" in line]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 async def test_every_client_sees_progress_and_closes_its_stream_when_it_unsubscribes(compiled: Path) -> None:

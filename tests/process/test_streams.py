@@ -242,6 +242,20 @@ async def test_a_client_that_does_not_read_takes_bounded_memory_and_then_gets_th
     assert "Traceback" not in "".join(server.lines)
 
 
+async def test_a_client_that_does_not_read_is_disconnected_after_the_timeout_of_requests(
+    endpoint: tuple[SlowUpstream, str], slow: SlowUpstream
+) -> None:
+    slow.page = Growing()
+    slow.release()
+    async with serve(endpoint[1], cache_unfinished_ttl_seconds=0.02, request_timeout_seconds=1) as server:
+        stuck = await connected_slowly(server)
+        await stuck.send(subscription())
+        await ended(server, 1)
+        await stuck.hang_up()
+
+    assert [line["reason"] for line in ends(server)] == ["disconnected"]
+
+
 async def test_a_request_behind_a_stream_is_answered_after_it(server: Server, slow: SlowUpstream) -> None:
     slow.status = 401
     connection = await server.connect()
