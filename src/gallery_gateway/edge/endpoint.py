@@ -147,7 +147,7 @@ class GraphQLEndpoint:
         token = request.token()
         operation = request.operation()
         if request.method == "GET" or decision.event_head is not None:
-            subscription = self._subscription(operation, request, decision)
+            subscription = self._prepare_subscription(operation, request, decision)
             if subscription is not None:
                 return self._subscribe(token, subscription, request, decision, recorder)
         context = self.operations.open(
@@ -175,22 +175,22 @@ class GraphQLEndpoint:
             return response
         return unless_known(response, request.headers.get(b"if-none-match"))
 
-    def _subscription(
-        self, request: GraphQLRequest, http_request: HTTPRequest, decision: Decision
+    def _prepare_subscription(
+        self, operation: GraphQLRequest, request: HTTPRequest, decision: Decision
     ) -> Operation | None:
-        """Return the subscription to send events for, or None if this is none.
+        """Return the subscription to send events for, or `None` if the operation gets a single response.
 
         Raises:
             RequestError: the operation must not be run by a GET.
         """
-        kind = self.executor.kind_of(request)
-        if kind is OperationType.MUTATION and http_request.method == "GET":
+        kind = self.executor.kind_of(operation)
+        if kind is OperationType.MUTATION and request.method == "GET":
             raise RequestError("A GET can run queries and subscriptions only.", status=405)
         is_stream = decision.event_head is not None and decision.report is not RequestedReport.PLAN
         if kind is not OperationType.SUBSCRIPTION or not is_stream:
             return None
-        operation = self.executor.prepare(request, request_id=http_request.id.decode())
-        return operation if isinstance(operation, Operation) else None
+        prepared = self.executor.prepare(operation, request_id=request.id.decode())
+        return prepared if isinstance(prepared, Operation) else None
 
     def _subscribe(
         self,
@@ -260,8 +260,6 @@ async def _stream(
     log("subscription.opened")
     try:
         await stream.send(receive, send, request_id=request.id, is_head=IS_HEAD in request.scope)
-    except OSError:
-        stream.reason = "disconnected"
     finally:
         seconds = round(time.monotonic() - opened_at, 3)
         log("subscription.ended", reason=stream.reason, events=stream.events, seconds=seconds)

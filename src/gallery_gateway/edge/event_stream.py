@@ -177,6 +177,9 @@ class EventStream:
                     await self._write(send, _COMPLETE)
             if self.reason != "disconnected":
                 await send({"type": "http.response.body", "body": b""})
+        except OSError:
+            # The client closed the connection (ASGI, "Disconnected Client - send exception").
+            self.reason = "disconnected"
         finally:
             watching.cancel()
             self._streams.remove(self, self.reason)

@@ -40,6 +40,7 @@ class Subscriber:
         text: all that has come of the body.
         sent_at: when each piece of the body came.
         is_reading: cleared while the client does not read.
+        is_broken: whether the server raises an error when something is sent, as some do after a disconnect.
     """
 
     def __init__(self, app: Any, body: bytes, headers: dict[str, str]) -> None:
@@ -50,6 +51,7 @@ class Subscriber:
         self.sent_at: list[float] = []
         self.is_reading = asyncio.Event()
         self.is_reading.set()
+        self.is_broken = False
         self._gone = asyncio.Event()
         self._body: bytes | None = body
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -91,6 +93,8 @@ class Subscriber:
 
     async def _send(self, message: Message) -> None:
         await self.is_reading.wait()
+        if self.is_broken:
+            raise ConnectionResetError
         if self._gone.is_set():
             return
         if message["type"] == "http.response.start":

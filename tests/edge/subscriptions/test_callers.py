@@ -113,6 +113,19 @@ async def test_a_client_that_leaves_makes_room_for_another() -> None:
         assert {subscriber.status for subscriber in admitted} == {200}
 
 
+@in_virtual_time
+async def test_a_connection_that_breaks_is_counted_as_a_disconnect() -> None:
+    async with opened(Truth(project()).upstream) as gateway:
+        subscriber = gateway.subscribe(COUNTS)
+        await asyncio.sleep(1)
+        subscriber.is_broken = True
+        # The next heartbeat.
+        await asyncio.sleep(12)
+
+        assert subscriber.task.done()
+        assert dict(gateway.streams.ended) == {"disconnected": 1}
+
+
 @pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["while-it-loads", "while-it-waits"])
 @in_virtual_time
 async def test_no_task_survives_its_client(seconds: float) -> None:
