@@ -256,6 +256,27 @@ async def test_a_client_that_does_not_read_is_disconnected_after_the_timeout_of_
     assert [line["reason"] for line in ends(server)] == ["disconnected"]
 
 
+async def test_a_client_that_has_not_read_the_last_event_does_not_hold_up_the_end(
+    endpoint: tuple[SlowUpstream, str], slow: SlowUpstream
+) -> None:
+    """Nothing else is being sent to it when the process ends."""
+    # More than the system keeps for a connection.
+    page = pending_page("x" * 8_000_000)
+    slow.page = lambda: page
+    slow.release()
+    async with serve(endpoint[1], shutdown_grace_seconds=30) as server:
+        stuck = await connected_slowly(server)
+        await stuck.send(subscription())
+        await stuck.until(b"event: next\n")
+        server.process.send_signal(signal.SIGTERM)
+        status = await server.ended(within_seconds=5)
+        await stuck.hang_up()
+
+    assert status == 0
+    assert "Traceback" not in "".join(server.lines)
+    assert [line["reason"] for line in ends(server)] == ["shutdown"]
+
+
 async def test_a_request_behind_a_stream_is_answered_after_it(server: Server, slow: SlowUpstream) -> None:
     slow.status = 401
     connection = await server.connect()

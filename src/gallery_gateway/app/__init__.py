@@ -119,6 +119,7 @@ async def _running(
     """Run from start-up to shutdown, which undoes start-up in reverse order."""
     async with instruments.running():
         await gallery.open()
+        streams.start()
         readiness.is_running = True
         try:
             yield

@@ -170,8 +170,8 @@ class GraphQLEndpoint:
         if key is not None and result.cached is not None and context.caller is not None:
             self.replays.put(key, Replay(result.cached, recorder.record, head))
         response = _operation_response(result, body, head, context.usage, decision)
-        if decision.is_report_requested:
-            # What the client has holds no report, or that of another request.
+        if decision.is_report_requested or decision.prefers_events:
+            # What the client has holds no report or that of another request, or is no stream.
             return response
         return unless_known(response, request.headers.get(b"if-none-match"))
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
@@ -32,19 +31,26 @@ _RETRY_AFTER_SECONDS = 5
 
 _MAX_STREAMS = 1_000
 _MAX_STREAMS_PER_CALLER = 20
+_MAX_SECONDS = 1_800.0
 
-_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+# How long a stream that was stopped waits for a client that does not read.
+_LAST_SECONDS = 0.3
+
+_WHITESPACE = bytes.maketrans(b"\t\r\n", b"   ")
 
 
 def _next(body: bytes) -> bytes:
-    """Return an event in ASCII, as JSON allows.
+    """Return an event of one line in ASCII, as JSON allows.
 
     Hive Gateway, for one, decodes each piece that it receives by itself, and would lose a character of which
     it receives one half at a time.
     """
+    # Scalars of any JSON stay as the REST API wrote them, maybe in several lines.
+    body = body.translate(_WHITESPACE)
     if not body.isascii():
-        body = _NON_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], body.decode()).encode()
-    # JSON as it is written here has no line breaks.
+        # Escapes quotes and backslashes as well. To undo that is faster than to escape each character alone.
+        escaped = json.dumps(body.decode())[1:-1]
+        body = escaped.replace('\\"', '"').replace("\\\\", "\\").encode()
     return b"event: next\ndata: %b\n\n" % body
 
 
@@ -97,6 +103,10 @@ class EventStreams:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def start(self) -> None:
+        """Allow streams again after `close`: an app may run more than once."""
+        self._is_closed = False
 
     def open(
         self, poll: PollSource, head: tuple[RawHeader, ...], caller_key: CallerKey | None
@@ -157,32 +167,38 @@ class EventStream:
         """End the stream as soon as possible."""
         if not self._stopped.done():
             self._stopped.set_result(reason)
-        if reason == "shutdown" and self._writing is not None:
-            # The client does not read, and would keep the process from leaving.
+        if reason != "disconnected" and self._writing is not None:
+            # The client does not read, and would keep the stream open.
             self._writing.cancel()
 
     async def send(self, receive: Receive, send: Send, *, request_id: bytes, is_head: bool = False) -> None:
         """Send the response; `is_head` if the client wants its head only."""
         watching = asyncio.create_task(self._watch(receive))
+        expiring = self._loop.call_later(_MAX_SECONDS, self.stop, "time_limit")
         try:
             headers = [*_headers(self._head), (b"x-request-id", request_id)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send(send, {"type": "http.response.start", "status": 200, "headers": headers})
             if is_head:
+                await self._write(send, b"", more_body=False)
                 self.reason = "finished"
             else:
-                retry_milliseconds = random.randint(_MIN_RETRY_MILLISECONDS, _MAX_RETRY_MILLISECONDS)  # noqa: S311  # no secret
-                await self._write(send, b"retry: %d\n\n" % retry_milliseconds)
-                self.reason = await self._send_events(send)
-                if self.reason != "disconnected":
-                    await self._write(send, _COMPLETE)
-            if self.reason != "disconnected":
-                await send({"type": "http.response.body", "body": b""})
+                await self._send_body(send)
         except OSError:
             # The client closed the connection (ASGI, "Disconnected Client - send exception").
             self.reason = "disconnected"
         finally:
+            if self.reason == "cancelled" and self._stopped.done():
+                self.reason = self._stopped.result()
             watching.cancel()
+            expiring.cancel()
             self._streams.remove(self, self.reason)
+
+    async def _send_body(self, send: Send) -> None:
+        retry_milliseconds = random.randint(_MIN_RETRY_MILLISECONDS, _MAX_RETRY_MILLISECONDS)  # noqa: S311  # no secret
+        await self._write(send, b"retry: %d\n\n" % retry_milliseconds)
+        self.reason = await self._send_events(send)
+        if self.reason != "disconnected":
+            await self._write(send, _COMPLETE, more_body=False)
 
     async def _send_events(self, send: Send) -> str:
         """Return why the stream ends."""
@@ -222,14 +238,35 @@ class EventStream:
                 await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return False
 
-    async def _write(self, send: Send, text: bytes) -> None:
-        self._writing = asyncio.current_task()
-        message: Message = {"type": "http.response.body", "body": text, "more_body": True}
-        await send(message)
-        self._writing = None
+    async def _write(self, send: Send, text: bytes, *, more_body: bool = True) -> None:
+        await self._send(send, {"type": "http.response.body", "body": text, "more_body": more_body})
         self._heartbeat_at = self._loop.time() + _HEARTBEAT_SECONDS
 
+    async def _send(self, send: Send, message: Message) -> None:
+        """Send a message, and give up a client that does not read once the stream was stopped."""
+        self._writing = writing = asyncio.current_task()
+        limit = None
+        if writing is not None and self._stopped.done():
+            limit = self._loop.call_later(_LAST_SECONDS, writing.cancel)
+        try:
+            await send(message)
+        finally:
+            self._writing = None
+            if limit is not None:
+                limit.cancel()
+
     async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.stop("disconnected")
+        """Stop the stream when its client leaves.
+
+        Some middleware gives the request again whenever it is asked. Then only `send` notices the end.
+        """
+        requests = 0
+        while requests < 2:
+            try:
+                message = await receive()
+            except Exception:  # noqa: BLE001  # the boundary: what a server or middleware raises for a closed connection
+                message = {"type": "http.disconnect"}
+            if message["type"] == "http.disconnect":
+                self.stop("disconnected")
+                return
+            requests += not message.get("more_body", False)

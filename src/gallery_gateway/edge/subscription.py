@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gallery_gateway.edge.event_stream import Poll
 from gallery_gateway.edge.recorder import OperationRecorder
@@ -22,7 +22,6 @@ from gallery_gateway.upstream.links import without_signatures
 # The REST API may have recovered by the next poll. Any other error stays.
 _TRANSIENT_CODES = frozenset(row.code for row in ERRORS.values() if row.allows_stale)
 
-_MAX_SECONDS = 1_800.0
 # A response without pending images is polled for so long after its last change.
 _SETTLED_SECONDS = 60.0
 
@@ -53,7 +52,6 @@ class SubscribedOperation:
     open_recorder: Callable[[], OperationRecorder]
     skips_cache: bool
     reports: bool
-    _opened_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _changed_at: float = 0.0
     # Of the last event; the response itself may be large, and its links may be signed again at each poll.
     _digest: bytes | None = None
@@ -96,7 +94,12 @@ class SubscribedOperation:
         A stale one is no change after a fresh one, nor are new links while those of the last event are valid.
         """
         now, links_seconds = asyncio.get_running_loop().time(), context.links_seconds
-        body = response.body if math.isinf(links_seconds) else without_signatures(response.body)
+        is_failed = _is_failed(response, context)
+        if is_failed:
+            # An error may say how long to wait, which differs each time.
+            body = ",".join(response.codes).encode()
+        else:
+            body = response.body if math.isinf(links_seconds) else without_signatures(response.body)
         digest = hashlib.blake2b(body, digest_size=16).digest()
         is_same = digest == self._digest
         if is_same and now < self._links_until:
@@ -105,7 +108,7 @@ class SubscribedOperation:
             return False
         if not is_same:
             self._changed_at = now
-        self._digest, self._has_failed = digest, _is_failed(response, context)
+        self._digest, self._has_failed = digest, is_failed
         self._links_until = now + max(links_seconds, _MIN_LINKS_SECONDS)
         return True
 
@@ -127,15 +130,12 @@ class SubscribedOperation:
     def _next_poll(self, event: bytes | None, wait_seconds: float) -> Poll:
         """Return a poll that waits no longer than the subscription lasts."""
         now = asyncio.get_running_loop().time()
-        expires_at = self._opened_at + _MAX_SECONDS
         settled_at = math.inf if self._has_pending_images else self._changed_at + _SETTLED_SECONDS
-        if now >= expires_at:
-            return Poll(event, None, "time_limit")
         if now >= settled_at:
             return Poll(event, None, "finished")
         # Past only if there are no newer links.
         renewed_at = self._links_until if self._links_until > now else math.inf
-        return Poll(event, min(now + wait_seconds, expires_at, settled_at, renewed_at) - now)
+        return Poll(event, min(now + wait_seconds, settled_at, renewed_at) - now)
 
 
 def _is_failed(response: GraphQLResponse, context: OperationContext) -> bool:

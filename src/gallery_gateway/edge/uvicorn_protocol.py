@@ -73,7 +73,7 @@ _MAX_CHUNK_OVERHEAD = 8
 _LINGER_SECONDS = 2.0
 
 # How long after the start of the shutdown the app gives up the streams of clients that do not read.
-_GIVING_UP_SECONDS = 0.05
+_GIVING_UP_SECONDS = 0.4
 
 _TRANSFER_ENCODING = b"transfer-encoding"
 _name_of = itemgetter(0)

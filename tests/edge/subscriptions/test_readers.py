@@ -49,19 +49,36 @@ async def test_a_client_that_does_not_read_causes_no_call() -> None:
         assert len(truth.called_at) == called
 
 
-@pytest.mark.parametrize("is_waiting", [True, False], ids=["event", "heartbeat"])
+@pytest.mark.parametrize(("is_changed", "seconds"), [(True, 20), (False, 20), (False, 0)])
 @in_virtual_time
-async def test_a_client_that_does_not_read_does_not_keep_the_app_from_ending(*, is_waiting: bool) -> None:
+async def test_a_client_that_does_not_read_does_not_keep_the_app_from_ending(
+    is_changed: bool, seconds: int
+) -> None:
+    """It lets the gateway wait with an event, with a heartbeat, or with the end itself."""
     truth = Truth(project())
     async with opened(truth.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         subscriber.is_reading.clear()
-        if is_waiting:
+        if is_changed:
             truth.projects = [project(pending=2)]
-        await asyncio.sleep(20)
+        await asyncio.sleep(seconds)
         gateway.streams.close()
         await asyncio.wait([subscriber.task], timeout=1)
 
         assert subscriber.task.done()
         assert len(gateway.streams) == 0
+        assert dict(gateway.streams.ended) == {"shutdown": 1}
+
+
+@in_virtual_time
+async def test_a_client_that_does_not_read_keeps_its_stream_for_half_an_hour_at_most() -> None:
+    truth = Truth(project())
+    async with opened(truth.upstream) as gateway:
+        subscriber = gateway.subscribe(COUNTS)
+        await asyncio.sleep(1)
+        subscriber.is_reading.clear()
+        await asyncio.sleep(1_800)
+
+        assert subscriber.task.done()
+        assert dict(gateway.streams.ended) == {"time_limit": 1}

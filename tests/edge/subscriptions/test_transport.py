@@ -105,6 +105,19 @@ async def test_a_query_may_be_asked_for_as_a_stream_of_one_event(
     assert len(upstream.requests) == 1
 
 
+async def test_what_a_client_has_as_json_is_no_stream(client: Client) -> None:
+    token = f"Bearer {TOKEN}"
+    plain = await get(client, TOTAL, authorization=token, **PREFLIGHTED)
+    etag = plain.headers["etag"]
+
+    again = await get(client, TOTAL, authorization=token, if_none_match=etag, **PREFLIGHTED)
+    streamed = await get(client, TOTAL, authorization=token, if_none_match=etag, accept=EVENTS, **PREFLIGHTED)
+
+    assert again.status_code == 304
+    assert streamed.status_code == 200
+    assert events(streamed) == [("next", plain.json()), ("complete", None)]
+
+
 @pytest.mark.parametrize(
     ("document", "code"),
     [
@@ -221,6 +234,19 @@ async def test_a_process_refuses_streams_beyond_its_limit_and_while_it_ends() ->
         assert response.status_code == 503
         assert response.headers["retry-after"] == "5"
         assert response.json()["errors"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 5}
+
+
+@in_virtual_time
+async def test_an_app_that_runs_again_opens_streams_again() -> None:
+    truth = Truth(project(pending=0))
+    async with opened(truth.upstream) as gateway:
+        pass
+    async with gateway.app.router.lifespan_context(gateway.app):
+        subscriber = gateway.subscribe(COUNTS)
+        await subscriber.ended()
+
+    assert subscriber.status == 200
+    assert [event.name for event in subscriber.events] == ["next", "complete"]
 
 
 @in_virtual_time

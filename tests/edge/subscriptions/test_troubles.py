@@ -162,3 +162,15 @@ async def test_an_older_page_that_stands_in_for_a_failing_api_is_no_event() -> N
         await asyncio.sleep(100)
 
     assert names(subscriber) == ["after"]
+
+
+@in_virtual_time
+async def test_an_error_that_differs_in_the_time_to_wait_only_is_one_event() -> None:
+    truth = Truth(project())
+    truth.fault = lambda: httpx.Response(429, headers={"retry-after": str(5 + len(truth.called_at))})
+    async with opened(truth.upstream) as gateway:
+        subscriber = gateway.subscribe(COUNTS)
+        await asyncio.sleep(200)
+
+    assert len(truth.called_at) > 3
+    assert codes(subscriber) == [["RATE_LIMITED"]]
