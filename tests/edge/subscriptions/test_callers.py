@@ -7,8 +7,8 @@ import json
 import httpx
 import pytest
 
+from tests.edge.subscriptions.projects_api import COUNTS, FAULTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import Subscriber, in_virtual_time, opened
-from tests.edge.subscriptions.truth import COUNTS, FAULTS, Truth, project
 from tests.fakes import OTHER_TOKEN, TOKEN
 from tests.gallery.endpoints import NOON
 
@@ -28,18 +28,18 @@ def errors(subscriber: Subscriber) -> list[str]:
 @pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHENTICATED"), (403, "FORBIDDEN")])
 @in_virtual_time
 async def test_a_token_that_is_revoked_ends_its_streams_and_no_others(status: int, code: str) -> None:
-    truth, others = Truth(project()), Truth(project())
+    api, others = ProjectsAPI(project()), ProjectsAPI(project())
 
     async def answer(request: httpx.Request) -> httpx.Response:
-        own = truth if request.headers["authorization"] == f"Bearer {TOKEN}" else others
+        own = api if request.headers["authorization"] == f"Bearer {TOKEN}" else others
         return await own.answer(request)
 
-    truth.upstream.handler = answer
-    async with opened(truth.upstream) as gateway:
+    api.upstream.handler = answer
+    async with opened(api.upstream) as gateway:
         revoked = [gateway.subscribe(COUNTS) for _ in range(3)]
         other = gateway.subscribe(COUNTS, token=OTHER_TOKEN)
         await asyncio.sleep(10)
-        truth.fault = lambda: httpx.Response(status)
+        api.fault = lambda: httpx.Response(status)
         await asyncio.gather(*(subscriber.ended() for subscriber in revoked))
         ended_at = asyncio.get_running_loop().time()
         others.projects = [project(pending=0)]
@@ -56,8 +56,8 @@ async def test_a_token_that_is_revoked_ends_its_streams_and_no_others(status: in
 
 @in_virtual_time
 async def test_a_token_that_expires_ends_its_streams_with_it() -> None:
-    truth = Truth(project(pending=0))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(pending=0))
+    async with opened(api.upstream) as gateway:
         expiring = gateway.subscribe(COUNTS, token=jwt(40))
         lasting = gateway.subscribe(COUNTS, token=jwt(400))
         await expiring.ended()
@@ -71,11 +71,11 @@ async def test_a_token_that_expires_ends_its_streams_with_it() -> None:
 
 @in_virtual_time
 async def test_an_expired_token_is_shown_nothing_while_the_api_is_down() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS, token=jwt(40))
         await asyncio.sleep(30)
-        truth.fault = FAULTS["503"]
+        api.fault = FAULTS["503"]
         await subscriber.ended()
 
     assert len(subscriber.responses) == 2
@@ -84,20 +84,20 @@ async def test_an_expired_token_is_shown_nothing_while_the_api_is_down() -> None
 
 @in_virtual_time
 async def test_a_token_that_has_expired_causes_no_call() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         await asyncio.sleep(50)
         subscriber = gateway.subscribe(COUNTS, token=jwt(40))
         await subscriber.ended()
 
     assert errors(subscriber) == ["UNAUTHENTICATED"]
-    assert truth.called_at == []
+    assert api.called_at == []
 
 
 @in_virtual_time
 async def test_a_client_that_leaves_makes_room_for_another() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscribers = [gateway.subscribe(COUNTS) for _ in range(20)]
         await asyncio.sleep(1)
         refused = gateway.subscribe(COUNTS)
@@ -115,7 +115,7 @@ async def test_a_client_that_leaves_makes_room_for_another() -> None:
 
 @in_virtual_time
 async def test_a_connection_that_breaks_is_counted_as_a_disconnect() -> None:
-    async with opened(Truth(project()).upstream) as gateway:
+    async with opened(ProjectsAPI(project()).upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         subscriber.is_broken = True
@@ -129,8 +129,8 @@ async def test_a_connection_that_breaks_is_counted_as_a_disconnect() -> None:
 @pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["while-it-loads", "while-it-waits"])
 @in_virtual_time
 async def test_no_task_survives_its_client(seconds: float) -> None:
-    truth = Truth(project(), seconds=1)
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(), seconds=1)
+    async with opened(api.upstream) as gateway:
         before = asyncio.all_tasks()
         subscribers = [gateway.subscribe(COUNTS) for _ in range(20)]
         await asyncio.sleep(seconds)
@@ -143,15 +143,15 @@ async def test_no_task_survives_its_client(seconds: float) -> None:
         # The call that is under way ends by itself.
         assert len(left) == (1 if seconds < 1 else 0)
         assert asyncio.all_tasks() == before
-        assert len(truth.called_at) == 1
+        assert len(api.called_at) == 1
         assert dict(gateway.streams.ended) == {"disconnected": 20}
 
 
 @in_virtual_time
 async def test_no_task_is_left_when_the_app_ends() -> None:
-    truth = Truth(project(), seconds=1)
+    api = ProjectsAPI(project(), seconds=1)
     before = asyncio.all_tasks()
-    async with opened(truth.upstream) as gateway:
+    async with opened(api.upstream) as gateway:
         subscribers = [gateway.subscribe(COUNTS) for _ in range(20)]
         await asyncio.sleep(3)
         subscribers.append(gateway.subscribe(COUNTS, token=OTHER_TOKEN))

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.edge.subscriptions.projects_api import ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import Subscriber, in_virtual_time, opened
-from tests.edge.subscriptions.truth import Truth, project
 from tests.gallery.endpoints import NOON
 
 LINKS = "subscription { gallery { projects { pendingImages images { output { thumbnail } } } } }"
@@ -17,7 +17,7 @@ LINKS = "subscription { gallery { projects { pendingImages images { output { thu
 MARGIN_SECONDS = 30
 
 
-class SigningTruth(Truth):
+class SigningAPI(ProjectsAPI):
     """A REST API that signs its links in the style of one vendor each time that it lists them."""
 
     def __init__(self, vendor: str, *, lifetime_seconds: int, pending: int) -> None:
@@ -50,8 +50,8 @@ def thumbnails(subscriber: Subscriber) -> list[str]:
 @pytest.mark.parametrize("vendor", ["S3", "CloudFront", "Azure"])
 @in_virtual_time
 async def test_a_new_signature_is_no_event(vendor: str) -> None:
-    truth = SigningTruth(vendor, lifetime_seconds=3_600, pending=0)
-    async with opened(truth.upstream) as gateway:
+    api = SigningAPI(vendor, lifetime_seconds=3_600, pending=0)
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await subscriber.ended()
 
@@ -63,8 +63,8 @@ async def test_a_new_signature_is_no_event(vendor: str) -> None:
 @in_virtual_time
 async def test_links_are_sent_again_before_those_of_the_client_expire(vendor: str) -> None:
     lifetime_seconds = 300
-    truth = SigningTruth(vendor, lifetime_seconds=lifetime_seconds, pending=1)
-    async with opened(truth.upstream) as gateway:
+    api = SigningAPI(vendor, lifetime_seconds=lifetime_seconds, pending=1)
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await asyncio.sleep(1_700)
 
@@ -78,11 +78,11 @@ async def test_links_are_sent_again_before_those_of_the_client_expire(vendor: st
 
 @in_virtual_time
 async def test_links_to_other_pictures_are_an_event() -> None:
-    truth = SigningTruth("S3", lifetime_seconds=3_600, pending=1)
-    async with opened(truth.upstream) as gateway:
+    api = SigningAPI("S3", lifetime_seconds=3_600, pending=1)
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await asyncio.sleep(1)
-        truth.path = "/trousers"
+        api.path = "/trousers"
         await asyncio.sleep(10)
 
     assert len(subscriber.responses) == 2
@@ -91,8 +91,8 @@ async def test_links_to_other_pictures_are_an_event() -> None:
 
 @in_virtual_time
 async def test_what_is_no_signature_is_compared() -> None:
-    truth = SigningTruth("unsigned", lifetime_seconds=3_600, pending=1)
-    async with opened(truth.upstream) as gateway:
+    api = SigningAPI("unsigned", lifetime_seconds=3_600, pending=1)
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await asyncio.sleep(10)
 
@@ -101,24 +101,24 @@ async def test_what_is_no_signature_is_compared() -> None:
 
 @in_virtual_time
 async def test_links_that_are_about_to_expire_when_they_come_are_no_flood() -> None:
-    truth = SigningTruth("S3", lifetime_seconds=MARGIN_SECONDS - 10, pending=1)
-    async with opened(truth.upstream) as gateway:
+    api = SigningAPI("S3", lifetime_seconds=MARGIN_SECONDS - 10, pending=1)
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await asyncio.sleep(600)
 
     times = [event.at for event in subscriber.events]
     assert 2 <= len(times) <= 21
-    assert len(truth.called_at) <= 600
+    assert len(api.called_at) <= 600
 
 
 @in_virtual_time
 async def test_links_cannot_be_renewed_while_the_api_is_down() -> None:
-    truth = SigningTruth("S3", lifetime_seconds=300, pending=1)
-    async with opened(truth.upstream, stale_if_error_seconds=0) as gateway:
+    api = SigningAPI("S3", lifetime_seconds=300, pending=1)
+    async with opened(api.upstream, stale_if_error_seconds=0) as gateway:
         subscriber = gateway.subscribe(LINKS)
         await asyncio.sleep(1)
-        truth.fault = lambda: httpx.Response(503)
+        api.fault = lambda: httpx.Response(503)
         await asyncio.sleep(1_000)
 
-    assert len(truth.called_at) <= 60
+    assert len(api.called_at) <= 60
     assert [bool(response.get("errors")) for response in subscriber.responses] == [False, True]

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.edge.subscriptions.projects_api import COUNTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import Gateway, in_virtual_time, opened
-from tests.edge.subscriptions.truth import COUNTS, Truth, project
 
 
 async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -70,13 +70,13 @@ def add(gateway: Gateway, middleware: list[tuple[Any, dict[str, Any]]]) -> None:
 @pytest.mark.parametrize("middleware", MIDDLEWARE)
 @in_virtual_time
 async def test_events_pass_through_middleware_at_once(middleware: list[tuple[Any, dict[str, Any]]]) -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         add(gateway, middleware)
         subscriber = gateway.subscribe(COUNTS, accept_encoding="gzip")
         await asyncio.sleep(1)
         first = list(subscriber.responses)
-        truth.projects = [project(pending=0)]
+        api.projects = [project(pending=0)]
         await asyncio.sleep(4)
         gateway.streams.close()
         await subscriber.ended()
@@ -91,8 +91,8 @@ async def test_events_pass_through_middleware_at_once(middleware: list[tuple[Any
 async def test_a_client_behind_middleware_is_missed_when_it_leaves(
     middleware: list[tuple[Any, dict[str, Any]]],
 ) -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         add(gateway, middleware)
         before = asyncio.all_tasks()
         subscriber = gateway.subscribe(COUNTS)
@@ -106,9 +106,9 @@ async def test_a_client_behind_middleware_is_missed_when_it_leaves(
 
 @in_virtual_time
 async def test_a_request_that_middleware_repeats_is_not_received_for_ever() -> None:
-    truth = Truth(project(pending=0))
+    api = ProjectsAPI(project(pending=0))
     given: list[Message] = []
-    async with opened(truth.upstream) as gateway:
+    async with opened(api.upstream) as gateway:
         gateway.app.add_middleware(Repeating, given=given)
         subscriber = gateway.subscribe(COUNTS)
         await subscriber.ended()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.edge.subscriptions.projects_api import COUNTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import in_virtual_time, opened
-from tests.edge.subscriptions.truth import COUNTS, Truth, project
 
 IMAGES = 200
 
@@ -17,13 +17,13 @@ def completed(responses: list[Any]) -> list[int]:
 
 @in_virtual_time
 async def test_a_client_that_goes_on_reading_gets_the_latest_state() -> None:
-    truth = Truth(project(pending=IMAGES, images=IMAGES))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(pending=IMAGES, images=IMAGES))
+    async with opened(api.upstream) as gateway:
         slow, fast = gateway.subscribe(COUNTS), gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         slow.is_reading.clear()
         for pending in range(IMAGES - 1, 0, -1):
-            truth.projects = [project(pending=pending, images=IMAGES)]
+            api.projects = [project(pending=pending, images=IMAGES)]
             await asyncio.sleep(4)
         slow.is_reading.set()
         await asyncio.sleep(4)
@@ -37,16 +37,16 @@ async def test_a_client_that_goes_on_reading_gets_the_latest_state() -> None:
 
 @in_virtual_time
 async def test_a_client_that_does_not_read_causes_no_call() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         subscriber.is_reading.clear()
         await asyncio.sleep(20)
-        called = len(truth.called_at)
+        called = len(api.called_at)
         await asyncio.sleep(1_000)
 
-        assert len(truth.called_at) == called
+        assert len(api.called_at) == called
 
 
 @pytest.mark.parametrize(("is_changed", "seconds"), [(True, 20), (False, 20), (False, 0)])
@@ -55,13 +55,13 @@ async def test_a_client_that_does_not_read_does_not_keep_the_app_from_ending(
     is_changed: bool, seconds: int
 ) -> None:
     """It lets the gateway wait with an event, with a heartbeat, or with the end itself."""
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         subscriber.is_reading.clear()
         if is_changed:
-            truth.projects = [project(pending=2)]
+            api.projects = [project(pending=2)]
         await asyncio.sleep(seconds)
         gateway.streams.close()
         await asyncio.wait([subscriber.task], timeout=1)
@@ -73,8 +73,8 @@ async def test_a_client_that_does_not_read_does_not_keep_the_app_from_ending(
 
 @in_virtual_time
 async def test_a_client_that_does_not_read_keeps_its_stream_for_half_an_hour_at_most() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
         subscriber.is_reading.clear()

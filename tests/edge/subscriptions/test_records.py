@@ -4,21 +4,21 @@ import asyncio
 
 import httpx
 
+from tests.edge.subscriptions.projects_api import COUNTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import opened
-from tests.edge.subscriptions.truth import COUNTS, Truth, project
 from tests.telemetry.recording import value
 from tests.telemetry.scraping import free_port, scraped
 
 
 async def test_streams_are_counted_while_they_are_open_and_by_the_reason_of_their_end() -> None:
-    truth, called, port = Truth(project()), asyncio.Event(), free_port()
+    api, called, port = ProjectsAPI(project()), asyncio.Event(), free_port()
 
     async def answer(request: httpx.Request) -> httpx.Response:
         called.set()
-        return await truth.answer(request)
+        return await api.answer(request)
 
-    truth.upstream.handler = answer
-    async with opened(truth.upstream, metrics_port=port) as gateway:
+    api.upstream.handler = answer
+    async with opened(api.upstream, metrics_port=port) as gateway:
         await gateway.subscribe(COUNTS, token=None).ended()
         subscriber = gateway.subscribe(COUNTS)
         await called.wait()
@@ -34,7 +34,7 @@ async def test_streams_are_counted_while_they_are_open_and_by_the_reason_of_thei
 
 async def test_each_poll_is_counted_as_an_operation() -> None:
     port = free_port()
-    async with opened(Truth(project()).upstream, metrics_port=port) as gateway:
+    async with opened(ProjectsAPI(project()).upstream, metrics_port=port) as gateway:
         document = COUNTS.replace("subscription", "subscription Live", 1)
         await gateway.subscribe(document, token=None).ended()
 

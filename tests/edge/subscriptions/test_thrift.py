@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.edge.subscriptions.projects_api import COUNTS, FAULTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import in_virtual_time, opened, unbounded
-from tests.edge.subscriptions.truth import COUNTS, FAULTS, Truth, project
 
 SELECTIONS = [
     COUNTS,
@@ -22,8 +22,8 @@ PENDING_AND_DONE = pytest.mark.parametrize(("pending", "expected"), [(1, 5), (0,
 
 async def calls_in_a_minute(*documents: str, pending: int) -> int:
     """Return the upstream calls of subscribers, one for each document, that came within five seconds."""
-    truth, began_at = Truth(project(pending=pending), seconds=0.2), asyncio.get_running_loop().time()
-    async with opened(truth.upstream, streams=unbounded(), **SETTINGS) as gateway:
+    api, began_at = ProjectsAPI(project(pending=pending), seconds=0.2), asyncio.get_running_loop().time()
+    async with opened(api.upstream, streams=unbounded(), **SETTINGS) as gateway:
         subscribers = []
         for document in documents:
             subscribers.append(gateway.subscribe(document))
@@ -31,7 +31,7 @@ async def calls_in_a_minute(*documents: str, pending: int) -> int:
         await asyncio.sleep(began_at + 60 - asyncio.get_running_loop().time())
         assert {len(subscriber.responses) for subscriber in subscribers} == {1}
         assert len(gateway.streams) == len(documents)
-        return len(truth.called_at)
+        return len(api.called_at)
 
 
 @PENDING_AND_DONE
@@ -57,28 +57,28 @@ async def test_subscribers_with_other_selections_share_what_covers_them(pending:
 
 @in_virtual_time
 async def test_queries_between_the_polls_cost_no_further_calls() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         gateway.subscribe(COUNTS)
         for _ in range(60):
             await asyncio.sleep(1)
             await gateway.client.ask(COUNTS.replace("subscription", "query"))
 
-    assert len(truth.called_at) <= 21
+    assert len(api.called_at) <= 21
 
 
 @in_virtual_time
 async def test_while_the_api_is_down_many_subscribers_call_as_often_as_one() -> None:
     calls = []
     for number in (1, 20):
-        truth = Truth(project())
-        async with opened(truth.upstream) as gateway:
+        api = ProjectsAPI(project())
+        async with opened(api.upstream) as gateway:
             subscribers = [gateway.subscribe(COUNTS) for _ in range(number)]
             await asyncio.sleep(5)
-            truth.fault = FAULTS["503"]
+            api.fault = FAULTS["503"]
             await asyncio.sleep(120)
             assert [len(subscriber.responses) for subscriber in subscribers] == [1] * number
-            calls.append(len(truth.called_at))
+            calls.append(len(api.called_at))
 
     assert max(calls) - min(calls) <= 1
 
@@ -89,16 +89,16 @@ async def test_while_the_api_is_down_many_subscribers_call_as_often_as_one() -> 
 async def test_subscribers_share_calls_although_no_page_is_kept(kept: str, pending: int) -> None:
     calls = []
     for number in (1, 20):
-        truth = Truth(project(pending=pending), seconds=0.1)
+        api = ProjectsAPI(project(pending=pending), seconds=0.1)
         if kept == "no-store":
-            truth.headers = {"cache-control": "no-store"}
-        async with opened(truth.upstream, cache_ttl_seconds=0 if kept == "cache off" else 30) as gateway:
+            api.headers = {"cache-control": "no-store"}
+        async with opened(api.upstream, cache_ttl_seconds=0 if kept == "cache off" else 30) as gateway:
             for _ in range(number):
                 gateway.subscribe(COUNTS)
                 await asyncio.sleep(0.05)
-            opened_with = len(truth.called_at)
+            opened_with = len(api.called_at)
             await asyncio.sleep(50)
-            calls.append(len(truth.called_at) - opened_with)
+            calls.append(len(api.called_at) - opened_with)
 
     assert 45 <= calls[0] <= 51
     assert abs(calls[1] - calls[0]) <= 1

@@ -11,8 +11,8 @@ import pytest
 from gallery_gateway.edge.event_stream import EventStreams
 from gallery_gateway.edge.subscription import SubscribedOperation
 from tests.edge.sending import GRAPHQL_RESPONSE, JSON, PREFLIGHTED, codes
+from tests.edge.subscriptions.projects_api import COUNTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import in_virtual_time, opened, read_event
-from tests.edge.subscriptions.truth import COUNTS, Truth, project
 from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway
 
 EVENTS = "text/event-stream"
@@ -34,8 +34,8 @@ async def get(client: Client, document: str, **headers: str) -> httpx.Response:
 
 @in_virtual_time
 async def test_a_stream_is_kept_by_nobody_and_delayed_by_no_proxy() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS, x_request_id="mine")
         await asyncio.sleep(1)
 
@@ -202,8 +202,8 @@ async def test_a_page_of_an_allowed_origin_may_subscribe(upstream: FakeUpstream)
 
 @in_virtual_time
 async def test_a_caller_may_have_20_streams_and_others_are_not_affected() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         streams = [gateway.subscribe(COUNTS) for _ in range(20)]
         await asyncio.sleep(1)
         response = await gateway.client.post(COUNTS, headers={"accept": EVENTS})
@@ -220,8 +220,8 @@ async def test_a_caller_may_have_20_streams_and_others_are_not_affected() -> Non
 
 @in_virtual_time
 async def test_a_process_refuses_streams_beyond_its_limit_and_while_it_ends() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream, streams=EventStreams(max_streams=2)) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream, streams=EventStreams(max_streams=2)) as gateway:
         streams = [gateway.subscribe(COUNTS, token=f"made-up-{number}") for number in range(2)]
         await asyncio.sleep(1)
         full = await gateway.client.post(COUNTS, headers={"accept": EVENTS})
@@ -238,8 +238,8 @@ async def test_a_process_refuses_streams_beyond_its_limit_and_while_it_ends() ->
 
 @in_virtual_time
 async def test_an_app_that_runs_again_opens_streams_again() -> None:
-    truth = Truth(project(pending=0))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(pending=0))
+    async with opened(api.upstream) as gateway:
         pass
     async with gateway.app.router.lifespan_context(gateway.app):
         subscriber = gateway.subscribe(COUNTS)
@@ -251,8 +251,8 @@ async def test_an_app_that_runs_again_opens_streams_again() -> None:
 
 @in_virtual_time
 async def test_a_stream_ends_after_half_an_hour_although_images_are_pending() -> None:
-    truth = Truth(project(pending=1))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(pending=1))
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await subscriber.ended()
 
@@ -263,8 +263,8 @@ async def test_a_stream_ends_after_half_an_hour_although_images_are_pending() ->
 
 @in_virtual_time
 async def test_a_document_that_is_no_longer_stored_goes_on() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream, persisted_queries_max_bytes=10_000) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream, persisted_queries_max_bytes=10_000) as gateway:
         digest = hashlib.sha256(COUNTS.encode()).hexdigest()
         persisted = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
         body = json.dumps({"query": COUNTS, "extensions": persisted})
@@ -277,7 +277,7 @@ async def test_a_document_that_is_no_longer_stored_goes_on() -> None:
             persisted = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
             body = json.dumps({"query": text, "extensions": persisted})
             await gateway.client.http.post("/graphql", content=body, headers={"content-type": JSON})
-        truth.projects = [project(pending=0)]
+        api.projects = [project(pending=0)]
         await asyncio.sleep(10)
 
         assert len(subscriber.responses) == 2
@@ -286,11 +286,11 @@ async def test_a_document_that_is_no_longer_stored_goes_on() -> None:
 
 @in_virtual_time
 async def test_each_event_reports_its_own_calls() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS, x_gateway_report="1")
         await asyncio.sleep(1)
-        truth.projects = [project(pending=0)]
+        api.projects = [project(pending=0)]
         await asyncio.sleep(10)
 
         reports = [response["extensions"]["upstream"] for response in subscriber.responses]
@@ -310,14 +310,14 @@ async def test_a_plan_of_a_subscription_is_one_event(client: Client, upstream: F
 
 @in_virtual_time
 async def test_no_cache_forces_the_first_poll_only() -> None:
-    truth = Truth(project(pending=0))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(pending=0))
+    async with opened(api.upstream) as gateway:
         await gateway.client.ask(COUNTS.replace("subscription", "query"))
         await asyncio.sleep(2)
         gateway.subscribe(COUNTS, cache_control="no-cache")
         await asyncio.sleep(40)
 
-    assert [round(at) for at in truth.called_at] == [0, 2, 32]
+    assert [round(at) for at in api.called_at] == [0, 2, 32]
 
 
 @pytest.mark.parametrize("refused", ["Live { gallery(page: 0)", "Live($page: Int!) { gallery(page: $page)"])

@@ -7,8 +7,8 @@ import re
 import httpx
 import pytest
 
+from tests.edge.subscriptions.projects_api import COUNTS, FAULTS, ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import Subscriber, in_virtual_time, opened
-from tests.edge.subscriptions.truth import COUNTS, FAULTS, Truth, project
 
 NAME = "subscription { gallery { projects { projectName } } }"
 MAX_BACKOFF_SECONDS = 30
@@ -31,13 +31,13 @@ def waits(times: list[float]) -> list[float]:
 @pytest.mark.parametrize("fault", FAULTS)
 @in_virtual_time
 async def test_a_failure_is_no_event_while_a_known_page_may_be_served(fault: str) -> None:
-    truth = Truth(project(project_name="before"))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(project_name="before"))
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(NAME)
         await asyncio.sleep(5)
-        truth.fault = FAULTS[fault]
+        api.fault = FAULTS[fault]
         await asyncio.sleep(600)
-        truth.fault, truth.projects = None, [project(project_name="after")]
+        api.fault, api.projects = None, [project(project_name="after")]
         recovered_at = asyncio.get_running_loop().time()
         await asyncio.sleep(MAX_BACKOFF_SECONDS + 22)
 
@@ -49,13 +49,13 @@ async def test_a_failure_is_no_event_while_a_known_page_may_be_served(fault: str
 @pytest.mark.parametrize("fault", FAULTS)
 @in_virtual_time
 async def test_without_a_known_page_a_failure_is_one_event_until_it_passes(fault: str) -> None:
-    truth = Truth(project(project_name="after"))
-    truth.fault = FAULTS[fault]
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(project_name="after"))
+    api.fault = FAULTS[fault]
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(NAME)
         await asyncio.sleep(600)
         failed = codes(subscriber)
-        truth.fault = None
+        api.fault = None
         await asyncio.sleep(2 * MAX_BACKOFF_SECONDS)
 
     assert len(failed) == 1
@@ -65,11 +65,11 @@ async def test_without_a_known_page_a_failure_is_one_event_until_it_passes(fault
 
 @in_virtual_time
 async def test_an_error_is_sent_once_the_known_page_is_too_old() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream, stale_if_error_seconds=100) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream, stale_if_error_seconds=100) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
-        truth.fault = FAULTS["503"]
+        api.fault = FAULTS["503"]
         await asyncio.sleep(200)
 
     assert codes(subscriber) == [[], ["UPSTREAM_UNAVAILABLE"]]
@@ -78,13 +78,13 @@ async def test_an_error_is_sent_once_the_known_page_is_too_old() -> None:
 
 @in_virtual_time
 async def test_a_failing_api_is_called_ever_less_often() -> None:
-    truth = Truth()
-    truth.fault = FAULTS["500"]
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI()
+    api.fault = FAULTS["500"]
+    async with opened(api.upstream) as gateway:
         gateway.subscribe(COUNTS)
         await asyncio.sleep(200)
 
-    found = waits(truth.called_at)
+    found = waits(api.called_at)
     assert found[0] == pytest.approx(1)
     assert found == sorted(found)
     assert found[-1] == pytest.approx(MAX_BACKOFF_SECONDS)
@@ -92,34 +92,34 @@ async def test_a_failing_api_is_called_ever_less_often() -> None:
 
 @in_virtual_time
 async def test_after_a_failure_that_has_passed_the_waits_begin_again() -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         gateway.subscribe(COUNTS)
         await asyncio.sleep(1)
-        truth.fault = FAULTS["500"]
+        api.fault = FAULTS["500"]
         await asyncio.sleep(60)
-        truth.fault = None
+        api.fault = None
         await asyncio.sleep(60)
-        truth.fault = FAULTS["500"]
+        api.fault = FAULTS["500"]
         failing_again_at = asyncio.get_running_loop().time()
         await asyncio.sleep(5)
 
-    assert len([at for at in truth.called_at if at >= failing_again_at]) >= 2
+    assert len([at for at in api.called_at if at >= failing_again_at]) >= 2
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
 @in_virtual_time
 async def test_no_call_is_made_before_a_retry_after_has_passed(*, is_known: bool) -> None:
-    truth = Truth(project())
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    async with opened(api.upstream) as gateway:
         if is_known:
             await gateway.client.ask(COUNTS.replace("subscription", "query"))
         await asyncio.sleep(10)
-        truth.fault = lambda: httpx.Response(429, headers={"retry-after": "50"})
+        api.fault = lambda: httpx.Response(429, headers={"retry-after": "50"})
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(300)
 
-    refused = [at for at in truth.called_at if at >= 10]
+    refused = [at for at in api.called_at if at >= 10]
     assert len(refused) >= 4
     assert min(waits(refused)) >= 50
     assert codes(subscriber) == [[] if is_known else ["RATE_LIMITED"]]
@@ -127,8 +127,8 @@ async def test_no_call_is_made_before_a_retry_after_has_passed(*, is_known: bool
 
 @in_virtual_time
 async def test_heartbeats_are_sent_while_the_first_page_is_loaded() -> None:
-    truth = Truth(project(), seconds=29)
-    async with opened(truth.upstream, operation_timeout_seconds=60) as gateway:
+    api = ProjectsAPI(project(), seconds=29)
+    async with opened(api.upstream, operation_timeout_seconds=60) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(28)
         before = subscriber.text
@@ -140,8 +140,8 @@ async def test_heartbeats_are_sent_while_the_first_page_is_loaded() -> None:
 
 @in_virtual_time
 async def test_a_page_that_never_comes_is_an_error_after_the_time_of_an_operation() -> None:
-    truth = Truth(project(), seconds=1_000)
-    async with opened(truth.upstream, operation_timeout_seconds=20) as gateway:
+    api = ProjectsAPI(project(), seconds=1_000)
+    async with opened(api.upstream, operation_timeout_seconds=20) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(21)
 
@@ -151,14 +151,14 @@ async def test_a_page_that_never_comes_is_an_error_after_the_time_of_an_operatio
 
 @in_virtual_time
 async def test_an_older_page_that_stands_in_for_a_failing_api_is_no_event() -> None:
-    truth = Truth(project(project_name="before"))
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project(project_name="before"))
+    async with opened(api.upstream) as gateway:
         await gateway.client.ask("{ gallery(perPage: 50) { projects { projectName } } }")
         await asyncio.sleep(40)
-        truth.projects, truth.headers = [project(project_name="after")], {"cache-control": "no-store"}
+        api.projects, api.headers = [project(project_name="after")], {"cache-control": "no-store"}
         subscriber = gateway.subscribe(NAME)
         await asyncio.sleep(0.5)
-        truth.fault = FAULTS["503"]
+        api.fault = FAULTS["503"]
         await asyncio.sleep(100)
 
     assert names(subscriber) == ["after"]
@@ -166,11 +166,11 @@ async def test_an_older_page_that_stands_in_for_a_failing_api_is_no_event() -> N
 
 @in_virtual_time
 async def test_an_error_that_differs_in_the_time_to_wait_only_is_one_event() -> None:
-    truth = Truth(project())
-    truth.fault = lambda: httpx.Response(429, headers={"retry-after": str(5 + len(truth.called_at))})
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI(project())
+    api.fault = lambda: httpx.Response(429, headers={"retry-after": str(5 + len(api.called_at))})
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS)
         await asyncio.sleep(200)
 
-    assert len(truth.called_at) > 3
+    assert len(api.called_at) > 3
     assert codes(subscriber) == [["RATE_LIMITED"]]

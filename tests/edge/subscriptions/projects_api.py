@@ -20,11 +20,6 @@ def project(number: int = 7, *, pending: int = 1, images: int = 3, **fields: Any
     return project_body(number, *made, completed_images=done, **fields)
 
 
-def _status(status: int, **headers: str) -> Callable[[], httpx.Response]:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda: httpx.Response(status, headers=sent)
-
-
 def _raising(error: Exception) -> Callable[[], httpx.Response]:
     def fail() -> httpx.Response:
         raise error
@@ -41,13 +36,13 @@ FAULTS: dict[str, Callable[[], httpx.Response | Awaitable[httpx.Response]]] = {
     "down": _raising(httpx.ConnectError("refused")),
     "cut": _raising(httpx.ReadError("reset")),
     "hanging": _hang,
-    "429": _status(429),
-    "500": _status(500),
-    "503": _status(503),
+    "429": lambda: httpx.Response(429),
+    "500": lambda: httpx.Response(500),
+    "503": lambda: httpx.Response(503),
 }
 
 
-class Truth:
+class ProjectsAPI:
     """The list of projects, and what the REST API does instead of showing it.
 
     Attributes:

@@ -18,8 +18,8 @@ from gallery_gateway.execution.documents import Documents
 from gallery_gateway.execution.executor import Executor
 from gallery_gateway.schema.build import build_schema, executable
 from tests import virtual_time
+from tests.edge.subscriptions.projects_api import ProjectsAPI, project
 from tests.edge.subscriptions.subscribing import Gateway, opened
-from tests.edge.subscriptions.truth import Truth, project
 from tests.fakes import document_limits
 
 SCHEMA = executable(build_schema())
@@ -102,19 +102,19 @@ def counting(selection: str) -> str:
 
 
 async def follow(selection: str, changes: Sequence[tuple[Callable[[Projects, int], None], int]]) -> None:
-    truth = Truth(project(1, pending=2), project(2, pending=1), project(3, pending=0))
+    api = ProjectsAPI(project(1, pending=2), project(2, pending=1), project(3, pending=0))
     expected: list[Any] = []
     settings: dict[str, Any] = {"cache_ttl_seconds": TTL_SECONDS, "cache_unfinished_ttl_seconds": TTL_SECONDS}
     async with (
-        opened(truth.upstream, **settings) as gateway,
-        opened(truth.upstream, cache_ttl_seconds=0) as now,
+        opened(api.upstream, **settings) as gateway,
+        opened(api.upstream, cache_ttl_seconds=0) as now,
     ):
         document = f"subscription {{ {selection} }}"
         compiled = gateway.subscribe(document)
         plain = replace(gateway, app=plain_app(gateway)).subscribe(document)
         changed_at = 0.0
         for change, place in [(CHANGES[-1], 0), *changes]:
-            change(truth.projects, place)
+            change(api.projects, place)
             answer = await now.client.ask(f"{{ {selection} }}")
             if not expected or answer != expected[-1]:
                 expected.append(answer)
