@@ -125,7 +125,9 @@ class SubscribedOperation:
             return math.ceil(now + _MIN_WAIT_SECONDS) - now
         backoff_seconds = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**self._failures)
         self._failures += 1
-        return max(backoff_seconds, context.retry_after_seconds)
+        # An expired token ends the subscription, and is not sent.
+        retry_after_seconds = min(context.retry_after_seconds, context.token_seconds)
+        return max(backoff_seconds, retry_after_seconds)
 
     def _next_poll(self, event: bytes | None, wait_seconds: float) -> Poll:
         """Return a poll that waits no longer than the subscription lasts."""

@@ -35,11 +35,15 @@ class OperationContext:
 
     A root field is loaded once in an operation, also if the operation is executed by plans first and plainly
     afterwards: values and errors are kept by the response key of the field.
+
+    Args:
+        token_seconds: how long the token was valid when the operation began; infinite if it does not say so.
     """
 
     usage: OperationUsage
     loader: GalleryLoader | None
     caller: Caller | None = None
+    token_seconds: float = math.inf
     _outcomes: dict[str, Any] = field(default_factory=dict)
     _images: dict[str, int] = field(default_factory=dict)
 
@@ -165,7 +169,10 @@ class Operations:
         """
         usage = OperationUsage(self.budget)
         caller = self.caller_of(token)
-        if caller is None or (is_poll and caller.expires_at <= self.gallery.clock.wall()):
+        if caller is None:
+            return OperationContext(usage, None)
+        token_seconds = caller.expires_at - self.gallery.clock.wall()
+        if is_poll and token_seconds <= 0:
             return OperationContext(usage, None, caller)
         forced_since = self.gallery.clock.monotonic() - _NOW_SECONDS if skips_cache else math.inf
         loader = GalleryLoader(
@@ -181,7 +188,7 @@ class Operations:
             ),
             until=asyncio.get_running_loop().time() + min(timeout_seconds, self.timeout_seconds),
         )
-        return OperationContext(usage, loader, caller)
+        return OperationContext(usage, loader, caller, token_seconds)
 
 
 class Info(strawberry.Info[OperationContext, None]):
