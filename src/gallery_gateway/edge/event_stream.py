@@ -34,7 +34,7 @@ _MAX_STREAMS_PER_CALLER = 20
 _MAX_SECONDS = 1_800.0
 
 # How long a stream that was stopped waits for a client that does not read.
-_LAST_SECONDS = 0.3
+_LAST_WRITE_SECONDS = 0.3
 
 _WHITESPACE = bytes.maketrans(b"\t\r\n", b"   ")
 
@@ -247,7 +247,7 @@ class EventStream:
         self._writing = writing = asyncio.current_task()
         limit = None
         if writing is not None and self._stopped.done():
-            limit = self._loop.call_later(_LAST_SECONDS, writing.cancel)
+            limit = self._loop.call_later(_LAST_WRITE_SECONDS, writing.cancel)
         try:
             await send(message)
         finally:

@@ -130,7 +130,7 @@ class SubscribedOperation:
         return max(backoff_seconds, retry_after_seconds)
 
     def _next_poll(self, event: bytes | None, wait_seconds: float) -> Poll:
-        """Return a poll that waits no longer than the subscription lasts."""
+        """Return a poll that waits until there may be news, or the subscription is over."""
         now = asyncio.get_running_loop().time()
         settled_at = math.inf if self._has_pending_images else self._changed_at + _SETTLED_SECONDS
         if now >= settled_at:

@@ -87,13 +87,9 @@ class OperationContext:
     def links_seconds(self) -> float:
         """How long the links in the response can be used; infinite if they do not say, or there are none."""
         results = [loaded.source for loaded in self._outcomes.values() if getattr(loaded, "source", None)]
+        with_links = [result for result in results if result.key.needs_links]
         return min(
-            (
-                result.entry.links_until - result.gallery.clock.wall()
-                for result in results
-                if result.key.needs_links
-            ),
-            default=math.inf,
+            (each.entry.links_until - each.gallery.clock.wall() for each in with_links), default=math.inf
         )
 
     @property

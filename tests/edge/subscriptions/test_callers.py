@@ -84,16 +84,16 @@ async def test_an_expired_token_is_shown_nothing_while_the_api_is_down() -> None
 
 @in_virtual_time
 async def test_a_token_that_expires_ends_a_stream_that_has_to_wait_for_longer() -> None:
-    truth = Truth()
-    truth.fault = lambda: httpx.Response(429, headers={"retry-after": "3000"})
-    async with opened(truth.upstream) as gateway:
+    api = ProjectsAPI()
+    api.fault = lambda: httpx.Response(429, headers={"retry-after": "3000"})
+    async with opened(api.upstream) as gateway:
         subscriber = gateway.subscribe(COUNTS, token=jwt(40))
         await subscriber.ended()
 
     codes = [response["errors"][0]["extensions"]["code"] for response in subscriber.responses]
     assert codes == ["RATE_LIMITED", "UNAUTHENTICATED"]
     assert subscriber.events[-1].at == pytest.approx(40, abs=0.1)
-    assert len(truth.called_at) == 1
+    assert len(api.called_at) == 1
 
 
 @in_virtual_time
