@@ -230,11 +230,7 @@ class RequestError(GatewayError):
     kind = "bad_request"
 
     def __init__(
-        self,
-        message: str | None = None,
-        *,
-        status: int | None = None,
-        retry_after_seconds: int | None = None,
+        self, message: str | None = None, *, status: int | None = None, retry_after_seconds: int | None = None
     ) -> None:
         super().__init__(message, retry_after_seconds=retry_after_seconds)
         self.status = status or self.consequences.http_status

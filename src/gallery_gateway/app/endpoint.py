@@ -31,10 +31,8 @@ from gallery_gateway.telemetry.counters import Values
 
 
 def read_streams(streams: EventStreams) -> Values:
-    values: Values = {("subscriptions", ()): len(streams), ("subscription_events_total", ()): streams.events}
-    for reason, count in dict(streams.ended).items():
-        values["subscriptions_ended_total", (reason,)] = count
-    return values
+    ended: Values = {("subscriptions_ended_total", (why,)): n for why, n in dict(streams.ended).items()}
+    return {("subscriptions", ()): len(streams), ("subscription_events_total", ()): streams.events, **ended}
 
 
 def build_endpoint(

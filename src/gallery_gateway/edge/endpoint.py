@@ -149,7 +149,7 @@ class GraphQLEndpoint:
         if request.method == "GET" or decision.event_head is not None:
             subscription = self._prepare_subscription(operation, request, decision)
             if subscription is not None:
-                return self._subscribe(token, subscription, request, decision, recorder)
+                return self._subscribe(subscription, request, decision, recorder)
         context = self.operations.open(
             token,
             skips_cache=decision.skips_cache,
@@ -193,14 +193,10 @@ class GraphQLEndpoint:
         return prepared if isinstance(prepared, Operation) else None
 
     def _subscribe(
-        self,
-        token: str | None,
-        operation: Operation,
-        request: HTTPRequest,
-        decision: Decision,
-        recorder: OperationRecorder,
+        self, operation: Operation, request: HTTPRequest, decision: Decision, recorder: OperationRecorder
     ) -> EventStream:
         """Raises: TooManyStreamsError, StreamsFullError."""
+        token = request.token()
         caller = self.operations.caller_of(token)
         recorder.record_caller(caller)
         subscription = SubscribedOperation(

@@ -126,8 +126,7 @@ class SubscribedOperation:
         backoff_seconds = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0**self._failures)
         self._failures += 1
         # An expired token ends the subscription, and is not sent.
-        retry_after_seconds = min(context.retry_after_seconds, context.token_seconds)
-        return max(backoff_seconds, retry_after_seconds)
+        return max(backoff_seconds, min(context.retry_after_seconds, context.token_seconds))
 
     def _next_poll(self, event: bytes | None, wait_seconds: float) -> Poll:
         """Return a poll that waits until there may be news, or the subscription is over."""
