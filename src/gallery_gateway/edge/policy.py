@@ -240,9 +240,10 @@ class Policy:
         if rejection is None and not shows_page and not is_preflight:
             rejection = self._reject_unsupported(method, headers, media_type, is_preflighted=is_preflighted)
         requested = headers.get(_REQUESTED_HEADERS, b"")
-        more_head = [*self._head]
+        # Of every response, as JSON or as a stream.
+        shared_head = [*self._head]
         if origin is not None and origin in self._origins:
-            more_head += [
+            shared_head += [
                 (b"access-control-allow-origin", origin),
                 (b"access-control-expose-headers", _EXPOSED),
             ]
@@ -264,8 +265,8 @@ class Policy:
             # Under application/json, a well-formed request always gets 200 (GraphQL over HTTP, 6.4.1).
             request_error_status=400 if media_type == _GRAPHQL_RESPONSE else 200,
             prefers_events=media_type == _EVENTS,
-            event_head=(_content_type(_EVENTS), *more_head) if accepts_events else None,
-            head=(*head, *more_head),
+            event_head=(_content_type(_EVENTS), *shared_head) if accepts_events else None,
+            head=(*head, *shared_head),
         )
 
     def _reject_unsafe(self, headers: dict[bytes, bytes], repeated_header: bytes | None) -> Rejection | None:
