@@ -23,6 +23,7 @@ class SigningAPI(ProjectsAPI):
     def __init__(self, vendor: str, *, lifetime_seconds: int, pending: int) -> None:
         super().__init__(project(pending=pending))
         self.path = "/shirt"
+        self.parameters = "&size=200"
         self._vendor = vendor
         self._lifetime_seconds = lifetime_seconds
 
@@ -35,7 +36,7 @@ class SigningAPI(ProjectsAPI):
             "Azure": f"sv=2024&se={expires:%Y-%m-%dT%H:%M:%SZ}&sig=",
             "unsigned": "version=",
         }[self._vendor]
-        link = f"https://pictures.example{self.path}?{query}{len(self.called_at)}"
+        link = f"https://pictures.example{self.path}?{query}{len(self.called_at)}{self.parameters}"
         for each in self.projects[0]["images"]:
             each["output"] = {"full_size": link, "thumbnail": link}
         return await super().answer(request)
@@ -87,6 +88,20 @@ async def test_links_to_other_pictures_are_an_event() -> None:
 
     assert len(subscriber.responses) == 2
     assert "/trousers" in thumbnails(subscriber)[1]
+
+
+@pytest.mark.parametrize("vendor", ["S3", "CloudFront", "Azure"])
+@in_virtual_time
+async def test_links_with_other_parameters_beside_the_signature_are_an_event(vendor: str) -> None:
+    api = SigningAPI(vendor, lifetime_seconds=3_600, pending=1)
+    async with opened(api.upstream) as gateway:
+        subscriber = gateway.subscribe(LINKS)
+        await asyncio.sleep(1)
+        api.parameters = "&size=400"
+        await asyncio.sleep(10)
+
+    assert len(subscriber.responses) == 2
+    assert "size=400" in thumbnails(subscriber)[1]
 
 
 @in_virtual_time
