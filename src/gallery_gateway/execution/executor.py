@@ -109,13 +109,11 @@ class Executor:
         self._source = source or PersistedQueries()
 
     def kind_of(self, request: GraphQLRequest) -> OperationType:
-        """Return the kind of the operation that a request names; an invalid request counts as a query.
-
-        Raises:
-            RequestError: there is no document, or it must not be run.
-        """
+        """Return the kind of the operation that a request names; an invalid request counts as a query."""
         try:
             document = self._documents.prepare(self._source.resolve(request).query or "").document
+        except RequestError:
+            return OperationType.QUERY
         except DocumentError as exc:
             if exc.document is None:
                 return OperationType.QUERY

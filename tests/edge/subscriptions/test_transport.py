@@ -148,6 +148,25 @@ async def test_what_cannot_be_run_is_one_event_with_its_error(
     assert upstream.requests == []
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_document_that_is_not_stored_is_one_event_with_its_error(
+    upstream: FakeUpstream, method: str
+) -> None:
+    """The client sends the document then, and does so only if it can read the error."""
+    body = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}}
+    headers = {"accept": EVENTS, "authorization": f"Bearer {TOKEN}", "content-type": JSON}
+    async with gateway(upstream, persisted_queries_max_bytes=10_000) as client:
+        if method == "GET":
+            parameters = {"extensions": json.dumps(body["extensions"])}
+            response = await client.http.get("/graphql", params=parameters, headers=headers)
+        else:
+            response = await client.http.post("/graphql", json=body, headers=headers)
+
+    (name, answer), end = events(response)
+    assert (name, end) == ("next", ("complete", None))
+    assert answer["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+
+
 @pytest.mark.parametrize("document", [TOTAL, f"subscription {TOTAL}"])
 async def test_without_a_token_the_only_event_is_an_error(client: Client, document: str) -> None:
     response = await client.post(document, token=None, headers={"accept": EVENTS})
