@@ -239,17 +239,11 @@ class Policy:
         accepts_events = any(name == _EVENTS and quality > 0 for name, quality in _parse_accept(accept))
         if rejection is None and not shows_page and not is_preflight:
             rejection = self._reject_unsupported(method, headers, media_type, is_preflighted=is_preflighted)
-        requested = headers.get(_REQUESTED_HEADERS, b"")
-        # Of every response, as JSON or as a stream.
-        shared_head = [*self._head]
-        if origin is not None and origin in self._origins:
-            shared_head += [
-                (b"access-control-allow-origin", origin),
-                (b"access-control-expose-headers", _EXPOSED),
-            ]
+        shared_head = self._shared_head(origin)
         # A response that is no stream after all is JSON.
         is_json = media_type in {None, _EVENTS} or (media_type == _HTML and not shows_page)
         content_type = _content_type(_JSON if is_json else str(media_type))
+        requested = headers.get(_REQUESTED_HEADERS, b"")
         head = _preflight_head(requested) if is_preflight else [content_type]
         cache_control = headers.get(b"cache-control", b"").decode("latin-1")
         skips_cache, if_error_seconds = _cache_directives(cache_control)
@@ -268,6 +262,13 @@ class Policy:
             event_head=(_content_type(_EVENTS), *shared_head) if accepts_events else None,
             head=(*head, *shared_head),
         )
+
+    def _shared_head(self, origin: bytes | None) -> tuple[RawHeader, ...]:
+        """Return the headers of every response, as JSON or as a stream."""
+        if origin is None or origin not in self._origins:
+            return self._head
+        allowed = (b"access-control-allow-origin", origin), (b"access-control-expose-headers", _EXPOSED)
+        return *self._head, *allowed
 
     def _reject_unsafe(self, headers: dict[bytes, bytes], repeated_header: bytes | None) -> Rejection | None:
         """Return a rejection for headers that no request may have, whatever it asks for."""
