@@ -199,9 +199,11 @@ class GraphQLEndpoint:
         token = request.token()
         caller = self.operations.caller_of(token)
         recorder.record_caller(caller)
+        # It has been read, and the stream lasts.
+        request.body = b""
         subscription = SubscribedOperation(
             self.executor,
-            operation,
+            operation.reduced(),
             open_context=partial(
                 self.operations.open,
                 token,

@@ -87,6 +87,14 @@ class Operation(NamedTuple):
     def is_subscription(self) -> bool:
         return self.definition.operation is OperationType.SUBSCRIPTION
 
+    def reduced(self) -> "Operation":
+        """Return the operation with only what a run needs of its request, which may be much larger."""
+        sent = self.request.variables or {}
+        names = [each.variable.name.value for each in self.definition.variable_definitions or ()]
+        variables = {name: sent[name] for name in names if name in sent}
+        request = GraphQLRequest(operation_name=self.request.operation_name, variables=variables)
+        return self._replace(request=request)
+
 
 class Executor:
     """Runs operations: by compiled plans if possible, else by graphql-core.

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -301,6 +302,35 @@ async def test_a_document_that_is_no_longer_stored_goes_on() -> None:
 
         assert len(subscriber.responses) == 2
         assert all("errors" not in response for response in subscriber.responses)
+
+
+@in_virtual_time
+async def test_a_stream_keeps_little_of_a_large_request() -> None:
+    api = ProjectsAPI(project())
+    document = "subscription ($size: Int!) { gallery(perPage: $size) { projects { pendingImages } } }"
+    async with opened(api.upstream) as gateway:
+        gateway.subscribe(document, variables={"size": 5})
+        await asyncio.sleep(1)
+        tracemalloc.start()
+        try:
+            streams = []
+            for number in range(10):
+                more = {"more": [f"{number} {index}" for index in range(9_000)]}
+                extensions = {"more": f"{number}" * 100_000}
+                streams.append(
+                    gateway.subscribe(document, variables={"size": 5, **more}, extensions=extensions)
+                )
+                await asyncio.sleep(1)
+            kept_bytes = tracemalloc.get_traced_memory()[0] / len(streams)
+        finally:
+            tracemalloc.stop()
+        api.projects = [project(pending=0)]
+        await asyncio.sleep(4)
+
+        assert {len(stream.responses) for stream in streams} == {2}
+        assert all("errors" not in response for stream in streams for response in stream.responses)
+        # With the last variables, which the test keeps itself.
+        assert kept_bytes < 200_000
 
 
 @in_virtual_time
