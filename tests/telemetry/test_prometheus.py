@@ -209,6 +209,7 @@ async def test_a_real_prometheus_scrapes_two_workers_with_their_exemplars(
         f"{PREFIX}upstream_call_failures_total",
         f"{PREFIX}upstream_drifted_pages_total",
         f"{PREFIX}shared_cache_up",
+        f"{PREFIX}subscriptions_ended_total",
     }
     traced = {exemplar["labels"]["trace_id"] for found in exemplars for exemplar in found["exemplars"]}
     assert traced <= {span.trace_id.hex() for span in receiver.spans()}
