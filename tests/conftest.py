@@ -1,4 +1,5 @@
 import os
+import socketserver
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ hypothesis.settings.register_profile("short", deadline=None, derandomize=True, m
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=3000)
 hypothesis.settings.load_profile("short")
+
+# A server of the standard library, such as that of the metrics, looks every half second whether it shall end.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
 
 _TESTS = Path(__file__).parent
 _FAST = "not slow"
@@ -109,7 +113,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wire-seed", type=int, default=14, help="seed of those streams")
     parser.addoption("--response-cases", type=int, default=3_000, help="byte streams of the REST API")
     parser.addoption("--response-seed", type=int, default=7, help="seed of those streams")
-    parser.addoption("--walks", type=int, default=200, help="walks along lists that change")
+    parser.addoption("--walks", type=int, default=100, help="walks along lists that change")
     parser.addoption("--overload-seconds", type=float, default=2.0, help="seconds of overload")
     parser.addoption("--screenshots", metavar="FOLDER", help="write screenshots of the pages to a folder")
 

@@ -8,7 +8,7 @@ from starlette.types import Scope
 from tests.edge.replays.echo_server import Client, Echo, Served, echoed
 
 CALLERS = [b"ada", b"ben", b"cleo"]
-STEPS = 250
+STEPS = 120
 
 
 class Whose(Echo):
