@@ -5,7 +5,7 @@ import random
 import socket
 import ssl
 import struct
-import time
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -182,24 +182,28 @@ async def finish(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_bytes_that_arrive_while_the_loop_is_busy_do_not_answer_the_next_caller() -> None:
+    has_repeated = threading.Event()
+
     async def twice(head: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(http_response(owner_in(head)))
         await writer.drain()
         await asyncio.sleep(0.005)
         writer.write(http_response(owner_in(head)))
+        has_repeated.set()
 
     answers = []
     # In a thread, so that it goes on sending while this loop is busy.
     with serving_in_thread(twice) as url:
         for _ in range(20):
             pool = opened(url)
-            await ask_as(pool, ADA)
-            time.sleep(0.02)  # noqa: ASYNC251  # the loop is to be busy
-            answers.append(whose(await ask_as(pool, BEN)))
-            answers.append(whose(await ask_as(pool, ADA)))
+            for caller in (ADA, BEN, ADA):
+                has_repeated.clear()
+                answers.append(whose(await ask_as(pool, caller)))
+                # The loop is busy until then.
+                assert has_repeated.wait(5)
             await pool.aclose()
 
-    assert answers == [BEN, ADA] * 20
+    assert answers == [ADA, BEN, ADA] * 20
 
 
 @pytest.mark.parametrize("is_tunnelled", [False, True])
