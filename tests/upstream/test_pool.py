@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -195,12 +196,13 @@ async def test_bytes_that_arrive_while_the_loop_is_busy_do_not_answer_the_next_c
     # In a thread, so that it goes on sending while this loop is busy.
     with serving_in_thread(twice) as url:
         for _ in range(20):
-            pool = opened(url)
+            pool = opened(url, max_connections=1)
             for caller in (ADA, BEN, ADA):
                 has_repeated.clear()
                 answers.append(whose(await ask_as(pool, caller)))
-                # The loop is busy until then.
+                # The loop is busy, and then the connection seems to have been silent for long enough.
                 assert has_repeated.wait(5)
+                time.sleep(0.03)  # noqa: ASYNC251  # the loop is to be busy
             await pool.aclose()
 
     assert answers == [ADA, BEN, ADA] * 20
