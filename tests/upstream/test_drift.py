@@ -423,6 +423,19 @@ async def test_a_page_is_compared_when_its_own_request_has_ended() -> None:
 
 
 @in_virtual_time
+async def test_a_page_is_given_up_when_the_app_ends_and_another_is_compared_when_it_runs_again() -> None:
+    sampler = DriftSampler()
+    sampler.sample(DAMAGED)
+
+    sampler.close()
+    await asyncio.sleep(2)
+    given_up = sampler.compared
+
+    assert given_up == 0
+    assert await compared(sampler)
+
+
+@in_virtual_time
 async def test_a_page_of_too_many_values_is_not_compared_and_the_next_one_is() -> None:
     sampler = DriftSampler()
 

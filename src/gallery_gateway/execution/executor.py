@@ -175,9 +175,11 @@ class Executor:
         return replace(response, body=body, executor=PLAN)
 
     def _prepare(self, request: GraphQLRequest) -> Operation:
-        """Raises:
-        DocumentError: the document or the number of variables is refused.
-        RequestError: there is no document, or it must not be run.
+        """Return the operation that a request names.
+
+        Raises:
+            DocumentError: the document or the number of variables is refused.
+            RequestError: there is no document, or it must not be run.
         """
         # Without an id, only trusted documents are looked up.
         if request.document_id is not None or not isinstance(self._source, PersistedQueries):

@@ -278,9 +278,10 @@ class DriftSampler:
         return True
 
     def close(self) -> None:
-        """Give up the page that is being compared."""
+        """Give up the page that is being compared; a later one can be sampled."""
         if self._next_turn is not None:
             self._next_turn.cancel()
+        self._is_busy = False
 
     def _begin(self, body: bytes) -> None:
         if body.count(b",") > _MAX_COMMAS:

@@ -54,7 +54,7 @@ function lines(cost) {
   const { upstream, bytes: answerBytes, milliseconds: waited } = cost;
   const line = (term, value) => el('div', {}, el('dt', {}, term), el('dd', {}, value));
   const answer = [line('Response to this page', bytes(answerBytes))];
-  // Nobody waits for an event.
+  // An event has no waiting time.
   if (waited !== null) answer.push(line('Waiting time', milliseconds(waited)));
   if (upstream === null) return answer;
   const { narrowed } = upstream;
