@@ -82,7 +82,7 @@ class GraphQLEndpoint:
             response = error_response(503, str(error), error.extensions, decision.head)
             recorder.end(status=response.status, size_bytes=len(response.body))
             with suppress(OSError):
-                await send_response(send, response, request_id=request.id)
+                await send_response(scope, send, response, request_id=request.id)
             raise
         except Exception as exc:  # noqa: BLE001  # the boundary: a bug gets a masked response
             response = _failed(exc, request, decision, recorder)
@@ -90,7 +90,7 @@ class GraphQLEndpoint:
             await _stream(response, request, receive, send, recorder)
             return
         try:
-            await send_response(send, response, request_id=request.id)
+            await send_response(scope, send, response, request_id=request.id)
         except OSError:
             # The client closed the connection (ASGI, "Disconnected Client - send exception").
             recorder.record_disconnect()

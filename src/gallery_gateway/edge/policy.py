@@ -210,13 +210,8 @@ class Policy:
         is_visit = is_get and (
             document is None or (document[1] == b"query" and not is_preflighted and not get(b"content-type"))
         )
-        return self._remembered(
-            method,
-            is_visit,
-            is_preflighted,
-            request.repeated_header,
-            tuple(map(get, self._header_names)),
-        )
+        values = tuple(map(get, self._header_names))
+        return self._remembered(method, is_visit, is_preflighted, request.repeated_header, values)
 
     def _decide(
         self,

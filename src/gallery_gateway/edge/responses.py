@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from gallery_gateway.errors import ERRORS
 from gallery_gateway.telemetry.logs import log_event
@@ -19,6 +19,9 @@ RawHeader = tuple[bytes, bytes]
 BUG_CODE = ERRORS["bug"].code
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
+
+SEND_AT_ONCE = "gallery_gateway.send_at_once"
+"""The key, in the state of a request, of a server's function that sends a complete response if it can."""
 
 # RFC 9110, section 8.8.3.
 _TAG = re.compile(rb'"[^"]*"')
@@ -34,7 +37,7 @@ class HTTPResponse(NamedTuple):
 
 def head_lines(headers: Iterable[RawHeader]) -> bytes:
     """Return the header lines of HTTP/1.1 (RFC 9112, section 5), each with its line end."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"\r\n".join([*map(b": ".join, headers), b""])
 
 
 def security_headers(*, hsts_max_age_seconds: int = 0) -> tuple[RawHeader, ...]:
@@ -107,11 +110,14 @@ def unless_known(response: HTTPResponse, if_none_match: bytes | None) -> HTTPRes
     return HTTPResponse(304, headers, b"")
 
 
-async def send_response(send: Send, response: HTTPResponse, *, request_id: bytes) -> None:
+async def send_response(scope: Scope, send: Send, response: HTTPResponse, *, request_id: bytes) -> None:
     status, headers, body = response
     headers.append((b"x-request-id", request_id))
     # RFC 9110, section 8.6: a 204 has no length, and a 304 only that of the 200.
     if status not in {204, 304}:
         headers.append((b"content-length", b"%d" % len(body)))
+    send_at_once = scope.get("state", {}).get(SEND_AT_ONCE)
+    if send_at_once is not None and send_at_once(send, *response):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -17,12 +17,12 @@ import httptools
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gallery_gateway.edge.replay import REPLAY_KEY, REPLAY_STORE, ReplayStore
 from gallery_gateway.edge.request import MAX_BODY_BYTES, read_headers
-from gallery_gateway.edge.responses import RawHeader, error_response, head_lines, security_headers
+from gallery_gateway.edge.responses import SEND_AT_ONCE, error_response, head_lines, security_headers
 
 UVICORN_NAMES: Final[dict[type, str]] = {
     HttpToolsProtocol: (
@@ -33,8 +33,9 @@ UVICORN_NAMES: Final[dict[type, str]] = {
         " timeout_keep_alive_task transport url"
     ),
     RequestResponseCycle: (
-        "chunked_encoding disconnected expected_content_length keep_alive message_event more_body on_response"
-        " response_complete response_started scope"
+        "access_log chunked_encoding default_headers disconnected expected_content_length flow keep_alive"
+        " message_event more_body on_response response_complete response_started scope send transport"
+        " waiting_for_100_continue"
     ),
     FlowControl: "pause_reading resume_reading write_paused",
     ServerState: "default_headers total_requests",
@@ -78,6 +79,9 @@ _GIVING_UP_SECONDS = 0.4
 _TRANSFER_ENCODING = b"transfer-encoding"
 _name_of = itemgetter(0)
 
+# RFC 9110, section 5.5; uvicorn refuses all others.
+_VALUE_BYTES = bytes({9, *range(32, 256)} - {127})
+
 # CONNECT, and the methods for which llhttp also accepts the protocol names ICE and RTSP.
 _OTHER_METHODS = frozenset(
     b"CONNECT SOURCE DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD"
@@ -105,6 +109,30 @@ async def _run_without_chunks(
         await send(message)
 
     await app(scope, receive, send_plainly)
+
+
+def _send_at_once(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a complete response in one step, as uvicorn would in two.
+
+    Return False if the response is unusual, or if middleware has wrapped `send`: then `send` has to do it.
+    The names of headers are in lower case, and one is a length if the status has one.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.response_started or cycle.disconnected:
+        return False
+    # The last response of a connection has another header, and that to a HEAD has no body.
+    if not cycle.keep_alive or cycle.flow.write_paused or cycle.access_log or cycle.scope["method"] == "HEAD":
+        return False
+    headers = [*cycle.default_headers, *headers]
+    lines = head_lines(headers)
+    if b"connection: " in lines or lines.translate(None, _VALUE_BYTES) != b"\r\n" * len(headers):
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.writelines((b"%b%b\r\n" % (STATUS_LINE[status], lines), body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 class _RejectedError(Exception):
@@ -168,6 +196,7 @@ class WireProtocol(HttpToolsProtocol):
         self._responding: RequestResponseCycle | None = None
         self._offers_upgrade = False
         self._write_timer: asyncio.TimerHandle | None = None
+        self.app_state[SEND_AT_ONCE] = _send_at_once
         self._replays: ReplayStore | None = self.app_state.get(REPLAY_STORE)
         # The body so far of a request that the app has not got yet.
         self._kept_body: list[bytes] | None = None
@@ -459,7 +488,7 @@ class WireProtocol(HttpToolsProtocol):
 
 
 def _rejection_bytes(status: int, message: str) -> bytes:
-    head: list[RawHeader] = [
+    head = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"connection", b"close"),
         *security_headers(),
