@@ -39,9 +39,10 @@ _NULL_VIOLATION = "Cannot return null for non-nullable field"
 # Items of lists and members of objects included. The largest request body holds over 100,000 values, and
 # graphql-core needs several microseconds to coerce each.
 _MAX_VARIABLE_VALUES = 10_000
+_CONTAINERS = (dict, list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class GraphQLResponse:
     """A GraphQL response as JSON.
 
@@ -223,12 +224,12 @@ def _refuse(error: DocumentError | RequestError, *, request_id: str) -> GraphQLR
 def _check_variables(variables: Mapping[str, Any]) -> None:
     """Raises: DocumentError: there are too many values."""
     number = len(variables)
-    stack = [value for value in variables.values() if isinstance(value, dict | list)]
+    stack = [value for value in variables.values() if isinstance(value, _CONTAINERS)]
     while stack and number <= _MAX_VARIABLE_VALUES:
         container = stack.pop()
         number += len(container)
         inner = container.values() if isinstance(container, dict) else container
-        stack.extend(value for value in inner if isinstance(value, dict | list))
+        stack.extend(value for value in inner if isinstance(value, _CONTAINERS))
     if number > _MAX_VARIABLE_VALUES:
         message = f"The variables hold more than {_MAX_VARIABLE_VALUES} values. Send fewer at once."
         raise DocumentError(with_code(GraphQLError(message), BadUserInputError.code))
