@@ -1,9 +1,12 @@
 import asyncio
+import gc
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gallery_gateway.errors import UpstreamUnavailableError
+from gallery_gateway.errors import UpstreamTimeoutError, UpstreamUnavailableError
 from gallery_gateway.gallery.caller import CallerKey
 from gallery_gateway.gallery.entry import FetchResult
 from gallery_gateway.gallery.flights import Flight, Flights
@@ -197,3 +200,101 @@ async def test_waiters_of_a_flight_that_is_cancelled_are_told_and_not_cancelled(
 
     with pytest.raises(UpstreamUnavailableError):
         await waiter
+
+
+async def test_a_waiter_gives_up_at_its_time_and_leaves_the_flight_to_the_others() -> None:
+    flights = Flights()
+    call = Call()
+    patient = asyncio.create_task(joined(flights, call).land())
+    await call.running.wait()
+
+    with pytest.raises(UpstreamTimeoutError) as caught:
+        await joined(flights, call).land(asyncio.get_running_loop().time() + 0.01)
+    call.ending.set()
+
+    assert caught.value.kind == "given_up"
+    assert await patient is RESULT
+
+
+async def test_a_flight_that_has_landed_before_it_is_waited_for_answers() -> None:
+    flights = Flights()
+    call = Call()
+    call.ending.set()
+    flight = joined(flights, call)
+    await asyncio.wait([flight.task])
+
+    assert await flight.land() is RESULT
+
+
+LEAVING = ["waits", "hangs up", "gives up", "hangs up as the flight lands"]
+
+
+@given(st.lists(st.sampled_from(LEAVING), max_size=6), st.sampled_from(["page", "error", "shutdown"]))
+async def test_each_waiter_gets_what_it_waited_for(leaving: list[str], end: str) -> None:
+    """However the waiters of a flight leave it and however it ends, none of them disturbs another."""
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+    flights = Flights()
+    ending = asyncio.Event()
+    waiters: list[tuple[str, asyncio.Task[FetchResult]]] = []
+
+    async def call() -> FetchResult:
+        try:
+            await ending.wait()
+        finally:
+            hang_up(waiters, "hangs up as the flight lands")
+        if end == "error":
+            raise UpstreamUnavailableError("down", kind="status_503")
+        return RESULT
+
+    flight = flights.start(ADA, of_size(1), call())
+    for each in leaving:
+        until = loop.time() + (0 if each == "gives up" else 60)
+        waiters.append((each, asyncio.create_task(flight.land(until))))
+    await asyncio.wait([flight.task], timeout=0.005)
+
+    hang_up(waiters, "hangs up")
+    if end == "shutdown":
+        await flights.aclose()
+    ending.set()
+    got = await asyncio.gather(*[waiter for _, waiter in waiters], return_exceptions=True)
+    await asyncio.wait([flight.task])
+    # A task whose error nobody has seen complains when it is freed.
+    del flight
+    gc.collect()
+
+    landed = {"page": "page", "error": "status_503", "shutdown": "shutting_down"}[end]
+    expected = {"waits": landed, "gives up": "given_up"}
+    kinds = ["page" if result is RESULT else getattr(result, "kind", "cancelled") for result in got]
+    assert kinds == [expected.get(each, "cancelled") for each in leaving]
+    assert flights._by_caller == {}
+    assert complaints == []
+
+
+def hang_up(waiters: list[tuple[str, asyncio.Task[FetchResult]]], when: str) -> None:
+    for each, waiter in waiters:
+        if each == when:
+            waiter.cancel()
+
+
+REQUESTS = st.builds(
+    GalleryRequest,
+    page=st.integers(1, 6),
+    per_page=st.integers(1, 6),
+    max_images_per_project=st.integers(1, 3),
+    project_id=st.sampled_from([None, 1]),
+)
+
+
+@given(st.lists(REQUESTS, max_size=6), REQUESTS)
+async def test_a_flight_is_found_exactly_if_one_covers_the_request(
+    under_way: list[GalleryRequest], request: GalleryRequest
+) -> None:
+    flights = Flights()
+    started = [flights.start(ADA, each, Call()()) for each in under_way]
+
+    found = flights.find(ADA, request)
+
+    assert found is next((flight for flight in started if flight.request.covers(request)), None)
+    await flights.aclose()

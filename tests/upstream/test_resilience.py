@@ -353,6 +353,59 @@ async def test_an_operation_that_joins_extends_the_deadline_of_a_call(clock: Sec
     assert deadline.remaining_seconds > 50
 
 
+async def test_a_call_ends_at_its_extended_deadline(clock: Seconds) -> None:
+    deadline = Deadline(now() + 0.01)
+    began_at = now()
+
+    async def never() -> str:
+        deadline.extend(now() + 0.03)
+        deadline.extend(began_at + 0.05)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(UpstreamTimeoutError):
+        await fetch(made(clock), never, deadline=deadline)
+
+    # The loop counts in milliseconds.
+    assert now() - began_at >= 0.048
+
+
+async def test_the_deadline_of_a_call_that_has_ended_cancels_nothing(clock: Seconds) -> None:
+    await fetch(made(clock), fine, deadline=Deadline(now() + 0.01))
+
+    await asyncio.sleep(0.03)
+
+
+async def test_a_call_that_was_given_up_leaves_its_task_uncancelled(clock: Seconds) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(UpstreamTimeoutError):
+        await fetch(made(clock), never, deadline=Deadline(now()))
+
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("has_passed", [True, False])
+async def test_a_call_that_is_cancelled_ends_as_cancelled(clock: Seconds, has_passed: bool) -> None:
+    """Even if its deadline passes at the same moment."""
+    deadline = Deadline(now() if has_passed else now() + 60)
+
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    call = asyncio.create_task(fetch(made(clock), never, deadline=deadline))
+    await asyncio.sleep(0)
+    call.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
 async def test_no_operation_shortens_a_deadline() -> None:
     deadline = Deadline(now() + 60)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -14,7 +15,7 @@ from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.resilience import Deadline
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Flight:
     """A call in a task of its own.
 
@@ -46,22 +47,32 @@ class Flight:
             UpstreamTimeoutError: there was no result by `until`.
             UpstreamUnavailableError: the flight was cancelled by the shutdown.
         """
-        # Shielded, so that a waiter that is cancelled does not cancel the task.
-        landing = asyncio.shield(self.task)
-        # asyncio.timeout would cost three times as much; most waiters never need it.
-        timer = None if until is None else landing.get_loop().call_at(until, landing.cancel)
+        loop = asyncio.get_running_loop()
+        # A waiter that is cancelled cancels this future, and not the task. asyncio.shield and asyncio.timeout
+        # would cost several times as much.
+        landing: asyncio.Future[FetchResult] = loop.create_future()
+        land = partial(_land, landing)
+        self.task.add_done_callback(land)
+        timer = loop.call_at(inf if until is None else until, land, None)
         try:
             return await landing
-        except asyncio.CancelledError:
-            if self.task.cancelled():
-                raise UpstreamUnavailableError("The gateway is shutting down.") from None
-            waiter = asyncio.current_task()
-            if waiter is not None and waiter.cancelling():
-                raise
-            raise UpstreamTimeoutError from None
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
+            self.task.remove_done_callback(land)
+
+
+def _land(landing: asyncio.Future[FetchResult], task: asyncio.Task[FetchResult] | None) -> None:
+    """Pass on how the task ended; without a task, the waiter gives up."""
+    if landing.done():
+        return
+    if task is None:
+        landing.set_exception(UpstreamTimeoutError())
+    elif task.cancelled():
+        landing.set_exception(UpstreamUnavailableError("The gateway is shutting down."))
+    elif error := task.exception():
+        landing.set_exception(error)
+    else:
+        landing.set_result(task.result())
 
 
 class Flights:
@@ -72,15 +83,19 @@ class Flights:
 
     def __init__(self) -> None:
         self.started = 0
-        self._by_caller: dict[CallerKey, list[Flight]] = defaultdict(list)
+        # With the window of its request: comparing numbers is cheap.
+        self._by_caller: dict[CallerKey, list[tuple[int, int, Flight]]] = defaultdict(list)
 
     def find(
         self, caller_key: CallerKey, request: GalleryRequest, *, since: int = 0, forced_since: float = inf
     ) -> Flight | None:
         """Return a flight that covers the request, with at least the number `since` or forced since then."""
-        for flight in self._by_caller.get(caller_key, ()):
-            is_recent = flight.number >= since or flight.forced_at >= forced_since
-            if is_recent and flight.request.covers(request):
+        start = (request.page - 1) * request.per_page
+        stop = start + request.per_page
+        for first, last, flight in self._by_caller.get(caller_key, ()):
+            if not (first <= start and stop <= last and flight.request.covers(request)):
+                continue
+            if flight.number >= since or flight.forced_at >= forced_since:
                 return flight
         return None
 
@@ -95,22 +110,25 @@ class Flights:
     ) -> Flight:
         flight = Flight(self.started, request, asyncio.create_task(call), deadline, forced_at)
         self.started += 1
-        self._by_caller[caller_key].append(flight)
-        flight.task.add_done_callback(lambda _task: self._remove(caller_key, flight))
+        first = (request.page - 1) * request.per_page
+        placed = first, first + request.per_page, flight
+        self._by_caller[caller_key].append(placed)
+        flight.task.add_done_callback(lambda _task: self._remove(caller_key, placed))
         return flight
 
     async def aclose(self) -> None:
         """Cancel all flights."""
-        tasks = [flight.task for flights in self._by_caller.values() for flight in flights]
+        tasks = [flight.task for flights in self._by_caller.values() for _, _, flight in flights]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _remove(self, caller_key: CallerKey, flight: Flight) -> None:
+    def _remove(self, caller_key: CallerKey, placed: tuple[int, int, Flight]) -> None:
         flights = self._by_caller[caller_key]
-        flights.remove(flight)
+        flights.remove(placed)
         if not flights:
             del self._by_caller[caller_key]
-        if not flight.task.cancelled():
+        task = placed[2].task
+        if not task.cancelled():
             # Marks the error as retrieved: all waiters may have gone.
-            flight.task.exception()
+            task.exception()

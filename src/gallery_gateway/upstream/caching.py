@@ -51,7 +51,7 @@ _KEPT = ("lifetime_seconds", "stale_while_revalidate_seconds", "stale_if_error_s
 
 NOTHING_SAID = CachingRules()
 
-_HEADERS = frozenset({"cache-control", "age", "etag", "expires"})
+CACHING_HEADERS = frozenset({"cache-control", "age", "etag", "expires"})
 _NEVER_STALE = {"no-cache", "no-store", "must-revalidate"}
 
 # A name, and an argument with or without quotes; some servers put spaces around "=", or semicolons between.
@@ -62,8 +62,6 @@ _ETAG = re.compile(r'(?=.{1,1024}$)(?:(?:[Ww]/)?"[!#-~]*"|[!#-)+\-.-~]+)')
 
 
 def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
-    if _HEADERS.isdisjoint(headers):
-        return NOTHING_SAID
     directives = parse_directives(headers.get("cache-control", ""))
     # The first of several counts (RFC 9111, section 5.1).
     age = parse_seconds(headers.get("age", "").partition(",")[0].strip()) or 0.0

@@ -13,15 +13,13 @@ import httpx
 from gallery_gateway.errors import (
     ERRORS,
     BadUserInputError,
-    Consequences,
     GatewayError,
     UpstreamContractError,
-    UpstreamTimeoutError,
 )
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
-from gallery_gateway.upstream.caching import CachingRules, parse_caching_rules
+from gallery_gateway.upstream.caching import CACHING_HEADERS, NOTHING_SAID, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import PATH, Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.drift import PAGES_PER_SAMPLE, DriftSampler
@@ -69,6 +67,9 @@ class Transport(Protocol):
 
     async def aclose(self) -> None: ...
 
+
+# The headers of a response without an error that are read; httpx takes some time for each header.
+_PAGE_HEADERS = frozenset({b"content-encoding", b"date", *(name.encode() for name in CACHING_HEADERS)})
 
 AnyTransport = Transport | httpx.AsyncBaseTransport
 
@@ -163,13 +164,8 @@ class GalleryClient:
             headers.append((b"if-none-match", etag.encode()))
         request = _Request(self._target(query), headers, caller_key, decode)
         deadline = deadline or Deadline(math.inf)
-        try:
-            async with asyncio.timeout_at(deadline.at) as deadline.timeout:
-                return await self._attempts(request, deadline)
-        except TimeoutError as exc:
-            raise UpstreamTimeoutError(kind="given_up") from exc
-        finally:
-            deadline.timeout = None
+        with deadline:
+            return await self._attempts(request, deadline)
 
     async def aclose(self) -> None:
         if self._drift:
@@ -178,18 +174,14 @@ class GalleryClient:
 
     async def _attempts(self, request: "_Request", deadline: Deadline) -> FetchedPage | NotModified:
         """Make attempts until one succeeds or its error is not retried."""
+        wait, caller_key = self._resilience.retries.wait, request.caller_key
         attempt = 1
         while True:
             try:
                 return await self._attempt(request, attempt)
             except GatewayError as exc:
-                is_retried = await self._resilience.retries.wait(
-                    exc,
-                    attempt=attempt,
-                    caller_key=request.caller_key,
-                    remaining_seconds=deadline.remaining_seconds,
-                )
-                if not is_retried:
+                seconds = deadline.remaining_seconds
+                if not await wait(exc, attempt=attempt, caller_key=caller_key, remaining_seconds=seconds):
                     raise
             attempt += 1
 
@@ -200,12 +192,12 @@ class GalleryClient:
             call.record.reason = ERRORS["given_up"].reason
             try:
                 page = await self._send(request, call)
-            except GatewayError as exc:
-                _record_failure(call, exc.consequences)
-                self._resilience.record_failure(ticket, exc)
-                raise
-            except Exception:
-                _record_failure(call, ERRORS["bug"])
+            except Exception as exc:
+                consequences = exc.consequences if isinstance(exc, GatewayError) else ERRORS["bug"]
+                call.record.outcome, call.record.reason = consequences.code, consequences.reason
+                call.log_level = consequences.log_level
+                if isinstance(exc, GatewayError):
+                    self._resilience.record_failure(ticket, exc)
                 raise
             else:
                 ticket.result = CallResult.FINE
@@ -223,9 +215,11 @@ class GalleryClient:
             response = await self._transport.get(
                 request.target, [*request.headers, *added], self._timeouts, caller_key=request.caller_key
             )
-            headers = httpx.Headers(response.headers)
             record = call.record
             record.status = response.status
+            read = [each for each in response.headers if response.status >= 400 or each[0] in _PAGE_HEADERS]
+            headers = httpx.Headers(read)
+            rules = parse_caching_rules(headers) if CACHING_HEADERS & headers.keys() else NOTHING_SAID
             if response.status == 200:
                 body = await read_body(response, headers, max_bytes=self._max_bytes)
                 self._pages_to_sample -= 1
@@ -233,10 +227,10 @@ class GalleryClient:
                     self._pages_to_sample = PAGES_PER_SAMPLE
                 page = await request.decoder.decode(body, self._large_pages)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                return FetchedPage(page, body, parse_caching_rules(headers), call.link)
+                return FetchedPage(page, body, rules, call.link)
             if response.status == 304 and request.headers[-1][0] == b"if-none-match":
                 record.outcome, record.reason = "unchanged", None
-                return NotModified(parse_caching_rules(headers), call.link)
+                return NotModified(rules, call.link)
             refused = httpx.Response(response.status, headers=headers)
             raise status_error(refused, await _read_error_body(response, headers))
         except httpx.TransportError as exc:
@@ -267,11 +261,6 @@ class _Request:
     headers: list[RawHeader]
     caller_key: bytes
     decoder: PageDecoder
-
-
-def _record_failure(call: Call, consequences: Consequences) -> None:
-    call.record.outcome, call.record.reason = consequences.code, consequences.reason
-    call.log_level = consequences.log_level
 
 
 async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> bytes | None:

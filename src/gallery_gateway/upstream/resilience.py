@@ -4,38 +4,59 @@ import asyncio
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cachetools import LRUCache
 
-from gallery_gateway.errors import GatewayError, RateLimitedError, UpstreamUnavailableError
+from gallery_gateway.errors import (
+    GatewayError,
+    RateLimitedError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
 from gallery_gateway.upstream.breaker import BAD, BreakerRules, CallResult, CircuitBreakers, Ticket
 from gallery_gateway.upstream.limiter import ConcurrencyLimiter, LimiterRules
 from gallery_gateway.upstream.retries import Retries, RetryRules
 
 
+@dataclass(slots=True, eq=False)
 class Deadline:
-    """The deadline of a call, in the loop's seconds.
+    """The deadline of a call, in the loop's seconds. As a context, it ends the call of the current task.
 
-    Operations that join the call may extend it, and none can shorten it. `timeout` is the context that ends
-    the call, while it is under way.
+    Operations that join the call may extend it, and none can shorten it. asyncio.timeout_at, whose way of
+    cancelling this is, takes several times as long.
     """
 
-    __slots__ = ("at", "timeout")
+    at: float
+    _has_passed: bool = field(default=False, init=False)
+    _task: Any = field(init=False)
+    _timer: asyncio.TimerHandle = field(init=False)
 
-    def __init__(self, at: float) -> None:
-        self.at = at
-        self.timeout: asyncio.Timeout | None = None
+    def __enter__(self) -> None:
+        self._task, self._has_passed = asyncio.current_task(), False
+        self._wait(-math.inf)
+
+    def __exit__(self, _class: object, error: BaseException | None, _traceback: object) -> None:
+        """Raises: UpstreamTimeoutError: the deadline passed."""
+        self._timer.cancel()
+        # The task may have been cancelled for another reason, too.
+        if self._has_passed and not self._task.uncancel() and isinstance(error, asyncio.CancelledError):
+            raise UpstreamTimeoutError(kind="given_up") from error
 
     @property
     def remaining_seconds(self) -> float:
         return self.at - asyncio.get_running_loop().time()
 
     def extend(self, at: float) -> None:
-        if at <= self.at:
-            return
-        self.at = at
-        if self.timeout is not None and not self.timeout.expired():
-            self.timeout.reschedule(at)
+        self.at = max(self.at, at)
+
+    def _wait(self, at: float) -> None:
+        """End the call unless the deadline is later than `at`."""
+        if at < self.at:
+            self._timer = asyncio.get_running_loop().call_at(self.at, self._wait, self.at)
+        else:
+            self._has_passed = True
+            self._task.cancel()
 
 
 _MAX_CALLERS = 10_000
