@@ -602,7 +602,7 @@ class CacheMachine(RuleBasedStateMachine):
         cache = self.kept.cache
         cache.remove_expired()
         assert sum(index.size_bytes for index in cache._callers.values()) == cache.size_bytes
-        held = {entry: index for index in cache._callers.values() for entry in index._entries.values()}
+        held = {entry: index for index in cache._callers.values() for entry in index.entries.values()}
         assert held == cache._entries
         assert sum(entry.weight_bytes for entry in held) == cache.size_bytes
         assert {entry for entries in cache._expiring._by_second.values() for entry in entries} == set(held)
@@ -611,14 +611,14 @@ class CacheMachine(RuleBasedStateMachine):
             index._complete()
             shapes = [shape for shapes in index._pages.values() for shape in shapes.values()]
             pages = [entry for shape in shapes for entry in shape.values()]
-            assert sorted(map(id, pages)) == sorted(map(id, index._entries.values()))
+            assert sorted(map(id, pages)) == sorted(map(id, index.entries.values()))
             projects = {
                 id(e) for caps in index._projects.values() for each in caps.values() for e in each.values()
             }
             assert projects <= set(map(id, pages))
             assert all(shapes)
             assert all(index._projects.values())
-            assert index
+            assert index.entries
 
 
 CacheMachine.TestCase.settings = settings(stateful_step_count=40)

@@ -135,4 +135,4 @@ def run(step: Step, cache: PageCache, model: Model, clock: ManualClock, made: li
 def kept(cache: PageCache) -> Iterator[Place]:
     for caller in CALLERS:
         index = cache._callers.get(caller.key)
-        yield from ((caller.key, request) for request in REQUESTS if index and index.get(request))
+        yield from ((caller.key, request) for request in REQUESTS if index and request in index.entries)

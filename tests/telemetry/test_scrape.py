@@ -64,6 +64,6 @@ def test_scrapes_beside_a_busy_cache_of_short_lived_pages_change_nothing() -> No
 
     assert failures == []
     cache.remove_expired()
-    kept = {entry for index in cache._callers.values() for entry in index._entries.values()}
+    kept = {entry for index in cache._callers.values() for entry in index.entries.values()}
     assert kept == set(cache._entries)
     assert cache.size_bytes == sum(index.size_bytes for index in cache._callers.values())

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
-from typing import TypeVar
 
 from cachetools import TTLCache
 
@@ -62,18 +61,16 @@ class PageCache:
         self._entry_max_bytes = min(max_bytes, caller_max_bytes)
         self._caller_max_bytes = caller_max_bytes
         self._callers: dict[CallerKey, CallerIndex] = {}
-        self._purged_at: TTLCache[CallerKey, float] = TTLCache(
-            _MAX_PURGED, _LONGEST_CALL_SECONDS, timer=clock.monotonic
-        )
+        timer = clock.monotonic
+        self._purged_at: TTLCache[CallerKey, float] = TTLCache(_MAX_PURGED, _LONGEST_CALL_SECONDS, timer)
+        self._last_purge = -math.inf
         # The least recently used entry is the first.
         self._entries: OrderedDict[CacheEntry, CallerIndex] = OrderedDict()
         self._expiring = _ExpiringEntries()
         self.max_bytes = max_bytes
         # The memory of all pages, including expired ones not yet removed; any thread may read it.
         self.size_bytes = 0
-        self._resized: TTLCache[CallerKey, bool] = TTLCache(
-            _MAX_PURGED, _RESIZED_SECONDS, timer=clock.monotonic
-        )
+        self._resized: TTLCache[CallerKey, bool] = TTLCache(_MAX_PURGED, _RESIZED_SECONDS, timer)
         self._may_be_resized = False
 
     def __len__(self) -> int:
@@ -108,7 +105,7 @@ class PageCache:
             )
             answer = found.fallback if isinstance(found, Miss) else found.answer
             if answer is not None:
-                self._touch(index, answer.entry)
+                self._touch(answer.entry)
             examined |= {id(entry): entry for entry in entries}
             results.append(found)
         for entry in examined.values():
@@ -136,8 +133,8 @@ class PageCache:
         An entry with expired links cannot: "not modified" would bring no new links.
         """
         index = self._callers.get(caller.key)
-        entry = index and index.get(request)
-        if not entry or not entry.rules.etag or entry.keep_until <= self._clock.monotonic():
+        entry = index.entries.get(request) if index is not None else None
+        if entry is None or not entry.rules.etag or entry.keep_until <= self._clock.monotonic():
             return None
         return None if entry.links_until <= self._clock.wall() else entry
 
@@ -146,14 +143,15 @@ class PageCache:
         now = self._clock.monotonic()
         self._expire(now)
         index = self._callers.get(caller.key)
-        previous = index and index.get(entry.request)
-        if index and previous:
-            self._remove(index, previous)
+        previous = index.entries.get(entry.request) if index is not None else None
+        if previous is not None:
+            self._remove(previous)
             # A later call may have landed first.
             if previous.asked_at > entry.asked_at:
                 entry = previous
         entry.weight_bytes = weigh(entry)
-        is_purged = entry.asked_at < self._purged_at.get(caller.key, -math.inf)
+        may_be_purged = entry.asked_at < self._last_purge
+        is_purged = may_be_purged and entry.asked_at < self._purged_at.get(caller.key, -math.inf)
         if is_purged or entry.weight_bytes > self._entry_max_bytes or entry.keep_until <= now:
             return
         self._make_room(index, entry.weight_bytes)
@@ -180,18 +178,17 @@ class PageCache:
     def use(self, caller_key: CallerKey, request: GalleryRequest) -> CacheEntry | None:
         """Return the entry of exactly this request, which counts as used; `None` if it is not kept."""
         index = self._callers.get(caller_key)
-        entry = index and index.get(request)
-        if not index or not entry:
-            return None
-        self._touch(index, entry)
+        entry = index.entries.get(request) if index is not None else None
+        if entry is not None:
+            self._touch(entry)
         return entry
 
     def purge(self, caller_key: CallerKey) -> None:
         """Forget all pages of a caller, and those of its fetches that have begun by now."""
-        self._purged_at[caller_key] = self._clock.monotonic()
+        self._purged_at[caller_key] = self._last_purge = self._clock.monotonic()
         index = self._callers.get(caller_key)
-        while index:
-            self._remove(index, index.least_recent)
+        while index is not None and index.entries:
+            self._remove(next(iter(index.entries.values())))
 
     def purge_all(self) -> None:
         for caller_key in list(self._callers):
@@ -199,11 +196,11 @@ class PageCache:
 
     def _expire(self, now: float) -> None:
         for entry in self._expiring.due(now):
-            self._remove(self._entries[entry], entry)
+            self._remove(entry)
 
-    def _touch(self, index: "CallerIndex", entry: CacheEntry) -> None:
+    def _touch(self, entry: CacheEntry) -> None:
         self._entries.move_to_end(entry)
-        index.touch(entry)
+        self._entries[entry].entries.move_to_end(entry.request)
 
     def _account(self, index: "CallerIndex", entry: CacheEntry) -> None:
         """Account for an entry that grew; one that grew too heavy drops its parsed page."""
@@ -211,7 +208,7 @@ class PageCache:
             entry.parsed = None
         elif entry in self._entries:
             # The last one to be evicted.
-            self._touch(index, entry)
+            self._touch(entry)
             grown_bytes = weigh(entry) - entry.weight_bytes
             self._make_room(index, grown_bytes)
             entry.weight_bytes += grown_bytes
@@ -219,18 +216,17 @@ class PageCache:
             self.size_bytes += grown_bytes
 
     def _make_room(self, index: "CallerIndex | None", weight_bytes: int) -> None:
-        while index and index.size_bytes + weight_bytes > self._caller_max_bytes:
-            self._remove(index, index.least_recent)
+        while index is not None and index.size_bytes + weight_bytes > self._caller_max_bytes:
+            self._remove(next(iter(index.entries.values())))
         while self.size_bytes + weight_bytes > self.max_bytes:
-            least_recent, its_index = next(iter(self._entries.items()))
-            self._remove(its_index, least_recent)
+            self._remove(next(iter(self._entries)))
 
-    def _remove(self, index: "CallerIndex", entry: CacheEntry) -> None:
-        del self._entries[entry]
+    def _remove(self, entry: CacheEntry) -> None:
+        index = self._entries.pop(entry)
         self._expiring.remove(entry)
         self.size_bytes -= entry.weight_bytes
         index.remove(entry)
-        if not index:
+        if not index.entries:
             del self._callers[index.caller_key]
 
 
@@ -250,11 +246,10 @@ class _ExpiringEntries:
 
     def add(self, entry: CacheEntry) -> None:
         second = math.ceil(entry.keep_until)
-        entries = self._by_second.get(second)
-        if entries is None:
-            entries = self._by_second[second] = {}
+        if second not in self._by_second:
+            self._by_second[second] = {}
             heappush(self._seconds, second)
-        entries[entry] = None
+        self._by_second[second][entry] = None
 
     def remove(self, entry: CacheEntry) -> None:
         # An empty second stays until it is due, so that each is in the heap once.
@@ -279,32 +274,19 @@ class CallerIndex:
     put into these indexes before they are read: many callers never come back.
     """
 
-    __slots__ = ("_entries", "_pages", "_projects", "_unindexed", "caller_key", "size_bytes")
+    __slots__ = ("_pages", "_projects", "_unindexed", "caller_key", "entries", "size_bytes")
 
     def __init__(self, caller_key: CallerKey) -> None:
         self.caller_key = caller_key
         self.size_bytes = 0
-        self._entries: OrderedDict[GalleryRequest, CacheEntry] = OrderedDict()
+        self.entries: OrderedDict[GalleryRequest, CacheEntry] = OrderedDict()
         self._pages: dict[Hashable, dict[_Shape, dict[int, CacheEntry]]] = {}
         self._projects: dict[Hashable, dict[int, dict[int | None, CacheEntry]]] = {}
         self._unindexed: CacheEntry | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._entries)
-
-    @property
-    def least_recent(self) -> CacheEntry:
-        return next(iter(self._entries.values()))
-
-    def get(self, request: GalleryRequest) -> CacheEntry | None:
-        return self._entries.get(request)
-
-    def touch(self, entry: CacheEntry) -> None:
-        self._entries.move_to_end(entry.request)
-
     def candidates(self, key: LoadKey) -> Iterator[CacheEntry]:
         """Yield the entry of exactly this request, then others that may hold the answer."""
-        exact = self._entries.get(key.request)
+        exact = self.entries.get(key.request)
         if exact is not None:
             yield exact
         self._complete()
@@ -314,29 +296,37 @@ class CallerIndex:
                 yield entry
 
     def add(self, entry: CacheEntry) -> None:
-        if self._entries:
+        if self.entries:
             self._complete()
             self._index(entry)
         else:
             self._unindexed = entry
-        self._entries[entry.request] = entry
+        self.entries[entry.request] = entry
         self.size_bytes += entry.weight_bytes
 
     def remove(self, entry: CacheEntry) -> None:
         request = entry.request
-        del self._entries[request]
+        del self.entries[request]
         self.size_bytes -= entry.weight_bytes
         if entry is self._unindexed:
             self._unindexed = None
             return
         shape = request.per_page, request.max_images_per_project
-        del self._pages[request.listing][shape][request.page]
-        _prune(self._pages, request.listing, shape)
-        projects = self._projects.get(request.images, {}).get(request.max_images_per_project, {})
+        shapes = self._pages[request.listing]
+        del shapes[shape][request.page]
+        if not shapes[shape]:
+            del shapes[shape]
+            if not shapes:
+                del self._pages[request.listing]
+        caps = self._projects.get(request.images, {})
+        projects = caps.get(request.max_images_per_project, {})
         for project_id in entry.project_ids:
             if projects.get(project_id) is entry:
                 del projects[project_id]
-        _prune(self._projects, request.images, request.max_images_per_project)
+        if not projects:
+            caps.pop(request.max_images_per_project, None)
+            if not caps:
+                self._projects.pop(request.images, None)
 
     def _complete(self) -> None:
         """Put the first entry into the indexes."""
@@ -372,18 +362,3 @@ class CallerIndex:
             entry = projects.get(request.project_id)
             if entry is not None:
                 yield entry
-
-
-_Inner = TypeVar("_Inner")
-_Found = TypeVar("_Found")
-
-
-def _prune(
-    index: dict[Hashable, dict[_Inner, dict[_Found, CacheEntry]]], outer: Hashable, inner: _Inner
-) -> None:
-    """Delete an inner dictionary that is empty, and then an outer one that is."""
-    inners = index.get(outer, {})
-    if not inners.get(inner):
-        inners.pop(inner, None)
-    if not inners:
-        index.pop(outer, None)

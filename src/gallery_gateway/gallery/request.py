@@ -86,8 +86,8 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
         """Return whether the response to this request holds the response to `other`."""
         return (
             self.max_images_per_project >= other.max_images_per_project
-            and self.spans(other)
             and self.listing == other.listing
+            and self.spans(other)
         )
 
 
@@ -129,6 +129,7 @@ def query_string(request: GalleryRequest) -> str:
         if isinstance(value, int):
             parts.append(f"{name}={value}")
         elif value is not None:
-            texts = value if isinstance(value, tuple) else (value,)
-            parts += [f"{name}={quote_plus(text)}" for text in texts]
+            for text in value if isinstance(value, tuple) else (value,):
+                is_plain = text.isascii() and text.isidentifier()
+                parts.append(f"{name}={text if is_plain else quote_plus(text)}")
     return "&".join(parts)

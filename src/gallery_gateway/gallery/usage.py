@@ -37,7 +37,7 @@ class Budget:
     max_images: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UsageCounts:
     """Answers of one operation by their source; `docs/operating.md` explains each count.
 
