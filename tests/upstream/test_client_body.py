@@ -11,8 +11,11 @@ import pytest
 
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.upstream.client import read_body
+from gallery_gateway.upstream.httpx_transport import HTTPXTransport
+from gallery_gateway.upstream.transport import RawResponse, Timeouts
 from tests.fakes import FakeUpstream, gateway, page_body, project_body
 
+PATIENCE = Timeouts(connect=5, first_byte=5, read=5, total=5)
 TEXT = b'{"projects": []}' * 100
 
 
@@ -29,14 +32,13 @@ class Chunks(httpx.AsyncByteStream):
             yield chunk
 
 
-def response(*chunks: bytes, encoding: str | None = None) -> httpx.Response:
+def response(*chunks: bytes, encoding: str | None = None) -> RawResponse:
     headers = [] if encoding is None else [(b"content-encoding", encoding.encode())]
-    return httpx.Response(200, headers=headers, stream=Chunks(chunks))
+    return RawResponse(200, headers, parts=list(chunks), body_bytes=sum(map(len, chunks)))
 
 
-async def read(received: httpx.Response, *, max_bytes: int) -> bytes:
-    assert isinstance(received.stream, httpx.AsyncByteStream)
-    return await read_body(received.stream, received.headers, max_bytes=max_bytes)
+async def read(received: RawResponse, *, max_bytes: int) -> bytes:
+    return await read_body(received, httpx.Headers(received.headers), max_bytes=max_bytes)
 
 
 def in_pieces(body: bytes, size: int = 7) -> list[bytes]:
@@ -132,11 +134,33 @@ async def test_one_inflated_byte_too_many_is_refused() -> None:
 
 async def test_nothing_is_read_beyond_the_limit() -> None:
     stream = Chunks([b"0123456789"] * 100)
+    answering = httpx.MockTransport(lambda _request: httpx.Response(200, stream=stream))
+    transport = HTTPXTransport(answering, "http://a", max_bytes=45)
 
+    received = await transport.get(b"/", [], PATIENCE, caller_key=b"")
     with pytest.raises(UpstreamContractError):
-        await read(httpx.Response(200, stream=stream), max_bytes=45)
+        await read(received, max_bytes=45)
 
     assert stream.taken == 5
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_a_body_that_is_incomplete_is_an_error_even_if_it_looks_complete(encoding: str | None) -> None:
+    received = response(gzip.compress(TEXT) if encoding else TEXT, encoding=encoding)
+    received.error = httpx.ReadError("The connection ended before the response did.")
+
+    with pytest.raises(httpx.ReadError):
+        await read(received, max_bytes=len(TEXT))
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_a_body_is_not_kept_by_its_response_once_it_is_read(encoding: str | None) -> None:
+    body = gzip.compress(TEXT) if encoding else TEXT
+    received = response(*in_pieces(body), encoding=encoding)
+
+    await read(received, max_bytes=len(TEXT))
+
+    assert received.parts == []
 
 
 async def test_a_bomb_is_refused_before_it_has_inflated() -> None:
@@ -155,16 +179,14 @@ async def test_a_bomb_is_refused_before_it_has_inflated() -> None:
 
 
 async def test_a_bomb_in_small_pieces_is_refused_too() -> None:
-    bomb = gzip.compress(bytes(100_000_000))
-    stream = Chunks(in_pieces(bomb, size=100))
+    pieces = in_pieces(gzip.compress(bytes(100_000_000)), size=100)
+    received = response(*pieces, encoding="gzip")
 
     with pytest.raises(UpstreamContractError, match="larger than"):
-        await read(
-            httpx.Response(200, headers={"content-encoding": "gzip"}, stream=stream), max_bytes=200_000
-        )
+        await read(received, max_bytes=200_000)
 
     # A hundred bytes of it inflate to about a hundred thousand.
-    assert stream.taken < 10
+    assert len(received.parts) > len(pieces) - 10
 
 
 @pytest.mark.parametrize(

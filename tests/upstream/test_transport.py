@@ -1,13 +1,19 @@
 """The client over the real transport and real sockets: what goes over the wire, and what does not."""
 
 import gzip
+import re
+from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gallery_gateway.errors import GatewayError, UpstreamContractError
-from gallery_gateway.upstream.transport import RawResponse
+from gallery_gateway.upstream.transport import RawHeader, RawResponse, request_head
 from tests.fakes import gateway
 from tests.upstream.certificates import load_keys_openssl, self_signed
 from tests.upstream.opening import AUTHORIZATION, PAGE, fetch, opened
@@ -136,6 +142,20 @@ async def test_a_header_cannot_become_two() -> None:
     assert server.heads == []
 
 
+TEXTS = st.binary(max_size=2) | st.text("a\r\n\0", max_size=4).map(str.encode)
+
+
+@given(target=TEXTS, headers=st.lists(st.tuples(TEXTS, TEXTS), max_size=4))
+def test_a_request_has_the_given_lines_or_is_not_sent(target: bytes, headers: list[RawHeader]) -> None:
+    is_safe = not re.search(rb"[\r\n\0]", b"".join([target, *chain(*headers)]))
+
+    with nullcontext() if is_safe else pytest.raises(httpx.LocalProtocolError):
+        lines = request_head(target, headers).split(b"\r\n")
+
+        expected = [b"GET %b HTTP/1.1" % target, *(b"%b: %b" % header for header in headers), b"", b""]
+        assert lines == expected
+
+
 async def test_a_redirect_is_not_followed_and_gets_no_token() -> None:
     async with serving(always(http_response(PAGE))) as elsewhere:
         answer = http_response(b"", f"Location: {elsewhere.url}/", status="302 Found")
@@ -200,9 +220,9 @@ async def test_no_token_is_sent_to_a_host_with_an_untrusted_certificate(tmp_path
     assert server.heads == []
 
 
-async def test_parts_that_were_read_are_freed() -> None:
+def test_parts_that_were_read_are_freed() -> None:
     response = RawResponse(200, [], parts=[b"one", bytearray(b"two"), b"three"])
 
-    parts = [(part, len(response.parts)) async for part in response]
+    parts = [(part, len(response.parts)) for part in response]
 
     assert parts == [(b"one", 2), (b"two", 1), (b"three", 0)]

@@ -301,8 +301,7 @@ async def test_the_calls_of_a_gateway_over_the_session_count() -> None:
         with pytest.raises(SessionEndedError, match="the budget of 1 calls is spent"):
             await transport.get(b"/", headers, timeouts, caller_key=b"")  # type: ignore[arg-type]
 
-    body = b"".join([part async for part in response])
-    assert json.loads(body)["projects"][0]["project_id"] == 7
+    assert json.loads(b"".join(response))["projects"][0]["project_id"] == 7
 
 
 async def test_a_link_is_asked_for_with_head_and_without_credentials() -> None:

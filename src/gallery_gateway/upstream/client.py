@@ -4,7 +4,7 @@ import asyncio
 import math
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
@@ -274,28 +274,25 @@ async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> byt
 _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
-async def read_body(chunks: AsyncIterable[bytes], headers: httpx.Headers, *, max_bytes: int) -> bytes:
+async def read_body(response: RawResponse, headers: Mapping[str, str], *, max_bytes: int) -> bytes:
     """Return the body, inflated and without a byte order mark (RFC 8259, section 8.1).
 
     Raises:
         UpstreamContractError: the body has more than `max_bytes`, or an unknown or broken content coding.
+        httpx.TransportError: the body is incomplete.
     """
-    listed = [coding.strip() for coding in headers.get("content-encoding", "").lower().split(",")]
-    codings = [coding for coding in listed if coding not in {"", "identity"}]
-    if len(codings) == 1 and codings[0] in _COMPRESSIONS:
-        chunks = _inflated(chunks, codings[0], max_bytes=max_bytes)
-    elif codings:
+    listed = headers.get("content-encoding", "").lower().split(",")
+    codings = [coding for item in listed if (coding := item.strip()) not in {"", "identity"}]
+    if codings and (len(codings) > 1 or codings[0] not in _COMPRESSIONS):
         raise UpstreamContractError(
             "The gallery API's response has a compression that was not requested.", kind="encoding"
         )
-    parts = []
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        parts.append(chunk)
-    return (parts[0] if len(parts) == 1 else b"".join(parts)).removeprefix(BOM_UTF8)
+    if response.body_bytes > max_bytes:
+        raise _too_large(max_bytes)
+    body = b"".join(await _inflated(response, codings[0], max_bytes=max_bytes) if codings else response)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body.removeprefix(BOM_UTF8)
 
 
 _STEP_BYTES = 256 * 1024
@@ -317,11 +314,12 @@ class _Inflater:
     `last` inflates the last member; gzip may have several (RFC 1952, section 2.2).
     """
 
-    def __init__(self, coding: str) -> None:
+    def __init__(self, coding: str, *, max_bytes: int) -> None:
         self.last = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._may_be_bare = coding == "deflate"
         self._members = 1
         self._inflated_bytes = 0
+        self._max_bytes = max_bytes
 
     def inflate(self, data: bytes, *, received_bytes: int) -> tuple[bytes, bytes]:
         """Return the next inflated part, and the rest of the data."""
@@ -339,6 +337,8 @@ class _Inflater:
             self._members += 1
         part = self.last.decompress(data, _STEP_BYTES)
         self._inflated_bytes += len(part)
+        if self._inflated_bytes > self._max_bytes:
+            raise _too_large(self._max_bytes)
         is_bomb = self._inflated_bytes > _FREE_BYTES + _MAX_RATIO * received_bytes
         if is_bomb or self._members > _MAX_MEMBERS:
             raise UpstreamContractError(
@@ -347,25 +347,25 @@ class _Inflater:
         return part, self.last.unconsumed_tail or self.last.unused_data
 
 
-async def _inflated(chunks: AsyncIterable[bytes], coding: str, *, max_bytes: int) -> AsyncIterator[bytes]:
-    inflater = _Inflater(coding)
+async def _inflated(response: RawResponse, coding: str, *, max_bytes: int) -> list[bytes]:
+    inflater = _Inflater(coding, max_bytes=max_bytes)
+    parts = []
     received_bytes = 0
     try:
-        async for rest in chunks:
+        for rest in response:
             received_bytes += len(rest)
-            if received_bytes > max_bytes:
-                raise _too_large(max_bytes)
             while rest:
                 part, rest = inflater.inflate(rest, received_bytes=received_bytes)  # noqa: PLW2901
-                yield part
+                parts.append(part)
                 if rest:
                     # The loop runs in between.
                     await asyncio.sleep(0)
-        yield inflater.last.flush()
+        parts.append(inflater.last.flush())
     except zlib.error as exc:
         raise UpstreamContractError("The gallery API's compression is broken.", kind="encoding") from exc
     if not inflater.last.eof:
         raise UpstreamContractError("The gallery API's compression is cut short.", kind="encoding")
+    return parts
 
 
 def _too_large(max_bytes: int) -> UpstreamContractError:

@@ -15,13 +15,11 @@ else a new one.
 import asyncio
 import math
 import random
-import re
 import select
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -107,7 +105,7 @@ class RawResponse:
     body_bytes: int = 0
     received_parts: int = 0
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         # Parts that were read are freed, so that a large body is not held twice while it is decoded.
         self.parts.reverse()
         while self.parts:
@@ -398,12 +396,15 @@ def _check_framing(version: str, status: int, headers: list[RawHeader]) -> None:
     """
     if version not in _VERSIONS or status < 100:
         raise httpx.RemoteProtocolError("The response has an unknown version or status.")
-    # The parser does not recognise "chunked" with a tab after it.
-    codings = [value.lower().rstrip(b" ") for name, value in headers if name == b"transfer-encoding"]
+    codings = []
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            # The parser does not recognise "chunked" with a tab after it.
+            codings.append(value.lower().rstrip(b" "))
+        elif name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS:
+            raise httpx.RemoteProtocolError("The length of the response has too many digits.")
     if codings and codings != [b"chunked"]:
         raise httpx.RemoteProtocolError("The response has a transfer coding other than chunked.")
-    if any(name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS for name, value in headers):
-        raise httpx.RemoteProtocolError("The length of the response has too many digits.")
 
 
 def _parse_error(exc: httptools.HttpParserError) -> httpx.TransportError:
@@ -538,8 +539,11 @@ class Pool:
         try:
             connection = self._take_idle(caller_key) or await self._wait_for_silence(caller_key)
             if connection is not None:
-                with suppress(ClosedError):
+                try:
                     response = await self._send_over(connection, head, timeouts, until)
+                except ClosedError:
+                    pass
+                else:
                     if response.status not in _CONNECTION_STATUSES:
                         return response
                     if connection in self._idle:
@@ -688,17 +692,15 @@ class Pool:
         return connection
 
 
-# Characters that end a header or the head (RFC 9110, section 5.5).
-_DANGEROUS = re.compile(rb"[\r\n\0]")
-
-
 def request_head(target: bytes, headers: Sequence[RawHeader], *, method: bytes = b"GET") -> bytes:
     """Return the request as bytes.
 
     Raises:
-        httpx.LocalProtocolError: a header holds a character that would end it.
+        httpx.LocalProtocolError: a line holds a character that would end it (RFC 9110, section 5.5).
     """
-    fields = [b"%b: %b" % header for header in headers]
-    if any(map(_DANGEROUS.search, fields)):
+    lines = [b"%b %b HTTP/1.1" % (method, target), *map(b": ".join, headers), b"", b""]
+    head = b"\r\n".join(lines)
+    # All lines are checked at once: only the line ends may be among these characters.
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (len(lines) - 1):
         raise httpx.LocalProtocolError("A header holds a control character.")
-    return b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method, target, b"\r\n".join(fields))
+    return head
