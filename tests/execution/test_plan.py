@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from gallery_gateway.execution.plan import subset_of
-from gallery_gateway.structs import ProjectionSource, again, first
+from gallery_gateway.structs import AliasedSource, ProjectionSource, again, first
 from gallery_gateway.upstream.contract import (
     Page,
     UpstreamImage,
@@ -113,5 +113,15 @@ def test_a_derived_value_is_made_of_what_it_says(struct: type[ProjectionSource],
 
 
 @pytest.mark.parametrize("struct", CONTRACT, ids=str)
-def test_all_of_a_struct_is_read_by_itself(struct: type[ProjectionSource]) -> None:
-    assert subset_of(struct, struct) is struct
+def test_the_subset_of_everything_has_all_attributes(struct: type[ProjectionSource]) -> None:
+    assert subset_of(struct, struct).__struct_fields__ == struct.__struct_fields__
+
+
+def test_only_structs_that_are_read_under_an_alias_have_aliases() -> None:
+    file = plan(thumbnail=str)
+    image = plan(inputs=list[file], status=str, **{again("status", 1): str})  # type: ignore[valid-type]  # made here
+
+    subset = subset_of(UpstreamImage, image)
+
+    assert issubclass(subset, AliasedSource)
+    assert not issubclass(below(subset, "inputs"), AliasedSource)

@@ -8,7 +8,7 @@ metadata replaces the resolver.
 import typing
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, GraphQLScalarType
@@ -16,7 +16,7 @@ from strawberry.types.field import StrawberryField
 
 from gallery_gateway import structs
 from gallery_gateway.execution.selection import SelectedField, Selection
-from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.structs import AliasedSource, ProjectionSource
 
 ATTRIBUTE = "attribute"
 """Metadata of a field: the attribute that its resolver returns."""
@@ -110,8 +110,17 @@ def _kind_of_nonnull(graphql_type: Any, field: SelectedField) -> Any:
     raise UnplannableError(field.name)
 
 
-Shape = tuple[tuple[str, "Shape | None"], ...]
-"""Names of attributes in the order of their struct, each with the shape of the struct below it."""
+class Shape(NamedTuple):
+    """What is read of a struct.
+
+    Args:
+        attributes: their names in the order of the struct, each with the shape of the struct below it.
+        has_aliases: whether some are read under an alias.
+    """
+
+    attributes: tuple[tuple[str, "Shape | None"], ...]
+    has_aliases: bool
+
 
 # A shape takes half a millisecond to become a struct, and few shapes are common.
 _MAX_SUBSETS = 512
@@ -120,39 +129,44 @@ _MAX_SUBSETS = 512
 def subset_of(struct: type[ProjectionSource], *plans: Plan) -> type[ProjectionSource]:
     """Return a struct that decodes the same JSON as `struct`, with only the attributes that `plans` read.
 
-    A value of the wrong type is only an error if it is read. Equal subsets are the same struct, and the
-    complete subset is `struct` itself.
+    A value of the wrong type is only an error if it is read. Equal subsets are the same struct.
     """
     return _subset(struct, _shape(struct, plans))
 
 
 def _shape(struct: type[ProjectionSource], plans: Iterable[Plan]) -> Shape:
-    read = _attributes_read(struct, plans)
-    return tuple(
+    read, has_aliases = _attributes_read(struct, plans)
+    attributes = tuple(
         (field.name, _shape(inner, read[field.name]) if (inner := _struct_in(field.type)) else None)
         for field in msgspec.structs.fields(struct)
         if field.name in read
     )
+    return Shape(attributes, has_aliases)
 
 
-def _attributes_read(struct: type[ProjectionSource], plans: Iterable[Plan]) -> Mapping[str, list[Plan]]:
-    """Return the attributes of `struct` that are read, each with the plans that read the value below it."""
+def _attributes_read(
+    struct: type[ProjectionSource], plans: Iterable[Plan]
+) -> tuple[Mapping[str, list[Plan]], bool]:
+    """Return the attributes of `struct` that are read, each with the plans that read the value below it.
+
+    Also return whether any is read under an alias.
+    """
     own = {field.name for field in msgspec.structs.fields(struct)}
     read: dict[str, list[Plan]] = {}
+    has_aliases = False
     for plan in plans:
         for field in msgspec.structs.fields(plan):
-            name = field.name.partition("__")[0]
+            name, separator, _ = field.name.partition("__")
+            has_aliases = has_aliases or bool(separator)
             below = _struct_in(field.type)
             for attribute in (name,) if name in own else struct.derived.get(name, ()):
                 read.setdefault(attribute, []).extend((below,) if below else ())
-    return read
+    return read, has_aliases
 
 
 @lru_cache(_MAX_SUBSETS)
 def _subset(struct: type[ProjectionSource], shape: Shape) -> type[ProjectionSource]:
-    if shape == _shape(struct, (struct,)):
-        return struct
-    below = dict(shape)
+    below = dict(shape.attributes)
     fields = [
         (field.name, _kind_below(field.type, below[field.name]), _default(field))
         for field in msgspec.structs.fields(struct)
@@ -161,7 +175,7 @@ def _subset(struct: type[ProjectionSource], shape: Shape) -> type[ProjectionSour
     subset: Any = msgspec.defstruct(
         f"{struct.__name__}Subset",
         fields,
-        bases=(ProjectionSource,),
+        bases=(AliasedSource if shape.has_aliases else ProjectionSource,),
         namespace={name: value for name, value in vars(struct).items() if isinstance(value, property)},
         kw_only=True,
         frozen=True,

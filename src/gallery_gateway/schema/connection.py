@@ -5,11 +5,11 @@ from typing import Self
 from gallery_gateway.gallery.pagination import ListPage, Paginated
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
-from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.structs import AliasedSource
 from gallery_gateway.upstream.contract import UpstreamProject
 
 
-class EdgeSource(ProjectionSource, frozen=True, gc=False):
+class EdgeSource(AliasedSource, frozen=True, gc=False):
     """A project by its index in a page; its cursor is only made if it is selected."""
 
     page: ListPage
@@ -25,7 +25,7 @@ class EdgeSource(ProjectionSource, frozen=True, gc=False):
         return encode_cursor(self.page.cursor(self.index), self.listed)
 
 
-class PageInfoSource(ProjectionSource, frozen=True, gc=False):
+class PageInfoSource(AliasedSource, frozen=True, gc=False):
     """What is before and after the edges."""
 
     has_next_page: bool
@@ -42,7 +42,7 @@ class PageInfoSource(ProjectionSource, frozen=True, gc=False):
         return None if self.last is None else self.last.cursor
 
 
-class ConnectionSource(ProjectionSource, frozen=True, gc=False):
+class ConnectionSource(AliasedSource, frozen=True, gc=False):
     """Edges, and the length of the complete list."""
 
     edges: list[EdgeSource]

@@ -18,7 +18,6 @@ from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import Accepts
 from gallery_gateway.gallery.usage import Budget, OperationUsage
 from gallery_gateway.schema.needs import ImageLimits
-from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.telemetry.telemetry import ReportedCall
 
 Value = TypeVar("Value")
@@ -112,12 +111,12 @@ class OperationContext:
         return extensions
 
 
-def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
+def images_in(projects: Iterable[Any], limits: ImageLimits) -> int:
     """Return how many images a response holds that lists the images of `projects` once for each limit."""
     if not limits:
         return 0
     # A damaged page may hold None instead of a project, or instead of its images.
-    lists = [project.images for project in projects if isinstance(project, ProjectionSource)]
+    lists = [project.images for project in projects if project is not None]
     lengths = [len(images) for images in lists if isinstance(images, list)]
     return sum(
         sum(lengths) if limit is None else sum(min(length, limit) for length in lengths) for limit in limits

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from msgspec import Raw, Struct
 
-from gallery_gateway.structs import ProjectionSource
+from gallery_gateway.structs import AliasedSource
 from gallery_gateway.upstream.identity import id_of_image, id_of_project
 from gallery_gateway.upstream.links import first_expiry
 
@@ -22,7 +22,7 @@ PATH = "/gallery/by-project"
 JSON_NULL = Raw(b"null")
 
 
-class UpstreamImageFile(ProjectionSource, frozen=True, gc=False):
+class UpstreamImageFile(AliasedSource, frozen=True, gc=False):
     """Links to one picture in two sizes; they need no token, and may be signed and expire."""
 
     derived: ClassVar = {"expires_at": ("full_size", "thumbnail")}
@@ -37,7 +37,7 @@ class UpstreamImageFile(ProjectionSource, frozen=True, gc=False):
         return first_expiry(self.full_size, self.thumbnail)
 
 
-class UpstreamImage(ProjectionSource, frozen=True, gc=False, rename={"result_id": "id"}):
+class UpstreamImage(AliasedSource, frozen=True, gc=False, rename={"result_id": "id"}):
     """One generated image; the first four fields identify it."""
 
     derived: ClassVar = {"id": ("job_id", "image_index", "group_index", "version")}
@@ -70,7 +70,7 @@ class UpstreamImage(ProjectionSource, frozen=True, gc=False, rename={"result_id"
     id = property(id_of_image)
 
 
-class UpstreamProject(ProjectionSource, frozen=True, gc=False):
+class UpstreamProject(AliasedSource, frozen=True, gc=False):
     """One project with at most `max_images_per_project` of its images."""
 
     derived: ClassVar = {
@@ -99,7 +99,7 @@ class UpstreamProject(ProjectionSource, frozen=True, gc=False):
         return max(0, total - completed - failed)
 
 
-class UpstreamPagination(ProjectionSource, frozen=True, gc=False):
+class UpstreamPagination(AliasedSource, frozen=True, gc=False):
     """Position of a page; `total` counts projects."""
 
     page: int
@@ -110,7 +110,7 @@ class UpstreamPagination(ProjectionSource, frozen=True, gc=False):
     has_prev: bool
 
 
-class Page(ProjectionSource, frozen=True, gc=False):
+class Page(AliasedSource, frozen=True, gc=False):
     """One page of projects."""
 
     pagination: UpstreamPagination

@@ -18,7 +18,6 @@ from msgspec.json import Decoder
 
 from gallery_gateway.errors import UpstreamContractError
 from gallery_gateway.execution.plan import subset_of
-from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.contract import InvalidRequest, Page, UpstreamPagination
 
 # Each takes microseconds. A page of 20 projects with 50 images each has twice as many.
@@ -150,9 +149,7 @@ def decoder_for(plan: type[Struct]) -> PageDecoder:
     return _page_decoder_of(subset_of(Page, _RequiredPage, plan))
 
 
-@lru_cache(_MAX_DECODERS)
-def _page_decoder_of(subset: type[ProjectionSource]) -> PageDecoder:
-    return parse_page if subset is Page else PageDecoder(subset)
+_page_decoder_of = lru_cache(_MAX_DECODERS)(PageDecoder)
 
 
 def _salvaged_page(body: bytes, error: msgspec.ValidationError) -> Page:
