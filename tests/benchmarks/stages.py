@@ -65,7 +65,12 @@ STAGES = {
         "upstream/caching.py",
         "upstream/links.py",
     ),
-    "project and encode": ("execution/compiler.py Compiler._render", "structs.py"),
+    "project and encode": (
+        "execution/compiler.py Compiler._render",
+        "execution/compiler.py RootWriter.",
+        "gallery/entry.py FetchResult.write",
+        "structs.py",
+    ),
     "respond": ("edge/responses.py", "edge/endpoint.py"),
     "log and metrics": ("edge/recorder.py", "telemetry/"),
 }

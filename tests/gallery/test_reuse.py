@@ -419,6 +419,11 @@ async def _at_rest() -> None:
         await asyncio.sleep(0)
 
 
+async def slow_answer(_request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(0.01)
+    return httpx.Response(200, json=page_body(project_body(7)))
+
+
 async def test_one_of_those_who_share_a_call_writes_the_response_for_the_others(
     upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,17 +434,28 @@ async def test_one_of_those_who_share_a_call_writes_the_response_for_the_others(
         written.append(value)
         return convert(value, *arguments, **options)
 
-    async def answer(_request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.01)
-        return httpx.Response(200, json=page_body(project_body(7)))
-
-    upstream.handler = answer
+    upstream.handler = slow_answer
     monkeypatch.setattr("gallery_gateway.execution.compiler.msgspec.convert", counting)
     async with gateway(upstream) as client:
         document = "{ gallery { projects { projectId } } }"
         answers = await asyncio.gather(*(client.ask(document) for _ in range(10)))
 
     assert answers == [{"data": {"gallery": {"projects": [{"projectId": 7}]}}}] * 10
-    # Whoever made the call did not know that others would join it.
-    assert len(written) == 2
+    assert len(written) == 1
+    assert len(upstream.requests) == 1
+
+
+async def test_others_who_share_a_call_read_other_fields_of_its_page(upstream: FakeUpstream) -> None:
+    upstream.handler = slow_answer
+    async with gateway(upstream) as client:
+        first, *others = await asyncio.gather(
+            client.ask("{ gallery { projects { projectId } } }"),
+            client.ask("{ gallery { projects { projectName } } }"),
+            client.ask("{ gallery { projects { projectId } } project(projectId: 7) { projectId } }"),
+            client.ask("{ gallery { projects { projectName } } }"),
+        )
+
+    assert first == {"data": {"gallery": {"projects": [{"projectId": 7}]}}}
+    named = {"data": {"gallery": {"projects": [{"projectName": "Project 7"}]}}}
+    assert others == [named, {"data": {**first["data"], "project": {"projectId": 7}}}, named]
     assert len(upstream.requests) == 1

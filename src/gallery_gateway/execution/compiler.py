@@ -70,8 +70,8 @@ Load = Callable[[Any, str], Awaitable[LoadedRoot]]
 PrepareLoad = Callable[[Mapping[str, Any]], Load]
 """Makes a load of coerced arguments; raises `GatewayError` if it refuses one."""
 
-CompileRoot = Callable[[Selection, Plan | None], PrepareLoad]
-"""Compiles a root field from its selection, and its plan if the operation has no other root field."""
+CompileRoot = Callable[[Selection, "RootWriter | None"], PrepareLoad]
+"""Compiles a root field from its selection, and its writer if the operation has no other root field."""
 
 CompiledResponse = tuple[bytes, Any]
 """The body of a response, and the `CachedResponse` that repeats it, or `None`."""
@@ -84,26 +84,40 @@ class _Root:
     Args:
         opening: JSON before the value: the response key and a colon.
         fields: number of fields below it.
-        wrap: makes the response of the value of the only root field, so that its bytes are never copied.
         prepare: returns the load for the variables, as they were sent and as they were coerced.
     """
 
     key: str
     opening: bytes
-    plan: Plan
+    write: "RootWriter"
     fields: int
-    wrap: Callable[[object], msgspec.Struct] | None
     prepare: Callable[[Mapping[str, Any], Mapping[str, Any]], Load]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _ResponseBody(msgspec.Struct):
     data: msgspec.Struct
 
 
-def _response_of(response_key: str) -> Callable[[object], msgspec.Struct]:
-    """Return a function that wraps the value of the only root field in a response."""
-    data = msgspec.defstruct("Data", [("value", Any)], rename={"value": response_key})
-    return lambda value: _ResponseBody(data(value))
+class RootWriter:
+    """Writes the value of a root field as JSON.
+
+    Args:
+        only_key: the response key of the only root field of an operation, for which the complete response is
+            written, so that its bytes are never copied.
+    """
+
+    def __init__(self, plan: Plan, *, only_key: str | None) -> None:
+        self.plan = plan
+        self.is_complete = only_key is not None
+        self._data = only_key and msgspec.defstruct("Data", [("value", Any)], rename={"value": only_key})
+
+    def __call__(self, source: Any) -> bytes:
+        """Raises: msgspec.ValidationError: the value does not fit the plan."""
+        value = None if source is None else msgspec.convert(source, self.plan, from_attributes=True)
+        return _encode(_ResponseBody(self._data(value)) if self._data else value)
 
 
 # Memory of msgspec for a plan, measured on CPython 3.11: for each root field, and for each field below.
@@ -163,7 +177,6 @@ class Compiler:
         self._schema = schema
         self._roots = roots
         self._documents: WeakKeyDictionary[PreparedDocument, _DocumentPlans] = WeakKeyDictionary()
-        self._encode = msgspec.json.Encoder().encode
         self._reported: set[object] = set()
 
     async def run(
@@ -205,26 +218,25 @@ class Compiler:
     async def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
         rendered = [await self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            source, writer = loaded[0].source, (roots[0].plan, loaded[0].shown)
+            source, writer = loaded[0].source, (roots[0].write.plan, loaded[0].shown)
             return rendered[0], source and source.cached_response(writer)
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
     async def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
-        rendered: bytes | None = loaded.source and loaded.source.recall((root.plan, loaded.shown))
+        rendered: bytes | None = loaded.source and loaded.source.recall((root.write.plan, loaded.shown))
         if rendered is not None:
             return rendered
-        if loaded.value is None:
-            rendered = self._encode(root.wrap(None) if root.wrap else None)
-        elif loaded.images > self._sliced_images:
+        if loaded.images > self._sliced_images:
             async with self._large_pages:
-                value = await self._render_in_slices(root.plan, loaded.value)
-            rendered = b"".join([b'{"data":{', root.opening, *value, b"}}"] if root.wrap else value)
+                value = await self._render_in_slices(root.write.plan, loaded.value)
+            rendered = b"".join(
+                [b'{"data":{', root.opening, *value, b"}}"] if root.write.is_complete else value
+            )
         else:
-            projected = msgspec.convert(loaded.value, root.plan, from_attributes=True)
-            rendered = self._encode(root.wrap(projected) if root.wrap else projected)
+            rendered = root.write(loaded.value)
         if loaded.source is not None:
-            loaded.source.remember((root.plan, loaded.shown), rendered)
+            loaded.source.remember((root.write.plan, loaded.shown), rendered)
         return rendered
 
     async def _render_in_slices(self, plan: Plan, source: Any) -> list[bytes]:
@@ -234,15 +246,15 @@ class Compiler:
         for field in msgspec.structs.fields(plan):
             value = getattr(source, field.name, field.default)
             items = value if isinstance(value, list) else ()
-            parts += b"," if len(parts) > 1 else b"", self._encode(field.encode_name), b":"
+            parts += b"," if len(parts) > 1 else b"", _encode(field.encode_name), b":"
             for start in range(0, len(items), step):
                 await asyncio.sleep(0)
                 projected = msgspec.convert(items[start : start + step], field.type, from_attributes=True)
-                parts += b"," if start else b"[", self._encode(projected)[1:-1]
+                parts += b"," if start else b"[", _encode(projected)[1:-1]
             if items:
                 parts.append(b"]")
             else:
-                parts.append(self._encode(msgspec.convert(value, field.type, from_attributes=True)))
+                parts.append(_encode(msgspec.convert(value, field.type, from_attributes=True)))
         return [*parts, b"}"]
 
     def _document(self, prepared: PreparedDocument) -> _DocumentPlans:
@@ -309,14 +321,13 @@ class Compiler:
         if compile_root is None:
             raise UnplannableError(selected.name)
         selection = selected.selection()
-        plan = plan_selection(selection)
-        prepare = compile_root(selection, plan if is_alone else None)
+        write = RootWriter(plan_selection(selection), only_key=key if is_alone else None)
+        prepare = compile_root(selection, write if is_alone else None)
         return _Root(
             key=key,
             opening=b'"%b":' % key.encode(),
-            plan=plan,
+            write=write,
             fields=selection.count(),
-            wrap=_response_of(key) if is_alone else None,
             prepare=self._prepare(selected, operation, prepare),
         )
 

@@ -1,9 +1,10 @@
 """A cached page and its lifetimes."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -15,6 +16,9 @@ from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, UpstreamProject
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry
+
+# Operations write the responses of larger pages themselves, in slices.
+_MAX_WRITTEN_BYTES = 2 * 1024 * 1024
 
 # The contract's list of statuses is open: any other status may still change.
 _SETTLED = frozenset({None, "completed", "failed"})
@@ -182,25 +186,50 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         return max(0.0, clock.monotonic() - self.born_at)
 
 
+class Response(NamedTuple):
+    """The response to an operation as JSON, and the number of images in it."""
+
+    body: bytes
+    images: int
+
+
+ResponseWriter = Callable[[Page], Response]
+"""Writes the response to an operation that needs nothing but one page."""
+
+
 @dataclass(slots=True)
 class FetchResult:
     """A fetched page and its entry, shared by all who waited for it.
 
     Args:
+        page: the page as `decoder` parsed it; `None` once the response was written.
         decoder: what parsed the page; some decode only the fields that a plan reads.
+        writer: wrote `response` for the load that began the fetch; `None` if there is no response.
         is_shared: whether another process fetched the page.
     """
 
     entry: CacheEntry
-    page: Page
+    page: Page | None
     decoder: PageDecoder = parse_page
+    writer: ResponseWriter | None = None
+    response: Response | None = None
     is_shared: bool = False
 
     def read(self, decoder: PageDecoder) -> Page:
         """Return the page with the fields that `decoder` reads."""
-        if self.decoder is not parse_page and decoder is not self.decoder:
+        if self.page is None or (self.decoder is not parse_page and decoder is not self.decoder):
             self.page, self.decoder = decoder(self.entry.body), decoder
         return self.page
+
+    def write(self, writer: ResponseWriter) -> None:
+        """Write a response, and free the page, unless the page is large or does not fit the operation.
+
+        Until the operation goes on, others run, and take the page out of the caches of the processor.
+        """
+        if self.page is not None and 0 < len(self.entry.body) <= _MAX_WRITTEN_BYTES:
+            # The operation writes the response again, and reports the error.
+            with suppress(Exception):
+                self.response, self.writer, self.page = writer(self.page), writer, None
 
 
 def project_ids_of(page: Page) -> tuple[int | None, ...]:

@@ -8,7 +8,13 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError, UpstreamNotFoundError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, FreshnessPolicy, project_ids_of
+from gallery_gateway.gallery.entry import (
+    CacheEntry,
+    FetchResult,
+    FreshnessPolicy,
+    ResponseWriter,
+    project_ids_of,
+)
 from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.telemetry.records import Link
@@ -58,8 +64,13 @@ class PageFetcher:
         deadline: Deadline | None = None,
         bypass_cache: bool = False,  # noqa: ARG002  # this fetcher reads no cache
         decoder: PageDecoder = parse_page,
+        writer: ResponseWriter | None = None,
     ) -> FetchResult:
-        """Raises: GatewayError: the call failed."""
+        """Fetch a page, and write the response of the operation that needs it, if there is a writer.
+
+        Raises:
+            GatewayError: the call failed.
+        """
         asked_at = self._clock.monotonic()
         try:
             response = await self._respond(caller, request, deadline, decoder)
@@ -69,7 +80,10 @@ class PageFetcher:
             raise
         entry = self._entry(caller, request, response, asked_at=asked_at)
         self._cache.put(caller, entry)
-        return FetchResult(entry, response.page, response.decoder)
+        fetched = FetchResult(entry, response.page, response.decoder)
+        if writer is not None:
+            fetched.write(writer)
+        return fetched
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -132,6 +146,7 @@ class PageFetcher:
         if answered_size(page, request) is not None:
             # As the caller's next load of this page, which keeps its window.
             request = msgspec.structs.replace(request, keeps_window=True)
+            self._cache.note_resized(caller.key)
         token_seconds = caller.expires_at - self._clock.wall()
         lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
         has_etag = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0

@@ -11,14 +11,13 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, Response
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.slicing import answered_size, slice_page
+from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
-from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import parse_page
 from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory
 
@@ -43,9 +42,11 @@ class LoadResult:
     """The answer to a load, and where it came from.
 
     Args:
-        read: a page, or a project or `None`, with the fields that the load's decoder reads.
+        read: a page, or a project or `None`, with the fields that the load's decoder reads; `None` if there
+            is a response.
         staleness: `None` if the answer was fresh.
         is_complete: whether `read` has all fields; only a page may lack some.
+        response: what the key's writer wrote when the page was fetched, or `None`.
     """
 
     gallery: "Gallery"
@@ -56,6 +57,7 @@ class LoadResult:
     status: CacheStatus
     staleness: Staleness | None = None
     is_complete: bool = True
+    response: Response | None = None
 
     @property
     def value(self) -> Any:
@@ -64,7 +66,10 @@ class LoadResult:
 
     def recall(self, writer: Hashable) -> bytes | None:
         """Return the response that this writer wrote from the answer before, if it is kept."""
-        return self.entry.rendered.get((writer, self.key.request))
+        if self.response is None:
+            return self.entry.rendered.get((writer, self.key.request))
+        self.remember(writer, self.response.body)
+        return self.response.body
 
     def remember(self, writer: Hashable, rendered: bytes) -> None:
         """Keep a response with its page, if the page is used more than once: it may well be used again."""
@@ -142,10 +147,13 @@ class Gallery:
         """
         flight.join(until)
         fetched = await flight.land(until)
+        if flight.request == key.request:
+            return self._result(caller, key, fetched, CacheStatus.COLLAPSED)
         # Only a complete page can be sliced.
-        page = fetched.read(key.decoder if flight.request == key.request else parse_page)
-        sliced = slice_page(page, of=flight.request, to=key.request)
-        return None if sliced is None else self._result(caller, key, sliced, fetched, CacheStatus.COLLAPSED)
+        sliced = slice_page(fetched.read(parse_page), of=flight.request, to=key.request)
+        if sliced is None:
+            return None
+        return LoadResult(self, caller.key, key, sliced, fetched.entry, CacheStatus.COLLAPSED)
 
     async def fetch(
         self, caller: Caller, key: LoadKey, *, bypass_cache: bool = False, until: float | None = None
@@ -157,17 +165,19 @@ class Gallery:
         """
         deadline = None if until is None else Deadline(until)
         call = self._fetcher.fetch(
-            caller, key.request, deadline=deadline, bypass_cache=bypass_cache, decoder=key.decoder
+            caller,
+            key.request,
+            deadline=deadline,
+            bypass_cache=bypass_cache,
+            decoder=key.decoder,
+            writer=key.writer,
         )
         forced_at = self.clock.monotonic() if bypass_cache else -math.inf
         flight = self.flights.start(caller.key, key.request, call, deadline=deadline, forced_at=forced_at)
         fetched = await flight.land(until)
         fetched.entry.is_forced = bypass_cache
-        page = fetched.read(key.decoder)
-        if answered_size(page, key.request) is not None:
-            self.cache.note_resized(caller.key)
         status = CacheStatus.SHARED if fetched.is_shared else CacheStatus.MISS
-        return self._result(caller, key, page, fetched, status)
+        return self._result(caller, key, fetched, status)
 
     def revalidate(self, caller: Caller, key: LoadKey, answer: CachedAnswer) -> bool:
         """Fetch the page of a stale answer in the background; return whether a call is under way.
@@ -195,11 +205,16 @@ class Gallery:
         await self.flights.aclose()
         await self._fetcher.aclose()
 
-    def _result(
-        self, caller: Caller, key: LoadKey, page: Page, fetched: FetchResult, status: CacheStatus
-    ) -> LoadResult:
-        is_complete = fetched.decoder is parse_page
-        return LoadResult(self, caller.key, key, page, fetched.entry, status, is_complete=is_complete)
+    def _result(self, caller: Caller, key: LoadKey, fetched: FetchResult, status: CacheStatus) -> LoadResult:
+        """Return the result of a fetch for exactly the key's request."""
+        if fetched.writer is not None and fetched.writer is key.writer:
+            read, response, is_complete = None, fetched.response, False
+        else:
+            read, response = fetched.read(key.decoder), None
+            is_complete = fetched.decoder is parse_page
+        return LoadResult(
+            self, caller.key, key, read, fetched.entry, status, is_complete=is_complete, response=response
+        )
 
     async def _revalidate(self, caller: Caller, key: LoadKey) -> FetchResult:
         try:

@@ -39,7 +39,7 @@ def narrowed_key(
     narrowed = request.narrowed(needs.max_images) if narrows else replace(request, keeps_cap=True)
     if keeps_window:
         narrowed = replace(narrowed, keeps_window=True)
-    return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone)
+    return LoadKey(narrowed, needs.needs_links, is_project, needs.decoder, needs.is_alone, needs.writer)
 
 
 class GalleryLoader(DataLoader[LoadKey, LoadResult]):

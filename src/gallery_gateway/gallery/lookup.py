@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 
-from gallery_gateway.gallery.entry import CacheEntry
+from gallery_gateway.gallery.entry import CacheEntry, ResponseWriter
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, UpstreamProject
@@ -26,19 +26,21 @@ class FieldNeeds:
         needs_links: whether the field selects a link to a picture.
         decoder: what parses the page when it is fetched.
         is_alone: whether the operation has no other root field.
+        writer: writes the response to such an operation; `None` if it needs more than a page.
     """
 
     max_images: int | None
     needs_links: bool
     decoder: PageDecoder = parse_page
     is_alone: bool = False
+    writer: ResponseWriter | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadKey:
     """What a field loads: a page, or with `is_project` the project that the request names.
 
-    Keys with the same meaning are equal; `decoder` and `is_alone` only say how to load.
+    Keys with the same meaning are equal; the last three attributes only say how to load.
     """
 
     request: GalleryRequest
@@ -46,6 +48,7 @@ class LoadKey:
     is_project: bool
     decoder: PageDecoder = field(default=parse_page, compare=False)
     is_alone: bool = field(default=False, compare=False)
+    writer: ResponseWriter | None = field(default=None, compare=False)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,9 +13,10 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError, UpstreamContractError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, ResponseWriter, project_ids_of
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.shared.pages import Claim, PageKeys, StoredPage, StoreError
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
@@ -70,6 +71,7 @@ class SharedFetcher:
         deadline: Deadline | None = None,
         bypass_cache: bool = False,
         decoder: PageDecoder = parse_page,
+        writer: ResponseWriter | None = None,
     ) -> FetchResult:
         """Raises: GatewayError: the upstream call failed."""
         # A new owner for each fetch: the process may fetch the page again before it has stored it.
@@ -80,8 +82,8 @@ class SharedFetcher:
             if claim.page is not None:
                 return self._loaded(caller, request, claim.page)
         except StoreError:
-            return await self._fetch_alone(caller, request, deadline, decoder)
-        call = self._fetch_alone(caller, request, deadline, decoder)
+            return await self._fetch_alone(caller, request, deadline, decoder, writer)
+        call = self._fetch_alone(caller, request, deadline, decoder, writer)
         return await self._fetch_for_all(call, keys, owner, claim.generation)
 
     async def aclose(self) -> None:
@@ -113,10 +115,15 @@ class SharedFetcher:
             self._in_background(self._release(keys, fetched.entry if fetched else None, owner, generation))
 
     async def _fetch_alone(
-        self, caller: Caller, request: GalleryRequest, deadline: Deadline | None, decoder: PageDecoder
+        self,
+        caller: Caller,
+        request: GalleryRequest,
+        deadline: Deadline | None,
+        decoder: PageDecoder,
+        writer: ResponseWriter | None,
     ) -> FetchResult:
         try:
-            return await self._alone.fetch(caller, request, deadline=deadline, decoder=decoder)
+            return await self._alone.fetch(caller, request, deadline=deadline, decoder=decoder, writer=writer)
         except GatewayError as exc:
             if exc.consequences.purges_caller:
                 with suppress(StoreError):
@@ -167,6 +174,8 @@ class SharedFetcher:
             page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
         except (UpstreamContractError, msgspec.ValidationError) as exc:
             raise StoreError("unreadable") from exc
+        if answered_size(page, request) is not None:
+            self._cache.note_resized(caller.key)
         now = self._clock.monotonic()
         # The page was fetched in the past: clocks that differ do not make it last longer here than there.
         to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)

@@ -111,12 +111,12 @@ class OperationContext:
         return extensions
 
 
-def images_in(projects: Iterable[Any], limits: ImageLimits) -> int:
+def images_in(projects: Iterable[object], limits: ImageLimits) -> int:
     """Return how many images a response holds that lists the images of `projects` once for each limit."""
     if not limits:
         return 0
-    # A damaged page may hold None instead of a project, or instead of its images.
-    lists = [project.images for project in projects if project is not None]
+    # Instead of a project there may be None or an error, and instead of its images None.
+    lists = [getattr(project, "images", None) for project in projects]
     lengths = [len(images) for images in lists if isinstance(images, list)]
     return sum(
         sum(lengths) if limit is None else sum(min(length, limit) for length in lengths) for limit in limits

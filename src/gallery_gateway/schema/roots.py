@@ -16,9 +16,9 @@ from strawberry import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
 from gallery_gateway.errors import RejectedParameterError
-from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad
-from gallery_gateway.execution.plan import Plan
+from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad, RootWriter
 from gallery_gateway.execution.selection import SelectedField, Selection, selection_of
+from gallery_gateway.gallery.entry import Response
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, oldest
 from gallery_gateway.gallery.pagination import THIN, ListLoader, count, first_loads, paginate
@@ -53,6 +53,7 @@ from gallery_gateway.schema.types import (
     SemanticNonNull,
     sized,
 )
+from gallery_gateway.upstream.contract import Page
 from gallery_gateway.upstream.decoding import decoder_for
 
 
@@ -75,7 +76,7 @@ class RootField:
     needs: Callable[[Selection], tuple[Any, ImageLimits]]
     load: Callable[[GalleryLoader, Any, Any, ImageLimits], Awaitable[LoadedRoot]]
     first: Callable[[KeyOf, Any, Any], FirstLoads]
-    alone: Callable[[Any, Plan], Any] = lambda needs, _plan: needs
+    alone: Callable[[Any, RootWriter, ImageLimits], Any] = lambda needs, _write, _limits: needs
     arguments: Mapping[str, str]
 
     @cached_property
@@ -112,11 +113,11 @@ class RootField:
         resolve.__signature__ = Signature([info, *parameters])  # type: ignore[attr-defined]
         return resolve
 
-    def compile(self, selection: Selection, plan: Plan | None) -> PrepareLoad:
+    def compile(self, selection: Selection, write: RootWriter | None) -> PrepareLoad:
         """Return a function that makes the load of coerced arguments; see `CompileRoot`."""
         needs, limits = self.needs(selection)
-        if plan is not None:
-            needs = self.alone(needs, plan)
+        if write is not None:
+            needs = self.alone(needs, write, limits)
 
         def prepare(arguments: Mapping[str, Any]) -> Load:
             request = self._request(arguments)
@@ -144,7 +145,20 @@ async def _load_page(
     loader: GalleryLoader, request: GalleryRequest, needs: FieldNeeds, limits: ImageLimits
 ) -> LoadedRoot:
     result = await loader.page(request, needs)
-    return LoadedRoot(result.read, images_in(result.read.projects, limits), result, result.staleness)
+    images = result.response.images if result.response else images_in(result.read.projects, limits)
+    return LoadedRoot(result.read, images, result, result.staleness)
+
+
+def _needs_alone(needs: FieldNeeds, write: RootWriter, limits: ImageLimits) -> FieldNeeds:
+    """Return the needs of the only root field, whose response is written when its page is fetched.
+
+    With other root fields, a field may read what another selects, and the page must be complete.
+    """
+
+    def writer(page: Page) -> Response:
+        return Response(write(page), images_in(page.projects, limits))
+
+    return replace(needs, decoder=decoder_for(write.plan), is_alone=True, writer=writer)
 
 
 def _first_page(key_of: KeyOf, request: GalleryRequest, needs: FieldNeeds) -> FirstLoads:
@@ -191,8 +205,7 @@ _GALLERY = RootField(
     needs=gallery_needs,
     load=_load_page,
     first=_first_page,
-    # With other root fields, a field may read what another selects, and the page must be complete.
-    alone=lambda needs, plan: replace(needs, decoder=decoder_for(plan), is_alone=True),
+    alone=_needs_alone,
     arguments={},
 )
 _PROJECTS = RootField(
@@ -209,7 +222,7 @@ _PROJECT = RootField(
     needs=project_needs,
     load=_load_project,
     first=_first_project,
-    alone=lambda needs, _plan: replace(needs, is_alone=True),
+    alone=lambda needs, _write, _limits: replace(needs, is_alone=True),
     arguments={"max_images_per_project": "maxImages"},
 )
 _NODE = replace(_PROJECT, request=node_request, arguments={"project_id": "id"})
