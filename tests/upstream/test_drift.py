@@ -335,10 +335,10 @@ MEBIBYTE = 1024 * 1024
 
 
 async def compared(sampler: DriftSampler, body: bytes = DAMAGED) -> bool:
-    """Whether the page is compared; it is, once this returns, two seconds later."""
+    """Whether the page is compared; another one can be, once this returns, eleven seconds later."""
     before = sampler.compared
     sampler.sample(body)
-    await asyncio.sleep(2)
+    await asyncio.sleep(11)
     return sampler.compared > before
 
 
@@ -400,16 +400,15 @@ async def test_a_page_without_a_field_that_it_cannot_do_without_is_compared_too(
 
 
 @in_virtual_time
-async def test_at_most_one_page_in_a_second_is_compared() -> None:
+async def test_at_most_one_page_in_ten_seconds_is_compared() -> None:
     sampler = DriftSampler()
 
     accepted = []
     for _ in range(50):
         accepted.append(sampler.sample(DAMAGED))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
 
-    assert accepted[:9] == [True] + [False] * 8
-    assert 4 <= sum(accepted) <= 5
+    assert accepted == ([True] + [False] * 9) * 5
 
 
 @in_virtual_time
@@ -464,7 +463,7 @@ async def test_a_difference_is_logged_once_in_an_hour(written: Written) -> None:
     counts = []
 
     for seconds in (0, 1800, 1790, 20, 3570):
-        await asyncio.sleep(seconds - 2)
+        await asyncio.sleep(seconds - 11)
         await compared(sampler)
         counts.append(len(written.lines()))
 
@@ -560,6 +559,7 @@ async def test_the_loop_is_stopped_for_20_ms_at_most_by_any_page(body: bytes) ->
             await asyncio.sleep(0.001)
             turns.append(time.process_time())
         longest.append(max(after - before for before, after in pairwise(turns)))
+        await asyncio.sleep(11)
 
     # Twice as much while the other cores are busy.
     assert 0 < min(longest) < 0.04

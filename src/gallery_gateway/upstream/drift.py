@@ -233,8 +233,11 @@ def _json_type(value: Raw) -> str:
 PAGES_PER_SAMPLE = 200
 """The number of pages of which one is compared."""
 
-# After a page has arrived. Until then, its own request has ended, and no other page is compared.
+# After a page has arrived. Until then, its own request has ended.
 _DELAY_SECONDS = 1.0
+
+# From one sample to the next: comparing a page takes as long as answering some requests.
+_INTERVAL_SECONDS = 10.0
 
 # How long the event loop is stopped, and then free.
 _TURN_SECONDS = 0.0005
@@ -252,7 +255,7 @@ _MAX_LOGGED = 200
 
 
 class DriftSampler:
-    """Compares pages one at a time, at most one in a second, in short turns of the event loop.
+    """Compares pages one at a time, at most one in ten seconds, in short turns of the event loop.
 
     A page of 1,000 images takes 60 turns of half a millisecond. A thread would keep the GIL for 5 ms a time.
 
@@ -265,23 +268,27 @@ class DriftSampler:
         self.compared = 0
         self.drifted: Counter[tuple[str, Kind]] = Counter()
         self._is_busy = False
+        # On the event loop's clock.
+        self._next_at = 0.0
         self._next_turn: asyncio.TimerHandle | None = None
         # When each field and kind was logged.
         self._logged: dict[tuple[str, Kind], float] = {}
 
     def sample(self, body: bytes) -> bool:
-        """Compare a page later, and return True, unless it is too large or another is being compared."""
-        if self._is_busy or len(body) > _MAX_BYTES:
+        """Compare a page later, and return True, unless it is too large or the last one is not long ago."""
+        loop = asyncio.get_running_loop()
+        if self._is_busy or loop.time() < self._next_at or len(body) > _MAX_BYTES:
             return False
         self._is_busy = True
-        self._next_turn = asyncio.get_running_loop().call_later(_DELAY_SECONDS, self._begin, body)
+        self._next_at = loop.time() + _INTERVAL_SECONDS
+        self._next_turn = loop.call_later(_DELAY_SECONDS, self._begin, body)
         return True
 
     def close(self) -> None:
         """Give up the page that is being compared; a later one can be sampled."""
         if self._next_turn is not None:
             self._next_turn.cancel()
-        self._is_busy = False
+        self._is_busy, self._next_at = False, 0.0
 
     def _begin(self, body: bytes) -> None:
         if body.count(b",") > _MAX_COMMAS:
