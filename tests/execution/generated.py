@@ -270,7 +270,7 @@ def _image(chance: random.Random, index: int) -> dict[str, Any]:
     image = image_body(
         index,
         id=chance.choice([None, 5]),
-        output=chance.choice([None, {"full_size": "https://pictures.example/ü", "uuid": "u"}, _SIGNED]),
+        output=chance.choice([None, {"full_size": "https://pictures.example/ü", "uuid": "u"}, dict(_SIGNED)]),
         quality_score=chance.choice([None, 0, 1, 0.1 + 0.2, 1e-9]),
         review_annotations=chance.choice([None, 1, "x", [1.50, None], {"a": {"ß": []}}]),
         detail_needs_review=chance.choice([None, True]),
