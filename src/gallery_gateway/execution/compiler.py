@@ -40,8 +40,7 @@ from gallery_gateway.execution.selection import (
 from gallery_gateway.telemetry.logs import log_event
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedRoot:
+class LoadedRoot(msgspec.Struct, frozen=True):
     """The value of a root field, and the page that keeps its rendered bytes.
 
     Args:

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from gallery_gateway.errors import (
     DocumentNotTrustedError,
@@ -18,8 +18,7 @@ from gallery_gateway.errors import (
 from gallery_gateway.execution.limits import DocumentError, significant
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphQLRequest:
+class GraphQLRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a GraphQL request.
 
     Args:

@@ -24,8 +24,7 @@ _MAX_WRITTEN_BYTES = 2 * 1024 * 1024
 _SETTLED = frozenset({None, "completed", "failed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(Struct, frozen=True):
     """How long a page may be used, in seconds from now.
 
     Args:

@@ -4,8 +4,9 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
@@ -37,8 +38,7 @@ _USED_AGAIN = frozenset({CacheStatus.HIT, CacheStatus.STALE, CacheStatus.COLLAPS
 _SWEEP_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class LoadResult:
+class LoadResult(Struct, frozen=True):
     """The answer to a load, and where it came from.
 
     Args:
@@ -85,8 +85,7 @@ class LoadResult:
         return CachedResponse(key, needs_links, self.caller_key, self.gallery.cache, self.gallery.clock)
 
 
-@dataclass(frozen=True, slots=True)
-class CachedResponse:
+class CachedResponse(Struct, frozen=True):
     """A response that is kept with its page, for as long as the page is kept and fresh.
 
     Args:

@@ -5,10 +5,10 @@ import math
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
 import httpx
+from msgspec import Struct
 
 from gallery_gateway.errors import (
     ERRORS,
@@ -29,8 +29,7 @@ from gallery_gateway.upstream.resilience import Deadline, Resilience
 from gallery_gateway.upstream.transport import RawHeader, RawResponse, Timeouts
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedPage:
+class FetchedPage(Struct, frozen=True):
     """A page of the REST API.
 
     Args:
@@ -45,8 +44,7 @@ class FetchedPage:
     call: Link | None
 
 
-@dataclass(frozen=True, slots=True)
-class NotModified:
+class NotModified(Struct, frozen=True):
     """A 304: the page of the given ETag is still current."""
 
     rules: CachingRules
@@ -255,8 +253,7 @@ def common_headers(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     target: bytes
     headers: list[RawHeader]
     caller_key: bytes
