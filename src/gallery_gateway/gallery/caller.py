@@ -18,37 +18,23 @@ class Caller:
     """A bearer token and the key that is derived from it, from which the token cannot be recovered.
 
     Callers with the same token are equal. `authorization` is the value of the header of upstream calls, its
-    only use. `fingerprint` is the beginning of the key, for `repr` and log lines.
+    only use. `fingerprint` is the beginning of the key, for `repr` and log lines. `expires_at` is when the
+    token expires, in seconds since 1970; infinite unless it is a JWT with `exp`.
 
     Args:
         token: the bearer token, without its scheme.
         secret: key of the HMAC; the same in all processes that share a cache.
     """
 
-    __slots__ = ("_token", "authorization", "fingerprint", "key")
+    __slots__ = ("authorization", "expires_at", "fingerprint", "key")
 
     def __init__(self, token: str, *, secret: bytes) -> None:
-        self._token = token
         self.authorization = f"Bearer {token}"
         mac = _mac_of(secret).copy()
         mac.update(token.encode())
         self.key = CallerKey(mac.digest())
         self.fingerprint = self.key[:4].hex()
-
-    @property
-    def expires_at(self) -> float:
-        """When the token expires, in seconds since 1970; infinite unless it is a JWT with `exp`.
-
-        The claim is not verified, so it only ever shortens lifetimes (RFC 7519, section 4.1.4).
-        """
-        parts = self._token.split(".")
-        if len(parts) != 3:
-            return math.inf
-        try:
-            claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-            return msgspec.json.decode(claims, type=_Claims).exp
-        except (binascii.Error, ValueError, RecursionError, msgspec.DecodeError):
-            return math.inf
+        self.expires_at = _expiry_of(token)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Caller) and self.key == other.key
@@ -72,3 +58,18 @@ def _mac_of(secret: bytes) -> hmac.HMAC:
 
 class _Claims(msgspec.Struct):
     exp: float = math.inf
+
+
+def _expiry_of(token: str) -> float:
+    """Return when a JWT expires.
+
+    The claim is not verified, so it only ever shortens lifetimes (RFC 7519, section 4.1.4).
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return math.inf
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        return msgspec.json.decode(claims, type=_Claims).exp
+    except (binascii.Error, ValueError, RecursionError, msgspec.DecodeError):
+        return math.inf
