@@ -185,14 +185,14 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         return max(0.0, clock.monotonic() - self.born_at)
 
 
-class Response(NamedTuple):
+class WrittenResponse(NamedTuple):
     """The response to an operation as JSON, and the number of images in it."""
 
     body: bytes
     images: int
 
 
-ResponseWriter = Callable[[Page], Response]
+ResponseWriter = Callable[[Page], WrittenResponse]
 """Writes the response to an operation that needs nothing but one page."""
 
 
@@ -211,7 +211,7 @@ class FetchResult:
     page: Page | None
     decoder: PageDecoder = parse_page
     writer: ResponseWriter | None = None
-    response: Response | None = None
+    response: WrittenResponse | None = None
     is_shared: bool = False
 
     def read(self, decoder: PageDecoder) -> Page:

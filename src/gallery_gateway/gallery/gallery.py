@@ -12,7 +12,7 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, Response
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, WrittenResponse
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
@@ -57,7 +57,7 @@ class LoadResult(Struct, frozen=True):
     status: CacheStatus
     staleness: Staleness | None = None
     is_complete: bool = True
-    response: Response | None = None
+    response: WrittenResponse | None = None
 
     @property
     def value(self) -> Any:

@@ -18,7 +18,7 @@ from strawberry.utils.str_converters import to_camel_case
 from gallery_gateway.errors import RejectedParameterError
 from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad, RootWriter
 from gallery_gateway.execution.selection import SelectedField, Selection, selection_of
-from gallery_gateway.gallery.entry import Response
+from gallery_gateway.gallery.entry import WrittenResponse
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, oldest
 from gallery_gateway.gallery.pagination import THIN, ListLoader, count, first_loads, paginate
@@ -155,8 +155,8 @@ def _needs_alone(needs: FieldNeeds, write: RootWriter, limits: ImageLimits) -> F
     With other root fields, a field may read what another selects, and the page must be complete.
     """
 
-    def writer(page: Page) -> Response:
-        return Response(write(page), images_in(page.projects, limits))
+    def writer(page: Page) -> WrittenResponse:
+        return WrittenResponse(write(page), images_in(page.projects, limits))
 
     return replace(needs, decoder=decoder_for(write.plan), is_alone=True, writer=writer)
 
