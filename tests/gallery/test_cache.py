@@ -100,6 +100,7 @@ def entry_of(
         request=request,
         body=body,
         project_ids=project_ids_of(page),
+        is_unfinished=False,
         received_bytes=len(body),
         seconds=0,
         rules=CachingRules(etag=etag),

@@ -29,6 +29,7 @@ def arrived(reader: PageDecoder) -> FetchResult:
         request=GalleryRequest(),
         body=BODY,
         project_ids=(7,),
+        is_unfinished=False,
         received_bytes=len(BODY),
         seconds=0,
         rules=NOTHING_SAID,

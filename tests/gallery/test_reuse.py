@@ -8,7 +8,16 @@ import httpx
 import msgspec
 import pytest
 
-from tests.fakes import OTHER_TOKEN, Client, FakeUpstream, gateway, page_body, parameters_of, project_body
+from tests.fakes import (
+    OTHER_TOKEN,
+    Client,
+    FakeUpstream,
+    gateway,
+    image_body,
+    page_body,
+    parameters_of,
+    project_body,
+)
 from tests.gallery.endpoints import ManualClock, caps, indexes, listing, page_of, sized_projects
 
 ALL = "page perPage total pages hasNext hasPrev"
@@ -458,4 +467,22 @@ async def test_others_who_share_a_call_read_other_fields_of_its_page(upstream: F
     assert first == {"data": {"gallery": {"projects": [{"projectId": 7}]}}}
     named = {"data": {"gallery": {"projects": [{"projectName": "Project 7"}]}}}
     assert others == [named, {"data": {**first["data"], "project": {"projectId": 7}}}, named]
+    assert len(upstream.requests) == 1
+
+
+async def test_a_response_with_too_many_images_is_refused_before_it_is_written(
+    upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+    monkeypatch.setattr(
+        "gallery_gateway.execution.compiler.msgspec.convert", lambda value, *_, **__: written.append(value)
+    )
+    projects = [project_body(number, *map(image_body, range(50))) for number in range(1, 21)]
+    upstream.answer(json=page_body(*projects))
+    aliases = " ".join(f"a{number}: images {{ imageIndex }}" for number in range(21))
+    async with gateway(upstream) as client:
+        answer = await client.ask(f"{{ gallery {{ projects {{ {aliases} }} }} }}")
+
+    assert "21000 images" in answer["errors"][0]["message"].replace(",", "")
+    assert written == []
     assert len(upstream.requests) == 1

@@ -44,7 +44,7 @@ class LoadedRoot(msgspec.Struct, frozen=True):
     """The value of a root field, and the page that keeps its rendered bytes.
 
     Args:
-        value: the value as a plan reads it.
+        value: the value as a plan reads it; `None` also if the response was written with the source.
         images: number of images that the response lists below the field.
         source: the `LoadResult` of the only page that it was made of; `None` if there were several.
         staleness: `Staleness` of the oldest stale page, or `None`.
@@ -106,10 +106,12 @@ class RootWriter:
     Args:
         only_key: the response key of the only root field of an operation, for which the complete response is
             written, so that its bytes are never copied.
+        max_images: the number of images that may be written in one step.
     """
 
-    def __init__(self, plan: Plan, *, only_key: str | None) -> None:
+    def __init__(self, plan: Plan, *, only_key: str | None, max_images: int) -> None:
         self.plan = plan
+        self.max_images = max_images
         self.is_complete = only_key is not None
         self._data = only_key and msgspec.defstruct("Data", [("value", Any)], rename={"value": only_key})
 
@@ -320,7 +322,11 @@ class Compiler:
         if compile_root is None:
             raise UnplannableError(selected.name)
         selection = selected.selection()
-        write = RootWriter(plan_selection(selection), only_key=key if is_alone else None)
+        write = RootWriter(
+            plan_selection(selection),
+            only_key=key if is_alone else None,
+            max_images=self._sliced_images,
+        )
         prepare = compile_root(selection, write if is_alone else None)
         return _Root(
             key=key,

@@ -17,9 +17,6 @@ from gallery_gateway.upstream.contract import Page, UpstreamProject
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.links import earliest_link_expiry
 
-# Operations write the responses of larger pages themselves, in slices.
-_MAX_WRITTEN_BYTES = 2 * 1024 * 1024
-
 # The contract's list of statuses is open: any other status may still change.
 _SETTLED = frozenset({None, "completed", "failed"})
 
@@ -59,12 +56,11 @@ class FreshnessPolicy:
     stale_while_revalidate_seconds: float = 0.0
     stale_if_error_seconds: float = 0.0
 
-    def lifetime(self, page: Page, rules: CachingRules, *, token_seconds: float) -> Lifetime:
+    def lifetime(self, rules: CachingRules, *, is_unfinished: bool, token_seconds: float) -> Lifetime:
         """Return the lifetime of a page; no part of it is longer than the caller's token is valid."""
         if not rules.is_storable or self.ttl_seconds <= 0 or token_seconds <= 0:
             return _NOT_STORED
         fresh = min(self.ttl_seconds, token_seconds, _or_unbounded(rules.lifetime_seconds))
-        is_unfinished = has_pending_images(page.projects)
         if is_unfinished:
             fresh = min(fresh, self.unfinished_ttl_seconds)
         if not rules.may_be_stale:
@@ -118,6 +114,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         request: the request that the page answers.
         body: the JSON of the page; empty for a page that stands for a 404.
         project_ids: the ids of the projects on the page, position by position; `None` for a damaged one.
+        is_unfinished: whether the page has images that are neither completed nor failed.
         received_bytes: size of the body that was received; 0 if the REST API answered "not modified".
         seconds: duration of the fetch.
         rules: what the response's headers say about caching.
@@ -140,6 +137,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     request: GalleryRequest
     body: bytes
     project_ids: tuple[int | None, ...]
+    is_unfinished: bool
     received_bytes: int
     seconds: float
     rules: CachingRules
@@ -192,8 +190,8 @@ class WrittenResponse(NamedTuple):
     images: int
 
 
-ResponseWriter = Callable[[Page], WrittenResponse]
-"""Writes the response to an operation that needs nothing but one page."""
+ResponseWriter = Callable[[Page], WrittenResponse | None]
+"""Writes the response to an operation that needs only one page; `None` if that takes more than one step."""
 
 
 @dataclass(slots=True)
@@ -201,7 +199,7 @@ class FetchResult:
     """A fetched page and its entry, shared by all who waited for it.
 
     Args:
-        page: the page as `decoder` parsed it; `None` once the response was written.
+        page: the page as `decoder` parsed it; `None` between the writing of the response and the next `read`.
         decoder: what parsed the page; some decode only the fields that a plan reads.
         writer: wrote `response` for the load that began the fetch; `None` if there is no response.
         is_shared: whether another process fetched the page.
@@ -221,14 +219,18 @@ class FetchResult:
         return self.page
 
     def write(self, writer: ResponseWriter) -> None:
-        """Write a response, and free the page, unless the page is large or does not fit the operation.
+        """Write a response, and free the page, unless the response is large or does not fit the page.
 
         Until the operation goes on, others run, and take the page out of the caches of the processor.
         """
-        if self.page is not None and 0 < len(self.entry.body) <= _MAX_WRITTEN_BYTES:
-            # The operation writes the response again, and reports the error.
-            with suppress(Exception):
-                self.response, self.writer, self.page = writer(self.page), writer, None
+        # A page that stands for a 404 could not be read again.
+        if self.page is None or not self.entry.body:
+            return
+        # The operation writes the response again, and reports the error.
+        with suppress(Exception):
+            self.response = writer(self.page)
+        if self.response is not None:
+            self.writer, self.page = writer, None
 
 
 def project_ids_of(page: Page) -> tuple[int | None, ...]:

@@ -13,6 +13,7 @@ from gallery_gateway.gallery.entry import (
     FetchResult,
     FreshnessPolicy,
     ResponseWriter,
+    has_pending_images,
     project_ids_of,
 )
 from gallery_gateway.gallery.request import GalleryRequest, query_string
@@ -148,13 +149,15 @@ class PageFetcher:
             request = msgspec.structs.replace(request, keeps_window=True)
             self._cache.note_resized(caller.key)
         token_seconds = caller.expires_at - self._clock.wall()
-        lifetime = self._freshness.lifetime(page, rules, token_seconds=token_seconds)
+        is_unfinished = has_pending_images(page.projects)
+        lifetime = self._freshness.lifetime(rules, is_unfinished=is_unfinished, token_seconds=token_seconds)
         has_etag = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
         revalidatable = min(lifetime.fresh + _REVALIDATION_SECONDS, token_seconds) if has_etag else 0.0
         return CacheEntry(
             request=request,
             body=response.body,
             project_ids=project_ids_of(page),
+            is_unfinished=is_unfinished,
             received_bytes=response.received_bytes,
             seconds=now - asked_at,
             rules=rules,

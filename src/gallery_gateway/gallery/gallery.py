@@ -65,7 +65,7 @@ class LoadResult(Struct, frozen=True):
         return self.read if self.is_complete else self.entry.page
 
     def recall(self, writer: Hashable) -> bytes | None:
-        """Return the response that this writer wrote from the answer before, if it is kept."""
+        """Return the response that this writer wrote from the answer before, if there is one."""
         if self.response is None:
             return self.entry.rendered.get((writer, self.key.request))
         self.remember(writer, self.response.body)

@@ -13,7 +13,13 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError, UpstreamContractError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, ResponseWriter, project_ids_of
+from gallery_gateway.gallery.entry import (
+    CacheEntry,
+    FetchResult,
+    ResponseWriter,
+    has_pending_images,
+    project_ids_of,
+)
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import answered_size
@@ -183,6 +189,7 @@ class SharedFetcher:
             request=request,
             body=stored.body,
             project_ids=project_ids_of(page),
+            is_unfinished=has_pending_images(page.projects),
             received_bytes=0,
             seconds=0.0,
             rules=rules,

@@ -66,7 +66,7 @@ class OperationContext:
         return outcome
 
     def count_images(self, key: str, images: int) -> None:
-        """Count the images below a root field before the response is written.
+        """Count the images below a root field.
 
         Raises:
             TooManyImagesError: the root fields loaded so far have more images than a response may hold.
@@ -79,8 +79,7 @@ class OperationContext:
     @property
     def has_pending_images(self) -> bool:
         """Whether a loaded project has images that are neither completed nor failed."""
-        values = [loaded.value for loaded in self._outcomes.values() if hasattr(loaded, "value")]
-        return any(has_pending_images(getattr(value, "projects", [value])) for value in values)
+        return any(_is_unfinished(loaded) for loaded in self._outcomes.values() if hasattr(loaded, "value"))
 
     @property
     def links_seconds(self) -> float:
@@ -109,6 +108,14 @@ class OperationContext:
         if calls is not None:
             extensions["upstream"] = self.usage.report(calls)
         return extensions
+
+
+def _is_unfinished(loaded: Any) -> bool:
+    """Return whether the value of a root field has images that are neither completed nor failed."""
+    if getattr(loaded.source, "response", None) is not None:
+        # The value was freed.
+        return bool(loaded.source.entry.is_unfinished)
+    return has_pending_images(getattr(loaded.value, "projects", [loaded.value]))
 
 
 def images_in(projects: Iterable[object], limits: ImageLimits) -> int:

@@ -155,8 +155,9 @@ def _needs_alone(needs: FieldNeeds, write: RootWriter, limits: ImageLimits) -> F
     With other root fields, a field may read what another selects, and the page must be complete.
     """
 
-    def writer(page: Page) -> WrittenResponse:
-        return WrittenResponse(write(page), images_in(page.projects, limits))
+    def writer(page: Page) -> WrittenResponse | None:
+        images = images_in(page.projects, limits)
+        return WrittenResponse(write(page), images) if images <= write.max_images else None
 
     return replace(needs, decoder=decoder_for(write.plan), is_alone=True, writer=writer)
 

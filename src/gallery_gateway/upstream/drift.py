@@ -231,7 +231,7 @@ def _json_type(value: Raw) -> str:
 
 
 PAGES_PER_SAMPLE = 200
-"""The number of pages of which one is compared."""
+"""The number of pages of which at most one is compared."""
 
 # After a page has arrived. Until then, its own request has ended.
 _DELAY_SECONDS = 1.0

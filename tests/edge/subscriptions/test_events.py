@@ -147,3 +147,27 @@ def test_the_events_end_a_minute_after_the_last_change_of_a_finished_list(select
     done = [(CHANGES[0], place) for place in range(3) for _ in range(3)]
 
     virtual_time.run(lambda: follow(selection, done + [(CHANGES[-1], 0)] * 25))
+
+
+async def wait(selection: str) -> None:
+    api = ProjectsAPI(project(1, pending=2), project(2, pending=1))
+    async with opened(api.upstream, cache_unfinished_ttl_seconds=TTL_SECONDS) as gateway:
+        document = f"subscription {{ {selection} }}"
+        compiled = gateway.subscribe(document)
+        plain = replace(gateway, app=plain_app(gateway)).subscribe(document)
+
+        await asyncio.sleep(5 * SETTLED_SECONDS)
+
+        assert not compiled.is_complete
+        assert not plain.is_complete
+        assert compiled.responses == plain.responses
+        assert len(compiled.responses) == 1
+
+
+@pytest.mark.parametrize(
+    "selection", ["gallery { projects { completedImages } }", SELECTIONS[1], SELECTIONS[5]]
+)
+def test_a_subscription_stays_open_while_images_are_pending_however_long_nothing_changes(
+    selection: str,
+) -> None:
+    virtual_time.run(lambda: wait(selection))
