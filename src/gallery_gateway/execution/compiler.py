@@ -228,7 +228,7 @@ class Compiler:
         rendered: bytes | None = loaded.source and loaded.source.recall((root.write.plan, loaded.shown))
         if rendered is not None:
             return rendered
-        if loaded.images > self._sliced_images:
+        if loaded.value is not None and loaded.images > self._sliced_images:
             async with self._large_pages:
                 value = await self._render_in_slices(root.write.plan, loaded.value)
             rendered = b"".join(
