@@ -69,9 +69,10 @@ STAGES = {
         "execution/compiler.py Compiler._render",
         "execution/compiler.py RootWriter.",
         "gallery/entry.py FetchResult.write",
+        "schema/roots.py _needs_alone",
         "structs.py",
     ),
-    "respond": ("edge/responses.py", "edge/endpoint.py"),
+    "respond": ("edge/responses.py", "edge/endpoint.py", "edge/uvicorn_protocol.py _send_at_once"),
     "log and metrics": ("edge/recorder.py", "telemetry/"),
 }
 REST = "the rest"

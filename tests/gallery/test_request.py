@@ -76,7 +76,7 @@ OTHER_VALUES: dict[str, object] = {
     "keeps_window": True,
 }
 WINDOW = {"page", "per_page", "max_images_per_project"}
-DERIVED = {"listing", "images", "max_images"}
+DERIVED = {"listing", "images", "max_images", "start", "stop"}
 FIELDS = [field.name for field in msgspec.structs.fields(GalleryRequest) if field.name not in DERIVED]
 
 

@@ -6,7 +6,7 @@ execution does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     FieldNode,
@@ -37,6 +37,13 @@ Coerce = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Makes variables of raw values, or arguments of variables; raises `MisfitError`."""
 
 
+class _Variable(NamedTuple):
+    name: str
+    type: GraphQLInputType
+    default: Any
+    is_required: bool
+
+
 def prepare_variables(schema: GraphQLSchema, definitions: Sequence[VariableDefinitionNode]) -> Coerce:
     """Return a function that coerces raw values (GraphQL specification, section 6.1.2)."""
     variables = [_variable(schema, definition) for definition in definitions]
@@ -58,15 +65,19 @@ def prepare_variables(schema: GraphQLSchema, definitions: Sequence[VariableDefin
     return coerce
 
 
-def _variable(
-    schema: GraphQLSchema, definition: VariableDefinitionNode
-) -> tuple[str, GraphQLInputType, Any, bool]:
-    """Return the name of a variable, its type and default, and whether it is required."""
+def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Variable:
     name = definition.variable.name.value
     type_: Any = type_from_ast(schema, definition.type)
     values = get_variable_values(schema, [definition], {}) if definition.default_value else None
     default = values.coerced[name] if isinstance(values, VariableValues) else Undefined
-    return name, type_, default, is_non_null_type(type_)
+    return _Variable(name, type_, default, is_non_null_type(type_))
+
+
+class _FromVariable(NamedTuple):
+    argument: str
+    variable: str
+    default: Any
+    is_non_null: bool
 
 
 def prepare_arguments(field: GraphQLField, node: FieldNode) -> Coerce | None:
@@ -98,11 +109,10 @@ def prepare_arguments(field: GraphQLField, node: FieldNode) -> Coerce | None:
     return coerce
 
 
-def _from_variable(field: GraphQLField, name: str, variable: str) -> tuple[str, str, Any, bool]:
-    """Return the names of an argument and its variable, its default, and whether it must not be null."""
+def _from_variable(field: GraphQLField, name: str, variable: str) -> _FromVariable:
     argument = field.args[name]
     defaults = {}
     if not is_required_argument(argument):
         alone = GraphQLField(field.type, args={name: argument})
         defaults = get_argument_values(alone, FieldNode(name=NameNode(value=name)))
-    return name, variable, defaults.get(name, Undefined), is_non_null_type(argument.type)
+    return _FromVariable(name, variable, defaults.get(name, Undefined), is_non_null_type(argument.type))

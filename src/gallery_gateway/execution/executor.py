@@ -39,6 +39,7 @@ _NULL_VIOLATION = "Cannot return null for non-nullable field"
 # Items of lists and members of objects included. The largest request body holds over 100,000 values, and
 # graphql-core needs several microseconds to coerce each.
 _MAX_VARIABLE_VALUES = 10_000
+# `dict | list` would be made again for each value.
 _CONTAINERS = (dict, list)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any
+
+from msgspec import Struct
 
 from gallery_gateway.errors import UpstreamTimeoutError, UpstreamUnavailableError
 from gallery_gateway.gallery.caller import CallerKey
@@ -15,8 +16,7 @@ from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.upstream.resilience import Deadline
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(Struct, frozen=True, eq=False):
     """A call in a task of its own.
 
     Args:
@@ -83,19 +83,15 @@ class Flights:
 
     def __init__(self) -> None:
         self.started = 0
-        # With the window of its request: comparing numbers is cheap.
-        self._by_caller: dict[CallerKey, list[tuple[int, int, Flight]]] = defaultdict(list)
+        self._by_caller: dict[CallerKey, list[Flight]] = defaultdict(list)
 
     def find(
         self, caller_key: CallerKey, request: GalleryRequest, *, since: int = 0, forced_since: float = inf
     ) -> Flight | None:
         """Return a flight that covers the request, with at least the number `since` or forced since then."""
-        start = (request.page - 1) * request.per_page
-        stop = start + request.per_page
-        for first, last, flight in self._by_caller.get(caller_key, ()):
-            if not (first <= start and stop <= last and flight.request.covers(request)):
-                continue
-            if flight.number >= since or flight.forced_at >= forced_since:
+        for flight in self._by_caller.get(caller_key, ()):
+            is_recent = flight.number >= since or flight.forced_at >= forced_since
+            if is_recent and flight.request.covers(request):
                 return flight
         return None
 
@@ -110,25 +106,22 @@ class Flights:
     ) -> Flight:
         flight = Flight(self.started, request, asyncio.create_task(call), deadline, forced_at)
         self.started += 1
-        first = (request.page - 1) * request.per_page
-        placed = first, first + request.per_page, flight
-        self._by_caller[caller_key].append(placed)
-        flight.task.add_done_callback(lambda _task: self._remove(caller_key, placed))
+        self._by_caller[caller_key].append(flight)
+        flight.task.add_done_callback(lambda _task: self._remove(caller_key, flight))
         return flight
 
     async def aclose(self) -> None:
         """Cancel all flights."""
-        tasks = [flight.task for flights in self._by_caller.values() for _, _, flight in flights]
+        tasks = [flight.task for flights in self._by_caller.values() for flight in flights]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _remove(self, caller_key: CallerKey, placed: tuple[int, int, Flight]) -> None:
+    def _remove(self, caller_key: CallerKey, flight: Flight) -> None:
         flights = self._by_caller[caller_key]
-        flights.remove(placed)
+        flights.remove(flight)
         if not flights:
             del self._by_caller[caller_key]
-        task = placed[2].task
-        if not task.cancelled():
+        if not flight.task.cancelled():
             # Marks the error as retrieved: all waiters may have gone.
-            task.exception()
+            flight.task.exception()

@@ -65,7 +65,10 @@ class LoadResult(Struct, frozen=True):
         return self.read if self.is_complete else self.entry.page
 
     def recall(self, writer: Hashable) -> bytes | None:
-        """Return the response that this writer wrote from the answer before, if there is one."""
+        """Return the response that this writer wrote from the answer before, if there is one.
+
+        One that was written when the page was fetched is kept from now on, as `remember` says.
+        """
         if self.response is None:
             return self.entry.rendered.get((writer, self.key.request))
         self.remember(writer, self.response.body)

@@ -57,7 +57,7 @@ class PlannedLoad(Struct, frozen=True):
         if self.listed_on:
             return any(page.request.covers(request) for page in self.listed_on)
         covering = self.covered_by
-        return covering is not None and (request.page == 1 or covering.request.window == request.window)
+        return covering is not None and (request.page == 1 or covering.request.start == request.start)
 
 
 def plan_batch(keys: Iterable[LoadKey]) -> list[PlannedLoad]:

@@ -22,7 +22,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
     Each attribute is a REST parameter with its REST default; `None` means that the parameter is not sent.
     Requests with the same meaning are equal: `feedback` is sorted without repeats, an empty text is `None`.
 
-    Five attributes are no parameters:
+    Seven attributes are no parameters:
 
     - `keeps_cap`: only a page requested with the same `max_images_per_project` can answer (REST contract,
       open question 3).
@@ -32,6 +32,7 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
       attribute but the window and the cap, so a new parameter belongs to it without being named.
     - `images`: the images of a project and their order, whichever page lists the project.
     - `max_images`: the number of images that the page can hold.
+    - `start` and `stop`: the positions in the list that the page holds, from 0; `stop` is not one of them.
 
     Source: REST contract, `GET /gallery/by-project`, request.
     """
@@ -52,6 +53,8 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
     listing: tuple[object, ...] = ()
     images: tuple[object, ...] = ()
     max_images: int = 0
+    start: int = 0
+    stop: int = 0
 
     def __post_init__(self) -> None:
         force_setattr(self, "feedback", tuple(sorted(set(self.feedback) - {""})))
@@ -63,11 +66,8 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
         force_setattr(self, "images", (*_IMAGES(self), cap))
         projects = self.per_page if self.project_id is None else 1
         force_setattr(self, "max_images", projects * self.max_images_per_project)
-
-    @property
-    def window(self) -> range:
-        """The positions in the list that this page holds, from 0."""
-        return range((self.page - 1) * self.per_page, self.page * self.per_page)
+        force_setattr(self, "start", (self.page - 1) * self.per_page)
+        force_setattr(self, "stop", self.page * self.per_page)
 
     def narrowed(self, max_images: int | None) -> "GalleryRequest":
         """Return the request for at most `max_images` of each project; `None` keeps the cap.
@@ -79,19 +79,20 @@ class GalleryRequest(Struct, frozen=True, kw_only=True, cache_hash=True, gc=Fals
 
     def spans(self, other: "GalleryRequest") -> bool:
         """Return whether this page holds all positions of `other`, a page of the same list."""
-        mine, others = self.window, other.window
-        return mine.start <= others.start and others.stop <= mine.stop
+        return self.start <= other.start and other.stop <= self.stop
 
     def covers(self, other: "GalleryRequest") -> bool:
         """Return whether the response to this request holds the response to `other`."""
+        # Positions first: most of the calls under way are for other pages.
         return (
-            self.max_images_per_project >= other.max_images_per_project
+            self.start <= other.start
+            and other.stop <= self.stop
+            and self.max_images_per_project >= other.max_images_per_project
             and self.listing == other.listing
-            and self.spans(other)
         )
 
 
-_DERIVED = {"keeps_cap", "keeps_window", "listing", "images", "max_images"}
+_DERIVED = {"keeps_cap", "keeps_window", "listing", "images", "max_images", "start", "stop"}
 _PARAMETERS = [field.name for field in fields(GalleryRequest) if field.name not in _DERIVED]
 _WINDOW = {"page", "per_page", "max_images_per_project"}
 _PROJECTS_ONLY = {"project_id", "ownership", "search"}
@@ -130,6 +131,7 @@ def query_string(request: GalleryRequest) -> str:
             parts.append(f"{name}={value}")
         elif value is not None:
             for text in value if isinstance(value, tuple) else (value,):
+                # Quoting takes longer than the rest, and changes no identifier.
                 is_plain = text.isascii() and text.isidentifier()
                 parts.append(f"{name}={text if is_plain else quote_plus(text)}")
     return "&".join(parts)

@@ -65,7 +65,7 @@ def answered_size(page: Page, request: GalleryRequest) -> int | None:
     # A damaged page may hold values of any type.
     if type(given.per_page) is int and given.per_page > 0 and given.per_page != size:
         return given.per_page
-    rest = given.total - request.window.start if type(given.total) is int else 0
+    rest = given.total - request.start if type(given.total) is int else 0
     is_short = projects < size and (given.has_next is True or rest > projects)
     return projects if is_short or projects > size else None
 
@@ -79,25 +79,25 @@ def listed_project(page: Page, project_id: int | None) -> UpstreamProject | None
 
 
 def _within(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> list[UpstreamProject] | None:
-    if of.window == to.window:
+    if (of.start, of.stop) == (to.start, to.stop):
         return page.projects
     if not of.spans(to):
         return None
-    start = to.window.start - of.window.start
+    start = to.start - of.start
     return page.projects[start : start + to.per_page]
 
 
 def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> UpstreamPagination | None:
     """Return the pagination for `to`; `None` unless the numbers of the page are consistent."""
     given = page.pagination
-    if of.window == to.window:
+    if (of.start, of.stop) == (to.start, to.stop):
         return given
     # A damaged page may hold a total of any type.
     if type(given.total) is not int or given != _counted(given.total, of):
         return None
-    is_full = len(page.projects) == min(of.per_page, given.total - of.window.start)
+    is_full = len(page.projects) == min(of.per_page, given.total - of.start)
     # What the REST API answers past the end is unknown. An empty list has a first page.
-    if not is_full or to.window.start >= max(1, given.total):
+    if not is_full or to.start >= max(1, given.total):
         return None
     return _counted(given.total, to)
 

@@ -50,6 +50,7 @@ class CachingRules:
 _KEPT = ("lifetime_seconds", "stale_while_revalidate_seconds", "stale_if_error_seconds")
 
 NOTHING_SAID = CachingRules()
+"""The rules of a response without any of `CACHING_HEADERS`."""
 
 CACHING_HEADERS = frozenset({"cache-control", "age", "etag", "expires"})
 _NEVER_STALE = {"no-cache", "no-store", "must-revalidate"}
@@ -62,6 +63,8 @@ _ETAG = re.compile(r'(?=.{1,1024}$)(?:(?:[Ww]/)?"[!#-~]*"|[!#-)+\-.-~]+)')
 
 
 def parse_caching_rules(headers: httpx.Headers) -> CachingRules:
+    if CACHING_HEADERS.isdisjoint(headers.keys()):
+        return NOTHING_SAID
     directives = parse_directives(headers.get("cache-control", ""))
     # The first of several counts (RFC 9111, section 5.1).
     age = parse_seconds(headers.get("age", "").partition(",")[0].strip()) or 0.0

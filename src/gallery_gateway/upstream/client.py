@@ -13,13 +13,14 @@ from msgspec import Struct
 from gallery_gateway.errors import (
     ERRORS,
     BadUserInputError,
+    Consequences,
     GatewayError,
     UpstreamContractError,
 )
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.telemetry.telemetry import Call, Telemetry
 from gallery_gateway.upstream.breaker import CallResult
-from gallery_gateway.upstream.caching import CACHING_HEADERS, NOTHING_SAID, CachingRules, parse_caching_rules
+from gallery_gateway.upstream.caching import CACHING_HEADERS, CachingRules, parse_caching_rules
 from gallery_gateway.upstream.contract import PATH, Page
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
 from gallery_gateway.upstream.drift import PAGES_PER_SAMPLE, DriftSampler
@@ -66,7 +67,7 @@ class Transport(Protocol):
     async def aclose(self) -> None: ...
 
 
-# The headers of a response without an error that are read; httpx takes some time for each header.
+# The headers that are read unless a call was refused; httpx takes a microsecond for each header.
 _PAGE_HEADERS = frozenset({b"content-encoding", b"date", *(name.encode() for name in CACHING_HEADERS)})
 
 AnyTransport = Transport | httpx.AsyncBaseTransport
@@ -172,14 +173,18 @@ class GalleryClient:
 
     async def _attempts(self, request: "_Request", deadline: Deadline) -> FetchedPage | NotModified:
         """Make attempts until one succeeds or its error is not retried."""
-        wait, caller_key = self._resilience.retries.wait, request.caller_key
         attempt = 1
         while True:
             try:
                 return await self._attempt(request, attempt)
             except GatewayError as exc:
-                seconds = deadline.remaining_seconds
-                if not await wait(exc, attempt=attempt, caller_key=caller_key, remaining_seconds=seconds):
+                is_retried = await self._resilience.retries.wait(
+                    exc,
+                    attempt=attempt,
+                    caller_key=request.caller_key,
+                    remaining_seconds=deadline.remaining_seconds,
+                )
+                if not is_retried:
                     raise
             attempt += 1
 
@@ -190,12 +195,12 @@ class GalleryClient:
             call.record.reason = ERRORS["given_up"].reason
             try:
                 page = await self._send(request, call)
-            except Exception as exc:
-                consequences = exc.consequences if isinstance(exc, GatewayError) else ERRORS["bug"]
-                call.record.outcome, call.record.reason = consequences.code, consequences.reason
-                call.log_level = consequences.log_level
-                if isinstance(exc, GatewayError):
-                    self._resilience.record_failure(ticket, exc)
+            except GatewayError as exc:
+                _record_failure(call, exc.consequences)
+                self._resilience.record_failure(ticket, exc)
+                raise
+            except Exception:
+                _record_failure(call, ERRORS["bug"])
                 raise
             else:
                 ticket.result = CallResult.FINE
@@ -217,7 +222,6 @@ class GalleryClient:
             record.status = response.status
             read = [each for each in response.headers if response.status >= 400 or each[0] in _PAGE_HEADERS]
             headers = httpx.Headers(read)
-            rules = parse_caching_rules(headers) if CACHING_HEADERS & headers.keys() else NOTHING_SAID
             if response.status == 200:
                 body = await read_body(response, headers, max_bytes=self._max_bytes)
                 self._pages_to_sample -= 1
@@ -225,10 +229,10 @@ class GalleryClient:
                     self._pages_to_sample = PAGES_PER_SAMPLE
                 page = await request.decoder.decode(body, self._large_pages)
                 record.outcome, record.reason, record.bytes = "ok", None, len(body)
-                return FetchedPage(page, body, rules, call.link)
+                return FetchedPage(page, body, parse_caching_rules(headers), call.link)
             if response.status == 304 and request.headers[-1][0] == b"if-none-match":
                 record.outcome, record.reason = "unchanged", None
-                return NotModified(rules, call.link)
+                return NotModified(parse_caching_rules(headers), call.link)
             refused = httpx.Response(response.status, headers=headers)
             raise status_error(refused, await _read_error_body(response, headers))
         except httpx.TransportError as exc:
@@ -258,6 +262,11 @@ class _Request(Struct, frozen=True):
     headers: list[RawHeader]
     caller_key: bytes
     decoder: PageDecoder
+
+
+def _record_failure(call: Call, consequences: Consequences) -> None:
+    call.record.outcome, call.record.reason = consequences.code, consequences.reason
+    call.log_level = consequences.log_level
 
 
 async def _read_error_body(response: RawResponse, headers: httpx.Headers) -> bytes | None:
