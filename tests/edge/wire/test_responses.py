@@ -128,6 +128,9 @@ class Client(MemoryTransport):
         self._protocol.data_received(b"".join(requests))
         await turns(20 * len(requests))
 
+    def show_access_log(self) -> None:
+        self._protocol.access_log = True
+
     async def pause(self, *, is_paused: bool) -> None:
         """Stops reading, or reads on."""
         (self._protocol.pause_writing if is_paused else self._protocol.resume_writing)()
@@ -247,6 +250,16 @@ async def test_a_response_is_sent_through_middleware(client: Client, responding:
 
     assert responding.at_once == [False]
     assert b"\r\nx-added: 1\r\n" in client.sent
+
+
+async def test_a_response_that_the_access_log_shows_is_left_to_uvicorn(
+    client: Client, responding: Responding
+) -> None:
+    client.show_access_log()
+
+    await client.send(GET)
+
+    assert responding.at_once == [False]
 
 
 async def test_a_request_gets_one_response_only(client: Client, responding: Responding) -> None:
