@@ -63,6 +63,7 @@ class PageCache:
         self._callers: dict[CallerKey, CallerIndex] = {}
         timer = clock.monotonic
         self._purged_at: TTLCache[CallerKey, float] = TTLCache(_MAX_PURGED, _LONGEST_CALL_SECONDS, timer)
+        # Pages requested later, which nearly all are, need no look at the purged callers.
         self._last_purge = -math.inf
         # The least recently used entry is the first.
         self._entries: OrderedDict[CacheEntry, CallerIndex] = OrderedDict()

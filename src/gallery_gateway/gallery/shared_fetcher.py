@@ -79,7 +79,11 @@ class SharedFetcher:
         decoder: PageDecoder = parse_page,
         writer: ResponseWriter | None = None,
     ) -> FetchResult:
-        """Raises: GatewayError: the upstream call failed."""
+        """Return the page of another process, or else fetch it, with `writer` as `PageFetcher` does.
+
+        Raises:
+            GatewayError: the upstream call failed.
+        """
         # A new owner for each fetch: the process may fetch the page again before it has stored it.
         owner = os.urandom(8)
         keys = PageKeys.of(caller.key, repr(request))

@@ -34,7 +34,7 @@ class Deadline:
 
     def __enter__(self) -> None:
         self._task, self._has_passed = asyncio.current_task(), False
-        self._wait(-math.inf)
+        self._set_timer()
 
     def __exit__(self, _class: object, error: BaseException | None, _traceback: object) -> None:
         """Raises: UpstreamTimeoutError: the deadline passed."""
@@ -50,10 +50,13 @@ class Deadline:
     def extend(self, at: float) -> None:
         self.at = max(self.at, at)
 
-    def _wait(self, at: float) -> None:
-        """End the call unless the deadline is later than `at`."""
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_at(self.at, self._end, self.at)
+
+    def _end(self, at: float) -> None:
+        """End the call, unless the deadline has been extended since the timer was set."""
         if at < self.at:
-            self._timer = asyncio.get_running_loop().call_at(self.at, self._wait, self.at)
+            self._set_timer()
         else:
             self._has_passed = True
             self._task.cancel()
