@@ -78,25 +78,28 @@ def ways() -> Ways:
     )
 
 
-async def run(executor: Executor, document: str, body: bytes) -> GraphQLResponse:
-    """One operation on an endpoint that says `body` to everything."""
+async def run(executor: Executor, document: str, body: bytes, *, times: int = 1) -> list[GraphQLResponse]:
+    """One operation, several times, on an endpoint that says `body` to everything."""
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     gallery = build_gallery(transport)
-    usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
-    loader = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
-    context = OperationContext(usage, loader)
     request = GraphQLRequest(query=document, variables=VARIABLES)
-    return await executor.execute(request, context, request_id="r")
+    responses = []
+    for _ in range(times):
+        usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
+        loader = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
+        responses.append(await executor.execute(request, OperationContext(usage, loader), request_id="r"))
+    return responses
 
 
 async def compare(ways: Ways, document: str, body: bytes) -> None:
-    plain = await run(ways.plain, document, body)
+    [plain] = await run(ways.plain, document, body)
 
-    compiled = await run(ways.compiled, document, body)
-    sliced = await run(ways.sliced, document, body)
+    # From a page that has just come, a cached page, and a response that is kept with it.
+    compiled = await run(ways.compiled, document, body, times=3)
+    sliced = await run(ways.sliced, document, body, times=2)
 
-    assert compiled == plain, document
-    assert sliced == plain, document
+    assert compiled == [plain] * 3, document
+    assert sliced == [plain] * 2, document
 
 
 async def test_generated_operations_on_whole_and_damaged_pages_agree(
@@ -112,7 +115,7 @@ async def test_generated_operations_on_whole_and_damaged_pages_agree(
         for damages in range(PAGES_PER_OPERATION):
             await compare(ways, document, page_bytes(chance, damages=damages % 4))
 
-    assert ways.compiler.compiled - before > cases / 3
+    assert ways.compiler.compiled - before > cases
     assert "operation.bug" not in caplog.text
     assert "execution.fallback" not in caplog.text
 
@@ -152,7 +155,7 @@ async def test_what_is_common_is_compiled(ways: Ways, document: str) -> None:
 
     await compare(ways, document, GOOD_PAGE)
 
-    assert ways.compiler.compiled == before + 1
+    assert ways.compiler.compiled == before + 3
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, product
 from operator import attrgetter
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller
-from gallery_gateway.gallery.entry import CacheEntry, project_ids_of
+from gallery_gateway.gallery.entry import CacheEntry, ResponseKey, WrittenResponse, project_ids_of
 from gallery_gateway.gallery.lookup import (
     ACCEPTS_ALL,
     Accepts,
@@ -29,6 +29,7 @@ from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.contract import Page, UpstreamPagination
+from gallery_gateway.upstream.decoding import parse_page
 from tests.counting import lines_run
 from tests.fakes import OTHER_TOKEN, TOKEN
 from tests.gallery.endpoints import ManualClock, parsed_page, sized_projects
@@ -136,6 +137,64 @@ def test_a_page_is_found_until_its_time_is_over() -> None:
 
     assert before == CachedAnswer(entry, entry.page)
     assert after is None
+
+
+@dataclass
+class CountingDecoder:
+    """Decodes pages, and counts them."""
+
+    decoded: int = 0
+
+    def __call__(self, body: bytes) -> Page:
+        self.decoded += 1
+        return parse_page(body)
+
+
+def alone(request: GalleryRequest, decoder: Any) -> LoadKey:
+    """The key of an operation with one root field."""
+    return LoadKey(request, needs_links=False, is_project=False, decoder=decoder, writer=lambda _page: None)
+
+
+@pytest.mark.parametrize("wanted", [REQUEST, REQUEST.narrowed(1)], ids=["the page", "a slice"])
+def test_a_kept_response_is_found_without_decoding_its_page(wanted: GalleryRequest) -> None:
+    kept, decoder, written = Kept(), CountingDecoder(), WrittenResponse(b"{}", 7)
+    entry, key = kept.put(), alone(wanted, decoder)
+    before = fresh(kept.cache.lookup(ADA, key))
+    kept.cache.remember(ADA.key, entry, ResponseKey(key.writer, wanted), written)
+
+    found = fresh(kept.cache.lookup(ADA, key))
+
+    assert before is not None
+    assert before.response is None
+    assert found == CachedAnswer(entry, None, response=written)
+    assert decoder.decoded == 1
+
+
+def test_a_kept_response_is_found_by_its_own_writer_and_request_only() -> None:
+    kept, decoder = Kept(), CountingDecoder()
+    entry, key = kept.put(), alone(REQUEST, decoder)
+    kept.cache.remember(ADA.key, entry, ResponseKey(key.writer, REQUEST), WrittenResponse(b"{}", 7))
+
+    others = [alone(REQUEST, decoder), replace(key, request=REQUEST.narrowed(1)), page_key(REQUEST)]
+
+    found = [fresh(kept.cache.lookup(ADA, other)) for other in others]
+    assert all(each is not None and each.response is None and each.value is not None for each in found)
+
+
+def test_a_page_is_kept_parsed_when_a_second_load_needs_all_of_it() -> None:
+    kept = Kept()
+    entry = kept.put()
+    light = kept.cache.size_bytes
+
+    kept.cache.lookup(ADA, alone(REQUEST, CountingDecoder()))
+    kept.cache.lookup(ADA, alone(REQUEST, CountingDecoder()))
+    kept.find()
+    once = entry.parsed, kept.cache.size_bytes
+    kept.find()
+
+    assert once == (None, light)
+    assert entry.parsed == parse_page(entry.body)
+    assert kept.cache.size_bytes > light
 
 
 def test_a_page_is_found_by_its_own_caller_only() -> None:
@@ -446,7 +505,7 @@ def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
         cache.put(ADA, entry)
         for _ in range(delay):
             next(ticking)
-        cache.remember(ADA.key, entry, "writer", b"x" * 100)
+        cache.remember(ADA.key, entry, ResponseKey("writer", entry.request), WrittenResponse(b"x" * 100, 0))
         size_bytes = cache.size_bytes
         assert sum(index.size_bytes for index in cache._callers.values()) == size_bytes
 
@@ -572,7 +631,8 @@ class CacheMachine(RuleBasedStateMachine):
     def remember(self, caller: Caller, request: GalleryRequest, writer: int, size_bytes: int) -> None:
         found = self.kept.find(caller, request)
         if found is not None:
-            self.kept.cache.remember(caller.key, found.entry, writer, b"x" * size_bytes)
+            key = ResponseKey(writer, request)
+            self.kept.cache.remember(caller.key, found.entry, key, WrittenResponse(b"x" * size_bytes, 0))
 
     @rule(caller=st.sampled_from(CALLERS), project_id=st.integers(1, 6), cap=st.integers(1, 6))
     def find_project(self, caller: Caller, project_id: int, cap: int) -> None:

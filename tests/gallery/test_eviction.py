@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gallery_gateway.gallery.cache import PageCache, weigh
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry
+from gallery_gateway.gallery.entry import CacheEntry, ResponseKey, WrittenResponse
 from gallery_gateway.gallery.request import GalleryRequest
 from tests.gallery.endpoints import ManualClock
 from tests.gallery.test_cache import KIB, entry_of
@@ -120,7 +120,8 @@ def run(step: Step, cache: PageCache, model: Model, clock: ManualClock, made: li
         case "grow":
             known = model.use(place)
             if known is not None:
-                cache.remember(step.caller.key, known, len(known.rendered), b"x" * step.size_bytes)
+                key = ResponseKey(len(known.responses), known.request)
+                cache.remember(step.caller.key, known, key, WrittenResponse(b"x" * step.size_bytes, 0))
                 model.put(place, known, weigh(known))
         case "wait":
             clock.step(step.seconds)

@@ -1,16 +1,21 @@
 """A slice is what the endpoint would have said to the smaller request, or it is not made."""
 
+import json
+from collections.abc import Callable
 from copy import copy
 from typing import Any
+from urllib.parse import parse_qsl
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.gallery.slicing import slice_page, slice_project
 from gallery_gateway.upstream.contract import Page
-from tests.gallery.endpoints import parsed_page, sized_projects
+from gallery_gateway.upstream.decoding import decoder_for, parse_page
+from tests.gallery.endpoints import page_of, parsed_page, sized_projects
 
 SIZES = st.lists(st.integers(min_value=0, max_value=6), max_size=9)
 REQUESTS = st.builds(
@@ -121,6 +126,61 @@ def test_slicing_leaves_the_page_as_it_was() -> None:
     slice_page(page, of=of, to=GalleryRequest(per_page=1, page=2, max_images_per_project=2))
 
     assert page == parsed_page(sized_projects(5, 5, 5), of)
+
+
+Damage = Callable[[Any], None]
+
+# Each makes one value of a page another one than the contract says.
+DAMAGES: list[Damage] = [
+    lambda _page: None,
+    lambda page: page["pagination"].update(total="5"),
+    lambda page: page["pagination"].pop("has_next"),
+    lambda page: page["projects"].append(None),
+    lambda page: page["projects"].append({"project_id": 99}),
+    lambda page: page["projects"].append({"project_id": 99, "images": 5}),
+    lambda page: page["projects"].append({"project_id": 99, "images": [None] * 9}),
+    lambda page: page["projects"].append({"project_id": 99, "images": [{"status": 5}] * 9, "created_by": 5}),
+    lambda page: page["projects"].append({"project_id": "99", "project_name": {}, "images": []}),
+]
+
+
+class ImagePlan(msgspec.Struct):
+    image_index: Any
+
+
+class ProjectPlan(msgspec.Struct):
+    project_name: Any
+    images: list[ImagePlan]
+
+
+class PagePlan(msgspec.Struct):
+    pagination: Any
+    projects: list[ProjectPlan]
+
+
+@given(sizes=SIZES, of=REQUESTS, to=REQUESTS, damage=st.sampled_from(DAMAGES))
+def test_what_an_operation_reads_of_a_page_is_cut_as_the_page_is(
+    sizes: list[int], of: GalleryRequest, to: GalleryRequest, damage: Damage
+) -> None:
+    given_page = page_of(sized_projects(*sizes), dict(parse_qsl(query_string(of))))
+    damage(given_page)
+    body = json.dumps(given_page).encode()
+
+    cut = slice_page(decoder_for(PagePlan)(body), of=of, to=to)
+
+    assert read(cut) == read(slice_page(parse_page(body), of=of, to=to))
+
+
+def read(page: Any) -> Any:
+    """The values that `PagePlan` reads."""
+    return page and (
+        msgspec.structs.astuple(page.pagination),
+        [
+            project
+            and (project.project_name, [image and image.image_index for image in project.images or ()])
+            for project in page.projects
+        ],
+    )
 
 
 def _replaced(struct: Any, field: str, value: Any) -> Any:

@@ -237,7 +237,7 @@ class Compiler:
         else:
             rendered = root.write(loaded.value)
         if loaded.source is not None:
-            loaded.source.remember((root.write.plan, loaded.shown), rendered)
+            loaded.source.remember((root.write.plan, loaded.shown), rendered, loaded.images)
         return rendered
 
     async def _render_in_slices(self, plan: Plan, source: Any) -> list[bytes]:

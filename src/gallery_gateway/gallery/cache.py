@@ -14,7 +14,7 @@ from cachetools import TTLCache
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry
+from gallery_gateway.gallery.entry import CacheEntry, ResponseKey, WrittenResponse
 from gallery_gateway.gallery.lookup import (
     ACCEPTS_ALL,
     MISS,
@@ -45,7 +45,7 @@ _MAX_PURGED = 10_000
 _RESIZED_SECONDS = 600.0
 
 # Responses kept with a page. An app sends a few dozen operations, of which not all select from the same page.
-_MAX_RENDERED = 32
+_MAX_RESPONSES = 32
 
 
 class PageCache:
@@ -168,12 +168,14 @@ class PageCache:
         """Remove expired pages, as `put` does."""
         self._expire(self._clock.monotonic())
 
-    def remember(self, caller_key: CallerKey, entry: CacheEntry, key: Hashable, rendered: bytes) -> None:
+    def remember(
+        self, caller_key: CallerKey, entry: CacheEntry, key: ResponseKey, response: WrittenResponse
+    ) -> None:
         """Keep a response that was written from an entry, within the same budget."""
-        if len(entry.rendered) >= _MAX_RENDERED or self.use(caller_key, entry.request) is not entry:
+        if len(entry.responses) >= _MAX_RESPONSES or self.use(caller_key, entry.request) is not entry:
             return
-        if entry.weight_bytes + len(rendered) <= self._entry_max_bytes:
-            entry.rendered[key] = rendered
+        if entry.weight_bytes + len(response.body) <= self._entry_max_bytes:
+            entry.responses[key] = response
             self._account(self._entries[entry], entry)
 
     def use(self, caller_key: CallerKey, request: GalleryRequest) -> CacheEntry | None:
@@ -235,7 +237,8 @@ def weigh(entry: CacheEntry) -> int:
     """Return the memory of an entry, in bytes."""
     parsed_bytes = 0 if entry.parsed is None else int(_PARSED_BYTES_PER_JSON_BYTE * len(entry.body))
     own_bytes = _ENTRY_BYTES + _PROJECT_BYTES * len(entry.project_ids)
-    return own_bytes + len(entry.body) + parsed_bytes + sum(map(len, entry.rendered.values()))
+    responses_bytes = sum([len(response.body) for response in entry.responses.values()])
+    return own_bytes + len(entry.body) + parsed_bytes + responses_bytes
 
 
 class _ExpiringEntries:

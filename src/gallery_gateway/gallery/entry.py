@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct
 
@@ -103,12 +103,30 @@ def _is_pending(project: UpstreamProject) -> bool:
     return bool(project.pending_images) or any(image.status not in list(_SETTLED) for image in images)
 
 
+class WrittenResponse(Struct, frozen=True, gc=False):
+    """The response to an operation as JSON, and the number of images in it."""
+
+    body: bytes
+    images: int
+
+
+class ResponseKey(Struct, frozen=True, gc=False):
+    """What a response is kept under: what wrote it, and the request that its page answers."""
+
+    writer: Hashable
+    request: GalleryRequest
+
+
+ResponseWriter = Callable[[Page], WrittenResponse | None]
+"""Writes the response to an operation that needs only one page; `None` if that takes more than one step."""
+
+
 # No entry is part of a cycle, and without `gc` the garbage collector does not walk through a full cache.
 class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     """The page that answered one request, and when it may be used. Times are on the monotonic clock.
 
     Most pages are never requested again, and a parsed page takes more than twice the memory of its JSON. So
-    an entry keeps the JSON, and the parsed page only once a second request has used it.
+    an entry keeps the JSON and responses, and the parsed page once two loads have needed all of it.
 
     Args:
         request: the request that the page answers.
@@ -125,8 +143,9 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         stale_until: until then the page is served when the REST API fails.
         keep_until: when the cache removes the entry; later than the others if its ETag can revalidate it.
         link_margin_seconds: how long before its expiry a link is withheld.
-        parsed: the page, if it is kept parsed.
-        rendered: responses written from the page, by what identifies the writer and the request.
+        parsed: the complete page, if it is kept parsed.
+        was_parsed: whether a load has needed the complete page.
+        responses: written from the page.
         is_forced: whether an operation fetched the page although another one was fresh.
         call: the trace link of the upstream call, if it was traced.
         failure: error code and time of the last failed attempt to revalidate the page.
@@ -149,7 +168,8 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     keep_until: float
     link_margin_seconds: float
     parsed: Page | None = None
-    rendered: dict[Hashable, bytes] = {}  # msgspec makes a new one each time
+    was_parsed: bool = False
+    responses: dict[ResponseKey, WrittenResponse] = {}  # msgspec makes a new one each time
     is_forced: bool = False
     call: Link | None = None
     failure: tuple[str, float] | None = None
@@ -169,8 +189,16 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
 
     @property
     def page(self) -> Page:
-        """The page, parsed each time unless it is kept parsed."""
+        """The complete page, parsed each time unless it is kept parsed."""
         return self.parsed or parse_page(self.body)
+
+    def read(self, decoder: PageDecoder) -> Page:
+        """Return the page with at least the fields that `decoder` reads, for one more load."""
+        page = self.parsed or decoder(self.body)
+        if decoder is parse_page:
+            self.parsed = page if self.was_parsed else self.parsed
+            self.was_parsed = True
+        return page
 
     def remaining_seconds(self, clock: Clock, *, needs_links: bool) -> float:
         """Return how long the page is fresh from now; 0 or less if it is not."""
@@ -181,17 +209,6 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
 
     def age_seconds(self, clock: Clock) -> float:
         return max(0.0, clock.monotonic() - self.born_at)
-
-
-class WrittenResponse(NamedTuple):
-    """The response to an operation as JSON, and the number of images in it."""
-
-    body: bytes
-    images: int
-
-
-ResponseWriter = Callable[[Page], WrittenResponse | None]
-"""Writes the response to an operation that needs only one page; `None` if that takes more than one step."""
 
 
 @dataclass(slots=True)

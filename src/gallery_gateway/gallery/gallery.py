@@ -12,11 +12,10 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, WrittenResponse
+from gallery_gateway.gallery.entry import CacheEntry, FetchResult, ResponseKey, WrittenResponse
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
-from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.gallery.usage import CacheStatus
 from gallery_gateway.upstream.decoding import parse_page
@@ -62,7 +61,11 @@ class LoadResult(Struct, frozen=True):
     @property
     def value(self) -> Any:
         """The answer with all fields."""
-        return self.read if self.is_complete else self.entry.page
+        if self.is_complete:
+            return self.read
+        page = self.entry.page
+        # A fetched page may be damaged, and is answered as it is; one from the cache may have to be cut.
+        return slice_page(page, of=self.entry.request, to=self.key.request) or page
 
     def recall(self, writer: Hashable) -> bytes | None:
         """Return the response that this writer wrote from the answer before, if there is one.
@@ -70,32 +73,37 @@ class LoadResult(Struct, frozen=True):
         One that was written when the page was fetched is kept from now on, as `remember` says.
         """
         if self.response is None:
-            return self.entry.rendered.get((writer, self.key.request))
-        self.remember(writer, self.response.body)
+            kept = self.entry.responses.get(self._response_key(writer))
+            return None if kept is None else kept.body
+        self.remember(writer, self.response.body, self.response.images)
         return self.response.body
 
-    def remember(self, writer: Hashable, rendered: bytes) -> None:
+    def remember(self, writer: Hashable, body: bytes, images: int) -> None:
         """Keep a response with its page, if the page is used more than once: it may well be used again."""
-        if self.status in _USED_AGAIN:
-            self.gallery.cache.remember(self.caller_key, self.entry, (writer, self.key.request), rendered)
+        key = self._response_key(writer)
+        if self.status in _USED_AGAIN and key not in self.entry.responses:
+            self.gallery.cache.remember(self.caller_key, self.entry, key, WrittenResponse(body, images))
 
     def cached_response(self, writer: Hashable) -> "CachedResponse | None":
         """Return the kept response, if the next request would be answered from the same entry."""
-        key = writer, self.key.request
-        if self.entry.request != self.key.request or key not in self.entry.rendered:
+        key = self._response_key(writer)
+        if self.entry.request != self.key.request or key not in self.entry.responses:
             return None
         needs_links = self.key.needs_links
         return CachedResponse(key, needs_links, self.caller_key, self.gallery.cache, self.gallery.clock)
+
+    def _response_key(self, writer: Hashable) -> ResponseKey:
+        return ResponseKey(self.key.writer or writer, self.key.request)
 
 
 class CachedResponse(Struct, frozen=True):
     """A response that is kept with its page, for as long as the page is kept and fresh.
 
     Args:
-        key: the writer of the response, and the request of the page.
+        key: what the response is kept under.
     """
 
-    key: tuple[Hashable, GalleryRequest]
+    key: ResponseKey
     needs_links: bool
     caller_key: CallerKey
     cache: PageCache
@@ -103,14 +111,14 @@ class CachedResponse(Struct, frozen=True):
 
     def get(self) -> tuple[bytes, float, float] | None:
         """Return the response, its remaining freshness and its age, both in seconds; `None` once it ended."""
-        entry = self.cache.use(self.caller_key, self.key[1])
+        entry = self.cache.use(self.caller_key, self.key.request)
         if entry is None:
             return None
-        rendered = entry.rendered.get(self.key)
+        response = entry.responses.get(self.key)
         remaining_seconds = entry.remaining_seconds(self.clock, needs_links=self.needs_links)
-        if rendered is None or remaining_seconds <= 0:
+        if response is None or remaining_seconds <= 0:
             return None
-        return rendered, remaining_seconds, entry.age_seconds(self.clock)
+        return response.body, remaining_seconds, entry.age_seconds(self.clock)
 
 
 class Gallery:

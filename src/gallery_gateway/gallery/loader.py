@@ -28,6 +28,7 @@ from gallery_gateway.gallery.planning import KeyOf, PlannedLoad, plan_batch
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_project
 from gallery_gateway.gallery.usage import CacheStatus, OperationUsage
+from gallery_gateway.upstream.decoding import parse_page
 
 _Task = asyncio.Task[LoadResult]
 
@@ -275,10 +276,9 @@ class GalleryLoader(DataLoader[LoadKey, LoadResult]):
         return result
 
     def _result(self, key: LoadKey, answer: CachedAnswer, status: CacheStatus) -> LoadResult:
-        caller_key = self._caller.key
-        return LoadResult(
-            self._gallery, caller_key, key, answer.value, answer.entry, status, answer.staleness
-        )
+        is_complete = answer.response is None and key.decoder is parse_page
+        answered = answer.value, answer.entry, status, answer.staleness, is_complete, answer.response
+        return LoadResult(self._gallery, self._caller.key, key, *answered)
 
     def _record(self, result: LoadResult) -> None:
         clock, entry = self._gallery.clock, result.entry

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gallery_gateway.gallery.entry import CacheEntry, ResponseWriter
+from gallery_gateway.gallery.entry import CacheEntry, ResponseKey, ResponseWriter, WrittenResponse
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import listed_project, slice_page, slice_project
 from gallery_gateway.upstream.contract import Page, UpstreamProject
@@ -26,7 +27,7 @@ class FieldNeeds:
     Args:
         max_images: images of each project that the field selects; 0 = none, `None` = all of the request.
         needs_links: whether the field selects a link to a picture.
-        decoder: what parses the page when it is fetched.
+        decoder: what parses the page.
         is_alone: whether the operation has no other root field.
         writer: writes the response to such an operation; `None` if it needs more than a page.
     """
@@ -65,8 +66,11 @@ class LoadKey:
         )
 
     def answer_from(self, entry: CacheEntry) -> "CachedAnswer | None":
-        """Return what the entry's page says, or `None` if the page cannot answer. The page stays parsed."""
-        page = entry.parsed = entry.page
+        """Return what the entry's page says, or `None` if the page cannot answer."""
+        response = entry.responses.get(ResponseKey(self.writer, self.request)) if self.writer else None
+        if response is not None:
+            return CachedAnswer(entry, None, response=response)
+        page = entry.read(self.decoder)
         if not self.is_project:
             sliced = slice_page(page, of=entry.request, to=self.request)
             return None if sliced is None else CachedAnswer(entry, sliced)
@@ -92,11 +96,18 @@ def oldest(answers: Iterable[Staleness | None]) -> Staleness | None:
 
 
 class CachedAnswer(Struct, frozen=True):
-    """A page, or a project or its absence, from a cache entry; `staleness` is `None` if it is fresh."""
+    """A page, or a project or its absence, from a cache entry.
+
+    Args:
+        value: with the fields that the key's decoder reads; `None` also if there is a response.
+        staleness: `None` if the answer is fresh.
+        response: what the key's writer wrote before, or `None`.
+    """
 
     entry: CacheEntry
     value: Page | UpstreamProject | None
     staleness: Staleness | None = None
+    response: WrittenResponse | None = None
 
 
 class Fresh(Struct, frozen=True):
@@ -150,7 +161,7 @@ def decide(
     wall_now: float,
     failed: str | None = None,
 ) -> Fresh | StaleWhileRevalidate | Miss:
-    """Decide how to answer a load; pure but for the entries' parsed pages.
+    """Decide how to answer a load; pure but for the parsed pages that entries keep.
 
     Args:
         key: what is loaded.
@@ -179,7 +190,7 @@ def decide(
         answer = _answer(key, entry, wall_now) if is_accepted else None
         if answer is not None:
             staleness = Staleness(max(0.0, now - entry.born_at), reason or REVALIDATING)
-            stale_answer = CachedAnswer(entry, answer.value, staleness)
+            stale_answer = replace(answer, staleness=staleness)
             return StaleWhileRevalidate(stale_answer) if reason is None else Miss(stale_answer)
     return MISS
 

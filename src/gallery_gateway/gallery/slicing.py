@@ -7,9 +7,10 @@ list of projects.
 
 from collections.abc import Mapping
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.structs import ProjectionSource
 from gallery_gateway.upstream.contract import Page, UpstreamPagination, UpstreamProject
 
 
@@ -30,7 +31,8 @@ def slice_project(
     project: UpstreamProject, *, of: GalleryRequest, to: GalleryRequest
 ) -> UpstreamProject | None:
     """Return the project with the images that `to` requests; both requests have the same `images`."""
-    if not isinstance(project, UpstreamProject) or not isinstance(project.images, list):
+    # A page that was decoded for one operation holds subsets of the structs.
+    if not isinstance(project, ProjectionSource) or not isinstance(project.images, list):
         # Damage is reported to the operations that requested the damaged page, and to no others.
         return None
     cap = to.max_images_per_project
@@ -93,7 +95,7 @@ def _pagination(page: Page, *, of: GalleryRequest, to: GalleryRequest) -> Upstre
     if (of.start, of.stop) == (to.start, to.stop):
         return given
     # A damaged page may hold a total of any type.
-    if type(given.total) is not int or given != _counted(given.total, of):
+    if type(given.total) is not int or astuple(given) != astuple(_counted(given.total, of)):
         return None
     is_full = len(page.projects) == min(of.per_page, given.total - of.start)
     # What the REST API answers past the end is unknown. An empty list has a first page.
