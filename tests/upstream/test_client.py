@@ -1,5 +1,7 @@
 """One request becomes one page or one error: what is sent, and which error each failure becomes."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -44,6 +46,15 @@ def make_client(
 async def fetch(transport: httpx.AsyncBaseTransport, request: GalleryRequest | None = None) -> None:
     query = query_string(request or GalleryRequest())
     await make_client(transport).fetch_page(query, authorization=AUTHORIZATION, caller_key=b"key-of-ada")
+
+
+def test_the_import_of_the_client_loads_no_graphql_library() -> None:
+    program = "import sys, gallery_gateway.upstream.client; print({'graphql', 'strawberry'} & {*sys.modules})"
+    ended = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "set()\n"
 
 
 async def test_the_page_and_its_size_are_given(upstream: FakeUpstream) -> None:

@@ -27,7 +27,7 @@ from graphql.execution.values import VariableValues
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.execution.coercion import Coerce, MisfitError, prepare_arguments, prepare_variables
 from gallery_gateway.execution.documents import PreparedDocument
-from gallery_gateway.execution.plan import Plan, UnplannableError, plan_selection
+from gallery_gateway.execution.plan import UnplannableError, plan_selection
 from gallery_gateway.execution.selection import (
     Scope,
     SelectedField,
@@ -37,6 +37,7 @@ from gallery_gateway.execution.selection import (
     shaping_variables,
     variables_in,
 )
+from gallery_gateway.structs import Plan
 from gallery_gateway.telemetry.logs import log_event
 
 

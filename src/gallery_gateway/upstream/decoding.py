@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from gallery_gateway.errors import UpstreamContractError
-from gallery_gateway.execution.plan import subset_of
+from gallery_gateway.structs import subset_of
 from gallery_gateway.upstream.contract import InvalidRequest, Page, UpstreamPagination
 
 # Each takes microseconds. A page of 20 projects with 50 images each has twice as many.

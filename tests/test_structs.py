@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gallery_gateway.execution.plan import subset_of
-from gallery_gateway.structs import AliasedSource, ProjectionSource, again, first
+from gallery_gateway.structs import AliasedSource, ProjectionSource, again, first, subset_of
 from gallery_gateway.upstream.contract import (
     Page,
     UpstreamImage,
