@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     # Needs libraries of an extra.
     from gallery_gateway.shared.store import PageStore
 
+# How long before its expiry a link is withheld: a browser needs time to load the picture.
+LINK_MARGIN_SECONDS = 30.0
+
 
 def read_cache(cache: PageCache) -> Values:
     return {
@@ -99,8 +102,7 @@ def build_gallery(
     freshness = FreshnessPolicy(
         ttl_seconds=settings.cache_ttl_seconds,
         unfinished_ttl_seconds=settings.cache_unfinished_ttl_seconds,
-        # A browser needs time to load the picture.
-        link_margin_seconds=30.0,
+        link_margin_seconds=LINK_MARGIN_SECONDS,
         stale_while_revalidate_seconds=settings.stale_while_revalidate_seconds,
         stale_if_error_seconds=settings.stale_if_error_seconds,
     )

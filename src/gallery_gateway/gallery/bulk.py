@@ -20,12 +20,10 @@ from gallery_gateway.gallery.planning import Condition, FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_projects
 from gallery_gateway.gallery.usage import OperationUsage
-from gallery_gateway.upstream.contract import UpstreamProject
+from gallery_gateway.upstream.contract import MAX_PER_PAGE, UpstreamProject
 
 Found = UpstreamProject | GatewayError | None
 """The project of an id, the error of its load, or `None` if the caller has no such project."""
-
-_PER_PAGE = 100
 
 # The cost of a call beside its images, in images.
 _CALL_WEIGHT = 75
@@ -39,7 +37,7 @@ def page_pays(projects: int, *, max_images: int) -> bool:
 
 
 def _fewest_of_page(max_images: int) -> int:
-    return (_CALL_WEIGHT + _PER_PAGE * max_images) // (_CALL_WEIGHT + max_images) + 1
+    return (_CALL_WEIGHT + MAX_PER_PAGE * max_images) // (_CALL_WEIGHT + max_images) + 1
 
 
 def most_loaded(projects: int, *, max_images: int, max_calls: int) -> tuple[int, int]:
@@ -52,7 +50,7 @@ def most_loaded(projects: int, *, max_images: int, max_calls: int) -> tuple[int,
     pages = projects // fewest
     alone = projects - (pages - 1) * fewest
     calls = min(1 + projects, max_calls)
-    return calls, min(pages * _PER_PAGE + alone, calls * _PER_PAGE) * max_images
+    return calls, min(pages * MAX_PER_PAGE + alone, calls * MAX_PER_PAGE) * max_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def _next_page(missing: Sequence[LoadKey], page: int, *, expected: int) -> LoadK
     request = missing[0].request
     if not page_pays(min(expected, len(missing)), max_images=request.max_images_per_project):
         return None
-    listed = replace(request, project_id=None, page=page, per_page=_PER_PAGE)
+    listed = replace(request, project_id=None, page=page, per_page=MAX_PER_PAGE)
     return LoadKey(listed, missing[0].needs_links, is_project=False)
 
 

@@ -21,10 +21,7 @@ from gallery_gateway.gallery.planning import FirstLoads, KeyOf
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.gallery.usage import CacheStatus
-from gallery_gateway.upstream.contract import Page, UpstreamProject
-
-# REST contract, `per_page`.
-MAX_PER_PAGE = 100
+from gallery_gateway.upstream.contract import MAX_PER_PAGE, Page, UpstreamProject
 
 # The least that can be requested of a project.
 THIN = FieldNeeds(max_images=0, needs_links=False)

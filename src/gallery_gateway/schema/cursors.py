@@ -6,8 +6,9 @@ import hashlib
 import struct
 
 from gallery_gateway.errors import BadUserInputError
-from gallery_gateway.gallery.pagination import MAX_PER_PAGE, NEIGHBOUR_BITS, NEIGHBOURS, CursorPosition
+from gallery_gateway.gallery.pagination import NEIGHBOUR_BITS, NEIGHBOURS, CursorPosition
 from gallery_gateway.gallery.request import GalleryRequest, project_order
+from gallery_gateway.upstream.contract import MAX_PER_PAGE
 
 # Position, total and id of the project, largest page, neighbours, hash of the list; then a checksum of all.
 _POSITION = struct.Struct(f">IIqB{2 * NEIGHBOURS}I6s")

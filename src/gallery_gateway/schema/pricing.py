@@ -48,13 +48,14 @@ from strawberry.utils.str_converters import to_snake_case
 from gallery_gateway.errors import BadUserInputError
 from gallery_gateway.execution.selection import SelectedField, variables_in
 from gallery_gateway.gallery.bulk import most_loaded
-from gallery_gateway.gallery.pagination import MAX_PER_PAGE, CursorPosition, Step, best_page
+from gallery_gateway.gallery.pagination import CursorPosition, Step, best_page
 from gallery_gateway.gallery.planning import FirstLoads, KeyOf, plan_calls
 from gallery_gateway.gallery.usage import Budget
 from gallery_gateway.schema.cursors import encode_cursor, list_hash
 from gallery_gateway.schema.entities import MAX_NODES, MAX_REPRESENTATIONS
 from gallery_gateway.schema.planner import OperationPlan, plan_operation
-from gallery_gateway.schema.requests import MAX_COUNT, MAX_IMAGES, connection_request
+from gallery_gateway.schema.requests import MAX_COUNT, connection_request
+from gallery_gateway.upstream.contract import MAX_IMAGES, MAX_PER_PAGE
 from gallery_gateway.upstream.identity import project_global_id
 
 # Each takes a few milliseconds.

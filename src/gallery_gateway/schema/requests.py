@@ -16,11 +16,8 @@ from gallery_gateway.gallery.pagination import Step
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.schema.cursors import decode_cursor, list_hash
 from gallery_gateway.schema.scalars import BigInt
+from gallery_gateway.upstream.contract import MAX_IMAGES, MAX_PER_PAGE
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
-
-# REST contract, `per_page` and `max_images_per_project`.
-MAX_PER_PAGE = 100
-MAX_IMAGES = 200
 
 _DEFAULT_COUNT = 20
 MAX_COUNT = 100

@@ -19,6 +19,10 @@ from gallery_gateway.upstream.links import first_expiry
 PATH = "/gallery/by-project"
 """Of the resource, below the base URL of the REST API."""
 
+# The largest `per_page` and `max_images_per_project`.
+MAX_PER_PAGE = 100
+MAX_IMAGES = 200
+
 JSON_NULL = Raw(b"null")
 
 

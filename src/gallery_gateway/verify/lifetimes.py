@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from gallery_gateway.app.gallery import LINK_MARGIN_SECONDS
 from gallery_gateway.upstream.caching import parse_caching_rules, parse_directives
 from gallery_gateway.upstream.links import earliest_link_expiry, first_expiry
 from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
@@ -27,9 +28,6 @@ _FORMS = (
 _METHOD_FORMS = {"S3 version 4", "GCS version 4", "S3 version 2", "GCS version 2"}
 
 _SIGNED = re.compile(r"(x-.+-)?(sig|signature|token|hmac|policy|exp|expir(y|es|ation))", re.IGNORECASE)
-
-# The gateway stops using a page so long before its first link expires.
-_LINK_MARGIN_SECONDS = 30.0
 
 
 @probe(
@@ -62,7 +60,7 @@ async def lifetime(session: Session) -> Finding:
     if expiry is None:
         return holds("no link says when it expires")
     seconds = expiry - time.time()
-    needed_seconds = session.settings.cache_ttl_seconds + _LINK_MARGIN_SECONDS
+    needed_seconds = session.settings.cache_ttl_seconds + LINK_MARGIN_SECONDS
     evidence = f"the first link expires in {seconds:,.0f} s; the cache needs {needed_seconds:g} s"
     return differs(evidence) if seconds < needed_seconds else holds(evidence)
 

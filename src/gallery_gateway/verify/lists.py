@@ -1,5 +1,6 @@
 """Probes about lists of projects: their numbers, their order, and what cursors rest on."""
 
+from gallery_gateway.upstream.contract import MAX_PER_PAGE
 from gallery_gateway.verify.probe import Finding, differs, holds, not_seen, probe
 from gallery_gateway.verify.sampling import (
     CHANGED,
@@ -25,9 +26,7 @@ from gallery_gateway.verify.sampling import (
 )
 from gallery_gateway.verify.session import NotSeenError, Response, Session
 
-# REST contract, `per_page`.
-_MAX_PER_PAGE = 100
-_LARGE_PAGE = {"page": 1, "per_page": _MAX_PER_PAGE, "max_images_per_project": 1}
+_LARGE_PAGE = {"page": 1, "per_page": MAX_PER_PAGE, "max_images_per_project": 1}
 
 
 @probe(
@@ -165,9 +164,9 @@ async def _shown(session: Session, evidence: str) -> Finding:
 async def page_size(session: Session) -> Finding:
     body = await session.page(_LARGE_PAGE)
     stated, held = number_of(body, "per_page"), len(projects_of(body))
-    expected = min(_MAX_PER_PAGE, total_of(body))
-    evidence = f"requested {_MAX_PER_PAGE}: {held} of {expected} projects, `per_page` is {stated}"
-    is_honoured = (stated, held) == (_MAX_PER_PAGE, expected)
+    expected = min(MAX_PER_PAGE, total_of(body))
+    evidence = f"requested {MAX_PER_PAGE}: {held} of {expected} projects, `per_page` is {stated}"
+    is_honoured = (stated, held) == (MAX_PER_PAGE, expected)
     return await _shown(session, evidence) if is_honoured else differs(evidence)
 
 

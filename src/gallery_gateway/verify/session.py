@@ -21,6 +21,7 @@ from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.settings import Settings
 from gallery_gateway.upstream.client import common_headers, read_body
+from gallery_gateway.upstream.contract import PATH
 from gallery_gateway.upstream.refusals import status_error, transport_error
 from gallery_gateway.upstream.resilience import PRODUCTION_RULES
 from gallery_gateway.upstream.transport import Connection, RawHeader, RawResponse, Timeouts
@@ -230,7 +231,7 @@ class Session:
 
     async def _fetch(self, query: str, token: Token, etag: str | None, encoding: str) -> Response:
         caller, options = self._caller(token), self._options
-        url = httpx.URL(options["base_url"].rstrip("/") + "/gallery/by-project")
+        url = httpx.URL(options["base_url"].rstrip("/") + PATH)
         headers = common_headers(
             url,
             accept_encoding=encoding,
