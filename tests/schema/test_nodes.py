@@ -51,9 +51,9 @@ async def test_nodes_of_one_page_cost_one_call(client: Client, upstream: FakeUps
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ("nonsense", "not the id of a Project"),
+        ("nonsense", "The value in `ids` is not the id of a Project"),
         (IMAGE, "ask for its project"),
-        ("", "not the id of a Project"),
+        ("", "The value in `ids` is not the id of a Project"),
     ],
 )
 async def test_a_bad_id_has_an_error_of_its_own_and_the_rest_are_answered(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, NoReturn, cast
 
 import strawberry
@@ -17,7 +17,7 @@ from gallery_gateway.gallery.planning import FirstLoads, KeyOf
 from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import Info, images_in
 from gallery_gateway.schema.needs import project_needs
-from gallery_gateway.schema.requests import node_request, rejected_argument
+from gallery_gateway.schema.requests import project_number, rejected_argument
 from gallery_gateway.schema.scalars import parse_big_int
 from gallery_gateway.schema.types import Image, Project
 from gallery_gateway.upstream.identity import ProjectIdentity, parse_global_id
@@ -34,15 +34,15 @@ MAX_NODES = 100
 _MAX_SHOWN = 50
 
 
-def _project_number(representation: object) -> int | BadUserInputError:
-    """Return the number of the project, or why there is none; members other than the keys are ignored."""
+def _number_or_error(parse: Callable[[Any], int], value: object) -> int | BadUserInputError:
     try:
-        return _parse(representation)
+        return parse(value)
     except BadUserInputError as exc:
         return exc
 
 
-def _parse(representation: object) -> int:
+def _number_of_entity(representation: object) -> int:
+    """Return the number of the project; members other than the keys are ignored."""
     if not isinstance(representation, Mapping):
         _refuse("A representation must be an object.")
     type_name = representation.get("__typename")
@@ -141,14 +141,7 @@ def _numbers_of_nodes(ids: Sequence[strawberry.ID]) -> list[int | BadUserInputEr
     if len(ids) > MAX_NODES:
         message = f"`ids` holds {len(ids)} ids; the limit is {MAX_NODES}. Ask for fewer at once."
         raise BadUserInputError(message, argument="ids")
-    return [_number_of_node(each) for each in ids]
-
-
-def _number_of_node(global_id: strawberry.ID) -> int | BadUserInputError:
-    try:
-        return cast("int", node_request(id=global_id).project_id)
-    except BadUserInputError as exc:
-        return BadUserInputError(str(exc), argument="ids")
+    return [_number_or_error(partial(project_number, "ids"), each) for each in ids]
 
 
 async def load_entities(
@@ -173,7 +166,7 @@ def _numbers_of_entities(representations: Sequence[object]) -> list[int | BadUse
             f"`{_ARGUMENT}` holds {len(representations)} representations; the limit is"
             f" {MAX_REPRESENTATIONS}. Ask for fewer at once."
         )
-    return [_project_number(representation) for representation in representations]
+    return [_number_or_error(_number_of_entity, each) for each in representations]
 
 
 def _first_of_each(

@@ -130,6 +130,18 @@ def rejected_argument(error: RejectedParameterError, arguments: Mapping[str, str
     return BadUserInputError(f"The gallery API did not accept `{name}`.", argument=name)
 
 
+def project_number(name: str, global_id: str) -> int:
+    """Raises: BadUserInputError: the id, given in the argument `name`, is not that of a project."""
+    try:
+        identity = parse_global_id(global_id)
+    except ValueError as exc:
+        raise BadUserInputError(f"The value in `{name}` is not the id of a Project.", argument=name) from exc
+    if not isinstance(identity, ProjectIdentity):
+        message = "An Image cannot be fetched by its id; ask for its project."
+        raise BadUserInputError(message, argument=name)
+    return identity.project_id
+
+
 def gallery_request(
     *,
     page: PageArgument = 1,
@@ -179,14 +191,7 @@ def project_request(
 
 def node_request(*, id: IdArgument) -> GalleryRequest:  # the name of the argument
     """Raises: BadUserInputError: `id` is not the id of a project."""
-    try:
-        identity = parse_global_id(id)
-    except ValueError as exc:
-        raise BadUserInputError("`id` is not the id of a Project.", argument="id") from exc
-    if not isinstance(identity, ProjectIdentity):
-        message = "An Image cannot be fetched by its id; ask for its project."
-        raise BadUserInputError(message, argument="id")
-    return GalleryRequest(project_id=identity.project_id)
+    return GalleryRequest(project_id=project_number("id", id))
 
 
 ConnectionRequest = tuple[GalleryRequest, Step]
