@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
 
+from gallery_gateway.app.endpoint import build_documents
 from gallery_gateway.execution.documents import Documents
-from gallery_gateway.execution.limits import DocumentError, DocumentLimits
+from gallery_gateway.execution.limits import DocumentError
 from gallery_gateway.execution.persisted import ManifestError, check_documents, parse_manifest
 from gallery_gateway.gallery.loader import narrowed_key
 from gallery_gateway.gallery.planning import CallPlan, Condition, KeyOf, PlannedCall, Reason
 from gallery_gateway.gallery.request import query_string
 from gallery_gateway.gallery.usage import Budget
-from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.planner import plan_operation
 from gallery_gateway.schema.pricing import PriceError, price_of
 from gallery_gateway.settings import Settings
@@ -150,17 +150,8 @@ class _Gateway:
 def _read_gateway() -> _Gateway:
     """Raises: SettingsError: a setting is wrong."""
     settings = Settings.read()
-    schema = executable(build_schema())
-    documents = Documents(
-        schema,
-        DocumentLimits.for_tokens(settings.max_document_tokens),
-        introspection=settings.introspection,
-        service_sdl=settings.service_sdl,
-    )
     return _Gateway(
-        schema,
-        documents,
-        Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images),
+        *build_documents(settings),
         partial(narrowed_key, narrows=settings.narrowing, keeps_window=False),
         str(settings.upstream_url).rstrip("/") + PATH,
     )

@@ -3,6 +3,8 @@
 import asyncio
 import secrets
 
+from graphql import GraphQLSchema
+
 from gallery_gateway.app.telemetry import Instruments
 from gallery_gateway.edge.endpoint import GraphQLEndpoint
 from gallery_gateway.edge.event_stream import EventStreams
@@ -35,6 +37,19 @@ def read_streams(streams: EventStreams) -> Values:
     return {("subscriptions", ()): len(streams), ("subscription_events_total", ()): streams.events, **ended}
 
 
+def build_documents(settings: Settings) -> tuple[GraphQLSchema, Documents, Budget]:
+    """Return the schema, its documents within their limits, and the budget of each operation."""
+    schema = executable(build_schema())
+    documents = Documents(
+        schema,
+        DocumentLimits.for_tokens(settings.max_document_tokens),
+        introspection=settings.introspection,
+        service_sdl=settings.service_sdl,
+    )
+    budget = Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images)
+    return schema, documents, budget
+
+
 def build_endpoint(
     settings: Settings,
     *,
@@ -47,13 +62,7 @@ def build_endpoint(
     large_pages: asyncio.Lock,
 ) -> GraphQLEndpoint:
     """Raises: SettingsError: the manifest of trusted documents cannot be used."""
-    schema = executable(build_schema())
-    documents = Documents(
-        schema,
-        DocumentLimits.for_tokens(settings.max_document_tokens),
-        introspection=settings.introspection,
-        service_sdl=settings.service_sdl,
-    )
+    schema, documents, budget = build_documents(settings)
     instruments.add_gauges(lambda: {("prepared_documents", ()): len(documents)})
     compiler = Compiler(schema, COMPILED_ROOTS, weigh=documents.weigh, large_pages=large_pages)
     executor = Executor(schema, documents, compiler, source=_document_source(settings, documents))
@@ -61,7 +70,7 @@ def build_endpoint(
     operations = Operations(
         gallery=gallery,
         secret=secret.get_secret_value().encode() if secret else secrets.token_bytes(32),
-        budget=Budget(max_calls=settings.operation_max_calls, max_images=settings.operation_max_images),
+        budget=budget,
         timeout_seconds=settings.operation_timeout_seconds,
         narrows=settings.narrowing,
     )
