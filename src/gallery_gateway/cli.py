@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (serve, demo):
         command.add_argument("--host", help="address to listen on")
         command.add_argument("--port", type=int, help="port of the gateway; 0 takes a free one")
-    demo.add_argument("--upstream-port", type=_port, default=0, help="port of the stand-in (a free one)")
+    demo.add_argument(
+        "--upstream-port", type=_integer(0, 65535), default=0, help="port of the stand-in (a free one)"
+    )
     kind = demo.add_mutually_exclusive_group()
     kind.add_argument(
         "--once",
@@ -137,9 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--variables", metavar="JSON|FILE", help="variables of the operation")
     explain.add_argument("--operation", metavar="NAME", help="which one, if FILE has several")
     explain.add_argument(
-        "--max-calls", metavar="N", type=_limit, help="fail if a trusted document needs more"
+        "--max-calls", metavar="N", type=_integer(0), help="fail if a trusted document needs more"
     )
-    explain.add_argument("--max-images", metavar="N", type=_limit, help="fail if its calls request more")
+    explain.add_argument("--max-images", metavar="N", type=_integer(0), help="fail if its calls request more")
     explain.add_argument("--json", action="store_true", help="print JSON")
     explain.set_defaults(command=_explain)
 
@@ -160,31 +162,24 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--save", metavar="FILE", type=Path, help="write shapes, counts and verdicts, and nothing else"
     )
-    check.add_argument("--max-calls", metavar="N", type=_calls, default=60, help="1 to 60 (60)")
+    check.add_argument("--max-calls", metavar="N", type=_integer(1, 60), default=60, help="1 to 60 (60)")
     check.add_argument("--links", action="store_true", help="open one link to a picture, without a token")
     check.set_defaults(command=_verify)
     return parser
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError("must be from 0 to 65535")
-    return port
+def _integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Return a parser of integers within bounds."""
 
+    # argparse writes the name of this function into its messages.
+    def integer(text: str) -> int:
+        number = int(text)
+        if number < minimum or (maximum is not None and number > maximum):
+            bounds = f"{minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+            raise argparse.ArgumentTypeError(f"must be {bounds}")
+        return number
 
-def _limit(text: str) -> int:
-    limit = int(text)
-    if limit < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return limit
-
-
-def _calls(text: str) -> int:
-    calls = int(text)
-    if not 1 <= calls <= 60:
-        raise argparse.ArgumentTypeError("must be from 1 to 60")
-    return calls
+    return integer
 
 
 def _serve(arguments: argparse.Namespace) -> int:
