@@ -5,7 +5,10 @@ GatewayError
  │    ├── PersistedQueryNotFoundError      PERSISTED_QUERY_NOT_FOUND
  │    ├── PersistedQueryNotSupportedError  PERSISTED_QUERY_NOT_SUPPORTED
  │    ├── UnknownDocumentError             PERSISTED_QUERY_NOT_IN_LIST
- │    └── DocumentNotTrustedError          QUERY_NOT_IN_SAFELIST
+ │    ├── DocumentNotTrustedError          QUERY_NOT_IN_SAFELIST
+ │    ├── NoEventStreamError               BAD_REQUEST
+ │    ├── TooManyStreamsError              RATE_LIMITED
+ │    └── StreamsFullError                 OVERLOADED
  ├── BadUserInputError            BAD_USER_INPUT
  │    └── RejectedParameterError  (400 or 422 of the REST API)
  ├── UnauthenticatedError         UNAUTHENTICATED

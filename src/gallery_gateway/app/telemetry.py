@@ -36,6 +36,8 @@ class Instruments:
         self._lines = logs.configure(settings.log_level, settings.log_format) if owns_process else None
         events = self._lines or logs.LoggedEvents()
         self._counters = MetricCounters() if settings.metrics_port else None
+        if self._lines is not None:
+            self.add_gauges(self._lines.gauges)
         self._traces = _traces(settings) if settings.traces else None
         observers: list[Observer] = [self._counters] if self._counters else []
         self.calls = Telemetry([*observers, events], self._traces)
@@ -56,8 +58,6 @@ class Instruments:
                 # In a thread: a receiver of traces, or a reader of the log, may be slow.
                 stack.push_async_callback(asyncio.to_thread, self._flush)
             if self._counters is not None:
-                if self._lines is not None:
-                    self._counters.add_gauges(self._lines.gauges)
                 registry = registry_of(self._counters.snapshot, version=__version__)
                 ports = _metrics_ports(self._settings)
                 await stack.enter_async_context(exposed(registry, host=self._settings.host, ports=ports))

@@ -239,10 +239,6 @@ def _projects_only(body: Body) -> Body:
     return {"projects": projects_of(body)}
 
 
-def _plain(page: int) -> dict[str, int]:
-    return {"page": page, **SIZE}
-
-
 def _slice_of(page: int) -> dict[str, int]:
     """Return the parameters of the page of the size `_SLICE` that begins where this one does."""
     return {"page": (page - 1) * PER_PAGE // _SLICE + 1, **_SLICE_SIZE}

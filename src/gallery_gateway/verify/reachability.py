@@ -23,9 +23,8 @@ _FEW_DAYS = 14
 _MAX_CLOCK_SECONDS = 5
 _SECONDS_PER_DAY = 86_400
 
-# What the contract says about the size of an image, and of the largest page.
+# What the contract says about the size of an image.
 _MAX_IMAGE_BYTES = 12 * 1024
-_MAX_PAGE_IMAGES = 100 * 200
 
 
 @probe(
