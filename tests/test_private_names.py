@@ -2,20 +2,27 @@
 
 import inspect
 import re
+import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httptools
 import pytest
+import uvicorn
 from graphql import GraphQLSchema
 from graphql.execution import collect_fields as collecting
 from graphql.execution.values import VariableValues
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry import federation
 from strawberry.types.field import StrawberryField
+from uvicorn.server import ServerState
 
+from gallery_gateway import cli
+from gallery_gateway.app import signals
 from gallery_gateway.edge import uvicorn_protocol
 from gallery_gateway.edge.uvicorn_protocol import UVICORN_NAMES, UnsupportedServerError, check_uvicorn
 from gallery_gateway.schema.build import build_schema, executable
@@ -38,6 +45,35 @@ def test_a_uvicorn_without_one_of_them_stops_the_start(monkeypatch: pytest.Monke
 
     with pytest.raises(UnsupportedServerError, match=r"HttpRequestParser\.no_such_name"):
         check_uvicorn()
+
+
+def test_a_uvicorn_that_handles_sigterm_in_another_way_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uvicorn.Server, "capture_signals", lambda _server: nullcontext())
+
+    with pytest.raises(UnsupportedServerError, match=r"Server\.handle_exit does not handle SIGTERM"):
+        check_uvicorn()
+
+
+def test_the_check_leaves_the_handlers_of_signals_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    check_uvicorn()
+
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("module", [cli, signals])
+def test_every_name_of_the_server_that_others_use_is_checked(module: ModuleType) -> None:
+    source = inspect.getsource(module)
+    checked = set(f"{UVICORN_NAMES[uvicorn.Server]} {UVICORN_NAMES[ServerState]}".split())
+    documented = {"run"}
+
+    used = set(re.findall(r"\bserver(?:_state)?\.([a-z]\w+)", source))
+
+    assert used
+    assert used - documented - checked == set()
 
 
 def test_every_name_that_the_edge_takes_from_uvicorn_is_checked() -> None:

@@ -1,12 +1,13 @@
-"""The protocol of the server, and the only file that relies on private names of uvicorn.
+"""The protocol of the server, and the check that uvicorn has the undocumented names that the gateway uses.
 
 uvicorn's own protocol over httptools limits neither the head nor the time of a request, and reads the body of
 a request that offers an upgrade as the next request. For what is overridden here, see
-uvicorn/protocols/http/httptools_impl.py.
+uvicorn/protocols/http/httptools_impl.py. `cli.py` and `app/signals.py` rely on names of `uvicorn.Server`.
 """
 
 import asyncio
 import math
+import signal
 from functools import partial
 from http import HTTPStatus
 from operator import itemgetter
@@ -38,25 +39,32 @@ UVICORN_NAMES: Final[dict[type, str]] = {
         " waiting_for_100_continue"
     ),
     FlowControl: "pause_reading resume_reading write_paused",
-    ServerState: "default_headers total_requests",
+    ServerState: "default_headers tasks total_requests",
+    uvicorn.Server: "capture_signals handle_exit server_state should_exit",
 }
 
 
 class UnsupportedServerError(Exception):
-    """The installed uvicorn lacks names that this module relies on."""
+    """The installed uvicorn differs from what the gateway relies on."""
+
+    def __init__(self, difference: str) -> None:
+        super().__init__(f"uvicorn {uvicorn.__version__} is not supported: {difference}.")
 
 
 def check_uvicorn() -> None:
-    """Raise `UnsupportedServerError` if uvicorn lacks a name that this module relies on."""
+    """Raise `UnsupportedServerError` if uvicorn lacks a name, or handles SIGTERM in another way."""
     missing = sorted(
         f"{kind.__name__}.{name}"
         for kind, names in UVICORN_NAMES.items()
         for name in set(names.split()) - _names_in(kind)
     )
     if missing:
-        raise UnsupportedServerError(
-            f"uvicorn {uvicorn.__version__} is not supported: it has no {', '.join(missing)}."
-        )
+        raise UnsupportedServerError(f"it has no {', '.join(missing)}")
+    server = uvicorn.Server(uvicorn.Config("", log_config=None))
+    with server.capture_signals():
+        # The app finds its server by this handler.
+        if signal.getsignal(signal.SIGTERM) != server.handle_exit:
+            raise UnsupportedServerError("Server.handle_exit does not handle SIGTERM")
 
 
 def _names_in(kind: type) -> set[str]:
