@@ -1,8 +1,11 @@
 """What is counted, and how few names it is counted under."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gallery_gateway.telemetry.counters import MetricCounters
 from gallery_gateway.telemetry.metrics import METRICS
@@ -44,13 +47,58 @@ def test_operations_are_counted_by_what_executed_them() -> None:
     assert labels == {("A", "ok", "compiled"), ("A", "ok", "plain"), ("A", "ok", "none")}
 
 
-def test_an_operation_without_a_name_is_anonymous_and_what_is_refused_is_none() -> None:
+def test_an_operation_without_a_name_has_the_same_label_in_durations_and_errors() -> None:
     counters = MetricCounters(max_operations=10)
 
     counters.operation_ended(operation(None))
-    counters.operation_ended(operation(None, outcome="refused"))
+    counters.operation_ended(operation(None, outcome="refused", codes=("BAD_REQUEST",)))
 
-    assert operations(counters) == {("anonymous", "ok"): 1, ("none", "refused"): 1}
+    assert operations(counters) == {("(unnamed)", "ok"): 1, ("(unnamed)", "refused"): 1}
+    assert counter(counters, "operation_errors_total", "(unnamed)", "BAD_REQUEST") == 1
+
+
+# As clients may choose them, the words that labels stand for among them.
+NAMES = st.sampled_from(["none", "anonymous", "other", "unnamed", "None", "_", "A"]) | st.from_regex(
+    "[A-Za-z_][A-Za-z0-9_]{0,3}", fullmatch=True
+)
+
+
+@given(
+    names=st.lists(st.none() | NAMES, max_size=20),
+    outcome=st.sampled_from(["ok", "error"]),
+    max_operations=st.integers(0, 4),
+)
+def test_no_name_is_counted_under_the_label_of_another(
+    names: list[str | None], outcome: str, max_operations: int
+) -> None:
+    counters = MetricCounters(max_operations=max_operations)
+
+    for name in names:
+        counters.operation_ended(operation(name, outcome=outcome, codes=("FORBIDDEN",)))
+
+    own = list(dict.fromkeys(name for name in names if name is not None))[:max_operations]
+    labels = {name: name for name in own} | {None: "(unnamed)"}
+    expected = Counter(labels.get(name, "(other)") for name in names)
+    assert operations(counters) == {(name, outcome): count for name, count in expected.items()}
+    values = counters.snapshot().values
+    errors = {labels: count for (name, labels), count in values.items() if name == "operation_errors_total"}
+    assert errors == {(name, "FORBIDDEN"): count for name, count in expected.items()}
+
+
+@given(statuses=st.lists(st.none() | st.integers(100, 999), max_size=20))
+def test_no_status_is_counted_under_the_label_of_another(statuses: list[int | None]) -> None:
+    counters = MetricCounters()
+
+    for status in statuses:
+        counters.call_ended(call(status=status))
+
+    histograms = counters.snapshot().histograms
+    counted = {
+        labels[1]: sum(durations.counts)
+        for (name, labels), durations in histograms.items()
+        if name == "upstream_call_duration_seconds"
+    }
+    assert counted == Counter("none" if status is None else str(status) for status in statuses)
 
 
 def test_names_beyond_the_bound_are_counted_as_one() -> None:
@@ -62,10 +110,10 @@ def test_names_beyond_the_bound_are_counted_as_one() -> None:
     assert operations(counters) == {
         ("A", "ok"): 2,
         ("B", "ok"): 1,
-        ("other", "ok"): 2,
-        ("anonymous", "ok"): 1,
+        ("(other)", "ok"): 2,
+        ("(unnamed)", "ok"): 1,
     }
-    assert counter(counters, "operation_errors_total", "other", "FORBIDDEN") == 2
+    assert counter(counters, "operation_errors_total", "(other)", "FORBIDDEN") == 2
 
 
 def test_a_bound_of_0_shows_no_names() -> None:
@@ -73,7 +121,7 @@ def test_a_bound_of_0_shows_no_names() -> None:
 
     counters.operation_ended(operation("A"))
 
-    assert operations(counters) == {("other", "ok"): 1}
+    assert operations(counters) == {("(other)", "ok"): 1}
 
 
 def test_a_name_that_is_too_long_for_a_label_is_not_shown() -> None:
@@ -82,7 +130,7 @@ def test_a_name_that_is_too_long_for_a_label_is_not_shown() -> None:
     counters.operation_ended(operation("A" * 65))
     counters.operation_ended(operation("A" * 64))
 
-    assert set(operations(counters)) == {("other", "ok"), ("A" * 64, "ok")}
+    assert set(operations(counters)) == {("(other)", "ok"), ("A" * 64, "ok")}
 
 
 def test_a_value_on_a_bound_falls_into_its_bucket() -> None:

@@ -29,6 +29,11 @@ DURATION_BOUNDS = (
 )
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+# Labels of operations without a name, and of names beyond the bound. Clients choose the names, and GraphQL
+# allows no parentheses in them.
+_UNNAMED = "(unnamed)"
+_OTHER = "(other)"
+
 
 class Histogram:
     """The number of values in each bucket, their sum, and the last traced value of each bucket.
@@ -65,16 +70,16 @@ class MetricCounters:
     """An observer that counts operations and calls.
 
     Args:
-        max_operations: operation names with series of their own; further names are counted as `other`.
+        max_operations: operation names with series of their own; further names are counted as `(other)`.
             Clients choose the names, and each one adds a histogram of 18 buckets to every scrape.
     """
 
     def __init__(self, *, max_operations: int = 100) -> None:
         self._max_operations = max_operations
         self._gauges: list[Gauges] = []
-        self._names: set[str] = set()
-        self._operations: dict[tuple[str | None, str, str | None], Histogram] = {}
-        self._errors: Counter[tuple[str | None, str]] = Counter()
+        self._names = {_UNNAMED}
+        self._operations: dict[tuple[str, str, str | None], Histogram] = {}
+        self._errors: Counter[tuple[str, str]] = Counter()
         self._calls: dict[tuple[str, int | None], Histogram] = {}
         self._failures: Counter[str] = Counter()
         self._lag = Histogram(LAG_BOUNDS)
@@ -83,9 +88,10 @@ class MetricCounters:
         self._received_bytes = self._retries = 0
 
     def operation_ended(self, record: OperationRecord) -> None:
-        durations = self._operations.get((record.operation, record.outcome, record.executor))
+        name = record.operation or _UNNAMED
+        durations = self._operations.get((name, record.outcome, record.executor))
         if durations is None:
-            key = self._bounded(record.operation), record.outcome, record.executor
+            key = self._bounded(name), record.outcome, record.executor
             durations = self._operations.setdefault(key, Histogram(DURATION_BOUNDS))
         durations.observe(record.seconds, record.trace_id)
         self._hits += record.hits
@@ -98,7 +104,7 @@ class MetricCounters:
         self._saved_bytes += record.saved_bytes
         self._narrowed_images += record.narrowed_images
         for code in record.codes:
-            self._errors[self._bounded(record.operation), code] += 1
+            self._errors[self._bounded(name), code] += 1
 
     def call_ended(self, record: CallRecord, *, log_level: int = logging.INFO) -> None:  # noqa: ARG002  # for logs
         key = record.outcome, record.status
@@ -126,11 +132,12 @@ class MetricCounters:
             values |= gauges()
         return Snapshot(values, self._histograms())
 
-    def _bounded(self, name: str | None) -> str | None:
-        if name is None or name in self._names:
+    def _bounded(self, name: str) -> str:
+        if name in self._names:
             return name
-        if len(self._names) >= self._max_operations or len(name) > 64:
-            return "other"
+        # `_names` also holds `_UNNAMED`.
+        if len(self._names) > self._max_operations or len(name) > 64:
+            return _OTHER
         self._names.add(name)
         return name
 
@@ -150,8 +157,8 @@ class MetricCounters:
             ("upstream_retries_total", ()): self._retries,
         }
         # `dict` copies in one step. Iterating would meet the changes of the event loop.
-        for (name, code), count in dict(self._errors).items():
-            values["operation_errors_total", (name or "none", code)] = count
+        for labels, count in dict(self._errors).items():
+            values["operation_errors_total", labels] = count
         for reason, count in dict(self._failures).items():
             values["upstream_call_failures_total", (reason,)] = count
         return values
@@ -159,8 +166,7 @@ class MetricCounters:
     def _histograms(self) -> dict[Series, Histogram]:
         histograms: dict[Series, Histogram] = {("event_loop_lag_seconds", ()): self._lag}
         for (name, outcome, executor), durations in dict(self._operations).items():
-            shown = name or ("none" if outcome == "refused" else "anonymous")
-            histograms["operation_duration_seconds", (shown, outcome, executor or "none")] = durations
+            histograms["operation_duration_seconds", (name, outcome, executor or "none")] = durations
         for (outcome, status), durations in dict(self._calls).items():
             histograms["upstream_call_duration_seconds", (outcome, str(status or "none"))] = durations
         return histograms
