@@ -15,11 +15,7 @@ from tests.gallery.test_cache import entry_of
 
 
 class NoFetcher:
-    """Opens and closes, and is never asked."""
-
-    is_sharing = None
-
-    async def open(self) -> None: ...
+    """Closes, and is never asked."""
 
     async def fetch(self, *_arguments: Any, **_options: Any) -> Any:
         raise AssertionError

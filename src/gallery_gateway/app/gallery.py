@@ -112,7 +112,8 @@ def build_gallery(
     if store is not None:
         max_wait_seconds = settings.upstream_total_timeout_seconds
         fetcher = SharedFetcher(alone, store, cache, clock, max_wait_seconds=max_wait_seconds)
-    gallery = Gallery(fetcher=fetcher, cache=cache, rate_limits=resilience.rate_limits, clock=clock)
+    rate_limits = resilience.rate_limits
+    gallery = Gallery(fetcher=fetcher, cache=cache, rate_limits=rate_limits, clock=clock, store=store)
     instruments.add_gauges(lambda: read_sharing(gallery))
     return gallery
 

@@ -43,9 +43,6 @@ class _Response(NamedTuple):
 class PageFetcher:
     """Fetches pages from the REST API, revalidates them by ETag, and puts them into the cache."""
 
-    # Without a shared cache.
-    is_sharing = None
-
     def __init__(
         self, *, client: GalleryClient, cache: PageCache, freshness: FreshnessPolicy, clock: Clock
     ) -> None:
@@ -53,9 +50,6 @@ class PageFetcher:
         self._cache = cache
         self._freshness = freshness
         self._clock = clock
-
-    async def open(self) -> None:
-        """Do nothing: the gateway starts whether or not the REST API can be reached."""
 
     async def fetch(
         self,

@@ -23,6 +23,7 @@ from gallery_gateway.upstream.resilience import Deadline, RateLimitMemory
 
 if TYPE_CHECKING:
     from gallery_gateway.gallery.shared_fetcher import SharedFetcher
+    from gallery_gateway.shared.store import PageStore
 
 # Calls in the background for each caller; beyond them, a stale page is fetched like a miss.
 _MAX_REVALIDATIONS = 16
@@ -131,6 +132,7 @@ class Gallery:
         cache: PageCache,
         rate_limits: RateLimitMemory,
         clock: Clock,
+        store: "PageStore | None" = None,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self.cache = cache
@@ -138,6 +140,7 @@ class Gallery:
         self.rate_limits = rate_limits
         self.flights = Flights()
         self._fetcher = fetcher
+        self._store = store
         self._sweep_seconds = sweep_seconds
         self._sweeping: asyncio.Task[None] | None = None
         self._revalidations: Counter[CallerKey] = Counter()
@@ -145,7 +148,7 @@ class Gallery:
     @property
     def is_sharing(self) -> bool | None:
         """Whether pages are shared with other processes at present; `None` without a shared cache."""
-        return self._fetcher.is_sharing
+        return None if self._store is None else self._store.is_available
 
     async def join(
         self, flight: Flight, caller: Caller, key: LoadKey, *, until: float | None
@@ -206,7 +209,8 @@ class Gallery:
         return True
 
     async def open(self) -> None:
-        await self._fetcher.open()
+        if self._store is not None:
+            await self._store.open()
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def aclose(self) -> None:
@@ -214,6 +218,8 @@ class Gallery:
             self._sweeping.cancel()
         await self.flights.aclose()
         await self._fetcher.aclose()
+        if self._store is not None:
+            await self._store.aclose()
 
     def _result(self, caller: Caller, key: LoadKey, fetched: FetchResult, status: CacheStatus) -> LoadResult:
         """Return the result of a fetch for exactly the key's request."""

@@ -61,14 +61,6 @@ class SharedFetcher:
         self._max_wait_seconds = max_wait_seconds
         self._background: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_sharing(self) -> bool:
-        return self._store.is_available
-
-    async def open(self) -> None:
-        await self._store.open()
-        await self._alone.open()
-
     async def fetch(
         self,
         caller: Caller,
@@ -98,7 +90,6 @@ class SharedFetcher:
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self._store.aclose()
         await self._alone.aclose()
 
     async def _claim(self, keys: PageKeys, owner: bytes, deadline: Deadline | None, *, bypass: bool) -> Claim:
