@@ -75,6 +75,28 @@ async def test_a_page_that_one_has_fetched_answers_in_the_others(
     assert (report["calls"], report["hits"], report["bytes"]) == (0, 1, 0)
 
 
+@pytest.mark.parametrize("warmed_up", [(), (0,), (1,)])
+async def test_a_page_of_another_size_than_requested_is_fetched_once_for_all(
+    redis: RedisServer, upstream: FakeUpstream, warmed_up: tuple[int, ...]
+) -> None:
+    upstream.answer(json=page_body(project_body(7), per_page=1, total=9, pages=9, has_next=True))
+    async with gateways(redis, upstream) as both:
+        for number in warmed_up:
+            # A gateway that has seen such a page loads others by another request.
+            await both[number].ask("{ gallery(page: 2) { pagination { total } } }")
+        before = len(upstream.requests)
+        answers = [await both[0].ask(TOTAL)]
+        async with asyncio.timeout(20), redis.client() as client:
+            while [key async for key in client.scan_iter(match="*:lock:*")]:  # noqa: ASYNC110  # as `stored`
+                await asyncio.sleep(0.005)
+
+        answers += [await both[number].ask(TOTAL) for number in (1, 1, 0, 1)]
+
+    assert answers == [answers[0]] * 5
+    assert "errors" not in answers[0]
+    assert len(upstream.requests) - before == 1
+
+
 async def test_a_page_answers_its_own_caller_only(redis: RedisServer, upstream: FakeUpstream) -> None:
     async with gateways(redis, upstream) as (one, other):
         await one.ask(TOTAL, token=TOKEN)

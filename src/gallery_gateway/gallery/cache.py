@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from cachetools import TTLCache
+from msgspec.structs import replace
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.caller import Caller, CallerKey
@@ -26,6 +27,8 @@ from gallery_gateway.gallery.lookup import (
     decide,
 )
 from gallery_gateway.gallery.request import GalleryRequest
+from gallery_gateway.gallery.slicing import answered_size
+from gallery_gateway.upstream.contract import Page
 
 # Measured by tests/benchmarks/memory.py: the values of a parsed page, beside its JSON; for any page its key,
 # its indexes and the cache's own records; and for each of its projects the place in the index of projects.
@@ -114,9 +117,15 @@ class PageCache:
                 self._account(index, entry)
         return results
 
-    def note_resized(self, caller_key: CallerKey) -> None:
-        """Record that the REST API answered this caller a page of another size than requested."""
+    def kept_request(self, caller_key: CallerKey, request: GalleryRequest, page: Page) -> GalleryRequest:
+        """Return the request under which a page is kept: that of the caller's next load of it.
+
+        Records whether the REST API answered this caller a page of another size than requested.
+        """
+        if answered_size(page, request) is None:
+            return request
         self._resized[caller_key] = self._may_be_resized = True
+        return replace(request, keeps_window=True)
 
     def is_sized(self, caller_key: CallerKey) -> bool:
         """Return whether no page of this caller has shown another size than requested."""

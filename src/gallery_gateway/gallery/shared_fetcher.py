@@ -21,8 +21,7 @@ from gallery_gateway.gallery.entry import (
     project_ids_of,
 )
 from gallery_gateway.gallery.fetcher import PageFetcher
-from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.slicing import answered_size
+from gallery_gateway.gallery.request import GalleryRequest, query_string
 from gallery_gateway.shared.pages import Claim, PageKeys, StoredPage, StoreError
 from gallery_gateway.upstream.caching import CachingRules
 from gallery_gateway.upstream.decoding import PageDecoder, parse_page
@@ -78,7 +77,8 @@ class SharedFetcher:
         """
         # A new owner for each fetch: the process may fetch the page again before it has stored it.
         owner = os.urandom(8)
-        keys = PageKeys.of(caller.key, repr(request))
+        # The upstream call: requests that differ only in which pages may answer them share its page.
+        keys = PageKeys.of(caller.key, query_string(request))
         try:
             claim = await self._claim(keys, owner, deadline, bypass=bypass_cache)
             if claim.page is not None:
@@ -175,13 +175,11 @@ class SharedFetcher:
             page, rules = parse_page(stored.body), msgspec.convert(stored.rules, CachingRules)
         except (UpstreamContractError, msgspec.ValidationError) as exc:
             raise StoreError("unreadable") from exc
-        if answered_size(page, request) is not None:
-            self._cache.note_resized(caller.key)
         now = self._clock.monotonic()
         # The page was fetched in the past: clocks that differ do not make it last longer here than there.
         to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
         entry = CacheEntry(
-            request=request,
+            request=self._cache.kept_request(caller.key, request, page),
             body=stored.body,
             project_ids=project_ids_of(page),
             is_unfinished=has_pending_images(page.projects),
