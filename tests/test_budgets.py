@@ -86,6 +86,13 @@ class TracedGateway:
             headers={"authorization": f"Bearer {CALLERS[0].token}"},
         )
 
+    async def get(self, *, per_page: int) -> httpx.Response:
+        return await self._http.get(
+            "/graphql",
+            params={"query": DOCUMENT, "variables": f'{{"perPage": {per_page}}}'},
+            headers={"authorization": f"Bearer {CALLERS[0].token}", "apollo-require-preflight": "yes"},
+        )
+
     async def trace(self, *, per_page: int) -> tuple[httpx.Response, Trace]:
         with tracing() as trace:
             response = await self.post(per_page=per_page)
@@ -137,6 +144,17 @@ async def test_a_hot_request_enters_fewer_files_than_a_cold_one_and_no_upstream_
     assert len(hot_trace.files) < len(cold_trace.files), str(hot_trace)
     assert len(hot_trace.steps) < len(cold_trace.steps), str(hot_trace)
     assert "upstream/transport.py" not in hot_trace.files
+
+
+async def test_a_get_prepares_its_document_no_more_often_than_a_post() -> None:
+    async with traced_gateway(create_upstream()) as gateway:
+        await gateway.post(per_page=19)
+        _, post = await gateway.trace(per_page=20)
+        with tracing() as get:
+            response = await gateway.get(per_page=21)
+
+    assert response.json()["data"]["gallery"]["projects"]
+    assert get.entered.count("execution/documents.py") == post.entered.count("execution/documents.py") > 0
 
 
 async def test_a_remembered_429_enters_at_most_20_files() -> None:

@@ -87,7 +87,8 @@ async def run(executor: Executor, document: str, body: bytes, *, times: int = 1)
     for _ in range(times):
         usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
         loader = GalleryLoader(gallery, CALLER, usage, narrows=False, accepts=Accepts())
-        responses.append(await executor.execute(request, OperationContext(usage, loader), request_id="r"))
+        operation = executor.prepare(request, request_id="r")
+        responses.append(await executor.execute(operation, OperationContext(usage, loader), request_id="r"))
     return responses
 
 

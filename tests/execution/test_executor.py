@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphql import GraphQLResolveInfo, OperationType, build_schema
+from graphql import GraphQLResolveInfo, build_schema
 
 from gallery_gateway.errors import (
     BadUserInputError,
@@ -69,7 +69,8 @@ def raising(error: Exception) -> Callable[..., object]:
 
 
 async def run(executor: Executor, query: str, **request: Any) -> GraphQLResponse:
-    return await executor.execute(GraphQLRequest(query=query, **request), None, request_id="r1")
+    operation = executor.prepare(GraphQLRequest(query=query, **request), request_id="r1")
+    return await executor.execute(operation, None, request_id="r1")
 
 
 def response_of(answer: GraphQLResponse) -> Any:
@@ -98,7 +99,8 @@ async def test_a_resolver_may_be_a_coroutine() -> None:
 async def test_resolvers_are_given_the_context() -> None:
     running = executor(value=lambda _source, info: info.context)
 
-    answer = await running.execute(GraphQLRequest(query="{ value }"), 5, request_id="r1")
+    operation = running.prepare(GraphQLRequest(query="{ value }"), request_id="r1")
+    answer = await running.execute(operation, 5, request_id="r1")
 
     assert response_of(answer) == {"data": {"value": 5}}
 
@@ -156,26 +158,27 @@ async def test_an_answer_without_errors_says_nothing_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "kind"),
+    ("query", "is_mutation"),
     [
-        ("{ value }", OperationType.QUERY),
-        ("mutation { value }", OperationType.MUTATION),
-        ("subscription { value }", OperationType.SUBSCRIPTION),
-        ("{", OperationType.QUERY),
-        ("{ nothing }", OperationType.QUERY),
-        ("", OperationType.QUERY),
+        ("{ value }", False),
+        ("mutation { value }", True),
+        ("mutation { nothing }", True),
+        ("subscription { value }", False),
+        ("mutation {", False),
+        ("{ nothing }", False),
+        ("", False),
     ],
 )
-def test_an_invalid_request_counts_as_a_query(query: str, kind: OperationType) -> None:
-    assert executor().kind_of(GraphQLRequest(query=query)) is kind
+def test_a_mutation_is_known_as_one_even_if_it_is_refused(query: str, is_mutation: bool) -> None:
+    assert executor().prepare(GraphQLRequest(query=query), request_id="r1").is_mutation is is_mutation
 
 
-def test_the_operation_that_is_named_decides_the_kind() -> None:
-    query = "query A { value } mutation B { value }"
+@pytest.mark.parametrize("field", ["value", "nothing"])
+@pytest.mark.parametrize("name", ["A", "B", "C", None])
+def test_the_operation_that_is_named_decides_whether_it_is_a_mutation(name: str | None, field: str) -> None:
+    request = GraphQLRequest(query=f"query A {{ value }} mutation B {{ {field} }}", operation_name=name)
 
-    kind = executor().kind_of(GraphQLRequest(query=query, operation_name="B"))
-
-    assert kind is OperationType.MUTATION
+    assert executor().prepare(request, request_id="r1").is_mutation is (name == "B")
 
 
 EXPECTED: list[tuple[GatewayError, dict[str, object]]] = [

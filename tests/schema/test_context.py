@@ -39,9 +39,9 @@ async def run(executor: Executor, document: str, body: bytes, *, max_images: int
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
     # What the calls may return is bounded by the same number, so they are served from what was loaded before.
     gallery = build_gallery(transport, ttl_seconds=60)
-    request = GraphQLRequest(query=document, variables=VARIABLES)
+    operation = executor.prepare(GraphQLRequest(query=document, variables=VARIABLES), request_id="r")
     *_, response = [
-        await executor.execute(request, context_of(gallery, budget), request_id="r")
+        await executor.execute(operation, context_of(gallery, budget), request_id="r")
         # This REST API shows that it ignores sizes, so that what was loaded before it did is loaded again.
         for budget in (NO_LIMIT, NO_LIMIT, max_images)
     ]

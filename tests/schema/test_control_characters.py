@@ -158,7 +158,8 @@ async def test_both_ways_of_execution_refuse_it(roots: Any, argument: Argument, 
     if written == "in a variable":
         request = GraphQLRequest(query=argument.document_with_variable(), variables={"text": "silk\x00"})
 
-    answer = await executor.execute(request, OperationContext(usage, loader), request_id="r")
+    operation = executor.prepare(request, request_id="r")
+    answer = await executor.execute(operation, OperationContext(usage, loader), request_id="r")
 
     assert answer.codes == ("BAD_USER_INPUT",)
     assert upstream.requests == []

@@ -80,8 +80,8 @@ async def needed(
     gallery = build_gallery(httpx.MockTransport(answer), ttl_seconds=ttl_seconds)
     usage = OperationUsage(limits)
     loader = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
-    request = GraphQLRequest(query=text, variables=variables)
-    await EXECUTOR.execute(request, OperationContext(usage, loader), request_id="r")
+    operation = EXECUTOR.prepare(GraphQLRequest(query=text, variables=variables), request_id="r")
+    await EXECUTOR.execute(operation, OperationContext(usage, loader), request_id="r")
     await gallery.aclose()
     return len(made), sum(made)
 

@@ -42,7 +42,8 @@ async def run(gallery: Gallery, document: str) -> GraphQLResponse:
     usage = OperationUsage(Budget(max_calls=20, max_images=100_000))
     loader = GalleryLoader(gallery, CALLER, usage, narrows=True, accepts=Accepts())
     context = OperationContext(usage, loader)
-    return await EXECUTOR.execute(GraphQLRequest(query=document), context, request_id="r")
+    operation = EXECUTOR.prepare(GraphQLRequest(query=document), request_id="r")
+    return await EXECUTOR.execute(operation, context, request_id="r")
 
 
 @pytest.mark.parametrize("document", ["{ projects { nodes { id } } }", "{ projects { totalCount } }"])

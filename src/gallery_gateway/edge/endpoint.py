@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
-from graphql import OperationType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -36,7 +35,6 @@ from gallery_gateway.edge.responses import (
 from gallery_gateway.edge.subscription import SubscribedOperation
 from gallery_gateway.errors import RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
-from gallery_gateway.execution.persisted import GraphQLRequest
 from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import OperationContext, Operations
 from gallery_gateway.schema.planner import plan_operation
@@ -145,11 +143,12 @@ class GraphQLEndpoint:
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
     ) -> HTTPResponse | EventStream:
         token = request.token()
-        operation = request.operation()
-        if request.method == "GET" or decision.event_head is not None:
-            subscription = self._prepare_subscription(operation, request, decision)
-            if subscription is not None:
-                return self._subscribe(subscription, request, decision, recorder)
+        operation = self.executor.prepare(request.operation(), request_id=request.id.decode())
+        if request.method == "GET" and operation.is_mutation:
+            raise RequestError("A GET can run queries and subscriptions only.", status=405)
+        is_stream = decision.event_head is not None and decision.report is not RequestedReport.PLAN
+        if is_stream and isinstance(operation, Operation) and operation.is_subscription:
+            return self._subscribe(operation, request, decision, recorder)
         context = self.operations.open(
             token,
             skips_cache=decision.skips_cache,
@@ -174,23 +173,6 @@ class GraphQLEndpoint:
             # What the client has holds no report or that of another request, or is no stream.
             return response
         return unless_known(response, request.headers.get(b"if-none-match"))
-
-    def _prepare_subscription(
-        self, operation: GraphQLRequest, request: HTTPRequest, decision: Decision
-    ) -> Operation | None:
-        """Return the subscription to send events for, or `None` if the operation gets a single response.
-
-        Raises:
-            RequestError: the operation must not be run by a GET.
-        """
-        kind = self.executor.kind_of(operation)
-        if kind is OperationType.MUTATION and request.method == "GET":
-            raise RequestError("A GET can run queries and subscriptions only.", status=405)
-        is_stream = decision.event_head is not None and decision.report is not RequestedReport.PLAN
-        if kind is not OperationType.SUBSCRIPTION or not is_stream:
-            return None
-        prepared = self.executor.prepare(operation, request_id=request.id.decode())
-        return prepared if isinstance(prepared, Operation) else None
 
     def _subscribe(
         self, operation: Operation, request: HTTPRequest, decision: Decision, recorder: OperationRecorder
@@ -219,7 +201,7 @@ class GraphQLEndpoint:
 
     def _plan(
         self,
-        operation: GraphQLRequest,
+        operation: Operation | GraphQLResponse,
         context: OperationContext,
         request: HTTPRequest,
         decision: Decision,

@@ -49,6 +49,7 @@ class GraphQLResponse:
 
     Args:
         is_request_error: the operation was not run, and the response has no `data`.
+        is_mutation: the document was refused, and its operation is a mutation.
         has_errors: the response has `errors`.
         retry_after_seconds: every field was refused because the gateway is overloaded; else `None`.
         status: an HTTP status other than the usual one.
@@ -60,6 +61,7 @@ class GraphQLResponse:
 
     body: bytes
     is_request_error: bool = False
+    is_mutation: bool = False
     has_errors: bool = False
     retry_after_seconds: int | None = None
     status: int | None = None
@@ -84,6 +86,10 @@ class Operation(NamedTuple):
     prepared: PreparedDocument
     definition: OperationDefinitionNode
     name: str | None
+
+    @property
+    def is_mutation(self) -> bool:
+        return self.definition.operation is OperationType.MUTATION
 
     @property
     def is_subscription(self) -> bool:
@@ -118,34 +124,26 @@ class Executor:
         self._compiler = compiler
         self._source = source or PersistedQueries()
 
-    def kind_of(self, request: GraphQLRequest) -> OperationType:
-        """Return the kind of the operation that a request names; an invalid request counts as a query."""
-        try:
-            document = self._documents.prepare(self._source.resolve(request).query or "").document
-        except RequestError:
-            return OperationType.QUERY
-        except DocumentError as exc:
-            if exc.document is None:
-                return OperationType.QUERY
-            document = exc.document
-        operation = get_operation_ast(document, request.operation_name)
-        return OperationType.QUERY if operation is None else operation.operation
-
-    async def execute(self, request: GraphQLRequest, context: object, *, request_id: str) -> GraphQLResponse:
-        """Run a query; failures of the client or of the REST API become errors of the response."""
-        operation = self.prepare(request, request_id=request_id)
-        if isinstance(operation, GraphQLResponse):
-            return operation
-        if operation.is_subscription:
-            return _refuse(NoEventStreamError(), request_id=request_id)
-        return await self.run(operation, context, request_id=request_id)
-
     def prepare(self, request: GraphQLRequest, *, request_id: str) -> Operation | GraphQLResponse:
         """Return the operation that a request names, or the response that says why it cannot be run."""
         try:
             return self._prepare(request)
         except (DocumentError, RequestError) as exc:
-            return _refuse(exc, request_id=request_id)
+            refusal = _refuse(exc, request_id=request_id)
+            document = exc.document if isinstance(exc, DocumentError) else None
+            refused = get_operation_ast(document, request.operation_name) if document else None
+            refusal.is_mutation = refused is not None and refused.operation is OperationType.MUTATION
+            return refusal
+
+    async def execute(
+        self, operation: Operation | GraphQLResponse, context: object, *, request_id: str
+    ) -> GraphQLResponse:
+        """Run a query that `prepare` returned; a response that it returned instead stays the response."""
+        if isinstance(operation, GraphQLResponse):
+            return operation
+        if operation.is_subscription:
+            return _refuse(NoEventStreamError(), request_id=request_id)
+        return await self.run(operation, context, request_id=request_id)
 
     async def run(self, operation: Operation, context: object, *, request_id: str) -> GraphQLResponse:
         """Run a query, or a subscription for its current response."""
@@ -157,9 +155,10 @@ class Executor:
         result = await self._execute_plainly(prepared, request, context)
         return _respond(result, request_id=request_id, operation=name)
 
-    def plan(self, request: GraphQLRequest, plan: PlanOperation, *, request_id: str) -> GraphQLResponse:
-        """Respond with what `plan` says about an operation instead of running it."""
-        operation = self.prepare(request, request_id=request_id)
+    def plan(
+        self, operation: Operation | GraphQLResponse, plan: PlanOperation, *, request_id: str
+    ) -> GraphQLResponse:
+        """Respond with what `plan` says about a prepared operation instead of running it."""
         if isinstance(operation, GraphQLResponse):
             return operation
         planned = plan(
