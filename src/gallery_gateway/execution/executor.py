@@ -1,6 +1,7 @@
 """Runs one operation, and reports its errors."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
@@ -35,6 +36,8 @@ from gallery_gateway.telemetry.records import COMPILED, PLAIN, PLAN
 
 # graphql-core 3.3 raises a TypeError with this message for a null in a non-null field: the only sign of it.
 _NULL_VIOLATION = "Cannot return null for non-nullable field"
+# So begins its message about a value that does not fit an argument of a field or directive.
+_ARGUMENT_MISFIT = re.compile(r"Argument '(\w+)' ")
 
 # Items of lists and members of objects included. The largest request body holds over 100,000 values, and
 # graphql-core needs several microseconds to coerce each.
@@ -275,10 +278,12 @@ def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
     formatted = error.formatted
     if isinstance(cause, GatewayError):
         return formatted
-    if not error.path:
-        # graphql-core gives errors of variables no code.
-        code = str((error.extensions or {}).get("code", BadUserInputError.code))
-        formatted["extensions"] = {**(error.extensions or {}), "code": code}
+    misfit = _ARGUMENT_MISFIT.match(error.message) if isinstance(cause or error, GraphQLError) else None
+    if misfit or not error.path:
+        # graphql-core writes null as in Python, and gives errors of arguments and variables no code.
+        formatted["message"] = error.message.replace(" not to be None.", " not to be null.")
+        argument = {"argument": misfit[1]} if misfit else {}
+        formatted["extensions"] = {"code": BadUserInputError.code, **argument, **(error.extensions or {})}
     elif isinstance(cause, GraphQLError) or (
         isinstance(cause, TypeError) and str(cause).startswith(_NULL_VIOLATION)
     ):

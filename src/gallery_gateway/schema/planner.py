@@ -64,10 +64,13 @@ def plan_operation(
     )
     if not isinstance(values, VariableValues):
         return OperationPlan(plan_calls({}, budget), values)
+    try:
+        fields = root_fields(Scope(schema, operation, fragments_of(document), values))
+    except GraphQLError as exc:
+        return OperationPlan(plan_calls({}, budget), [exc])
     usage = OperationUsage(budget)
     loads: dict[str, FirstLoads] = {}
     errors: list[GraphQLError] = []
-    fields = root_fields(Scope(schema, operation, fragments_of(document), values))
     for key, selected in fields.items():
         try:
             loads[key] = first = _first_loads(selected, key_of, usage)

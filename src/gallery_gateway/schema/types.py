@@ -114,10 +114,7 @@ class ImageFile:
 
 @federation.type(
     description="A generated image.",
-    keys=[
-        key("id", is_resolvable=False),
-        key("jobId imageIndex groupIndex version", is_resolvable=False),
-    ],
+    keys=[key("id", is_resolvable=False), key("jobId imageIndex groupIndex version", is_resolvable=False)],
 )
 class Image:
     """`contract.UpstreamImage`."""
