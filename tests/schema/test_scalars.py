@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from graphql import GraphQLError
+from graphql import GraphQLError, parse, validate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gallery_gateway.errors import UpstreamContractError
+from gallery_gateway.schema.build import build_schema, executable
 from gallery_gateway.schema.scalars import parse_big_int, serialize_big_int
 
 SAFE = 2**53 - 1
@@ -76,3 +77,13 @@ def test_clients_send_nothing_else(value: object) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_what_a_response_holds_may_be_sent_back(number: int) -> None:
     assert parse_big_int(serialize_big_int(number)) == number
+
+
+@pytest.mark.parametrize("literal", ['"abc"', "99999999999999999999", "1.5", "true", "[7]", "{ a: 7 }"])
+@pytest.mark.parametrize("field", ["project(projectId: {})", "gallery(projectId: {})"])
+def test_the_error_of_a_literal_has_its_place(literal: str, field: str) -> None:
+    document = parse(f"{{ {field.format(literal)} {{ __typename }} }}")
+
+    [error] = validate(executable(build_schema()), document)
+
+    assert error.locations == [(1, 3 + field.index("{}"))]

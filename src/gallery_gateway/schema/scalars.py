@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 
 from gallery_gateway.errors import UpstreamContractError
 
@@ -25,8 +25,8 @@ def serialize_big_int(value: object) -> int | str:
     return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else str(value)
 
 
-def parse_big_int(value: object) -> int:
-    """Return the integer that a client sent as a number or a string.
+def parse_big_int(value: object, node: ValueNode | None = None) -> int:
+    """Return the integer that a client sent as a number or a string, in the literal `node` if it did so.
 
     Raises:
         GraphQLError: it is none, or has more than 64 bits.
@@ -37,7 +37,7 @@ def parse_big_int(value: object) -> int:
         number = int(value)  # type: ignore[call-overload]  # a float or a string
     if type(number) is int and -_BOUND <= number < _BOUND:
         return number
-    raise GraphQLError("BigInt must be an integer of at most 64 bits, as a number or a string.")
+    raise GraphQLError("BigInt must be an integer of at most 64 bits, as a number or a string.", node)
 
 
 BigInt = NewType("BigInt", int)
@@ -47,6 +47,7 @@ SCALARS: Mapping[object, Any] = {
         name="BigInt",
         serialize=serialize_big_int,
         parse_value=parse_big_int,
+        parse_literal=lambda node, _variables: parse_big_int(value_from_ast_untyped(node), node),
         description=(
             "An integer of at most 64 bits, as a number or a string. Responses have a string only beyond"
             " ±9007199254740991, where numbers of JavaScript are not exact."
