@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -179,6 +181,19 @@ def test_a_kept_response_is_found_by_its_own_writer_and_request_only() -> None:
 
     found = [fresh(kept.cache.lookup(ADA, other)) for other in others]
     assert all(each is not None and each.response is None and each.value is not None for each in found)
+
+
+def test_a_lookup_parses_a_page_once_for_all_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept()
+    kept.put(page=parsed_page(sized_projects(1, 1, 1), REQUEST))
+    keys = [project_key(GalleryRequest(project_id=number)) for number in (1, 2, 3)]
+    decode = Mock(side_effect=parse_page._decoder.decode)
+    monkeypatch.setattr(parse_page, "_decoder", SimpleNamespace(decode=decode))
+
+    found = kept.cache.lookup_all(ADA, keys)
+
+    assert all(isinstance(each, Fresh) for each in found)
+    assert decode.call_count == 1
 
 
 def test_a_page_is_kept_parsed_when_a_second_load_needs_all_of_it() -> None:

@@ -95,7 +95,7 @@ class PageCache:
         *,
         failed: str | None = None,
     ) -> list[Fresh | StaleWhileRevalidate | Miss]:
-        """Answer several loads, each page parsed once for all of them."""
+        """Answer several loads, each complete page parsed once for all of them."""
         index = self._callers.get(caller.key)
         if index is None:
             return [MISS] * len(keys)
@@ -113,7 +113,9 @@ class PageCache:
             examined |= {id(entry): entry for entry in entries}
             results.append(found)
         for entry in examined.values():
-            if weigh(entry) > entry.weight_bytes:
+            if entry.parsed is not None and not entry.was_parsed:
+                entry.parsed, entry.was_parsed = None, True
+            elif weigh(entry) > entry.weight_bytes:
                 self._account(index, entry)
         return results
 

@@ -126,7 +126,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     """The page that answered one request, and when it may be used. Times are on the monotonic clock.
 
     Most pages are never requested again, and a parsed page takes more than twice the memory of its JSON. So
-    an entry keeps the JSON and responses, and the parsed page once two loads have needed all of it.
+    an entry keeps the JSON and responses, and the parsed page from the second lookup that needs all of it.
 
     Args:
         request: the request that the page answers.
@@ -144,7 +144,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         keep_until: when the cache removes the entry; later than the others if its ETag can revalidate it.
         link_margin_seconds: how long before its expiry a link is withheld.
         parsed: the complete page, if it is kept parsed.
-        was_parsed: whether a load has needed the complete page.
+        was_parsed: whether a lookup has needed the complete page before.
         responses: written from the page.
         is_forced: whether an operation fetched the page although another one was fresh.
         call: the trace link of the upstream call, if it was traced.
@@ -193,11 +193,11 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         return self.parsed or parse_page(self.body)
 
     def read(self, decoder: PageDecoder) -> Page:
-        """Return the page with at least the fields that `decoder` reads, for one more load."""
-        page = self.parsed or decoder(self.body)
-        if decoder is parse_page:
-            self.parsed = page if self.was_parsed else self.parsed
-            self.was_parsed = True
+        """Return the page with at least the fields that `decoder` reads; a complete page is kept parsed."""
+        if self.parsed is not None:
+            return self.parsed
+        page = decoder(self.body)
+        self.parsed = page if decoder is parse_page else None
         return page
 
     def remaining_seconds(self, clock: Clock, *, needs_links: bool) -> float:

@@ -159,4 +159,5 @@ class PageFetcher:
             link_margin_seconds=self._freshness.link_margin_seconds,
             call=response.call,
             parsed=None if response.body else page,
+            was_parsed=not response.body,
         )
