@@ -81,7 +81,7 @@ def ways() -> Ways:
 async def run(executor: Executor, document: str, body: bytes, *, times: int = 1) -> list[GraphQLResponse]:
     """One operation, several times, on an endpoint that says `body` to everything."""
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
-    gallery = build_gallery(transport)
+    gallery = build_gallery(transport, ttl_seconds=60)
     request = GraphQLRequest(query=document, variables=VARIABLES)
     responses = []
     for _ in range(times):

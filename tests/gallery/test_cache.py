@@ -1,7 +1,7 @@
 import gc
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, product
 from operator import attrgetter
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gallery_gateway.clock import Clock
-from gallery_gateway.gallery.cache import PageCache
+from gallery_gateway.gallery.cache import PageCache, weigh
 from gallery_gateway.gallery.caller import Caller
 from gallery_gateway.gallery.entry import CacheEntry, ResponseKey, WrittenResponse, project_ids_of
 from gallery_gateway.gallery.lookup import (
@@ -30,8 +30,8 @@ from gallery_gateway.gallery.lookup import (
 from gallery_gateway.gallery.request import GalleryRequest
 from gallery_gateway.gallery.slicing import slice_page
 from gallery_gateway.upstream.caching import CachingRules
-from gallery_gateway.upstream.contract import Page, UpstreamPagination
-from gallery_gateway.upstream.decoding import parse_page
+from gallery_gateway.upstream.contract import Page, UpstreamPagination, UpstreamProject
+from gallery_gateway.upstream.decoding import decoder_for, parse_page
 from tests.counting import lines_run
 from tests.fakes import OTHER_TOKEN, TOKEN
 from tests.gallery.endpoints import ManualClock, parsed_page, sized_projects
@@ -137,50 +137,70 @@ def test_a_page_is_found_until_its_time_is_over() -> None:
     kept.clock.step(0.1)
     after = kept.find()
 
-    assert before == CachedAnswer(entry, entry.page)
+    assert before == CachedAnswer(entry, parse_page(entry.body))
     assert after is None
 
 
-@dataclass
-class CountingDecoder:
-    """Decodes pages, and counts them."""
+class Decoding:
+    """Decodes the names of projects, and counts that."""
 
-    decoded: int = 0
+    def __init__(self) -> None:
+        project = msgspec.defstruct("ProjectPlan", [("project_name", Any)])
+        self.decode = decoder_for(msgspec.defstruct("PagePlan", [("projects", list[project])]))  # type: ignore[valid-type]  # made here
+        self.decoded = 0
 
     def __call__(self, body: bytes) -> Page:
         self.decoded += 1
-        return parse_page(body)
+        return self.decode(body)
 
 
-def alone(request: GalleryRequest, decoder: Any) -> LoadKey:
-    """The key of an operation with one root field."""
-    return LoadKey(request, needs_links=False, is_project=False, decoder=decoder, writer=lambda _page: None)
+@dataclass(frozen=True)
+class Writer:
+    """Writes nothing."""
+
+    number: int = 7
+
+    def __call__(self, page: Page) -> None:
+        pass
+
+
+def alone(request: GalleryRequest, decoder: Any, writer: Writer = Writer()) -> LoadKey:
+    """The key of an operation whose only root field is `gallery`."""
+    return LoadKey(request, needs_links=False, is_project=False, decoder=decoder, writer=writer)
+
+
+WRITTEN = WrittenResponse(b"{}", 7, is_unfinished=False)
 
 
 @pytest.mark.parametrize("wanted", [REQUEST, REQUEST.narrowed(1)], ids=["the page", "a slice"])
 def test_a_kept_response_is_found_without_decoding_its_page(wanted: GalleryRequest) -> None:
-    kept, decoder, written = Kept(), CountingDecoder(), WrittenResponse(b"{}", 7)
+    kept, decoder = Kept(), Decoding()
     entry, key = kept.put(), alone(wanted, decoder)
     before = fresh(kept.cache.lookup(ADA, key))
-    kept.cache.remember(ADA.key, entry, ResponseKey(key.writer, wanted), written)
+    kept.cache.remember(ADA.key, entry, ResponseKey(7, wanted), WRITTEN)
 
     found = fresh(kept.cache.lookup(ADA, key))
 
     assert before is not None
     assert before.response is None
-    assert found == CachedAnswer(entry, None, response=written)
+    assert found == CachedAnswer(entry, None, response=WRITTEN)
     assert decoder.decoded == 1
 
 
-def test_a_kept_response_is_found_by_its_own_writer_and_request_only() -> None:
-    kept, decoder = Kept(), CountingDecoder()
-    entry, key = kept.put(), alone(REQUEST, decoder)
-    kept.cache.remember(ADA.key, entry, ResponseKey(key.writer, REQUEST), WrittenResponse(b"{}", 7))
+@pytest.mark.parametrize(
+    "other",
+    [alone(REQUEST, parse_page, Writer(8)), alone(REQUEST.narrowed(1), parse_page), page_key(REQUEST)],
+    ids=["another writer", "another request", "no writer"],
+)
+def test_a_kept_response_is_found_by_its_own_writer_and_request_only(other: LoadKey) -> None:
+    kept = Kept()
+    kept.cache.remember(ADA.key, kept.put(), ResponseKey(7, REQUEST), WRITTEN)
 
-    others = [alone(REQUEST, decoder), replace(key, request=REQUEST.narrowed(1)), page_key(REQUEST)]
+    found = fresh(kept.cache.lookup(ADA, other))
 
-    found = [fresh(kept.cache.lookup(ADA, other)) for other in others]
-    assert all(each is not None and each.response is None and each.value is not None for each in found)
+    assert found is not None
+    assert found.response is None
+    assert found.value is not None
 
 
 def test_a_lookup_parses_a_page_once_for_all_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,20 +216,42 @@ def test_a_lookup_parses_a_page_once_for_all_its_keys(monkeypatch: pytest.Monkey
     assert decode.call_count == 1
 
 
-def test_a_page_is_kept_parsed_when_a_second_load_needs_all_of_it() -> None:
+def test_a_page_of_which_an_operation_needs_all_is_kept_parsed() -> None:
     kept = Kept()
     entry = kept.put()
-    light = kept.cache.size_bytes
+    light_bytes = kept.cache.size_bytes
 
-    kept.cache.lookup(ADA, alone(REQUEST, CountingDecoder()))
-    kept.cache.lookup(ADA, alone(REQUEST, CountingDecoder()))
-    kept.find()
-    once = entry.parsed, kept.cache.size_bytes
     kept.find()
 
-    assert once == (None, light)
     assert entry.parsed == parse_page(entry.body)
-    assert kept.cache.size_bytes > light
+    assert kept.cache.size_bytes == weigh(entry) > light_bytes
+
+
+def test_a_page_of_which_many_operations_need_a_part_is_kept_parsed() -> None:
+    """Operations whose responses are not kept must not decode a large page each time."""
+    kept, decoder = Kept(), Decoding()
+    entry = kept.put()
+
+    parsed = []
+    for _ in range(6):
+        kept.cache.lookup(ADA, alone(REQUEST, decoder))
+        parsed.append(entry.parsed is not None)
+
+    assert parsed == [False, False, False, True, True, True]
+    assert decoder.decoded == 3
+    assert kept.cache.size_bytes == weigh(entry)
+
+
+def test_a_damaged_page_is_kept_parsed_once_an_operation_has_read_the_damage() -> None:
+    kept, decoder = Kept(), Decoding()
+    request = GalleryRequest()
+    entry = kept.put(page=Page(parsed_page([], request).pagination, [UpstreamProject(1, [], project_name=5)]))  # type: ignore[arg-type]  # damaged
+
+    for _ in range(2):
+        kept.cache.lookup(ADA, alone(request, decoder))
+
+    assert entry.parsed is not None
+    assert decoder.decoded == 1
 
 
 def test_a_page_is_found_by_its_own_caller_only() -> None:
@@ -401,7 +443,7 @@ def test_an_answer_that_was_overtaken_by_a_later_one_does_not_replace_it() -> No
 
     kept.put(asked_at=kept.clock.seconds - 5)
 
-    assert kept.find() == CachedAnswer(later, later.page)
+    assert kept.find() == CachedAnswer(later, parse_page(later.body))
 
 
 def test_a_page_past_its_freshness_can_be_renewed_by_its_etag() -> None:
@@ -493,7 +535,8 @@ def test_a_full_cache_is_little_work_for_the_garbage_collector() -> None:
     gc.collect()
     before = len(gc.get_objects())
     for number in range(2, 302):
-        kept.put(ADA, paged(number), page=parsed_page(sized_projects(1, 1), paged(number)))
+        entry = kept.put(ADA, paged(number), page=parsed_page(sized_projects(1, 1), paged(number)))
+        kept.cache.remember(ADA.key, entry, ResponseKey(7, entry.request), WRITTEN)
 
     gc.collect()
 
@@ -520,7 +563,9 @@ def test_time_that_passes_meanwhile_leaves_nothing_half_done() -> None:
         cache.put(ADA, entry)
         for _ in range(delay):
             next(ticking)
-        cache.remember(ADA.key, entry, ResponseKey("writer", entry.request), WrittenResponse(b"x" * 100, 0))
+        cache.remember(
+            ADA.key, entry, ResponseKey(7, entry.request), WrittenResponse(b"x" * 100, 0, is_unfinished=False)
+        )
         size_bytes = cache.size_bytes
         assert sum(index.size_bytes for index in cache._callers.values()) == size_bytes
 
@@ -633,7 +678,7 @@ class CacheMachine(RuleBasedStateMachine):
             for entry in self.entries
             if self.kept.cache.use(caller.key, entry.request) is entry
             and entry.request.listing == request.listing
-            and slice_page(entry.page, of=entry.request, to=request) is not None
+            and slice_page(parse_page(entry.body), of=entry.request, to=request) is not None
         ]
         return sorted(entries, key=attrgetter("asked_at"), reverse=True)
 
@@ -647,7 +692,8 @@ class CacheMachine(RuleBasedStateMachine):
         found = self.kept.find(caller, request)
         if found is not None:
             key = ResponseKey(writer, request)
-            self.kept.cache.remember(caller.key, found.entry, key, WrittenResponse(b"x" * size_bytes, 0))
+            response = WrittenResponse(b"x" * size_bytes, 0, is_unfinished=False)
+            self.kept.cache.remember(caller.key, found.entry, key, response)
 
     @rule(caller=st.sampled_from(CALLERS), project_id=st.integers(1, 6), cap=st.integers(1, 6))
     def find_project(self, caller: Caller, project_id: int, cap: int) -> None:

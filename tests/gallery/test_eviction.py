@@ -121,7 +121,12 @@ def run(step: Step, cache: PageCache, model: Model, clock: ManualClock, made: li
             known = model.use(place)
             if known is not None:
                 key = ResponseKey(len(known.responses), known.request)
-                cache.remember(step.caller.key, known, key, WrittenResponse(b"x" * step.size_bytes, 0))
+                cache.remember(
+                    step.caller.key,
+                    known,
+                    key,
+                    WrittenResponse(b"x" * step.size_bytes, 0, is_unfinished=False),
+                )
                 model.put(place, known, weigh(known))
         case "wait":
             clock.step(step.seconds)

@@ -208,6 +208,21 @@ async def test_a_page_of_another_size_than_requested_answers_the_same_request(
     assert len(upstream.requests) == 1
 
 
+async def test_a_page_of_another_size_is_not_cut_for_the_operation_that_requested_it(
+    ask: Any, upstream: FakeUpstream
+) -> None:
+    """Also if plain execution answers, because a value does not fit the plan."""
+    images = [image_body(index, feedback=5) for index in range(5)]
+    upstream.answer(json=page_body(project_body(7, *images), per_page=50, total=1))
+    document = "{ gallery(maxImagesPerProject: 2) { projects { images { imageIndex feedback } } } }"
+
+    answers = [await ask(document) for _ in range(3)]
+
+    assert indexes(answers[0]["data"]["gallery"]["projects"][0]) == [0, 1, 2, 3, 4]
+    assert answers == [answers[0]] * 3
+    assert len(upstream.requests) == 1
+
+
 @pytest.mark.parametrize(
     "argument",
     [

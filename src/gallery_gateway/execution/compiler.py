@@ -6,8 +6,9 @@ that are loaded already.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from traceback import walk_tb
 from types import MappingProxyType
 from typing import Any, NamedTuple, cast
@@ -101,8 +102,11 @@ class _ResponseBody(msgspec.Struct):
     data: msgspec.Struct
 
 
+_numbers = count()
+
+
 class RootWriter:
-    """Writes the value of a root field as JSON.
+    """Writes the value of a root field as JSON; `number` is that of no other writer.
 
     Args:
         only_key: the response key of the only root field of an operation, for which the complete response is
@@ -112,6 +116,7 @@ class RootWriter:
 
     def __init__(self, plan: Plan, *, only_key: str | None, max_images: int) -> None:
         self.plan = plan
+        self.number = next(_numbers)
         self.max_images = max_images
         self.is_complete = only_key is not None
         self._data = only_key and msgspec.defstruct("Data", [("value", Any)], rename={"value": only_key})
@@ -220,13 +225,13 @@ class Compiler:
     async def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
         rendered = [await self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            source, writer = loaded[0].source, (roots[0].write.plan, loaded[0].shown)
-            return rendered[0], source and source.cached_response(writer)
+            source = loaded[0].source
+            return rendered[0], source and source.cached_response(_writer_of(roots[0], loaded[0]))
         members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
     async def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
-        rendered: bytes | None = loaded.source and loaded.source.recall((root.write.plan, loaded.shown))
+        rendered: bytes | None = loaded.source and loaded.source.recall(_writer_of(root, loaded))
         if rendered is not None:
             return rendered
         if loaded.value is not None and loaded.images > self._sliced_images:
@@ -238,7 +243,7 @@ class Compiler:
         else:
             rendered = root.write(loaded.value)
         if loaded.source is not None:
-            loaded.source.remember((root.write.plan, loaded.shown), rendered, loaded.images)
+            loaded.source.remember(_writer_of(root, loaded), rendered, loaded.images)
         return rendered
 
     async def _render_in_slices(self, plan: Plan, source: Any) -> list[bytes]:
@@ -351,6 +356,11 @@ class Compiler:
                 get_argument_values(definition, node, self._variable_values(operation, raw))
             )
         return lambda _raw, coerced: prepare(coerce(coerced))
+
+
+def _writer_of(root: _Root, loaded: LoadedRoot) -> Hashable:
+    """Return what identifies the writer of a response, with what a connection shows of the page."""
+    return root.write.number if loaded.shown is None else (root.write.number, loaded.shown)
 
 
 async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:

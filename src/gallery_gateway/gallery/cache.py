@@ -95,7 +95,7 @@ class PageCache:
         *,
         failed: str | None = None,
     ) -> list[Fresh | StaleWhileRevalidate | Miss]:
-        """Answer several loads, each complete page parsed once for all of them."""
+        """Answer several loads, each page parsed once for all of them."""
         index = self._callers.get(caller.key)
         if index is None:
             return [MISS] * len(keys)
@@ -113,11 +113,16 @@ class PageCache:
             examined |= {id(entry): entry for entry in entries}
             results.append(found)
         for entry in examined.values():
-            if entry.parsed is not None and not entry.was_parsed:
-                entry.parsed, entry.was_parsed = None, True
-            elif weigh(entry) > entry.weight_bytes:
+            if weigh(entry) > entry.weight_bytes:
                 self._account(index, entry)
         return results
+
+    def read(self, entry: CacheEntry) -> Page:
+        """Return the complete page of an entry, which is kept parsed within the same budget."""
+        page, index = entry.read(), self._entries.get(entry)
+        if index is not None and weigh(entry) > entry.weight_bytes:
+            self._account(index, entry)
+        return page
 
     def kept_request(self, caller_key: CallerKey, request: GalleryRequest, page: Page) -> GalleryRequest:
         """Return the request under which a page is kept: that of the caller's next load of it.

@@ -1,10 +1,10 @@
 """A cached page and its lifetimes."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -103,22 +103,42 @@ def _is_pending(project: UpstreamProject) -> bool:
     return bool(project.pending_images) or any(image.status not in list(_SETTLED) for image in images)
 
 
+# A page that was decoded so many times for single operations is decoded completely, and kept parsed.
+_MAX_DECODES = 3
+
+
 class WrittenResponse(Struct, frozen=True, gc=False):
-    """The response to an operation as JSON, and the number of images in it."""
+    """The response to an operation as JSON.
+
+    Args:
+        images: the number of images in it.
+        is_unfinished: as for the page that was written.
+    """
 
     body: bytes
     images: int
+    is_unfinished: bool
 
 
 class ResponseKey(Struct, frozen=True, gc=False):
-    """What a response is kept under: what wrote it, and the request that its page answers."""
+    """What a response is kept under: the number of its writer, and the request that it answers.
+
+    A reference to the writer itself would keep the plans of documents that are no longer prepared.
+    """
 
     writer: Hashable
     request: GalleryRequest
 
 
-ResponseWriter = Callable[[Page], WrittenResponse | None]
-"""Writes the response to an operation that needs only one page; `None` if that takes more than one step."""
+class ResponseWriter(Protocol):
+    """Writes the response to an operation that needs only one page."""
+
+    @property
+    def number(self) -> int:
+        """The number of no other writer of the process."""
+
+    def __call__(self, page: Page) -> tuple[bytes, int] | None:
+        """Return the response and its number of images; `None` if that takes more than one step."""
 
 
 # No entry is part of a cycle, and without `gc` the garbage collector does not walk through a full cache.
@@ -126,7 +146,8 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     """The page that answered one request, and when it may be used. Times are on the monotonic clock.
 
     Most pages are never requested again, and a parsed page takes more than twice the memory of its JSON. So
-    an entry keeps the JSON and responses, and the parsed page from the second lookup that needs all of it.
+    an entry keeps the JSON and responses. It keeps the parsed page once an operation has needed all of it, or
+    several have needed parts.
 
     Args:
         request: the request that the page answers.
@@ -144,7 +165,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         keep_until: when the cache removes the entry; later than the others if its ETag can revalidate it.
         link_margin_seconds: how long before its expiry a link is withheld.
         parsed: the complete page, if it is kept parsed.
-        was_parsed: whether a lookup has needed the complete page before.
+        decodes: how often the page was decoded.
         responses: written from the page.
         is_forced: whether an operation fetched the page although another one was fresh.
         call: the trace link of the upstream call, if it was traced.
@@ -168,7 +189,7 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     keep_until: float
     link_margin_seconds: float
     parsed: Page | None = None
-    was_parsed: bool = False
+    decodes: int = 0
     responses: dict[ResponseKey, WrittenResponse] = {}  # msgspec makes a new one each time
     is_forced: bool = False
     call: Link | None = None
@@ -187,18 +208,16 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
             self.known_links_until = math.inf if expiry is None else expiry - self.link_margin_seconds
         return self.known_links_until
 
-    @property
-    def page(self) -> Page:
-        """The complete page, parsed each time unless it is kept parsed."""
-        return self.parsed or parse_page(self.body)
-
-    def read(self, decoder: PageDecoder) -> Page:
+    def read(self, decoder: PageDecoder = parse_page) -> Page:
         """Return the page with at least the fields that `decoder` reads; a complete page is kept parsed."""
-        if self.parsed is not None:
-            return self.parsed
-        page = decoder(self.body)
-        self.parsed = page if decoder is parse_page else None
-        return page
+        if self.parsed is None:
+            self.decodes += 1
+            page = (decoder if self.decodes <= _MAX_DECODES else parse_page)(self.body)
+            # Any decoder returns a complete page if the fields that it reads are damaged.
+            if type(page) is not Page:
+                return page
+            self.parsed = page
+        return self.parsed
 
     def remaining_seconds(self, clock: Clock, *, needs_links: bool) -> float:
         """Return how long the page is fresh from now; 0 or less if it is not."""
@@ -243,10 +262,12 @@ class FetchResult:
         # A page that stands for a 404 could not be read again.
         if self.page is None or not self.entry.body:
             return
+        written = None
         # The operation writes the response again, and reports the error.
         with suppress(Exception):
-            self.response = writer(self.page)
-        if self.response is not None:
+            written = writer(self.page)
+        if written is not None:
+            self.response = WrittenResponse(*written, self.entry.is_unfinished)
             self.writer, self.page = writer, None
 
 

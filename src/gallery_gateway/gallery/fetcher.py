@@ -103,7 +103,7 @@ class PageFetcher:
             return _Response(page, body, len(body), rules, call, decoder)
         assert known is not None, "without its ETag there is no 304"  # noqa: S101  # for mypy
         rules = known.rules.renewed(response.rules)
-        return _Response(known.page, known.body, rules=rules, call=response.call)
+        return _Response(known.read(), known.body, rules=rules, call=response.call)
 
     async def _empty_page(self, caller: Caller, request: GalleryRequest, deadline: Deadline | None) -> Page:
         """Return the page without projects that a 404 means (REST contract, open questions 1 and 2).
@@ -159,5 +159,4 @@ class PageFetcher:
             link_margin_seconds=self._freshness.link_margin_seconds,
             call=response.call,
             parsed=None if response.body else page,
-            was_parsed=not response.body,
         )

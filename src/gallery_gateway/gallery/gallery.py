@@ -12,7 +12,13 @@ from gallery_gateway.clock import Clock
 from gallery_gateway.errors import GatewayError
 from gallery_gateway.gallery.cache import PageCache
 from gallery_gateway.gallery.caller import Caller, CallerKey
-from gallery_gateway.gallery.entry import CacheEntry, FetchResult, ResponseKey, WrittenResponse
+from gallery_gateway.gallery.entry import (
+    CacheEntry,
+    FetchResult,
+    ResponseKey,
+    WrittenResponse,
+    has_pending_images,
+)
 from gallery_gateway.gallery.fetcher import PageFetcher
 from gallery_gateway.gallery.flights import Flight, Flights
 from gallery_gateway.gallery.lookup import CachedAnswer, LoadKey, Staleness
@@ -32,7 +38,8 @@ _MAX_REVALIDATIONS = 16
 _RETRY_SECONDS = 1.0
 
 # Where answers come from whose page has answered others, too.
-_USED_AGAIN = frozenset({CacheStatus.HIT, CacheStatus.STALE, CacheStatus.COLLAPSED})
+_CACHED = frozenset({CacheStatus.HIT, CacheStatus.STALE})
+_USED_AGAIN = _CACHED | {CacheStatus.COLLAPSED}
 
 # Without traffic, nothing else removes expired pages.
 _SWEEP_SECONDS = 10.0
@@ -64,9 +71,11 @@ class LoadResult(Struct, frozen=True):
         """The answer with all fields."""
         if self.is_complete:
             return self.read
-        page = self.entry.page
-        # A fetched page may be damaged, and is answered as it is; one from the cache may have to be cut.
-        return slice_page(page, of=self.entry.request, to=self.key.request) or page
+        page = self.gallery.cache.read(self.entry)
+        if self.status not in _CACHED:
+            return page
+        # It could be cut when only the fields of the plan were read.
+        return slice_page(page, of=self.entry.request, to=self.key.request)
 
     def recall(self, writer: Hashable) -> bytes | None:
         """Return the response that this writer wrote from the answer before, if there is one.
@@ -74,27 +83,30 @@ class LoadResult(Struct, frozen=True):
         One that was written when the page was fetched is kept from now on, as `remember` says.
         """
         if self.response is None:
-            kept = self.entry.responses.get(self._response_key(writer))
+            kept = self.entry.responses.get(ResponseKey(writer, self.key.request))
             return None if kept is None else kept.body
         self.remember(writer, self.response.body, self.response.images)
         return self.response.body
 
     def remember(self, writer: Hashable, body: bytes, images: int) -> None:
         """Keep a response with its page, if the page is used more than once: it may well be used again."""
-        key = self._response_key(writer)
-        if self.status in _USED_AGAIN and key not in self.entry.responses:
-            self.gallery.cache.remember(self.caller_key, self.entry, key, WrittenResponse(body, images))
+        key = ResponseKey(writer, self.key.request)
+        if self.status not in _USED_AGAIN or key in self.entry.responses:
+            return
+        is_unfinished = self.entry.is_unfinished
+        if is_unfinished and self.response is None:
+            # Perhaps only a part of the page is.
+            is_unfinished = has_pending_images(getattr(self.read, "projects", [self.read]))
+        response = WrittenResponse(body, images, is_unfinished)
+        self.gallery.cache.remember(self.caller_key, self.entry, key, response)
 
     def cached_response(self, writer: Hashable) -> "CachedResponse | None":
         """Return the kept response, if the next request would be answered from the same entry."""
-        key = self._response_key(writer)
+        key = ResponseKey(writer, self.key.request)
         if self.entry.request != self.key.request or key not in self.entry.responses:
             return None
         needs_links = self.key.needs_links
         return CachedResponse(key, needs_links, self.caller_key, self.gallery.cache, self.gallery.clock)
-
-    def _response_key(self, writer: Hashable) -> ResponseKey:
-        return ResponseKey(self.key.writer or writer, self.key.request)
 
 
 class CachedResponse(Struct, frozen=True):

@@ -67,9 +67,10 @@ class LoadKey:
 
     def answer_from(self, entry: CacheEntry) -> "CachedAnswer | None":
         """Return what the entry's page says, or `None` if the page cannot answer."""
-        response = entry.responses.get(ResponseKey(self.writer, self.request)) if self.writer else None
-        if response is not None:
-            return CachedAnswer(entry, None, response=response)
+        if self.writer is not None:
+            response = entry.responses.get(ResponseKey(self.writer.number, self.request))
+            if response is not None:
+                return CachedAnswer(entry, None, response=response)
         page = entry.read(self.decoder)
         if not self.is_project:
             sliced = slice_page(page, of=entry.request, to=self.request)

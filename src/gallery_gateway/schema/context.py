@@ -112,9 +112,10 @@ class OperationContext:
 
 def _is_unfinished(loaded: Any) -> bool:
     """Return whether the value of a root field has images that are neither completed nor failed."""
-    if getattr(loaded.source, "response", None) is not None:
+    response = getattr(loaded.source, "response", None)
+    if response is not None:
         # The value was freed.
-        return bool(loaded.source.entry.is_unfinished)
+        return bool(response.is_unfinished)
     return has_pending_images(getattr(loaded.value, "projects", [loaded.value]))
 
 

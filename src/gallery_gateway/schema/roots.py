@@ -18,7 +18,6 @@ from strawberry.utils.str_converters import to_camel_case
 from gallery_gateway.errors import RejectedParameterError
 from gallery_gateway.execution.compiler import Load, LoadedRoot, PrepareLoad, RootWriter
 from gallery_gateway.execution.selection import SelectedField, Selection, selection_of
-from gallery_gateway.gallery.entry import WrittenResponse
 from gallery_gateway.gallery.loader import GalleryLoader
 from gallery_gateway.gallery.lookup import FieldNeeds, oldest
 from gallery_gateway.gallery.pagination import THIN, ListLoader, count, first_loads, paginate
@@ -149,17 +148,28 @@ async def _load_page(
     return LoadedRoot(result.read, images, result, result.staleness)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _PageWriter:
+    """Writes the response to an operation whose only root field is `gallery`."""
+
+    write: RootWriter
+    limits: ImageLimits
+
+    @property
+    def number(self) -> int:
+        return self.write.number
+
+    def __call__(self, page: Page) -> tuple[bytes, int] | None:
+        images = images_in(page.projects, self.limits)
+        return (self.write(page), images) if images <= self.write.max_images else None
+
+
 def _needs_alone(needs: FieldNeeds, write: RootWriter, limits: ImageLimits) -> FieldNeeds:
     """Return the needs of the only root field, whose response is written when its page is fetched.
 
     With other root fields, a field may read what another selects, and the page must be complete.
     """
-
-    def writer(page: Page) -> WrittenResponse | None:
-        images = images_in(page.projects, limits)
-        return WrittenResponse(write(page), images) if images <= write.max_images else None
-
-    return replace(needs, decoder=decoder_for(write.plan), is_alone=True, writer=writer)
+    return replace(needs, decoder=decoder_for(write.plan), is_alone=True, writer=_PageWriter(write, limits))
 
 
 def _first_page(key_of: KeyOf, request: GalleryRequest, needs: FieldNeeds) -> FirstLoads:

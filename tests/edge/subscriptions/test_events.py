@@ -171,3 +171,24 @@ def test_a_subscription_stays_open_while_images_are_pending_however_long_nothing
     selection: str,
 ) -> None:
     virtual_time.run(lambda: wait(selection))
+
+
+async def follow_a_part() -> None:
+    """Three subscribers of a finished project, whose page is part of that of a subscriber of all projects."""
+    api = ProjectsAPI(project(1, pending=0), project(2, pending=1))
+    async with opened(api.upstream, cache_unfinished_ttl_seconds=TTL_SECONDS) as gateway:
+        gateway.subscribe("subscription { gallery(perPage: 100) { projects { pendingImages } } }")
+        await asyncio.sleep(0.1)
+        parts = [
+            gateway.subscribe("subscription { gallery(perPage: 1) { projects { completedImages } } }")
+            for _ in range(3)
+        ]
+
+        await asyncio.sleep(2 * SETTLED_SECONDS)
+
+        assert all(part.is_complete for part in parts)
+        assert {part.events[-1].at - part.events[0].at for part in parts} <= {SETTLED_SECONDS}
+
+
+def test_a_response_that_is_kept_with_a_larger_page_is_pending_only_if_its_own_images_are() -> None:
+    virtual_time.run(follow_a_part)
