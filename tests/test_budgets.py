@@ -168,11 +168,11 @@ async def test_a_remembered_429_enters_at_most_20_files() -> None:
     assert len(trace.files) <= 20, str(trace)
 
 
-def test_the_source_has_at_most_120_files_and_20_950_lines() -> None:
+def test_the_source_has_at_most_120_files_and_21_100_lines() -> None:
     lines = sum(file.read_bytes().count(b"\n") for file in SOURCES)
 
     assert len(SOURCES) <= 120
-    assert lines <= 20_950
+    assert lines <= 21_100
 
 
 def test_there_are_at_most_48_settings() -> None:
