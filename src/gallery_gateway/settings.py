@@ -277,7 +277,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[str | None, AfterValidator(_origins)] = None
     """origins whose pages may send requests and read responses, separated by commas; by default none"""
     allowed_hosts: Annotated[str | None, AfterValidator(_hosts)] = None
-    """accepted `Host` names without port, separated by commas; by default any"""
+    """accepted `Host` names without port, separated by commas; by default any. The probes accept any"""
     hsts_max_age_seconds: int = Field(0, ge=0, le=63_072_000)
     """`Strict-Transport-Security`, for hosts that serve nothing but HTTPS; 0 = not sent"""
     request_timeout_seconds: float = Field(15.0, gt=0, le=600)

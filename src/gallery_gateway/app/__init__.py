@@ -81,6 +81,7 @@ def create_app(
     app = GatewayApp(
         path=GRAPHQL_PATH,
         endpoint=endpoint,
+        policy=endpoint.policy,
         security_headers=headers,
         readiness=readiness,
         path_prefix=settings.path_prefix or "",

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gallery_gateway.edge.policy import WRONG_HOST, Policy
 from gallery_gateway.edge.responses import RawHeader, with_headers
 
 IS_HEAD = "gallery_gateway.is_head"
@@ -72,8 +73,9 @@ def health_router(readiness: Readiness) -> APIRouter:
 class GatewayApp(FastAPI):
     """FastAPI for every path but that of the endpoint; its responses get security headers.
 
-    Paths are relative to the `root_path` of ASGI, which a server or a mount adds to each. Once the process
-    leaves, each response closes its connection.
+    Paths are relative to the `root_path` of ASGI, which a server or a mount adds to each. The policy's hosts
+    hold for all paths but the probes, which orchestrators send to an address. Once the process leaves, each
+    response closes its connection.
     """
 
     def __init__(
@@ -81,15 +83,18 @@ class GatewayApp(FastAPI):
         *,
         path: str,
         endpoint: ASGIApp,
+        policy: Policy,
         security_headers: tuple[RawHeader, ...],
         readiness: Readiness,
         path_prefix: str = "",
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        # The redirects of Starlette would repeat the Host header.
+        super().__init__(redirect_slashes=False, **options)
         self._path = path
         self._path_prefix = path_prefix
         self._endpoint = endpoint
+        self._policy = policy
         self._security_headers = security_headers
         self._readiness = readiness
         self.add_exception_handler(404, self._say_where_the_endpoint_is)
@@ -117,7 +122,13 @@ class GatewayApp(FastAPI):
         if is_operation and not self.user_middleware:
             await self._endpoint(scope, receive, send)
         else:
-            await super().__call__(scope, receive, _add_headers(send, self._security_headers))
+            await self._router_for(scope)(scope, receive, _add_headers(send, self._security_headers))
+
+    def _router_for(self, scope: Scope) -> ASGIApp:
+        is_open = scope["type"] != "http" or _route_path(scope) in {"/livez", "/readyz", self._path}
+        if is_open or self._policy.serves_host(scope["headers"]):
+            return super().__call__
+        return JSONResponse({"detail": WRONG_HOST}, status_code=421)
 
 
 def _route_path(scope: Scope) -> str:

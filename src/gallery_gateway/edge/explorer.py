@@ -8,7 +8,7 @@ from string import Template
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 GRAPHQL_PATH = "/graphql"
@@ -74,4 +74,6 @@ def explorer_routes(path: str, page: str) -> list[Route]:
         return FileResponse(_STATIC / file, media_type=_MEDIA_TYPES[Path(name).suffix], headers=headers)
 
     files = Route("/graphiql/{name}", send_file)
-    return [files] if path == GRAPHQL_PATH else [Route(path, send_page), files]
+    # Relative: the Host header may name any host.
+    moved = RedirectResponse(f"../{path.rpartition('/')[2]}", 308)
+    return [files] if path == GRAPHQL_PATH else [Route(path, send_page), Route(f"{path}/", moved), files]

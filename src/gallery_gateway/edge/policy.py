@@ -5,6 +5,7 @@ Equal headers have equal decisions, so the last ones are remembered.
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -15,6 +16,7 @@ from gallery_gateway.edge.responses import RawHeader
 from gallery_gateway.upstream.caching import parse_directives, shortest_seconds
 
 ALLOWED_METHODS = b"GET, HEAD, POST"
+WRONG_HOST = "This host is not served here."
 
 _JSON = "application/json"
 _GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -275,9 +277,14 @@ class Policy:
         name = min(listed & _END_TO_END, default=None)
         if name is not None:
             return Rejection(f"The Connection header must not list {name.decode().title()}.")
-        if self.hosts and _host_name(headers.get(b"host", b"")) not in self.hosts:
-            return Rejection("This host is not served here.", 421)
+        if not self.serves_host(headers.items()):
+            return Rejection(WRONG_HOST, 421)
         return None
+
+    def serves_host(self, headers: Iterable[RawHeader]) -> bool:
+        """Return whether any host is served, or the one that a single Host header names."""
+        given = [_host_name(value) for name, value in headers if name == b"host"]
+        return not self.hosts or (len(given) == 1 and given[0] in self.hosts)
 
     def _reject_unsupported(
         self, method: str, headers: dict[bytes, bytes], media_type: str | None, *, is_preflighted: bool
