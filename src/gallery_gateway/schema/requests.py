@@ -63,9 +63,22 @@ class Ownership(Enum):
 
 PageArgument = Annotated[int, argument(description="Number of the page, from 1.")]
 PerPageArgument = Annotated[int, argument(description="Projects per page, from 1 to 100.")]
-OrderArgument = Annotated[SortOrder, argument(description="Sort direction.")]
-StatusArgument = Annotated[str | None, argument(description="Only images with this status.")]
-FeedbackArgument = Annotated[list[str] | None, argument(description="Only images with one of these values.")]
+OrderArgument = Annotated[SortOrder, argument(description="Sort direction of projects and of their images.")]
+StatusArgument = Annotated[
+    str | None,
+    argument(
+        description=(
+            "Only images with this status. Projects without one may still be listed, and counts may include"
+            " other images."
+        )
+    ),
+]
+FeedbackArgument = Annotated[
+    list[str] | None,
+    argument(
+        description="Only images with one of these values as `feedback`, 50 at most; otherwise like `status`."
+    ),
+]
 SortByArgument = Annotated[ImageSort, argument(description="Sort key of the images.")]
 MaxImagesArgument = Annotated[
     int,
@@ -80,19 +93,22 @@ OwnershipArgument = Annotated[
     Ownership | None, argument(description="Only what the caller owns, or only what is shared.")
 ]
 SearchArgument = Annotated[
-    str | None, argument(description="Only projects with this text in their name, key or id.")
+    str | None,
+    argument(
+        description="Only projects with this text, of at most 500 characters, in their name, key or id."
+    ),
 ]
 FirstArgument = Annotated[
     int | None,
     argument(
-        description="Maximum number of projects after `after` or from the start, up to 100; by default 20."
+        description="Maximum number of projects after `after` or from the start, 1 to 100; by default 20."
     ),
 ]
 AfterArgument = Annotated[str | None, argument(description="Cursor of the project before the first one.")]
 LastArgument = Annotated[
     int | None,
     argument(
-        description="Maximum number of projects before `before` or at the end, up to 100; not with `first`."
+        description="Maximum number of projects before `before` or at the end, 1 to 100; not with `first`."
     ),
 ]
 BeforeArgument = Annotated[

@@ -252,7 +252,7 @@ FIRST_LOADS: Mapping[str, Callable[[SelectedField, KeyOf, OperationUsage], First
 """What each root field loads first; the others load nothing."""
 
 
-@strawberry.type
+@strawberry.type(description="What the caller may see: projects, and their images.")
 class Query:
     """The root of the graph."""
 

@@ -68,9 +68,13 @@ def _json(attribute: str, description: str, **options: Any) -> Any:
     )
 
 
-@strawberry.schema_directive(locations=[Location.FIELD_DEFINITION], name="semanticNonNull")
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="semanticNonNull",
+    description="Null only where `errors` has an error for the field: clients may generate non-null types.",
+)
 class SemanticNonNull:
-    """Null only where `errors` has an error for the field, so that clients may generate non-null types."""
+    """A directive that tools of clients know."""
 
     levels: list[int] | None = UNSET
 
