@@ -191,6 +191,9 @@ ERRORS: Final[Mapping[str, Consequences]] = {
 }
 """What follows from each kind of error."""
 
+BUG_CODE: Final = ERRORS["bug"].code
+BUG_MESSAGE: Final = "Something went wrong in the gateway."
+
 
 class GatewayError(Exception):
     """An expected failure.

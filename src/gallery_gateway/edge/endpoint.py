@@ -20,7 +20,6 @@ from gallery_gateway.edge.recorder import OperationRecorder
 from gallery_gateway.edge.replay import REPLAY_KEY, CachedBody, Replay, ReplayKey, ReplayStore, fill_replay
 from gallery_gateway.edge.request import HTTPRequest
 from gallery_gateway.edge.responses import (
-    BUG_CODE,
     NO_STORE,
     HTTPResponse,
     RawHeader,
@@ -33,7 +32,7 @@ from gallery_gateway.edge.responses import (
     with_headers,
 )
 from gallery_gateway.edge.subscription import SubscribedOperation
-from gallery_gateway.errors import RequestError, UpstreamUnavailableError
+from gallery_gateway.errors import BUG_CODE, RequestError, UpstreamUnavailableError
 from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
 from gallery_gateway.gallery.usage import OperationUsage
 from gallery_gateway.schema.context import OperationContext, Operations

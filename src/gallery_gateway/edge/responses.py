@@ -10,13 +10,11 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import Scope, Send
 
-from gallery_gateway.errors import ERRORS
+from gallery_gateway.errors import BUG_CODE, BUG_MESSAGE
 from gallery_gateway.telemetry.logs import log_event
 
 RawHeader = tuple[bytes, bytes]
 """A header as ASGI has it: the name in lower case, and the value."""
-
-BUG_CODE = ERRORS["bug"].code
 
 NO_STORE: RawHeader = (b"cache-control", b"no-store")
 
@@ -87,7 +85,7 @@ def bug_response(error: Exception, request_id: str, head: Iterable[RawHeader]) -
     """Log a bug with its traceback, and return a response that only names the request."""
     log_event("request.bug", level=logging.ERROR, error=error, request_id=request_id)
     extensions = {"code": BUG_CODE, "requestId": request_id}
-    return error_response(500, "Something went wrong in the gateway.", extensions, head)
+    return error_response(500, BUG_MESSAGE, extensions, head)
 
 
 def etag_of(body: bytes) -> bytes:

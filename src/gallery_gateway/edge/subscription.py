@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from gallery_gateway.edge.event_stream import Poll
 from gallery_gateway.edge.recorder import OperationRecorder
-from gallery_gateway.edge.responses import BUG_CODE, bug_response
-from gallery_gateway.errors import ERRORS
+from gallery_gateway.edge.responses import bug_response
+from gallery_gateway.errors import BUG_CODE, ERRORS
 from gallery_gateway.execution.executor import Executor, GraphQLResponse, Operation
 from gallery_gateway.schema.context import OperationContext
 from gallery_gateway.telemetry.records import SUBSCRIPTION

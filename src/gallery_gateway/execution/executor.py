@@ -20,6 +20,8 @@ from graphql import (
 )
 
 from gallery_gateway.errors import (
+    BUG_CODE,
+    BUG_MESSAGE,
     BadUserInputError,
     GatewayError,
     NoEventStreamError,
@@ -291,7 +293,7 @@ def _report(error: GraphQLError, *, request_id: str) -> GraphQLFormattedError:
         formatted["message"] = "The gallery API sent a value that does not fit this field."
         formatted["extensions"] = {"code": UpstreamContractError.code}
     else:
-        formatted["message"] = "Something went wrong in the gateway."
-        formatted["extensions"] = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
+        formatted["message"] = BUG_MESSAGE
+        formatted["extensions"] = {"code": BUG_CODE, "requestId": request_id}
         log_event("operation.bug", level=logging.ERROR, error=cause or error, request_id=request_id)
     return formatted
