@@ -5,6 +5,7 @@ Source: the GraphQL over HTTP specification (graphql.github.io/graphql-over-http
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -141,19 +142,19 @@ class GraphQLEndpoint:
     async def _execute(
         self, request: HTTPRequest, decision: Decision, key: ReplayKey | None, recorder: OperationRecorder
     ) -> HTTPResponse | EventStream:
-        token = request.token()
+        open_context = partial(
+            self.operations.open,
+            request.token(),
+            if_error_seconds=decision.if_error_seconds,
+            timeout_seconds=request.timeout_seconds,
+        )
         operation = self.executor.prepare(request.operation(), request_id=request.id.decode())
         if request.method == "GET" and operation.is_mutation:
             raise RequestError("A GET can run queries and subscriptions only.", status=405)
         is_stream = decision.event_head is not None and decision.report is not RequestedReport.PLAN
         if is_stream and isinstance(operation, Operation) and operation.is_subscription:
-            return self._subscribe(operation, request, decision, recorder)
-        context = self.operations.open(
-            token,
-            skips_cache=decision.skips_cache,
-            if_error_seconds=decision.if_error_seconds,
-            timeout_seconds=request.timeout_seconds,
-        )
+            return self._subscribe(operation, open_context, request, decision, recorder)
+        context = open_context(skips_cache=decision.skips_cache)
         recorder.record_caller(context.caller)
         if decision.report is RequestedReport.PLAN:
             return self._plan(operation, context, request, decision, recorder)
@@ -174,24 +175,22 @@ class GraphQLEndpoint:
         return unless_known(response, request.headers.get(b"if-none-match"))
 
     def _subscribe(
-        self, operation: Operation, request: HTTPRequest, decision: Decision, recorder: OperationRecorder
+        self,
+        operation: Operation,
+        open_context: Callable[..., OperationContext],
+        request: HTTPRequest,
+        decision: Decision,
+        recorder: OperationRecorder,
     ) -> EventStream:
         """Raises: TooManyStreamsError, StreamsFullError."""
-        token = request.token()
-        caller = self.operations.caller_of(token)
+        caller = self.operations.caller_of(request.token())
         recorder.record_caller(caller)
         # It has been read, and the stream lasts.
         request.body = b""
         subscription = SubscribedOperation(
             self.executor,
             operation.reduced(),
-            open_context=partial(
-                self.operations.open,
-                token,
-                if_error_seconds=decision.if_error_seconds,
-                timeout_seconds=request.timeout_seconds,
-                is_poll=True,
-            ),
+            open_context=partial(open_context, is_poll=True),
             open_recorder=lambda: OperationRecorder(self.telemetry, request),
             skips_cache=decision.skips_cache,
             reports=decision.report is not None,

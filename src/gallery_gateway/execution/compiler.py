@@ -6,7 +6,7 @@ that are loaded already.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from traceback import walk_tb
@@ -203,7 +203,12 @@ class Compiler:
                 return None
             # All arguments are checked before the first load begins.
             loads = [root.prepare(raw, coerced) for root in roots]
-            loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
+            if len(roots) == 1:
+                loaded = [await loads[0](context, roots[0].key)]
+            else:
+                loaded = await _gather(
+                    load(context, root.key) for load, root in zip(loads, roots, strict=True)
+                )
             return await self._respond(roots, loaded)
         except _IRREGULARITIES:
             return None
@@ -363,10 +368,8 @@ def _writer_of(root: _Root, loaded: LoadedRoot) -> Hashable:
     return root.write.number if loaded.shown is None else (root.write.number, loaded.shown)
 
 
-async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
+async def _gather(loads: Iterable[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
     """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
-    if len(loads) == 1:
-        return [await loads[0]]
     results = await asyncio.gather(*loads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
