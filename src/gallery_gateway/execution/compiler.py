@@ -6,7 +6,7 @@ that are loaded already.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from traceback import walk_tb
@@ -203,12 +203,7 @@ class Compiler:
                 return None
             # All arguments are checked before the first load begins.
             loads = [root.prepare(raw, coerced) for root in roots]
-            if len(roots) == 1:
-                loaded = [await loads[0](context, roots[0].key)]
-            else:
-                loaded = await _gather(
-                    load(context, root.key) for load, root in zip(loads, roots, strict=True)
-                )
+            loaded = await _gather([load(context, root.key) for load, root in zip(loads, roots, strict=True)])
             return await self._respond(roots, loaded)
         except _IRREGULARITIES:
             return None
@@ -228,17 +223,17 @@ class Compiler:
         log_event("execution.fallback", level=logging.ERROR, error=bug, operation=name)
 
     async def _respond(self, roots: Sequence[_Root], loaded: Sequence[LoadedRoot]) -> CompiledResponse:
-        rendered = [await self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
+        written = [await self._render(root, source) for root, source in zip(roots, loaded, strict=True)]
         if len(roots) == 1:
-            source = loaded[0].source
-            return rendered[0], source and source.cached_response(_writer_of(roots[0], loaded[0]))
-        members = (root.opening + value for root, value in zip(roots, rendered, strict=True))
+            return written[0]
+        members = (root.opening + value for root, (value, _) in zip(roots, written, strict=True))
         return b'{"data":{%b}}' % b",".join(members), None
 
-    async def _render(self, root: _Root, loaded: LoadedRoot) -> bytes:
-        rendered: bytes | None = loaded.source and loaded.source.recall(_writer_of(root, loaded))
-        if rendered is not None:
-            return rendered
+    async def _render(self, root: _Root, loaded: LoadedRoot) -> CompiledResponse:
+        writer = root.write.number if loaded.shown is None else (root.write.number, loaded.shown)
+        known: CompiledResponse | None = loaded.source and loaded.source.recall(writer)
+        if known is not None:
+            return known
         if loaded.value is not None and loaded.images > self._sliced_images:
             async with self._large_pages:
                 value = await self._render_in_slices(root.write.plan, loaded.value)
@@ -247,9 +242,7 @@ class Compiler:
             )
         else:
             rendered = root.write(loaded.value)
-        if loaded.source is not None:
-            loaded.source.remember(_writer_of(root, loaded), rendered, loaded.images)
-        return rendered
+        return rendered, loaded.source and loaded.source.remember(writer, rendered, loaded.images)
 
     async def _render_in_slices(self, plan: Plan, source: Any) -> list[bytes]:
         """Return the parts of the JSON of a value, each made of a few items of a list."""
@@ -363,13 +356,10 @@ class Compiler:
         return lambda _raw, coerced: prepare(coerce(coerced))
 
 
-def _writer_of(root: _Root, loaded: LoadedRoot) -> Hashable:
-    """Return what identifies the writer of a response, with what a connection shows of the page."""
-    return root.write.number if loaded.shown is None else (root.write.number, loaded.shown)
-
-
-async def _gather(loads: Iterable[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
+async def _gather(loads: Sequence[Awaitable[LoadedRoot]]) -> list[LoadedRoot]:
     """Return the loaded roots; raise an error only when all loads have ended, so that none is repeated."""
+    if len(loads) == 1:
+        return [await loads[0]]
     results = await asyncio.gather(*loads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

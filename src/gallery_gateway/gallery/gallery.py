@@ -77,36 +77,33 @@ class LoadResult(Struct, frozen=True):
         # It could be cut when only the fields of the plan were read.
         return slice_page(page, of=self.entry.request, to=self.key.request)
 
-    def recall(self, writer: Hashable) -> bytes | None:
+    def recall(self, writer: Hashable) -> "tuple[bytes, CachedResponse | None] | None":
         """Return the response that this writer wrote from the answer before, if there is one.
 
         One that was written when the page was fetched is kept from now on, as `remember` says.
         """
-        if self.response is None:
-            kept = self.entry.responses.get(ResponseKey(writer, self.key.request))
-            return None if kept is None else kept.body
-        self.remember(writer, self.response.body, self.response.images)
-        return self.response.body
-
-    def remember(self, writer: Hashable, body: bytes, images: int) -> None:
-        """Keep a response with its page, if the page is used more than once: it may well be used again."""
-        key = ResponseKey(writer, self.key.request)
-        if self.status not in _USED_AGAIN or key in self.entry.responses:
-            return
-        is_unfinished = self.entry.is_unfinished
-        if is_unfinished and self.response is None:
-            # Perhaps only a part of the page is.
-            is_unfinished = has_pending_images(getattr(self.read, "projects", [self.read]))
-        response = WrittenResponse(body, images, is_unfinished)
-        self.gallery.cache.remember(self.caller_key, self.entry, key, response)
-
-    def cached_response(self, writer: Hashable) -> "CachedResponse | None":
-        """Return the kept response, if the next request would be answered from the same entry."""
-        key = ResponseKey(writer, self.key.request)
-        if self.entry.request != self.key.request or key not in self.entry.responses:
+        response = self.response or self.entry.responses.get(ResponseKey(writer, self.key.request))
+        if response is None:
             return None
-        needs_links = self.key.needs_links
-        return CachedResponse(key, needs_links, self.caller_key, self.gallery.cache, self.gallery.clock)
+        return response.body, self.remember(writer, response.body, response.images)
+
+    def remember(self, writer: Hashable, body: bytes, images: int) -> "CachedResponse | None":
+        """Keep a response with its page, if the page is used more than once: it may well be used again.
+
+        Return what repeats it, if the next request would be answered from the same entry.
+        """
+        if self.status not in _USED_AGAIN:
+            return None
+        entry, key, cache = self.entry, ResponseKey(writer, self.key.request), self.gallery.cache
+        if key not in entry.responses:
+            is_unfinished = entry.is_unfinished
+            if is_unfinished and self.response is None:
+                # Perhaps only a part of the page is.
+                is_unfinished = has_pending_images(getattr(self.read, "projects", [self.read]))
+            cache.remember(self.caller_key, entry, key, WrittenResponse(body, images, is_unfinished))
+        if entry.request != self.key.request or key not in entry.responses:
+            return None
+        return CachedResponse(key, self.key.needs_links, self.caller_key, cache, self.gallery.clock)
 
 
 class CachedResponse(Struct, frozen=True):
