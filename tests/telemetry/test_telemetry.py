@@ -19,6 +19,7 @@ from tests.fakes import OTHER_TOKEN, TOKEN, Client, FakeUpstream, gateway, page_
 from tests.logging_to import Written
 from tests.telemetry.recording import samples, value
 from tests.telemetry.scraping import free_port, scraped
+from tests.upstream.sockets import http_response, serving
 
 FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0.01))
 
@@ -270,6 +271,40 @@ async def test_each_retry_is_a_line_of_its_own(
         ("UPSTREAM_UNAVAILABLE", 503, 2),
     ]
     assert {call["level"] for call in calls} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "resent"),
+    [
+        ("page page", [None, None]),
+        ("page close page", [None, True]),
+        ("page 408 page", [None, True]),
+        ("page close close", [None, True]),
+        # The first request of a connection.
+        ("close", [None]),
+    ],
+)
+async def test_the_line_of_a_call_says_that_its_request_was_sent_twice(
+    monkeypatch: pytest.MonkeyPatch, answers: str, resent: list[bool | None]
+) -> None:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        match left.pop(0):
+            case "close":
+                writer.close()
+            case "408":
+                writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            case _:
+                writer.write(http_response(json.dumps(page_body()).encode()))
+
+    left = answers.split()
+    with json_log(monkeypatch) as written:
+        async with serving(respond) as server, gateway(None, upstream_url=server.url) as client:
+            for size, _ in enumerate(resent, start=1):
+                await client.ask(f"{{ gallery(perPage: {size}) {{ pagination {{ total }} }} }}")
+
+        calls = lines(written, "upstream.called")
+    assert [call.get("resent") for call in calls] == resent
+    assert len(server.heads) == len(answers.split())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Traces, as a receiver gets them over OTLP."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.fakes import TOKEN, FakeUpstream, gateway, page_body
 from tests.telemetry.receiver import Receiver, attributes, receiving
 from tests.telemetry.recording import samples
 from tests.telemetry.scraping import free_port, scraped
+from tests.upstream.sockets import http_response, serving
 
 FAST_RETRIES = ResilienceRules(retries=RetryRules(first_wait_seconds=0.01))
 
@@ -108,6 +110,21 @@ async def test_an_operation_that_shared_a_call_has_a_link_to_it(
     ]
     assert not operations["first"].links
     assert operations["first"].trace_id != operations["second"].trace_id
+
+
+async def test_a_request_that_is_sent_twice_is_one_span_that_says_so(receiver: Receiver) -> None:
+    async def respond(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        if len(server.heads) == 2:
+            writer.close()
+        else:
+            writer.write(http_response(json.dumps(page_body()).encode()))
+
+    async with serving(respond) as server, gateway(None, traces=True, upstream_url=server.url) as client:
+        for size in (1, 2):
+            await client.ask(f"{{ gallery(perPage: {size}) {{ pagination {{ total }} }} }}")
+
+    calls = receiver.spans(CLIENT)
+    assert [attributes(call).get("http.request.resend_count") for call in calls] == [None, 1]
 
 
 async def test_each_retry_is_a_span_and_what_failed_says_so(

@@ -81,6 +81,7 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
         seconds: until the body was received and parsed.
         bytes: size of the JSON; 0 without a page.
         attempt: 1 for the first try.
+        resent: whether the transport sent the request twice, as a connection that was used before failed.
     """
 
     request_id: str | None = None
@@ -92,3 +93,4 @@ class CallRecord(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     seconds: float = 0.0
     bytes: int = 0
     attempt: int = 1
+    resent: bool = False

@@ -77,8 +77,8 @@ class Traces:
             span.set_attribute("http.response.status_code", record.status)
         if record.bytes:
             span.set_attribute("gallery_gateway.bytes", record.bytes)
-        if record.attempt > 1:
-            span.set_attribute("http.request.resend_count", record.attempt - 1)
+        if resends := record.attempt - 1 + record.resent:
+            span.set_attribute("http.request.resend_count", resends)
         if record.outcome not in {"ok", "unchanged"}:
             _fail(span, record.outcome)
         span.end()

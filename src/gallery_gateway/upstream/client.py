@@ -219,7 +219,7 @@ class GalleryClient:
                 request.target, [*request.headers, *added], self._timeouts, caller_key=request.caller_key
             )
             record = call.record
-            record.status = response.status
+            record.status, record.resent = response.status, response.is_resent
             read = [each for each in response.headers if response.status >= 400 or each[0] in _PAGE_HEADERS]
             headers = httpx.Headers(read)
             if response.status == 200:
@@ -236,6 +236,7 @@ class GalleryClient:
             refused = httpx.Response(response.status, headers=headers)
             raise status_error(refused, await _read_error_body(response, headers))
         except httpx.TransportError as exc:
+            call.record.resent |= getattr(exc, "is_resent", False)
             raise transport_error(exc) from exc
 
     def _target(self, query: str) -> bytes:

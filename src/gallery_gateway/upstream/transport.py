@@ -96,6 +96,7 @@ class RawResponse:
         parts: of the body, still compressed. A body that is too large is cut just above the limit.
         error: why the body is incomplete; the stream ends with it.
         received_parts: number of parts before small ones were joined.
+        is_resent: whether the request was sent a second time, over a new connection.
     """
 
     status: int
@@ -104,6 +105,7 @@ class RawResponse:
     error: httpx.TransportError | None = None
     body_bytes: int = 0
     received_parts: int = 0
+    is_resent: bool = False
 
     def __iter__(self) -> Iterator[bytes]:
         # Parts that were read are freed, so that a large body is not held twice while it is decoded.
@@ -528,16 +530,17 @@ class Pool:
         """Send a request and return the response.
 
         If a connection that was used before fails before the first byte of a response, or its response is
-        about the connection, the request is sent again over a new one at once: such a failure says nothing
+        about the connection, the request is sent again, once, over a new one: such a failure says nothing
         about the API (RFC 9112, section 9.3.1).
 
         Raises:
-            httpx.TransportError: there was no response.
+            httpx.TransportError: there was no response; the error has `is_resent` too.
         """
         until = asyncio.get_running_loop().time() + timeouts["total"]
         await self._acquire(until)
         try:
             connection = self._take_idle(caller_key) or await self._wait_for_silence(caller_key)
+            is_resent = connection is not None
             if connection is not None:
                 try:
                     response = await self._send_over(connection, head, timeouts, until)
@@ -550,7 +553,13 @@ class Pool:
                         self._drop(connection)
             connection = await self._connect(timeouts["connect"], until=until)
             connection.owner = caller_key
-            return await self._send_over(connection, head, timeouts, until)
+            try:
+                response = await self._send_over(connection, head, timeouts, until)
+            except httpx.TransportError as exc:
+                exc.is_resent = is_resent  # type: ignore[attr-defined]
+                raise
+            response.is_resent = is_resent
+            return response
         finally:
             self._in_use -= 1
             self._semaphore.release()
