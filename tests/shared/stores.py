@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gallery_gateway.shared.pages import PageKeys, StoreError
+from gallery_gateway.shared.pages import PageKeys, StoredPage, StoreError
 from gallery_gateway.shared.store import PageStore, PurgeListener, connect
 from tests.shared.servers import RedisServer, stored_page
 
@@ -45,10 +45,15 @@ async def store_on(
 
 
 async def give(
-    store: PageStore, keys: PageKeys = KEYS, *, owner: bytes = b"one", seconds: float = 30
+    store: PageStore,
+    keys: PageKeys = KEYS,
+    *,
+    owner: bytes = b"one",
+    page: StoredPage = PAGE,
+    seconds: float = 30,
 ) -> None:
     claim = await store.claim(keys, owner=owner)
-    await store.release(keys, PAGE, owner=owner, generation=claim.generation, seconds=seconds)
+    await store.release(keys, page, owner=owner, generation=claim.generation, seconds=seconds)
 
 
 def listener_on(

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -76,17 +77,17 @@ class SharedFetcher:
             GatewayError: the upstream call failed.
         """
         # A new owner for each fetch: the process may fetch the page again before it has stored it.
-        owner = os.urandom(8)
+        owner = os.urandom(8).hex().encode()
         # The upstream call: requests that differ only in which pages may answer them share its page.
         keys = PageKeys.of(caller.key, query_string(request))
+        fetch = partial(self._alone.fetch, caller, request, deadline=deadline, decoder=decoder, writer=writer)
         try:
             claim = await self._claim(keys, owner, deadline, bypass=bypass_cache)
             if claim.page is not None:
                 return self._loaded(caller, request, claim.page)
         except StoreError:
-            return await self._fetch_alone(caller, request, deadline, decoder, writer)
-        call = self._fetch_alone(caller, request, deadline, decoder, writer)
-        return await self._fetch_for_all(call, keys, owner, claim.generation)
+            return await self._fetch_alone(caller, fetch)
+        return await self._fetch_for_all(self._fetch_alone(caller, fetch), keys, owner, claim.generation)
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -115,16 +116,9 @@ class SharedFetcher:
             holding.cancel()
             self._in_background(self._release(keys, fetched.entry if fetched else None, owner, generation))
 
-    async def _fetch_alone(
-        self,
-        caller: Caller,
-        request: GalleryRequest,
-        deadline: Deadline | None,
-        decoder: PageDecoder,
-        writer: ResponseWriter | None,
-    ) -> FetchResult:
+    async def _fetch_alone(self, caller: Caller, fetch: Callable[[], Awaitable[FetchResult]]) -> FetchResult:
         try:
-            return await self._alone.fetch(caller, request, deadline=deadline, decoder=decoder, writer=writer)
+            return await fetch()
         except GatewayError as exc:
             if exc.consequences.purges_caller:
                 with suppress(StoreError):

@@ -30,14 +30,14 @@ class StoredPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 # The number is the version of the layout: another layout needs another number.
-_PREFIX = b"gallery-gateway:1:"
+_PREFIX = b"gallery-gateway:2:"
 
 PURGES = _PREFIX + b"purges"
 """The channel on which processes announce the callers whose pages are purged."""
 
 
 class PageKeys(NamedTuple):
-    """The Redis keys of a page, of its lock, and of its caller's generation, which a purge increments."""
+    """The Redis keys of a page, of its lock, and of its caller's generation, which a purge deletes."""
 
     page: bytes
     lock: bytes

@@ -1,16 +1,16 @@
 """The pages that processes share in Redis or Valkey; if the server is gone, each process works alone.
 
-One process fetches a page, while a lock makes the others wait for it. A purge increments the generation of a
-caller, which makes the caller's pages invalid, and is published to all processes.
+One process fetches a page, while a lock makes the others wait for it. A page can be read while its caller has
+the generation in which it was claimed. A purge deletes the generation, and is published to all processes.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from cachetools import LRUCache
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
@@ -36,35 +36,38 @@ _LOCK_SECONDS = 3.0
 # Some 16,000 images. A larger page is rare, and takes Redis longer than it saves.
 _MAX_PAGE_BYTES = 16 * 1024 * 1024
 
-# Longer than any page is fresh, which is a day at most.
-_GENERATION_MILLISECONDS = 2 * 24 * 3600 * 1000
+# Callers whose purge is still to be sent. Beyond them, all earlier pages are refused.
+_MAX_UNSENT = 10_000
 
 # KEYS: page, lock, generation; ARGV: owner, milliseconds of the lock, 1 to bypass the page.
 # Returns the page, or whether the owner got the lock; and the generation. A bypass takes the lock away from
-# an older call, whose page then does not replace the newer one.
+# an older call, whose page then does not replace the newer one. A generation lasts as long as its locks and
+# pages. A new one is named after the owner, which gets one lock only.
 CLAIM = """
-local generation = redis.call('GET', KEYS[3]) or '0'
+local generation = redis.call('GET', KEYS[3])
 if ARGV[3] == '1' then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-  return {false, 1, generation}
-end
-local stored = redis.call('GET', KEYS[1])
-if stored then
-  local colon = string.find(stored, ':', 1, true) or 0
-  if colon == 0 or string.sub(stored, 1, colon - 1) == generation then
+  redis.call('DEL', KEYS[2])
+else
+  local stored = redis.call('GET', KEYS[1])
+  local colon = stored and (string.find(stored, ':', 1, true) or 0)
+  if colon == 0 or colon and string.sub(stored, 1, colon - 1) == generation then
     return {string.sub(stored, colon + 1), 0, generation}
   end
 end
 local got = redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
+generation = generation or ARGV[1]
+if got then
+  redis.call('SET', KEYS[3], generation, 'PX', math.max(redis.call('PTTL', KEYS[3]), tonumber(ARGV[2])))
+end
 return {false, got and 1 or 0, generation}
 """
 
-# KEYS: lock; ARGV: owner, milliseconds of the lock.
+# KEYS: lock, generation; ARGV: owner, milliseconds of the lock.
 EXTEND = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
-  return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('PEXPIRE', KEYS[2], math.max(redis.call('PTTL', KEYS[2]), tonumber(ARGV[2])))
 end
-return 0
 """
 
 # KEYS: page, lock, generation; ARGV: owner, generation, milliseconds of the page, page (empty: none).
@@ -72,22 +75,17 @@ return 0
 # the lock stores nothing.
 RELEASE = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
-  return 0
+  return
 end
 redis.call('DEL', KEYS[2])
-if ARGV[4] ~= '' and (redis.call('GET', KEYS[3]) or '0') == ARGV[2] then
+if ARGV[4] ~= '' and redis.call('GET', KEYS[3]) == ARGV[2] then
   redis.call('SET', KEYS[1], ARGV[2] .. ':' .. ARGV[4], 'PX', ARGV[3])
-  return 1
+  redis.call('PEXPIRE', KEYS[3], math.max(redis.call('PTTL', KEYS[3]), tonumber(ARGV[3])))
 end
-return 0
 """
 
-# KEYS: generation; ARGV: milliseconds, channel, caller.
-PURGE = """
-redis.call('INCR', KEYS[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return redis.call('PUBLISH', ARGV[2], ARGV[3])
-"""
+# KEYS: generation; ARGV: channel, caller.
+PURGE = "redis.call('DEL', KEYS[1]); redis.call('PUBLISH', ARGV[1], ARGV[2])"
 
 
 class RedisClient:
@@ -296,8 +294,11 @@ class PageStore:
         self._client = RedisClient(url)
         self._seal = PageSeal(secret, max_bytes=max_bytes)
         self._max_bytes = max_bytes
-        # The callers whose purge did not reach the server, the oldest first.
-        self._unsent: LRUCache[bytes, None] = LRUCache(10_000)
+        # By generation key, the callers whose purge did not reach the server, the oldest first.
+        self._unsent: dict[bytes, bytes] = {}
+        self._sending: asyncio.Task[None] | None = None
+        # When a purge was last forgotten, by the wall clock.
+        self._forgotten_at = 0.0
         self._listener = PurgeListener(connect(url, timeout_seconds=None), on_purge=on_purge, on_gap=on_gap)
 
     @property
@@ -315,22 +316,28 @@ class PageStore:
     async def claim(self, keys: PageKeys, *, owner: bytes, bypass: bool = False) -> Claim:
         """Return the page, or the right to fetch it, unless another process has that right.
 
-        With `bypass`, the right is always granted, and taken away from another process.
+        With `bypass`, the right is always granted, and taken away from another process. The owner has a new
+        name for each right, without a colon.
 
         Raises:
             StoreError: the store did not answer, or its pages cannot be read.
         """
-        # An unsent purge must come before any page.
-        for caller_key in list(self._unsent):
-            await self.purge(caller_key)
+        if self._unsent:
+            if self._sending is None or self._sending.done():
+                self._sending = asyncio.create_task(self._send_purges())
+                # Lets the first purge go out before this claim.
+                await asyncio.sleep(0)
+            # The caller's own purge must come before any page.
+            if keys.generation in self._unsent:
+                await self.purge(self._unsent[keys.generation])
         arguments: list[bytes | int] = [owner, int(1000 * self.lock_seconds), int(bypass)]
-        # A page that cannot be opened is deleted, and claimed once more.
+        # A page that cannot be opened, or may be one of a forgotten purge, is deleted, and claimed once more.
         for _ in range(2):
             sealed, is_ours, generation = await self._client.run(CLAIM, keys, arguments)
             if sealed is None:
                 return Claim(None, is_ours=bool(is_ours), generation=generation)
             page = await _in_thread_if_large(len(sealed), partial(self._seal.open, sealed, keys.page))
-            if page is not None:
+            if page is not None and page.asked_at > self._forgotten_at:
                 return Claim(page, is_ours=False, generation=generation)
             log_event("shared_page.refused")
             await self._client.delete(keys.page)
@@ -338,7 +345,7 @@ class PageStore:
 
     async def extend(self, keys: PageKeys, *, owner: bytes) -> None:
         """Extend the lock, while the page is fetched. Raises: StoreError."""
-        await self._client.run(EXTEND, [keys.lock], [owner, int(1000 * self.lock_seconds)])
+        await self._client.run(EXTEND, [keys.lock, keys.generation], [owner, int(1000 * self.lock_seconds)])
 
     async def release(
         self, keys: PageKeys, page: StoredPage | None, *, owner: bytes, generation: bytes, seconds: float
@@ -354,22 +361,33 @@ class PageStore:
         await self._client.run(RELEASE, keys, [owner, generation, max(1, int(1000 * seconds)), sealed])
 
     async def purge(self, caller_key: bytes) -> None:
-        """Purge a caller's pages in all processes; if that fails, again before the next claim.
+        """Purge a caller's pages in all processes; if that fails, again before the caller's next claim.
 
         Raises:
             StoreError: the store did not answer, or refused.
         """
-        arguments: list[bytes | int] = [_GENERATION_MILLISECONDS, PURGES, caller_key]
+        key = generation_key(caller_key)
         try:
-            await self._client.run(PURGE, [generation_key(caller_key)], arguments)
+            await self._client.run(PURGE, [key], [PURGES, caller_key])
         except StoreError:
-            self._unsent[caller_key] = None
+            self._unsent[key] = caller_key
+            if len(self._unsent) > _MAX_UNSENT:
+                del self._unsent[next(iter(self._unsent))]
+                self._forgotten_at = time.time()
             raise
-        self._unsent.pop(caller_key, None)
+        self._unsent.pop(key, None)
 
     async def aclose(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
         await self._listener.aclose()
         await self._client.aclose()
+
+    async def _send_purges(self) -> None:
+        """Send the unsent purges, one after another, until one fails again."""
+        with suppress(StoreError):
+            while self._unsent:
+                await self.purge(next(iter(self._unsent.values())))
 
 
 async def _in_thread_if_large(size_bytes: int, work: Callable[[], Result]) -> Result:
