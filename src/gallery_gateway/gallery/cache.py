@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 from itertools import islice
 
 from cachetools import TTLCache
-from msgspec.structs import replace
 
 from gallery_gateway.clock import Clock
 from gallery_gateway.gallery.caller import Caller, CallerKey
@@ -27,7 +26,6 @@ from gallery_gateway.gallery.lookup import (
     decide,
 )
 from gallery_gateway.gallery.request import GalleryRequest
-from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.upstream.contract import Page
 
 # Measured by tests/benchmarks/memory.py: the values of a parsed page, beside its JSON; for any page its key,
@@ -124,15 +122,9 @@ class PageCache:
             self._account(index, entry)
         return page
 
-    def kept_request(self, caller_key: CallerKey, request: GalleryRequest, page: Page) -> GalleryRequest:
-        """Return the request under which a page is kept: that of the caller's next load of it.
-
-        Records whether the REST API answered this caller a page of another size than requested.
-        """
-        if answered_size(page, request) is None:
-            return request
+    def note_resized(self, caller_key: CallerKey) -> None:
+        """Record that the REST API answered this caller a page of another size than requested."""
         self._resized[caller_key] = self._may_be_resized = True
-        return replace(request, keeps_window=True)
 
     def is_sized(self, caller_key: CallerKey) -> bool:
         """Return whether no page of this caller has shown another size than requested."""

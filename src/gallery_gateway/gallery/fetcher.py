@@ -17,6 +17,7 @@ from gallery_gateway.gallery.entry import (
     project_ids_of,
 )
 from gallery_gateway.gallery.request import GalleryRequest, query_string
+from gallery_gateway.gallery.slicing import answered_size
 from gallery_gateway.telemetry.records import Link
 from gallery_gateway.upstream.caching import NOTHING_SAID, CachingRules
 from gallery_gateway.upstream.client import FetchedPage, GalleryClient
@@ -79,6 +80,13 @@ class PageFetcher:
             fetched.write(writer)
         return fetched
 
+    def kept_request(self, caller: Caller, request: GalleryRequest, page: Page) -> GalleryRequest:
+        """Return the request under which a page is kept: that of the caller's next load of it."""
+        if answered_size(page, request) is None:
+            return request
+        self._cache.note_resized(caller.key)
+        return msgspec.structs.replace(request, keeps_window=True)
+
     async def aclose(self) -> None:
         await self._client.aclose()
 
@@ -137,13 +145,14 @@ class PageFetcher:
     ) -> CacheEntry:
         now = self._clock.monotonic()
         page, rules = response.page, response.rules
+        request = self.kept_request(caller, request, page)
         token_seconds = caller.expires_at - self._clock.wall()
         is_unfinished = has_pending_images(page.projects)
         lifetime = self._freshness.lifetime(rules, is_unfinished=is_unfinished, token_seconds=token_seconds)
         has_etag = rules.etag is not None and rules.is_storable and self._freshness.ttl_seconds > 0
         revalidatable = min(lifetime.fresh + _REVALIDATION_SECONDS, token_seconds) if has_etag else 0.0
         return CacheEntry(
-            request=self._cache.kept_request(caller.key, request, page),
+            request=request,
             body=response.body,
             project_ids=project_ids_of(page),
             is_unfinished=is_unfinished,

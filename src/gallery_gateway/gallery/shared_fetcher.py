@@ -173,7 +173,7 @@ class SharedFetcher:
         # The page was fetched in the past: clocks that differ do not make it last longer here than there.
         to_monotonic = min(now - self._clock.wall(), now - stored.asked_at)
         entry = CacheEntry(
-            request=self._cache.kept_request(caller.key, request, page),
+            request=self._alone.kept_request(caller, request, page),
             body=stored.body,
             project_ids=project_ids_of(page),
             is_unfinished=has_pending_images(page.projects),
