@@ -103,7 +103,7 @@ def _is_pending(project: UpstreamProject) -> bool:
     return bool(project.pending_images) or any(image.status not in list(_SETTLED) for image in images)
 
 
-# A page that was decoded so many times for single operations is decoded completely, and kept parsed.
+# After that many decodings for single operations, a page is decoded completely and kept parsed.
 _MAX_DECODES = 3
 
 
