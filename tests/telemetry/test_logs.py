@@ -1,9 +1,13 @@
 """Logs: one line for an event, whatever its fields hold."""
 
 import io
+import json
 import logging
 import os
+import subprocess
+import sys
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -327,3 +331,48 @@ def test_a_stream_that_was_closed_costs_lines_and_nothing_else() -> None:
     lines.flush()
 
     assert lines.dropped == 1
+
+
+# In a process of its own: warnings and the root logger belong to pytest here.
+_LIBRARIES = """
+import asyncio, gc, logging, warnings
+from gallery_gateway import Settings, create_app
+
+async def forgotten():
+    raise RuntimeError("unexpected \\ud800")
+
+async def run():
+    task = asyncio.ensure_future(forgotten())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+
+create_app(Settings.read(_env_file=None), owns_process=True)
+for name in ("opentelemetry.sdk.trace.export", "urllib3.connectionpool", "redis", "any.other"):
+    logging.getLogger(name).debug("hidden")
+    logging.getLogger(name).info("hidden")
+    logging.getLogger(name).warning("Failed: %s\\nagain", name)
+    logging.getLogger(name).error("Failed: \\ud800")
+logging.getLogger("any.other").error("%d", "no number")
+warnings.warn("old")
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+def test_whatever_a_library_logs_is_one_json_line_at_its_level(level: str) -> None:
+    environment = {**os.environ, "GALLERY_GATEWAY_LOG_LEVEL": level}
+    ended = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", _LIBRARIES], env=environment, capture_output=True, text=True, check=True
+    )
+
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    found = Counter((line["event"], line["level"]) for line in lines if line["message"])
+    names = ["opentelemetry.sdk.trace.export", "urllib3.connectionpool", "redis", "any.other"]
+    errors = Counter({(name, "error"): 1 for name in [*names, "asyncio"]}) + Counter([("any.other", "error")])
+    warnings = Counter({(name, "warning"): 1 for name in [*names, "py.warnings"]})
+    assert found == (errors if level == "error" else errors + warnings)
+    assert "hidden" not in ended.stderr
+    assert "no number" not in ended.stderr
+    assert r"RuntimeError: unexpected \ud800" in lines[-1]["traceback"]

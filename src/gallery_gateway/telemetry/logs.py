@@ -3,8 +3,8 @@
 As text, a line reads `upstream.called outcome=ok seconds=0.021`. Nothing here formats a token: callers appear
 as the short fingerprint that `Caller` gives, and URLs, headers and bodies are never fields.
 
-Events and the lines of uvicorn go through `logging`. The lines of operations and calls do not: `QueueHandler`
-takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.5 µs.
+Events and the lines of libraries go through `logging`. The lines of operations and calls do not:
+`QueueHandler` takes 11.5 µs for a line, and `EventLog`, which makes no `LogRecord`, 1.5 µs.
 """
 
 import asyncio
@@ -106,6 +106,11 @@ def _safe(value: object) -> Value:
 _encode = msgspec.json.Encoder(enc_hook=_safe).encode
 
 
+def _encodable(text: str) -> str:
+    """Escape lone surrogates, which UTF-8 cannot express."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class _Event(NamedTuple):
     """The message of an event, which any formatter shows as text."""
 
@@ -135,8 +140,8 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": event.name if event else record.name,
         }
-        fields = event.fields if event else {"message": record.getMessage()}
-        trace = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
+        fields = event.fields if event else {"message": _encodable(record.getMessage())}
+        trace = {"traceback": _encodable(self.formatException(record.exc_info))} if record.exc_info else {}
         return _encode({**line, **fields, **trace}).decode()
 
 
@@ -148,7 +153,12 @@ class LineHandler(logging.Handler):
         self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.write((self.format(record) + "\n").encode(errors="backslashreplace"))
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # the boundary: a library's arguments may not fit its message
+            record.msg, record.args = "A message that cannot be formatted.", None
+            line = self.format(record)
+        self.lines.write(f"{line}\n".encode(errors="backslashreplace"))
 
     def flush(self) -> None:
         self.lines.flush()
@@ -212,12 +222,20 @@ class LoggedEvents:
 
 
 def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = None) -> EventLog:
-    """Send the lines of the gateway and of uvicorn to `stream`, or to standard error."""
+    """Send the lines of the gateway and uvicorn, and warnings of other libraries, to `stream`.
+
+    By default, that is standard error.
+    """
     stream = stream or sys.stderr
     is_json = form == "json" or (form == "auto" and not stream.isatty())
     handler = LineHandler(_writer_to(stream))
     handler.setFormatter(JSONFormatter() if is_json else EventFormatter())
     handler.addFilter(_is_no_cancellation)
+    handler.setLevel(level.upper())
+    # The root logger stays at level warning: below, libraries such as urllib3 log URLs.
+    root = logging.getLogger()
+    root.handlers = [*(each for each in root.handlers if not isinstance(each, LineHandler)), handler]
+    logging.captureWarnings(capture=True)
     for name in ("gallery_gateway", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
