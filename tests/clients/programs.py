@@ -41,7 +41,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
 }
 CLIENTS = ("typed", "apollo", "urql", "urql-graphcache", "relay")
 # The code on the page that is also run, by the programs in `src`.
-RUN_SAMPLES = ("graphcache.ts", "live.ts", "EventStreamLink.ts", "liveExchange.ts", "events.ts")
+RUN_SAMPLES = ("graphcache.ts", "live.ts", "EventStreamLink.ts", "liveExchange.ts", "events.ts", "poll.ts")
 
 _PATIENCE_SECONDS = 120
 
@@ -99,6 +99,8 @@ async def _run_all(folder: Path) -> dict[str, Run]:
         for name in CLIENTS:
             command = ("node", "--import", "./extensions.mjs", f"out/{name}.js")
             runs[name] = await _run(*command, f"{server.url}/graphql", TOKEN, folder=folder)
+        polling = ("node", "--import", "./extensions.mjs", "out/polling.js")
+        runs["polling"] = await _run(*polling, folder=folder)
         if shutil.which("java"):
             url = f"{server.url}/graphql"
             runs["java"] = await _run("java", "page/Gallery.java", url, TOKEN, folder=folder)

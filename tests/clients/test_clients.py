@@ -126,6 +126,12 @@ def test_relay_fetches_a_project_again_by_its_id(runs: dict[str, Run]) -> None:
     assert seen(runs["relay"])["node"] is True
 
 
+def test_a_poll_waits_until_a_response_is_no_longer_fresh_or_as_long_as_its_errors_say(
+    runs: dict[str, Run],
+) -> None:
+    assert seen(runs["polling"]) == {"waits": [10, 3, 60, 3, 7, 5, 9, 3], "left": 0}
+
+
 def test_the_packages_are_locked_and_name_no_registry() -> None:
     wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
     lock = json.loads((HERE / "package-lock.json").read_text())
