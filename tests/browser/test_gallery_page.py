@@ -214,3 +214,14 @@ def test_the_page_violates_no_serious_rule_of_accessibility(
         expect(watched.page.get_by_role("heading", level=1)).to_be_visible()
 
         assert serious_violations(watched.page) == []
+
+
+def test_values_that_only_the_address_has_are_shown_and_kept(page: Page) -> None:
+    page.goto("/?perPage=7&status=unheard")
+    expect(page.locator(".receipt").first).to_be_visible()
+
+    expect(page.get_by_label("Images", exact=True)).to_have_value("unheard")
+    expect(page.get_by_label("Per page")).to_have_value("7")
+    page.get_by_label("Order").select_option("ASC")
+
+    expect(page).to_have_url(re.compile(r"\?status=unheard&order=ASC&perPage=7$"))

@@ -43,16 +43,24 @@ export function showFilters(state) {
   const { search, status, order, sortBy, perPage, ownership } = form.elements;
   // An equal text is left alone, because setting it moves the cursor.
   if (search.value.trim() !== state.search.trim()) search.value = state.search;
-  status.value = state.status;
+  choose(status, state.status);
   order.value = state.order;
   sortBy.value = state.sortBy;
-  perPage.value = String(state.perPage);
+  choose(perPage, String(state.perPage));
   ownership.value = state.ownership;
   feedbackBoxes().forEach((box) => (box.checked = state.feedback.includes(box.value)));
   callerSwitch.querySelectorAll('input').forEach((box) => (box.checked = box.value === callerOf(state).name));
   clear.hidden = !isFiltered(state);
   more.classList.toggle('is-on', isFiltered({ ...state, search: '' }));
   form.querySelectorAll('[data-only]').forEach((part) => (part.hidden = state.project !== null));
+}
+
+// A value that only the address has becomes a choice.
+function choose(select, value) {
+  select.value = value;
+  if (select.selectedIndex >= 0) return;
+  select.append(el('option', { value }, value));
+  select.value = value;
 }
 
 const feedbackBoxes = () => [...form.querySelectorAll('[name=feedback]')];
