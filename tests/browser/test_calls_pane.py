@@ -246,6 +246,30 @@ def test_a_plan_outlives_the_pane(gateway: Gateway, watched: WatchedPage) -> Non
     assert calls_in(pane_of(watched).get_by_role("region", name="Plan")) == planned
 
 
+def test_a_plan_without_calls_shows_its_errors_alone(gateway: Gateway, watched: WatchedPage) -> None:
+    pane = open_pane(watched, gateway.address("{ gallery(perPage: 0) { pagination { total } } }", ""))
+
+    pane.get_by_role("button", name="Plan this operation").click()
+
+    expect(pane.get_by_role("status")).to_have_text("`perPage` must be from 1 to 100, not 0.")
+    expect(pane.get_by_role("region", name="Plan")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("other", "shown"), [("First", 1), ("Second", 0)])
+def test_a_run_leaves_the_plan_of_the_same_operation_and_of_no_other(
+    gateway: Gateway, watched: WatchedPage, other: str, shown: int
+) -> None:
+    total = "{ gallery { pagination { total } } }"
+    pane = open_pane(watched, gateway.address(f"query First {total} query Second {total}", ""))
+    show_plan(pane)
+
+    watched.page.get_by_role("button", name="Execute query").click()
+    watched.page.get_by_role("menuitem", name=other).click()
+
+    expect(pane.get_by_role("region", name="Last run")).to_contain_text(f"Last run of {other}")
+    expect(pane.get_by_role("region", name="Plan")).to_have_count(shown)
+
+
 def test_a_keyboard_reaches_plan_and_copies(gateway: Gateway, watched: WatchedPage) -> None:
     page = watched.page
     page.goto(gateway.address())

@@ -242,3 +242,28 @@ def test_on_a_phone_query_answer_and_variables_are_one_below_the_other(open_page
     assert response["y"] + response["height"] <= variables["y"]
     assert min(box["width"] for box in (query, response, variables)) > 340
     assert width == 390
+
+
+def test_on_a_small_phone_every_button_of_the_side_bar_is_in_sight(open_page: OpenPage) -> None:
+    with open_page(pixels=(360, 740)) as watched:
+        watched.page.goto("/graphql")
+        buttons = watched.page.locator(".graphiql-sidebar button")
+        expect(buttons.first).to_be_visible()
+        boxes = [button.bounding_box() for button in buttons.all()]
+
+    assert len(boxes) > 5
+    assert all(box and box["x"] + box["width"] <= 360 for box in boxes)
+
+
+def test_the_shortcut_of_the_search_does_nothing_on_the_page_of_a_field(open_page: OpenPage) -> None:
+    with open_page() as watched:
+        page = watched.page
+        page.goto("/graphql")
+        read_documentation(page)
+        page.locator(".graphiql-doc-explorer").get_by_role("link", name="gallery", exact=True).click()
+
+        page.keyboard.press("Control+k")
+
+        complaints = watched.complaints
+
+    assert complaints == []

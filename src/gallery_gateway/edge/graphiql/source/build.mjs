@@ -34,13 +34,14 @@ const REWRITES = [
   // Style attributes, which `style-src 'self'` forbids. page.css has the same rules.
   [/codemirror[\\/]addon[\\/]search[\\/]search\.js$/, [/"?style"?: "[^"]*", /g, '']],
   [/codemirror[\\/]addon[\\/]search[\\/]jump-to-line\.js$/, [/ style="[^"]*"/g, '']],
-  // The search of the documentation says Ctrl K, and listens to a Mac's Cmd K alone.
+  // The search of the documentation says Ctrl K, and listens to a Mac's Cmd K alone. The page of a field has no search.
   [
     /plugin-doc-explorer[\\/]dist[\\/]components[\\/]search\.js$/,
     [
       'if (event.metaKey && event.key === "k") {',
       'if ((event.metaKey || event.ctrlKey) && event.key === "k") {\nevent.preventDefault();',
     ],
+    ['inputRef.current.focus();', 'inputRef.current?.focus();'],
   ],
   // A tab that contains a button to close it is no tab for screen readers, so the tabs are a list of buttons.
   [

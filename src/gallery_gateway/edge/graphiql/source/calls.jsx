@@ -88,6 +88,7 @@ function Notes({ notes }) {
   );
 }
 
+const nameOf = (operationName) => operationName ?? 'the operation';
 const isRefused = ({ budgetLeft }) => budgetLeft.calls < 0 || budgetLeft.images < 0;
 
 function Plan({ name, plan, onCopy }) {
@@ -170,19 +171,24 @@ export function openCalls({ endpoint }) {
     const plan = response.extensions?.plan ?? null;
     // Each field above the budget has the same error.
     const messages = [...new Set((response.errors ?? []).map(({ message }) => message))];
-    if (plan && !isRefused(plan)) messages.unshift(`The plan has ${countedCalls(plan.calls.length, plan.maxCalls)}.`);
-    store.set({ plan: plan && { name: operationName ?? 'the operation', plan }, status: messages.join(' ') });
+    // If every field has an error, there is nothing to show but these.
+    const isEmpty = !plan || (plan.calls.length === 0 && messages.length > 0);
+    if (!isEmpty && !isRefused(plan)) messages.unshift(`The plan has ${countedCalls(plan.calls.length, plan.maxCalls)}.`);
+    store.set({ plan: isEmpty ? null : { name: nameOf(operationName), plan }, status: messages.join(' ') });
   }
 
   // noun: `run`, or `event` of a subscription.
   function show(noun, operationName, response) {
     const { requests, calls } = response.extensions?.upstream ?? {};
-    if (!requests) return store.set({ run: null, status: `The last ${noun} has no report.` });
+    const name = nameOf(operationName);
+    // The plan of another operation, as of another tab, does not belong to this run.
+    const plan = store.get().plan?.name === name ? store.get().plan : null;
+    if (!requests) return store.set({ plan, run: null, status: `The last ${noun} has no report.` });
     const made = requests.filter(({ outcome }) => outcome === 'miss').length;
     // `calls` counts a call once, whatever it took; each of its requests is listed.
     const inRequests = made > calls ? `, in ${counted(made, 'request')}` : '';
-    const run = { name: operationName ?? 'the operation', noun, requests };
-    return store.set({ run, status: `The last ${noun} made ${counted(calls, 'call')}${inRequests}.` });
+    const run = { name, noun, requests };
+    return store.set({ plan, run, status: `The last ${noun} made ${counted(calls, 'call')}${inRequests}.` });
   }
 
   function RestCalls() {
