@@ -1,5 +1,6 @@
 import json
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -247,3 +248,22 @@ async def test_a_document_that_is_longer_than_its_bound_is_refused(
         response = await client.post("{" + " __typename" * 100 + " }", headers={"accept": accept})
 
     assert codes(response) == ["GRAPHQL_PARSE_FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"variables": "x"}, "Expected `object | null`, got `string` - at `$.variables`"),
+        ({"variables": [1]}, "Expected `object | null`, got `array` - at `$.variables`"),
+        ({"query": 1.5}, "Expected `string | null`, got `number` - at `$.query`"),
+        ({"operationName": True}, "Expected `string | null`, got `boolean` - at `$.operationName`"),
+        (
+            {"extensions": {"persistedQuery": {"version": "1"}}},
+            "Expected `integer`, got `string` - at `$.version`",
+        ),
+    ],
+)
+async def test_a_message_names_the_types_of_json(client: Client, body: dict[str, Any], message: str) -> None:
+    response = await send(client, json.dumps({"query": "{ __typename }"} | body).encode())
+
+    assert message in response.json()["errors"][0]["message"]

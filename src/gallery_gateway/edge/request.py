@@ -48,6 +48,9 @@ _TOKEN_NAME = re.compile("(access|auth|bearer|id)?token|x?apikey|auth|authorizat
 _TIMEOUT_UNITS = ((b"x-request-timeout", 1.0), (b"x-envoy-expected-rq-timeout-ms", 0.001))
 _NUMBER = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,9})?")
 _REQUEST_ID = re.compile(rb"[ \t]*([A-Za-z0-9._-]{1,128})[ \t]*")
+# msgspec's messages have the names of Python.
+_JSON_TYPES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}
+_PYTHON_TYPE = re.compile(rf"\b({'|'.join(_JSON_TYPES)})\b")
 # Unique without asking the system for randomness at each request.
 _PROCESS = secrets.token_hex(8).encode()
 _numbers = count(1)
@@ -204,12 +207,16 @@ def _parse_body(body: bytes) -> _Parameters:
     except msgspec.ValidationError as exc:
         if body.lstrip().startswith(b"["):
             raise RequestError("Send one operation as a JSON object: batching is not offered.") from exc
-        raise RequestError(f"The body is not a GraphQL request: {exc}.") from exc
+        raise RequestError(f"The body is not a GraphQL request: {_in_json_terms(exc)}.") from exc
     except (msgspec.DecodeError, ValueError) as exc:
         raise RequestError("The body is not JSON in UTF-8.") from exc
     except RecursionError as exc:
         raise RequestError("The body is nested too deeply.") from exc
     return parameters
+
+
+def _in_json_terms(error: msgspec.ValidationError) -> str:
+    return _PYTHON_TYPE.sub(lambda found: _JSON_TYPES[found[0]], str(error))
 
 
 def _parse_query_string(query_string: bytes) -> _Parameters:
@@ -227,7 +234,7 @@ def _parse_query_string(query_string: bytes) -> _Parameters:
     try:
         return msgspec.convert(members, _Parameters)
     except msgspec.ValidationError as exc:
-        raise RequestError(f"The query string is not a GraphQL request: {exc}.") from exc
+        raise RequestError(f"The query string is not a GraphQL request: {_in_json_terms(exc)}.") from exc
 
 
 def _check_nesting(text: bytes) -> None:
@@ -255,7 +262,7 @@ def _persisted_hash(extension: object) -> str | None:
     try:
         persisted = msgspec.convert(extension, _PersistedQuery)
     except msgspec.ValidationError as exc:
-        raise RequestError(f"`extensions.persistedQuery` is invalid: {exc}.") from exc
+        raise RequestError(f"`extensions.persistedQuery` is invalid: {_in_json_terms(exc)}.") from exc
     if persisted.version != 1:
         raise RequestError("Unsupported persisted query version")
     return persisted.sha256_hash
