@@ -63,7 +63,9 @@ class Ownership(Enum):
 
 PageArgument = Annotated[int, argument(description="Number of the page, from 1.")]
 PerPageArgument = Annotated[int, argument(description="Projects per page, from 1 to 100.")]
-OrderArgument = Annotated[SortOrder, argument(description="Sort direction; the sort key of the images is `sortBy`.")]
+OrderArgument = Annotated[
+    SortOrder, argument(description="Sort direction; the sort key of the images is `sortBy`.")
+]
 StatusArgument = Annotated[
     str | None,
     argument(
