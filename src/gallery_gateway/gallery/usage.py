@@ -168,7 +168,7 @@ class OperationUsage:
             "merged": counts.merged,
             "narrowed": narrowed if self.spared_images else None,
             "bytes": sum(entry.received_bytes for entry in own),
-            "milliseconds": round(1000 * sum(entry.seconds for entry in own), 3),
+            "milliseconds": round(1000 * sum(call.seconds for _, call in calls), 3),
             "requests": self._requests(calls)[:_MAX_REQUESTS],
         }
 
