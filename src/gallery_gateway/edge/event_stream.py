@@ -29,6 +29,7 @@ _MIN_RETRY_MILLISECONDS, _MAX_RETRY_MILLISECONDS = 1_000, 5_000
 # How long clients wait that have been refused a stream.
 _RETRY_AFTER_SECONDS = 5
 
+_SHUTTING_DOWN = "The gateway is shutting down; subscribe again."
 _MAX_STREAMS = 1_000
 _MAX_STREAMS_PER_CALLER = 20
 _MAX_SECONDS = 1_800.0
@@ -119,9 +120,11 @@ class EventStreams:
             TooManyStreamsError: the caller has as many as it may have.
             StreamsFullError: the process has, or is about to end.
         """
+        if self._is_closed:
+            raise StreamsFullError(_SHUTTING_DOWN, retry_after_seconds=_RETRY_AFTER_SECONDS)
         if self._callers[caller_key] >= self._max_streams_per_caller:
             raise TooManyStreamsError(retry_after_seconds=_RETRY_AFTER_SECONDS)
-        if self._is_closed or len(self._open) >= self._max_streams:
+        if len(self._open) >= self._max_streams:
             raise StreamsFullError(retry_after_seconds=_RETRY_AFTER_SECONDS)
         stream = EventStream(self, poll, head)
         self._open[stream] = caller_key

@@ -250,10 +250,12 @@ async def test_a_process_refuses_streams_beyond_its_limit_and_while_it_ends() ->
         ending = await gateway.client.post(COUNTS, headers={"accept": EVENTS})
 
     assert all(stream.is_complete for stream in streams)
-    for response in full, ending:
+    for response, reason in (full, "has too many open subscriptions"), (ending, "is shutting down"):
         assert response.status_code == 503
         assert response.headers["retry-after"] == "5"
-        assert response.json()["errors"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 5}
+        (error,) = response.json()["errors"]
+        assert error["extensions"] == {"code": "OVERLOADED", "retryAfter": 5}
+        assert f"The gateway {reason}" in error["message"]
 
 
 @in_virtual_time
