@@ -335,7 +335,7 @@ WRONG = [
     ("TRUSTED_DOCUMENTS", "/nowhere/7391.json", "not point to a file"),
     ("CACHE_TTL_SECONDS", "-7391", "(from 0 to 86400)"),
     ("CACHE_MAX_BYTES", "-7391", "(from 0 to 1099511627776)"),
-    ("CALLER_KEY_SECRET", "too-short-7391", "at least 32"),
+    ("CALLER_KEY_SECRET", "too-short-7391", "at least 32 characters, not 14"),
     ("GRAPHIQL_PATH", "", "empty"),
     ("GRAPHIQL_PATH", "7391", "an absolute path"),
     ("GRAPHIQL_PATH", "/a/../7391", "an absolute path"),

@@ -435,6 +435,8 @@ def _explained(exc: ValidationError) -> list[str]:
     for error in exc.errors(include_url=False, include_context=False):
         name = str(error["loc"][0])
         message = _common_mistake(name, error["input"]) or error["msg"].removeprefix("Value error, ")
+        # pydantic counts the characters of a secret as its items.
+        message = message.replace(" items after validation", " characters")
         lines.append(f"{_variable(name)}: {message}{_range(name)}")
     return lines
 

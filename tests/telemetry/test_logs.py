@@ -33,9 +33,20 @@ def line_of(written: Written) -> str:
 
 
 def test_an_event_is_its_level_its_name_and_its_fields(written: Written) -> None:
-    log_event("page.served", outcome="hit", count=3, stale=False, caller=None)
+    log_event("page.served", outcome="hit", count=0, stale=False)
 
-    assert line_of(written) == "info page.served outcome=hit count=3 stale=False caller=None\n"
+    assert line_of(written) == "info page.served outcome=hit count=0 stale=False\n"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_field_without_a_value_is_left_out(form: logs.LogFormat) -> None:
+    written = Written()
+    logs.configure("info", form, stream=written)
+
+    log_event("page.served", caller=None, reason="")
+
+    assert "caller" not in written.getvalue()
+    assert "reason" in written.getvalue()
 
 
 def test_a_line_begins_with_its_time_to_the_millisecond(written: Written) -> None:

@@ -247,9 +247,10 @@ def configure(level: str, form: LogFormat = "auto", *, stream: TextIO | None = N
 def log_event(
     event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: Value
 ) -> None:
-    """Log one event; `error` adds its traceback, and is for bugs only."""
+    """Log one event without the fields that are `None`; `error` adds its traceback, and is for bugs only."""
     if _logger.isEnabledFor(level):
-        _log(_Event(event, {name: _safe(value) for name, value in fields.items()}), level, error)
+        given = {name: _safe(value) for name, value in fields.items() if value is not None}
+        _log(_Event(event, given), level, error)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
