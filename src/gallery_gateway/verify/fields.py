@@ -76,7 +76,7 @@ def _counts(field: Presence) -> str:
 @probe(
     "fields.types",
     "Has every field the type of the contract, and null only where the contract allows it?",
-    meaning="Clients get null in such a field, with an UPSTREAM_CONTRACT error.",
+    meaning="Clients get the value converted, such as 7 as text, or null with an UPSTREAM_CONTRACT error.",
     noticed=True,
 )
 async def types(session: Session) -> Finding:
