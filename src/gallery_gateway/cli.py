@@ -18,12 +18,13 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from pydantic import HttpUrl
 from uvicorn.supervisors import Multiprocess
 
 from gallery_gateway import __version__
 from gallery_gateway.app import create_app
-from gallery_gateway.app.telemetry import check_metrics_ports
+from gallery_gateway.app.telemetry import check_metrics_ports, metrics_ports
 from gallery_gateway.demo.callers import CALLERS
 from gallery_gateway.demo.frontend import frontend_routes
 from gallery_gateway.demo.server import create_upstream, serve_in_thread
@@ -185,10 +186,11 @@ def _integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 def _serve(arguments: argparse.Namespace) -> int:
     overrides = _overrides(arguments, "host", "port", "workers")
     settings = _settings(arguments, "host", "port", "workers")
-    logs.configure(settings.log_level, settings.log_format)
-    if settings.trusted_documents:
-        # Check the manifest here: uvicorn would restart a worker that fails to start, without end.
-        create_app(settings)
+    # Built before anything is announced, and for several workers too, although each builds its own: uvicorn
+    # would restart a worker that fails to start, without end.
+    app: FastAPI | str = create_app(settings, owns_process=True)
+    if settings.workers > 1:
+        app = "gallery_gateway.app:create_served_app"
     with _reported("The metrics cannot be served", status=1):
         check_metrics_ports(settings)
     uds: Path | None = arguments.uds
@@ -196,10 +198,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     # The workers read the settings themselves.
     os.environ.update({f"{ENVIRONMENT_PREFIX}{name.upper()}": str(overrides[name]) for name in overrides})
     config = uvicorn.Config(
-        "gallery_gateway.app:create_served_app",
-        factory=True,
-        workers=settings.workers,
-        **_server_options(settings),
+        app, factory=isinstance(app, str), workers=settings.workers, **_server_options(settings)
     )
     if uds is None:
         start_line = _start_line(settings, _url(settings.host, listeners[0]))
@@ -267,6 +266,11 @@ def _listen(settings: Settings) -> list[socket.socket]:
     Several workers listen once they have started.
     """
     host, port, listeners, unavailable = settings.host, settings.port, list[socket.socket](), None
+    if port in metrics_ports(settings):
+        raise SettingsError(
+            f"{ENVIRONMENT_PREFIX}METRICS_PORT: the metrics need a port for each worker, and the gateway"
+            f" listens on one of them, {port}"
+        )
     with _reported(f"The gateway cannot listen on {host}, port {port}", status=1):
         for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             listener = socket.socket(family, kind)

@@ -28,21 +28,54 @@ def run(*arguments: str, without: str, **settings: str) -> "subprocess.Completed
     )
 
 
+WORKERS = ["1", "2"]
+
+
+def refusal(*arguments: str, without: str = "nothing", **settings: str) -> str:
+    """The one line of a command whose settings are wrong."""
+    ended = run(*arguments, without=without, **settings)
+    (line,) = ended.stderr.splitlines()
+    assert (ended.returncode, ended.stdout) == (2, "")
+    return line
+
+
+@pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("library", ["redis", "zstandard", "cryptography"])
-def test_a_shared_cache_without_its_libraries_stops_the_start_and_says_why(library: str) -> None:
-    ended = run("serve", "--port", "0", without=library, **SHARED)
+def test_a_shared_cache_without_its_libraries_stops_the_start_and_says_why(
+    library: str, workers: str
+) -> None:
+    line = refusal("serve", "--port", "0", "--workers", workers, without=library, **SHARED)
 
-    assert ended.returncode == 2
-    assert "GALLERY_GATEWAY_SHARED_CACHE_URL: install the extra `shared`" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert line.startswith("GALLERY_GATEWAY_SHARED_CACHE_URL: install the extra `shared`")
 
 
-def test_traces_without_their_libraries_stop_the_start_and_say_why() -> None:
-    ended = run("serve", "--port", "0", without="opentelemetry.sdk", TRACES="true")
+@pytest.mark.parametrize("workers", WORKERS)
+def test_traces_without_their_libraries_stop_the_start_and_say_why(workers: str) -> None:
+    line = refusal("serve", "--port", "0", "--workers", workers, without="opentelemetry.sdk", TRACES="true")
 
-    assert ended.returncode == 2
-    assert "GALLERY_GATEWAY_TRACES: install the extra `traces`" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert line.startswith("GALLERY_GATEWAY_TRACES: install the extra `traces`")
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_wrong_variable_of_opentelemetry_stops_the_start_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1")
+
+    line = refusal("serve", "--port", "0", "--workers", workers, TRACES="true")
+
+    assert line.startswith("GALLERY_GATEWAY_TRACES: ")
+    assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in line
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_wrong_url_of_the_shared_cache_stops_the_start(workers: str) -> None:
+    settings = {**SHARED, "SHARED_CACHE_URL": "redis://user:canary@127.0.0.1:99999/0"}
+
+    line = refusal("serve", "--port", "0", "--workers", workers, **settings)
+
+    assert line.startswith("GALLERY_GATEWAY_SHARED_CACHE_URL: must be ")
+    assert "canary" not in line
 
 
 @pytest.mark.parametrize("library", ["redis", "zstandard", "cryptography", "opentelemetry.sdk"])

@@ -108,6 +108,23 @@ def test_a_taken_port_stops_the_command_and_says_why(
     assert capsys.readouterr().err.startswith("The metrics cannot be served: ")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_of_the_metrics_that_is_the_gateways_own_stops_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    first = first_of_two_free_ports()
+    port = first + workers - 1
+    monkeypatch.setenv("GALLERY_GATEWAY_METRICS_PORT", str(first))
+
+    status = main(["serve", "--port", str(port), "--workers", str(workers)])
+
+    logging.getLogger("gallery_gateway").handlers.clear()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert line.startswith("GALLERY_GATEWAY_METRICS_PORT: ")
+    assert line.endswith(f" listens on one of them, {port}")
+
+
 async def test_workers_and_address_of_the_command_line_hold_for_the_metrics_too() -> None:
     port = first_of_two_free_ports()
     arguments = ("serve", "--host", "127.0.0.2", "--port", "0", "--workers", "2")

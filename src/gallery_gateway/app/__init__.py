@@ -109,7 +109,7 @@ def create_app(
 
 
 def create_served_app() -> FastAPI:
-    """Return the app of `serve`, in each of its processes."""
+    """Return the app of `serve`, in each of several workers."""
     return create_app(owns_process=True)
 
 

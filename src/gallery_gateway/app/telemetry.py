@@ -31,7 +31,7 @@ class Instruments:
     """
 
     def __init__(self, settings: Settings, *, owns_process: bool) -> None:
-        """Raises: SettingsError: traces are on, but their extra is not installed."""
+        """Raises: SettingsError: traces are on, but their extra is missing, or its variables are wrong."""
         self._settings = settings
         self._lines = logs.configure(settings.log_level, settings.log_format) if owns_process else None
         events = self._lines or logs.LoggedEvents()
@@ -59,7 +59,7 @@ class Instruments:
                 stack.push_async_callback(asyncio.to_thread, self._flush)
             if self._counters is not None:
                 registry = registry_of(self._counters.snapshot, version=__version__)
-                ports = _metrics_ports(self._settings)
+                ports = metrics_ports(self._settings)
                 await stack.enter_async_context(exposed(registry, host=self._settings.host, ports=ports))
                 stack.callback(asyncio.create_task(watch_lag(self._counters.lagged)).cancel)
             yield
@@ -73,21 +73,23 @@ class Instruments:
 
 def check_metrics_ports(settings: Settings) -> None:
     """Raise OSError if a worker could not serve its metrics: it would only log that, and go on."""
-    if settings.metrics_port:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        for port in _metrics_ports(settings):
-            socket.create_server((settings.host, port), family=family).close()
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    for port in metrics_ports(settings):
+        socket.create_server((settings.host, port), family=family).close()
 
 
-def _metrics_ports(settings: Settings) -> Sequence[int]:
-    return range(settings.metrics_port, settings.metrics_port + settings.workers)
+def metrics_ports(settings: Settings) -> Sequence[int]:
+    first = settings.metrics_port
+    return range(first, first + settings.workers) if first else ()
 
 
 def _traces(settings: Settings) -> "Traces":
+    name = f"{ENVIRONMENT_PREFIX}TRACES"
     try:
         from gallery_gateway.telemetry.traces import traces_from_environment  # noqa: PLC0415  # an extra
+
+        return traces_from_environment(upstream_url=str(settings.upstream_url), version=__version__)
     except ModuleNotFoundError as exc:
-        raise SettingsError(
-            f"{ENVIRONMENT_PREFIX}TRACES: install the extra `traces` ({exc.name} is missing)"
-        ) from exc
-    return traces_from_environment(upstream_url=str(settings.upstream_url), version=__version__)
+        raise SettingsError(f"{name}: install the extra `traces` ({exc.name} is missing)") from exc
+    except ValueError as exc:
+        raise SettingsError(f"{name}: a variable OTEL_* is wrong: {exc}") from exc
