@@ -72,3 +72,12 @@ def test_no_text_installs_the_package_from_an_index_that_does_not_have_it() -> N
     asked = re.compile(r"install (-\S+ )*'?gallery-gateway\b")
 
     assert [str(text) for text in [*PAGES, *sources] if asked.search(text.read_text(encoding="utf-8"))] == []
+
+
+def test_every_event_below_an_error_is_in_the_table_of_events() -> None:
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py"))
+    events = set(re.findall(r'log_event\(\s*"([\w.]+)"(?!, level=logging.ERROR)', source))
+    table = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+    assert "shared_cache.lost" in events
+    assert [event for event in sorted(events) if f"\n| `{event}` |" not in table] == []

@@ -36,9 +36,6 @@ from gallery_gateway.telemetry import logs
 
 _logger = logging.getLogger(__name__)
 
-# Windows has none.
-_SIGPIPE = 13
-
 # As uvicorn's own.
 _BACKLOG = 2048
 
@@ -77,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python flushes the stream once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # As a shell reports a process that SIGPIPE ended.
-        return 128 + _SIGPIPE
+        # As a shell reports a process that SIGPIPE ended, which Windows does not have.
+        return 128 + 13
     except KeyboardInterrupt:
         return 130
     return status
@@ -186,8 +183,7 @@ def _integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 def _serve(arguments: argparse.Namespace) -> int:
     overrides = _overrides(arguments, "host", "port", "workers")
     settings = _settings(arguments, "host", "port", "workers")
-    # Built before anything is announced, and for several workers too, although each builds its own: uvicorn
-    # would restart a worker that fails to start, without end.
+    # Several workers build their own, but uvicorn would restart one that fails to start, without end.
     app: FastAPI | str = create_app(settings, owns_process=True)
     if settings.workers > 1:
         app = "gallery_gateway.app:create_served_app"
@@ -200,10 +196,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     config = uvicorn.Config(
         app, factory=isinstance(app, str), workers=settings.workers, **_server_options(settings)
     )
+    start_line = f"Gallery gateway running on {uds}. Press Ctrl-C to stop."
     if uds is None:
         start_line = _start_line(settings, _url(settings.host, listeners[0]))
-    else:
-        start_line = f"Gallery gateway running on {uds}. Press Ctrl-C to stop."
     try:
         _run(config, listeners, partial(_logger.info, start_line))
     finally:
@@ -268,8 +263,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
     host, port, listeners, unavailable = settings.host, settings.port, list[socket.socket](), None
     if port in metrics_ports(settings):
         raise SettingsError(
-            f"{ENVIRONMENT_PREFIX}METRICS_PORT: the metrics need a port for each worker, and the gateway"
-            f" listens on one of them, {port}"
+            f"{ENVIRONMENT_PREFIX}METRICS_PORT: its range includes {port}, the gateway's port"
         )
     with _reported(f"The gateway cannot listen on {host}, port {port}", status=1):
         for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):

@@ -69,8 +69,9 @@ def test_a_wrong_variable_of_opentelemetry_stops_the_start_and_is_named(
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_a_wrong_url_of_the_shared_cache_stops_the_start(workers: str) -> None:
-    settings = {**SHARED, "SHARED_CACHE_URL": "redis://user:canary@127.0.0.1:99999/0"}
+@pytest.mark.parametrize("rest", [":99999/0", ":1/0?foo=canary"])
+def test_a_wrong_url_of_the_shared_cache_stops_the_start(workers: str, rest: str) -> None:
+    settings = {**SHARED, "SHARED_CACHE_URL": f"redis://user:canary@127.0.0.1{rest}"}
 
     line = refusal("serve", "--port", "0", "--workers", workers, **settings)
 

@@ -1,14 +1,18 @@
 """A real Redis that is killed, paused, late, full, or holds what it should not."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
 
 from gallery_gateway.shared.pages import PageKeys, StoreError
 from gallery_gateway.shared.store import CLAIM, PageStore, RedisClient
+from gallery_gateway.telemetry import logs
+from tests.logging_to import Written
 from tests.shared.servers import RedisServer, needs_redis
 from tests.shared.stores import (
     ADA,
@@ -185,3 +189,44 @@ async def test_a_value_of_another_kind_is_an_error_and_no_outage(redis: RedisSer
             await store.claim(KEYS, owner=b"one")
 
         assert store.is_available
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("scheme", ["redis://127.0.0.1:1", "rediss://127.0.0.1:1", "unix:///nowhere"])
+async def test_an_option_of_redis_py_is_refused_at_once_or_never(scheme: str) -> None:
+    kinds = [Connection, SSLConnection, UnixDomainSocketConnection, BlockingConnectionPool]
+    parents = {parent for kind in kinds for parent in kind.__mro__[:-1]}
+    names = {name for parent in parents for name in inspect.signature(parent).parameters}
+
+    for url in [f"{scheme}?{name}={value}" for name in {"foo", *names} for value in ("x", "1", "-1", "nan")]:
+        with suppress(ValueError):
+            client = RedisClient(url)
+            await client.open()
+            await client.aclose()
+            assert not client.is_available
+
+
+async def test_an_idle_process_notices_that_redis_is_gone_and_back(redis: RedisServer) -> None:
+    written = Written()
+    logs.configure("warning", "json", stream=written)
+    async with store_on(redis) as store, asyncio.timeout(20):
+        await redis.kill()
+        while store.is_available:  # noqa: ASYNC110  # another process
+            await asyncio.sleep(0.05)
+        await redis.start()
+        while not store.is_available:  # noqa: ASYNC110  # another process
+            await asyncio.sleep(0.05)
+
+    events = [(line["event"], line["reason"]) for line in written.lines()]
+    assert events == [("shared_cache.lost", "ConnectionError")]
+
+
+async def test_a_refusal_shows_that_redis_is_back(redis: RedisServer) -> None:
+    async with store_on(redis) as store, redis.client() as client, asyncio.timeout(20):
+        await redis.kill()
+        assert not await is_answered(store, KEYS)
+        await redis.start()
+        await client.acl_setuser("default", enabled=True, commands=["-ping"])
+
+        while not store.is_available:  # noqa: ASYNC110  # another process
+            await asyncio.sleep(0.05)

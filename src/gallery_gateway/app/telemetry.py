@@ -79,8 +79,7 @@ def check_metrics_ports(settings: Settings) -> None:
 
 
 def metrics_ports(settings: Settings) -> Sequence[int]:
-    first = settings.metrics_port
-    return range(first, first + settings.workers) if first else ()
+    return range(settings.metrics_port, settings.metrics_port and settings.metrics_port + settings.workers)
 
 
 def _traces(settings: Settings) -> "Traces":

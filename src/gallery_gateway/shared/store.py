@@ -5,6 +5,7 @@ the generation in which it was claimed. A purge deletes the generation, and is p
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -101,6 +102,10 @@ class RedisClient:
     def __init__(self, url: str) -> None:
         options: dict[str, Any] = {**parse_url(url)}
         self._timeout_seconds: float = options.get("socket_timeout", _TIMEOUT_SECONDS)
+        # redis-py takes any text for options that are objects, or that change what is sent and read.
+        unfit = {"credential_provider", "decode_responses", "encoding", "event_dispatcher", "retry_on_error"}
+        if not 0 < self._timeout_seconds <= 60 or options.keys() & {*unfit, "redis_connect_func"}:
+            raise ValueError("not an option of a URL")
         self._redis = connect(url, timeout_seconds=self._timeout_seconds)
         self._scripts = {text: self._redis.register_script(text) for text in (CLAIM, EXTEND, RELEASE, PURGE)}
         self._running: set[asyncio.Task[Any]] = set()
@@ -109,13 +114,11 @@ class RedisClient:
 
     async def open(self) -> None:
         """Connect and load the scripts, unless the server is gone."""
-
-        async def load() -> None:
-            for text in self._scripts:
-                await self._redis.script_load(text)
-
         with suppress(StoreError):
-            await self._send(load, timeout_seconds=max(_OPEN_SECONDS, self._timeout_seconds))
+            for text in self._scripts:
+                load = partial(self._redis.script_load, text)
+                await self._send(load, seconds=max(_OPEN_SECONDS, self._timeout_seconds))
+        self._running.add(asyncio.create_task(self._ping_forever()))
 
     async def run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> Any:
         """Raises: StoreError: the server did not answer in time, or refused."""
@@ -132,9 +135,14 @@ class RedisClient:
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._redis.aclose()
 
-    async def _send(
-        self, command: Callable[[], Awaitable[Any]], *, timeout_seconds: float | None = None
-    ) -> Any:
+    async def _ping_forever(self) -> None:
+        """Notice on an idle process too that the server is gone, or back."""
+        while True:
+            await asyncio.sleep(3 * _REST_SECONDS if self.is_available else _REST_SECONDS)
+            with suppress(StoreError):
+                await self._send(self._redis.ping)
+
+    async def _send(self, command: Callable[[], Awaitable[Any]], *, seconds: float | None = None) -> Any:
         loop = asyncio.get_running_loop()
         if not self.is_available:
             if loop.time() < self._rests_until:
@@ -147,13 +155,13 @@ class RedisClient:
         self._running.add(task)
         task.add_done_callback(self._ended)
         try:
-            return await _in_time(task, timeout_seconds or self._timeout_seconds)
+            return await _in_time(task, seconds or self._timeout_seconds)
         except ResponseError as exc:
             # The server is there, but is full or a replica.
             raise StoreError("refused") from exc
         except (RedisError, OSError, TimeoutError) as exc:
             if self.is_available:
-                log_event("shared_cache.lost", reason=type(exc).__name__)
+                log_event("shared_cache.lost", level=logging.WARNING, reason=type(exc).__name__)
             self.is_available = False
             self._rests_until = loop.time() + _REST_SECONDS
             raise StoreError("unavailable") from exc
@@ -161,15 +169,15 @@ class RedisClient:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         # `exception()` also marks an error as seen, whose waiter may have left. An answer that comes too late
-        # still shows that the server is there.
-        if not task.cancelled() and task.exception() is None:
+        # still shows that the server is there, and so does a refusal.
+        if not task.cancelled() and isinstance(task.exception(), ResponseError | None):
             if not self.is_available:
                 log_event("shared_cache.found")
             self.is_available = True
 
 
 def connect(url: str, *, timeout_seconds: float | None) -> Redis:
-    """Return a client without retries; with None, its commands may wait forever."""
+    """Return a client without retries; with None, its commands may wait forever. Raises: ValueError."""
     # A connection waits longer than its commands: a late answer is read, and the connection stays usable. But
     # it is closed before the server is tried again.
     socket_seconds = None if timeout_seconds is None else max(2 * timeout_seconds, 0.9 * _REST_SECONDS)
@@ -184,7 +192,13 @@ def connect(url: str, *, timeout_seconds: float | None) -> Redis:
         "retry": Retry(NoBackoff(), 0),
         "client_name": "gallery-gateway",
     }
-    return Redis.from_pool(BlockingConnectionPool(**options))
+    try:
+        pool = BlockingConnectionPool(**options)
+        # Only a connection finds what is wrong with its options. It is not opened.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (AttributeError, RedisError, TypeError) as exc:
+        raise ValueError("invalid option") from exc
+    return Redis.from_pool(pool)
 
 
 async def _in_time(task: asyncio.Future[Any], timeout_seconds: float) -> Any:
