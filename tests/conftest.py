@@ -37,7 +37,7 @@ SLOW_TESTS = {
     "edge/test_body_fuzzing.py": 60,
     "edge/test_document_limits.py": 60,
     "edge/wire": 300,
-    "end_to_end/test_interleavings.py": 120,
+    "end_to_end/test_interleavings.py": 300,
     "end_to_end/test_isolation.py": 300,
     "end_to_end/test_thrift.py": 120,
     "execution/test_differential.py": 600,

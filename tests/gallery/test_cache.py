@@ -105,7 +105,6 @@ def entry_of(
         project_ids=project_ids_of(page),
         is_unfinished=False,
         received_bytes=len(body),
-        seconds=0,
         rules=CachingRules(etag=etag),
         asked_at=now if asked_at is None else asked_at,
         born_at=now,

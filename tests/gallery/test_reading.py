@@ -31,7 +31,6 @@ def arrived(reader: PageDecoder) -> FetchResult:
         project_ids=(7,),
         is_unfinished=False,
         received_bytes=len(BODY),
-        seconds=0,
         rules=NOTHING_SAID,
         asked_at=0,
         born_at=0,

@@ -155,7 +155,6 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
         project_ids: the ids of the projects on the page, position by position; `None` for a damaged one.
         is_unfinished: whether the page has images that are neither completed nor failed.
         received_bytes: size of the body that was received; 0 if the REST API answered "not modified".
-        seconds: duration of the fetch.
         rules: what the response's headers say about caching.
         asked_at: when the fetch began.
         born_at: when the REST API generated the page.
@@ -179,7 +178,6 @@ class CacheEntry(Struct, eq=False, kw_only=True, gc=False):
     project_ids: tuple[int | None, ...]
     is_unfinished: bool
     received_bytes: int
-    seconds: float
     rules: CachingRules
     asked_at: float
     born_at: float

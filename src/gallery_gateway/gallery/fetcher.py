@@ -157,7 +157,6 @@ class PageFetcher:
             project_ids=project_ids_of(page),
             is_unfinished=is_unfinished,
             received_bytes=response.received_bytes,
-            seconds=now - asked_at,
             rules=rules,
             asked_at=asked_at,
             born_at=now - rules.age_seconds,

@@ -178,7 +178,6 @@ class SharedFetcher:
             project_ids=project_ids_of(page),
             is_unfinished=has_pending_images(page.projects),
             received_bytes=0,
-            seconds=0.0,
             rules=rules,
             asked_at=stored.asked_at + to_monotonic,
             born_at=stored.born_at + to_monotonic,
