@@ -93,14 +93,15 @@ async def run(executor: Executor, document: str, body: bytes, *, times: int = 1)
 
 
 async def compare(ways: Ways, document: str, body: bytes) -> None:
-    [plain] = await run(ways.plain, document, body)
+    # From a page that has just come, a cached page, and a response that is kept with it. Cursors may differ
+    # from time to time: a larger page, once it is cached, shows more of what is around a project.
+    plain = await run(ways.plain, document, body, times=3)
 
-    # From a page that has just come, a cached page, and a response that is kept with it.
     compiled = await run(ways.compiled, document, body, times=3)
-    sliced = await run(ways.sliced, document, body, times=2)
+    sliced = await run(ways.sliced, document, body, times=3)
 
-    assert compiled == [plain] * 3, document
-    assert sliced == [plain] * 2, document
+    assert compiled == plain, document
+    assert sliced == plain, document
 
 
 async def test_generated_operations_on_whole_and_damaged_pages_agree(
