@@ -36,6 +36,9 @@ from gallery_gateway.telemetry import logs
 
 _logger = logging.getLogger(__name__)
 
+# Windows has none.
+_SIGPIPE = 13
+
 # As uvicorn's own.
 _BACKLOG = 2048
 
@@ -74,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has enough. Python flushes the stream once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        # As a shell reports a process that SIGPIPE ended, which Windows does not have.
-        return 128 + 13
+        # As a shell reports a process that SIGPIPE ended.
+        return 128 + _SIGPIPE
     except KeyboardInterrupt:
         return 130
     return status

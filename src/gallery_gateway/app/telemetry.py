@@ -79,7 +79,9 @@ def check_metrics_ports(settings: Settings) -> None:
 
 
 def metrics_ports(settings: Settings) -> Sequence[int]:
-    return range(settings.metrics_port, settings.metrics_port and settings.metrics_port + settings.workers)
+    """Return the port of each worker's metrics; none if there are no metrics."""
+    first = settings.metrics_port
+    return range(first, first + settings.workers) if first else ()
 
 
 def _traces(settings: Settings) -> "Traces":
